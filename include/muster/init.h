@@ -1,0 +1,30 @@
+/* init.h: the first call of a program that wants isolated workers. */
+#ifndef MUSTER_INIT_H
+#define MUSTER_INIT_H
+
+#include "muster/base.h"
+
+MU_BEGIN_DECLS
+
+/* Prepare the process for models that isolate.
+ *
+ * Forks the nursery, the small process that later forks every worker process,
+ * while this program still has one thread and little memory. Call it first in
+ * main(), as with MPI_Init. Calling it again does nothing. Programs that never
+ * use `processes` need not call it.
+ *
+ * A program that does not call it can still open a `processes` pool while it
+ * has a single thread; the workers then see a copy of its memory at that time.
+ *
+ * err       optional: why it failed
+ * Returns   0; MU_EINIT when other threads run already; -errno from fork
+ * Context   main thread, before other threads; not in a signal handler
+ * Threads   one caller
+ * Models    needed by those with `processes`; harmless for the others
+ * Leaves    one child process that ends with this one; no signal handler, no
+ *           signal mask, no descriptor below 3; descriptors close on exec */
+MU_API int mu_init(struct mu_error *err);
+
+MU_END_DECLS
+
+#endif

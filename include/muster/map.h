@@ -1,0 +1,55 @@
+/* map.h: a function over many inputs, in order, in bounded memory; and an
+ * associative reduce of what it gives. */
+#ifndef MUSTER_MAP_H
+#define MUSTER_MAP_H
+
+#include "muster/base.h"
+#include "muster/pool.h"
+#include "muster/task.h"
+
+MU_BEGIN_DECLS
+
+/* Give the next input: set *ret_input, and in *ret_how what is not default.
+ * What they point to stays valid until the next call.
+ * Returns   0; MU_EMPTY when there are no more; any error ends the map */
+typedef int (*mu_input_fn)(void *ctx, struct mu_span *ret_input,
+                           struct mu_submit *ret_how);
+
+/* Take one outcome, in the order of the inputs; it is freed after the call.
+ * Returns   0; anything else ends the map, which returns it */
+typedef int (*mu_outcome_fn)(void *ctx, const struct mu_outcome *outcome);
+
+/* Run fn over every input and hand the outcomes over in order.
+ * pool      with no other tasks in it; borrowed
+ * window    how many inputs may be ahead of the oldest outcome that is still
+ *           missing; 0 chooses
+ * Returns   0 when every input's outcome was handed over, however it ended; else
+ *           what a callback returned or an error: the rest was cancelled
+ * Context   blocks; the callbacks run on the calling thread */
+MU_API MU_NODISCARD int mu_map(struct mu_pool *pool, mu_task_fn fn,
+                               size_t window, mu_input_fn input,
+                               mu_outcome_fn outcome, void *ctx,
+                               struct mu_error *err);
+
+/* Run fn over every input and combine the outputs with `combine`, which gets
+ * 2 to 16 neighbours in order as the parts of its input (mu_task_part()) and
+ * writes their combination. It has to be associative. Which neighbours meet
+ * depends on the number of inputs alone, so the result is the same, to the
+ * last bit of a floating-point sum, whatever the model and its counts.
+ *
+ * outcome   optional: sees the outcome of every input, as they end (not in order).
+ *           The output of a task that did not end `done` is left out of the result
+ * ret_result the last combination, given; its output is empty when no task ended
+ *           `done`. A `combine` that does not end `done` ends the reduce, and
+ *           *ret_result is its outcome
+ * Returns   0; else as mu_map(); -ECANCELED when a combine step did not end
+ *           `done`: *ret_result is set then too */
+MU_API MU_NODISCARD int mu_reduce(struct mu_pool *pool, mu_task_fn fn,
+                                  mu_task_fn combine, mu_input_fn input,
+                                  mu_outcome_fn outcome, void *ctx,
+                                  struct mu_outcome **ret_result,
+                                  struct mu_error *err);
+
+MU_END_DECLS
+
+#endif

@@ -1,0 +1,11 @@
+/* muster.h: all of muster. */
+#ifndef MUSTER_MUSTER_H
+#define MUSTER_MUSTER_H
+
+#include "muster/base.h"
+#include "muster/init.h"
+#include "muster/map.h"
+#include "muster/pool.h"
+#include "muster/task.h"
+
+#endif

@@ -1,0 +1,243 @@
+/* pool.h: workers fed from one queue: open, submit, next, close.
+ *
+ *     struct mu_pool *pool;
+ *     struct mu_outcome *o;
+ *
+ *     mu_init(NULL);
+ *     mu_pool_open("processes", NULL, &pool, NULL);
+ *     mu_pool_submit(pool, count_lines, "a\nb\n", 4, NULL);
+ *     while (mu_pool_next(pool, MU_NEVER, &o) == 0) {
+ *         fwrite(o->output, 1, o->output_size, stdout);
+ *         mu_outcome_free(o);
+ *     }
+ *     mu_pool_close(pool);
+ *
+ * Every task that was submitted ends in exactly one outcome, whatever dies.
+ *
+ * Any thread of the process that opened the pool may call; a child of fork()
+ * may not, and is told so with -EINVAL... see each call. No call may be made
+ * from a signal handler but mu_pool_interrupt(). */
+#ifndef MUSTER_POOL_H
+#define MUSTER_POOL_H
+
+#include "muster/base.h"
+#include "muster/task.h"
+
+MU_BEGIN_DECLS
+
+struct mu_pool;
+
+/* How a task ended. */
+enum mu_status {
+    MU_DONE = 0,      /* returned 0 */
+    MU_FAILED,        /* returned another value: outcome.code */
+    MU_CRASHED,       /* killed by a signal: outcome.signal */
+    MU_EXITED,        /* ended its process itself: outcome.code */
+    MU_TIMED_OUT,     /* still running at its deadline, and killed */
+    MU_OUT_OF_MEMORY, /* asked for more memory than its worker may have */
+    MU_CANCELLED,     /* taken back before it ran, or stopped on request */
+    MU_LOST           /* its worker vanished and nothing is known */
+};
+#define MU_N_STATUS 8
+
+/* What a pool is opened with. {0} is every default; new fields go to the end. */
+struct mu_pool_options {
+    /* Tasks that may wait for a worker before submit waits too. 0: enough to keep
+     * every worker busy. */
+    size_t queue_tasks;
+    /* Bytes of input and output that may be held by tasks not yet collected
+     * before submit waits. 0: an eighth of the machine's memory. */
+    size_t queue_bytes;
+    /* Further attempts for a task that failed, crashed, exited, timed out or ran
+     * out of memory. */
+    unsigned retries;
+    /* A task that has run longer is killed and `timed out`. 0: no limit. Needs a
+     * model that isolates. */
+    int64_t timeout_ns;
+    /* Private memory that a worker process may have, in bytes. 0: no limit. Needs
+     * a model that isolates. */
+    uint64_t memory_bytes;
+    /* Output that one task may write, in bytes. 0: 4 GiB. */
+    uint64_t output_bytes;
+    /* Tasks given ahead to one worker. 0: by measurement. 1: strict, a task goes
+     * only to a worker that has nothing else. */
+    unsigned window;
+    /* Bytes that every task can read through mu_task_arg(); copied. */
+    const void *arg;
+    size_t arg_size;
+    /* Bind each worker to a CPU of its own. */
+    int pin;
+};
+
+/* Options of one submission. {0} is every default; new fields go to the end. */
+struct mu_submit {
+    uint64_t tag;       /* the caller's own number, given back in the outcome */
+    unsigned retries;   /* with MU_SUBMIT_RETRIES: instead of the pool's */
+    int64_t timeout_ns; /* above 0: instead of the pool's */
+    unsigned flags;     /* MU_SUBMIT_... */
+    /* When set, the input is this range of a file, mapped into the worker when
+     * the task starts; input and input_size of the call are not used. `size` 0
+     * means up to its end. The path is copied. */
+    const char *path;
+    uint64_t offset;
+    uint64_t size;
+    /* When above 0, `input` of the call is an array of that many mu_span, the
+     * parts of one input. */
+    size_t n_parts;
+};
+
+#define MU_SUBMIT_RETRIES 0x1u /* `retries` counts, also when it is 0 */
+#define MU_SUBMIT_NO_WAIT 0x2u /* MU_FULL instead of waiting for room */
+/* The input is not copied: the caller leaves it unchanged until the outcome.
+ * Under models that isolate it must lie in memory of mu_pool_alloc(). */
+#define MU_SUBMIT_BORROW  0x4u
+
+struct mu_span {
+    const void *data;
+    size_t size;
+};
+
+/* How one task ended. Given to the caller, who frees it. */
+struct mu_outcome {
+    uint64_t id;           /* as mu_pool_submit() gave it */
+    uint64_t tag;          /* as the submitter gave it */
+    enum mu_status status;
+    int code;              /* failed: what it returned; exited: exit status */
+    int signal;            /* crashed, timed out: the signal that ended it */
+    unsigned attempts;     /* how often it was started, at least */
+    unsigned worker;       /* the worker that ran it last */
+    const void *output;    /* never NULL; a byte of 0 follows, not counted */
+    size_t output_size;
+    int64_t queue_ns;      /* from submit to the start of the last attempt */
+    int64_t run_ns;        /* run time of the last attempt */
+    const void *fault_address; /* crashed by a memory fault: where; else NULL */
+};
+
+/* Open a pool.
+ * model     a path of layers: "serial", "threads", "processes:4/threads:2", ...;
+ *           counts left out fill the CPUs that this process may use
+ * options   NULL for every default; borrowed
+ * Returns   0; MU_EMODEL for a model that is unknown or cannot give what the
+ *           options ask (a timeout under threads); MU_EINIT when `processes` is
+ *           asked for by a program with several threads that never called
+ *           mu_init(); -errno
+ * Threads   any */
+MU_API MU_NODISCARD int mu_pool_open(const char *model,
+                                     const struct mu_pool_options *options,
+                                     struct mu_pool **ret_pool,
+                                     struct mu_error *err);
+
+/* Submit one task.
+ * fn        a function of this program or of a library loaded in it
+ * input     copied before the call returns, unless `how` says otherwise; may be
+ *           NULL when input_size is 0
+ * how       NULL for every default; borrowed
+ * ret_id    optional
+ * Returns   0; MU_FULL with MU_SUBMIT_NO_WAIT; MU_CLOSED when the pool is closing;
+ *           -EINVAL when fn lies in no loaded module or a borrowed input is not
+ *           visible to the workers; -ENOMEM. Unless 0, nothing was submitted
+ * Context   blocks while the queue is full; under `serial` and `fibers` it runs
+ *           tasks meanwhile */
+MU_API MU_NODISCARD int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,
+                                       const void *input, size_t input_size,
+                                       const struct mu_submit *how,
+                                       uint64_t *ret_id);
+
+/* Take an outcome: whichever task ended first and was not taken.
+ * deadline  absolute, see mu_now_ns(); MU_NOW does not wait, MU_NEVER waits for
+ *           ever
+ * Returns   0; MU_TIMEOUT; MU_EMPTY when every submitted task's outcome was taken;
+ *           -EINTR after mu_pool_interrupt() */
+MU_API MU_NODISCARD int mu_pool_next(struct mu_pool *pool, int64_t deadline,
+                                     struct mu_outcome **ret_outcome);
+
+/* Take the outcome of one task.
+ * Returns   as mu_pool_next(); MU_EMPTY when no such task's outcome is left */
+MU_API MU_NODISCARD int mu_pool_wait(struct mu_pool *pool, uint64_t id,
+                                     int64_t deadline,
+                                     struct mu_outcome **ret_outcome);
+
+/* Ask for a task to end. One that has not started becomes `cancelled`. One that
+ * runs is told (mu_task_is_cancelled()); where the model isolates and `kill` is
+ * set, its worker is killed. It still has an outcome, which is `cancelled` unless
+ * it ended before.
+ * Returns   0; MU_EMPTY when the task has ended; MU_EMODEL when `kill` is set, the
+ *           task runs, and the model cannot kill */
+MU_API int mu_pool_cancel(struct mu_pool *pool, uint64_t id, int kill);
+
+/* The same for every task that has no outcome yet. */
+MU_API int mu_pool_cancel_all(struct mu_pool *pool, int kill);
+
+/* Make a waiting mu_pool_next(), _wait() or _submit() return -EINTR: one that
+ * waits now, or else the next one that would wait.
+ * Context   signal handlers too */
+MU_API void mu_pool_interrupt(struct mu_pool *pool);
+
+/* Memory that the workers of this pool can read in place: fill it, submit it with
+ * MU_SUBMIT_BORROW, free it after the outcome. Workers that are processes see it
+ * read-only.
+ * Returns   64-byte aligned, uninitialised; NULL when there is no memory */
+MU_API void *mu_pool_alloc(struct mu_pool *pool, size_t size);
+MU_API void mu_pool_free(struct mu_pool *pool, void *memory);
+
+/* How many workers run tasks, and the model with all counts: "processes:4". The
+ * string lives as long as the pool. */
+MU_API unsigned mu_pool_width(const struct mu_pool *pool);
+MU_API const char *mu_pool_model(const struct mu_pool *pool);
+
+/* What a pool has done so far. */
+struct mu_pool_stats {
+    uint64_t n_submitted;
+    uint64_t n_taken; /* outcomes given to the caller */
+    uint64_t n_queued;
+    uint64_t n_running; /* given to workers, not ended */
+    uint64_t n_workers_started;
+    uint64_t n_workers_died;
+    uint64_t ended[MU_N_STATUS]; /* by enum mu_status */
+};
+MU_API void mu_pool_stats(struct mu_pool *pool, struct mu_pool_stats *ret_stats);
+
+/* The process ids of the worker processes alive now, spares left out.
+ * pids      [n_max], written up to the number returned
+ * Returns   how many there are; 0 under models without processes */
+MU_API size_t mu_pool_pids(struct mu_pool *pool, int *pids, size_t n_max);
+
+/* Close the pool: no new task is taken, those not started are dropped, those that
+ * run are cancelled (and killed where the model can; elsewhere waited for). All
+ * outcomes not taken are freed. Accepts NULL. Take what you want first. */
+MU_API void mu_pool_close(struct mu_pool *pool);
+
+/* Give an outcome back. Accepts NULL. Outcomes outlive their pool. */
+MU_API void mu_outcome_free(struct mu_outcome *outcome);
+
+/* How it ended, for a person, in one line: "crashed: SIGSEGV at 0x10 in parse
+ * (parse.c:41)".
+ * Returns   as snprintf: the length it has or would have had */
+MU_API int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
+                               size_t text_size);
+
+/* The frames of a crash, innermost first, one a line: "#0 parse at parse.c:41".
+ * Names are looked up here, not when the crash is seen: it may take a second.
+ * Returns   as snprintf; 0 when there is no backtrace */
+MU_API int mu_outcome_backtrace(const struct mu_outcome *outcome, char *text,
+                                size_t text_size);
+
+/* "done", "failed", "crashed", ...: lives for ever. */
+MU_API const char *mu_status_name(enum mu_status status);
+
+/* Check a model without opening it.
+ * ret_text  [text_size]: the model with all counts filled in
+ * Returns   0; MU_EMODEL */
+MU_API int mu_model_check(const char *model, char *ret_text, size_t text_size,
+                          struct mu_error *err);
+
+/* Whether a model isolates its tasks: 1, 0, or MU_EMODEL. */
+MU_API int mu_model_isolates(const char *model);
+
+/* The CPUs this process may use: by affinity mask and cgroup quota (v1 and v2),
+ * rounded up, at least 1. */
+MU_API unsigned mu_usable_cpus(void);
+
+MU_END_DECLS
+
+#endif

@@ -1,0 +1,83 @@
+/* task.h: what a task sees: bytes in, bytes out.
+ *
+ *     int count_lines(struct mu_task *t)
+ *     {
+ *         size_t size;
+ *         const char *text = mu_task_input(t, &size);
+ *         ...
+ *         return mu_task_printf(t, "%zu\n", n_lines);
+ *     }
+ *
+ * A task is one call of such a function on one input. It runs once, or again
+ * when retries are asked for and the attempt before it did not end well. It may
+ * keep no pointer that it got from its task after it returns.
+ *
+ * Context of every call below: inside the task, on the thread or fiber that runs
+ * it, and not in a signal handler. They work alike under every model. */
+#ifndef MUSTER_TASK_H
+#define MUSTER_TASK_H
+
+#include "muster/base.h"
+
+MU_BEGIN_DECLS
+
+struct mu_task;
+
+/* Returns 0 when the task is done; any other value is the task's own error code
+ * and makes its outcome `failed`. */
+typedef int (*mu_task_fn)(struct mu_task *task);
+
+/* The input.
+ * ret_size  optional: its size in bytes
+ * Returns   lent until the task returns; never NULL, also for 0 bytes. Read-only:
+ *           under `processes` a write to it is a crash. Aligned to 8 bytes when
+ *           the library copied it; file contents start where the range starts */
+MU_API const void *mu_task_input(const struct mu_task *task, size_t *ret_size);
+
+/* The parts of an input that has several, as a reduce step has: see mu_reduce().
+ * An ordinary input is one part. */
+MU_API size_t mu_task_n_parts(const struct mu_task *task);
+MU_API const void *mu_task_part(const struct mu_task *task, size_t i_part,
+                                size_t *ret_size);
+
+/* The bytes that the pool was opened with for all its tasks: options.arg.
+ * Returns   lent until the task returns; NULL when there are none */
+MU_API const void *mu_task_arg(const struct mu_task *task, size_t *ret_size);
+
+/* Append `size` bytes to the output.
+ * Returns   0; -ENOMEM or -EFBIG: nothing was appended */
+MU_API int mu_task_write(struct mu_task *task, const void *bytes, size_t size);
+
+/* Append text, formatted as printf does.
+ * Returns   0; -ENOMEM, -EFBIG, or -EINVAL for a bad format: nothing appended */
+MU_API int mu_task_printf(struct mu_task *task, const char *format, ...)
+    MU_PRINTF(2, 3);
+
+/* Make room for `size` more bytes of output and write them in place; then
+ * mu_task_commit() appends the first `size` bytes of that room.
+ * Returns   lent until the next call on this task's output; NULL when there is
+ *           no memory */
+MU_API void *mu_task_reserve(struct mu_task *task, size_t size);
+MU_API void mu_task_commit(struct mu_task *task, size_t size);
+
+/* The bytes of output so far, and how to take some back. */
+MU_API size_t mu_task_output_size(const struct mu_task *task);
+MU_API void mu_task_truncate(struct mu_task *task, size_t size);
+
+/* The number that the submitter gave it: mu_submit.tag. */
+MU_API uint64_t mu_task_tag(const struct mu_task *task);
+
+/* Which attempt this is: 1 for the first. */
+MU_API unsigned mu_task_attempt(const struct mu_task *task);
+
+/* The worker that runs it: 0 .. mu_pool_width() - 1. */
+MU_API unsigned mu_task_worker(const struct mu_task *task);
+
+/* Whether somebody asked for this task to stop: mu_pool_cancel(), or the pool is
+ * closing. A long task looks now and then, and returns when it is so.
+ * Cost      one load */
+MU_API int mu_task_is_cancelled(const struct mu_task *task);
+
+MU_END_DECLS
+
+#endif

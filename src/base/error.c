@@ -1,0 +1,64 @@
+/* error.c: statuses in words, and errors for people. */
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const answer_texts[] = {
+    [MU_OK] = "done",
+    [MU_FULL] = "no room now",
+    [MU_EMPTY] = "nothing there",
+    [MU_CLOSED] = "closed by the other side",
+    [MU_TIMEOUT] = "the deadline passed",
+    [MU_OWNER_DIED] = "the lock's last owner died holding it",
+};
+
+static const char *const errno_texts[] = {
+    [-4096 - MU_ECRASHED] = "the worker on the other side died",
+    [-4096 - MU_ECORRUPT] = "shared memory is corrupt",
+    [-4096 - MU_EMODEL] = "the model is unknown or cannot give this",
+    [-4096 - MU_EINIT] = "mu_init() was not called in time",
+};
+
+#define N_OF(array) (sizeof(array) / sizeof(array)[0])
+
+const char *mu_status_text(int status)
+{
+    const char *text = NULL;
+
+    if (status >= 0 && (size_t)status < N_OF(answer_texts))
+        text = answer_texts[status];
+    else if (status <= -4096 && (size_t)(-4096 - status) < N_OF(errno_texts))
+        text = errno_texts[-4096 - status];
+    else if (status < 0 && status > -4096)
+        text = strerrordesc_np(-status);
+    return text ? text : "unknown status";
+}
+
+int mui_fail(struct mu_error *err, int code, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    if (!err)
+        return code;
+    err->code = code;
+    va_start(args, format);
+    length = vsnprintf(err->text, sizeof err->text, format, args);
+    va_end(args);
+    if (length < 0)
+        err->text[0] = '\0';
+    else if (code < 0 && code > -4096 && (size_t)length < sizeof err->text)
+        (void)snprintf(err->text + length, sizeof err->text - (size_t)length,
+                       ": %s", mu_status_text(code));
+    return code;
+}
+
+const char *mu_version(void)
+{
+#define TEXT_(x) #x
+#define TEXT(x)  TEXT_(x)
+    return TEXT(MU_VERSION_MAJOR) "." TEXT(MU_VERSION_MINOR) "." TEXT(
+        MU_VERSION_PATCH);
+}

@@ -1,0 +1,21 @@
+/* futex.h: sleep until a word changes. See futex(2).
+ *
+ * `shared` is 0 for a word that only this process uses, and not 0 for a word in
+ * memory that several processes map; waiter and waker have to agree. A waiter
+ * may map the word read-only. */
+#ifndef MUI_SYS_FUTEX_H
+#define MUI_SYS_FUTEX_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* Sleep while *word == expected. 0 when woken, or for no reason; MU_TIMEOUT when
+ * the absolute CLOCK_MONOTONIC `deadline_ns` passed; -EAGAIN when the word
+ * differed; -EINTR after a signal. Wait-free but for the sleep. */
+int mui_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int shared,
+                   int64_t deadline_ns);
+
+/* Wake up to n_max sleepers. Signal-safe. Returns how many were woken. */
+int mui_futex_wake(const _Atomic uint32_t *word, int n_max, int shared);
+
+#endif
