@@ -13,21 +13,21 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
-#define MU_BEGIN_DECLS extern "C" {
-#define MU_END_DECLS   }
+#    define MU_BEGIN_DECLS extern "C" {
+#    define MU_END_DECLS   }
 #else
-#define MU_BEGIN_DECLS
-#define MU_END_DECLS
+#    define MU_BEGIN_DECLS
+#    define MU_END_DECLS
 #endif
 
 #if defined(__GNUC__)
-#define MU_API            __attribute__((visibility("default")))
-#define MU_NODISCARD      __attribute__((warn_unused_result))
-#define MU_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#    define MU_API               __attribute__((visibility("default")))
+#    define MU_NODISCARD         __attribute__((warn_unused_result))
+#    define MU_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
-#define MU_API
-#define MU_NODISCARD
-#define MU_PRINTF(fmt, args)
+#    define MU_API
+#    define MU_NODISCARD
+#    define MU_PRINTF(fmt, args)
 #endif
 
 #define MU_VERSION_MAJOR 0
@@ -43,10 +43,10 @@ MU_BEGIN_DECLS
 /* Answers: positive, handled by the direct caller. */
 enum mu_answer {
     MU_OK = 0,
-    MU_FULL = 1,    /* no room now: try again later */
-    MU_EMPTY = 2,   /* nothing there, and nothing on its way */
-    MU_CLOSED = 3,  /* the other side has finished */
-    MU_TIMEOUT = 4, /* the deadline passed first */
+    MU_FULL = 1,      /* no room now: try again later */
+    MU_EMPTY = 2,     /* nothing there, and nothing on its way */
+    MU_CLOSED = 3,    /* the other side has finished */
+    MU_TIMEOUT = 4,   /* the deadline passed first */
     MU_OWNER_DIED = 5 /* the lock is yours, its last owner died holding it */
 };
 
@@ -54,8 +54,8 @@ enum mu_answer {
 enum mu_errno {
     MU_ECRASHED = -4096, /* the worker on the other side died */
     MU_ECORRUPT = -4097, /* shared memory holds what no honest peer writes */
-    MU_EMODEL = -4098,   /* the model is unknown, or cannot give what is asked */
-    MU_EINIT = -4099     /* mu_init() was needed and not called in time */
+    MU_EMODEL = -4098, /* the model is unknown, or cannot give what is asked */
+    MU_EINIT = -4099   /* mu_init() was needed and not called in time */
 };
 
 /* The sentence for a person that goes with an error. Every call that takes one

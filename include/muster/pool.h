@@ -90,7 +90,7 @@ struct mu_submit {
 #define MU_SUBMIT_NO_WAIT 0x2u /* MU_FULL instead of waiting for room */
 /* The input is not copied: the caller leaves it unchanged until the outcome.
  * Under models that isolate it must lie in memory of mu_pool_alloc(). */
-#define MU_SUBMIT_BORROW  0x4u
+#define MU_SUBMIT_BORROW 0x4u
 
 struct mu_span {
     const void *data;
@@ -99,17 +99,17 @@ struct mu_span {
 
 /* How one task ended. Given to the caller, who frees it. */
 struct mu_outcome {
-    uint64_t id;           /* as mu_pool_submit() gave it */
-    uint64_t tag;          /* as the submitter gave it */
+    uint64_t id;  /* as mu_pool_submit() gave it */
+    uint64_t tag; /* as the submitter gave it */
     enum mu_status status;
-    int code;              /* failed: what it returned; exited: exit status */
-    int signal;            /* crashed, timed out: the signal that ended it */
-    unsigned attempts;     /* how often it was started, at least */
-    unsigned worker;       /* the worker that ran it last */
-    const void *output;    /* never NULL; a byte of 0 follows, not counted */
+    int code;           /* failed: what it returned; exited: exit status */
+    int signal;         /* crashed, timed out: the signal that ended it */
+    unsigned attempts;  /* how often it was started, at least */
+    unsigned worker;    /* the worker that ran it last */
+    const void *output; /* never NULL; a byte of 0 follows, not counted */
     size_t output_size;
-    int64_t queue_ns;      /* from submit to the start of the last attempt */
-    int64_t run_ns;        /* run time of the last attempt */
+    int64_t queue_ns; /* from submit to the start of the last attempt */
+    int64_t run_ns;   /* run time of the last attempt */
     const void *fault_address; /* crashed by a memory fault: where; else NULL */
 };
 
@@ -195,7 +195,8 @@ struct mu_pool_stats {
     uint64_t n_workers_died;
     uint64_t ended[MU_N_STATUS]; /* by enum mu_status */
 };
-MU_API void mu_pool_stats(struct mu_pool *pool, struct mu_pool_stats *ret_stats);
+MU_API void mu_pool_stats(struct mu_pool *pool,
+                          struct mu_pool_stats *ret_stats);
 
 /* The process ids of the worker processes alive now, spares left out.
  * pids      [n_max], written up to the number returned

@@ -1,0 +1,34 @@
+/* run.h: run one order as a task: input, output, the call, the reply. */
+#ifndef MUI_LAYER_RUN_H
+#define MUI_LAYER_RUN_H
+
+#include "layer/layer.h"
+#include "sync/lane.h"
+
+/* Bytes of a MUI_FORM_FILE input: an absolute path follows, ended by 0. size 0
+ * means up to the end of the file. */
+struct mui_file_range {
+    uint64_t offset;
+    uint64_t size;
+};
+
+/* Bytes of a MUI_FORM_PARTS input: n sizes follow, then the parts, each padded to
+ * 8 bytes. */
+struct mui_parts {
+    uint64_t n;
+    uint64_t sizes[];
+};
+
+/* What a leaf keeps from task to task. */
+struct mui_runner;
+
+/* A runner for one lane. Gives *ret. 0 or -ENOMEM. */
+int mui_runner_new(const struct mui_terms *terms, struct mui_lane_worker *lane,
+                   unsigned i_worker, struct mui_runner **ret_runner);
+void mui_runner_free(struct mui_runner *runner);
+
+/* Run the order and write its reply. */
+void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
+                    uint32_t index);
+
+#endif

@@ -1,0 +1,531 @@
+/* lane.c: orders down, replies up; one writer and one reader for every word.
+ *
+ *      supervisor                                worker
+ *      write orders[i]
+ *  R1  store order.lap (release) ------------->  A1 load order.lap (acquire)
+ *                                                   read orders[i], run
+ *                                                   write replies[r]
+ *  A2  load reply.lap (acquire)  <-------------  R2 store reply.lap (release)
+ *
+ * A slot carries the lap in which it was written, stored last. So "is it there"
+ * is seen from the slot alone: no shared index travels. There is always room: the
+ * supervisor never has more than n_slots orders without a reply, so neither the
+ * order slot nor the reply slot that is written next can still be wanted.
+ *
+ * Three handshakes need "one of two sees the other" and so a total order; every
+ * access of theirs is seq_cst, so the C11 order S of those decides:
+ *
+ *  H1 revocation.  worker: started = i + 1; read revoked.
+ *                  supervisor: revoked = [from, to); read started.
+ *     If the worker misses the revocation, its `started` precedes the supervisor's
+ *     read in S, which sees i + 1 and leaves order i alone. If the supervisor
+ *     misses the start, the worker sees the range and returns the order unrun.
+ *     When both see each other the order is returned unrun and not taken: the
+ *     supervisor gets MUI_REPLY_RETURNED for an order it still owns, and gives it
+ *     out again. In no case does it run twice or vanish.
+ *  H2 the worker sleeps.  worker: b = bell; sleeping = 1; read bell, the slot.
+ *                         supervisor: write orders; bell += 1; read sleeping.
+ *     Either the supervisor sees `sleeping` and wakes, or its bell precedes the
+ *     worker's second look in S, which sees it and, through it, the orders.
+ *  H3 the supervisor sleeps.  supervisor: want = w; read started and sleeping;
+ *                             look for replies.
+ *                             worker: write reply; exchange started (or sleeping);
+ *                             read want.
+ *     If the worker misses the wish, its exchange precedes the supervisor's read of
+ *     the same word in S, which therefore sees it and the reply before it.
+ *
+ * Killed at any instruction. The worker: before R2 the reply is absent, after it
+ * whole; `started` names the order that was running. The supervisor: its workers
+ * die with it.
+ *
+ * Hostile writer of `up`: replies are copied in one go, then checked: the lap is
+ * data like the rest, `index` must name an order without a reply, sizes and spans
+ * must fit. A lap that never comes is a worker that never answers: a deadline's
+ * business. Indices wrap at 2^32; the lap of index i is (i >> shift) + 1, never 0
+ * and different from the lap before it in the same slot.
+ *
+ * Progress: push, collect, take, reply are wait-free; sleep blocks. */
+#include "sync/lane.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "muster/base.h"
+
+#include "sys/futex.h"
+
+enum mui_slot_state {
+    SLOT_FREE = 0,
+    SLOT_ORDERED, /* the worker owes a reply */
+    SLOT_TAKEN    /* taken back: the worker owes MUI_REPLY_RETURNED */
+};
+
+/* A record is one cache line; its first word is the lap, stored last. */
+struct slot {
+    _Atomic uint32_t lap;
+    unsigned char body[60];
+} __attribute__((aligned(MUI_CACHE_LINE)));
+
+_Static_assert(sizeof(struct slot) == MUI_CACHE_LINE, "a slot is a line");
+_Static_assert(sizeof(struct mui_order) == sizeof(struct slot), "order");
+_Static_assert(sizeof(struct mui_reply) == sizeof(struct slot), "reply");
+
+struct mui_lane_down {
+    _Atomic uint64_t revoked; /* from << 32 | to; from == to: nothing */
+    _Atomic uint32_t want;
+    _Atomic uint32_t closed;
+    _Alignas(
+        MUI_CACHE_LINE) _Atomic uint32_t bell; /* futex: the worker waits */
+    _Atomic uint32_t released;                 /* region replies given back */
+    _Alignas(MUI_CACHE_LINE) struct slot orders[];
+    /* then _Atomic uint8_t cancelled[n_slots] */
+};
+
+struct mui_lane_up {
+    _Atomic uint32_t started; /* orders started so far: index + 1 of the last */
+    _Atomic int64_t start_ns; /* when the last was started */
+    _Alignas(MUI_CACHE_LINE) _Atomic uint32_t sleeping;
+    _Alignas(MUI_CACHE_LINE) struct slot replies[];
+};
+
+static size_t whole_pages(size_t bytes)
+{
+    return (bytes + 4095) & ~(size_t)4095;
+}
+
+size_t mui_lane_down_bytes(unsigned n_slots)
+{
+    return whole_pages(sizeof(struct mui_lane_down) +
+                       n_slots * (sizeof(struct slot) + 1));
+}
+
+size_t mui_lane_up_bytes(unsigned n_slots)
+{
+    return whole_pages(sizeof(struct mui_lane_up) +
+                       n_slots * sizeof(struct slot));
+}
+
+static uint32_t lap_of(uint32_t index, uint32_t shift)
+{
+    return (index >> shift) + 1;
+}
+
+static uint32_t log2_of(unsigned n_slots)
+{
+    assert(n_slots >= 2 && n_slots <= 4096 && (n_slots & (n_slots - 1)) == 0);
+    return (uint32_t)__builtin_ctz(n_slots);
+}
+
+static _Atomic uint8_t *cancel_marks(const struct mui_lane_down *down,
+                                     uint32_t mask)
+{
+    return (_Atomic uint8_t *)(uintptr_t)&down->orders[(size_t)mask + 1];
+}
+
+/* -- the supervisor's end -- */
+
+int mui_lane_init(struct mui_lane *lane, void *down, void *up,
+                  const void *region, uint64_t region_bytes, unsigned n_slots,
+                  bool shared)
+{
+    *lane = (struct mui_lane){
+        .down = down,
+        .up = up,
+        .region = region,
+        .region_bytes = region_bytes,
+        .mask = n_slots - 1,
+        .shift = log2_of(n_slots),
+        .shared = shared,
+        .owner = calloc(n_slots, sizeof *lane->owner),
+        .state = calloc(n_slots, sizeof *lane->state),
+    };
+    if (!lane->owner || !lane->state) {
+        mui_lane_fini(lane);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void mui_lane_fini(struct mui_lane *lane)
+{
+    if (!lane)
+        return;
+    free(lane->owner);
+    free(lane->state);
+    lane->owner = NULL;
+    lane->state = NULL;
+}
+
+unsigned mui_lane_in_flight(const struct mui_lane *lane)
+{
+    return lane->tail - lane->head;
+}
+
+unsigned mui_lane_room(const struct mui_lane *lane)
+{
+    return lane->mask + 1 - (lane->tail - lane->head);
+}
+
+int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
+                  void *owner, uint32_t *ret_index)
+{
+    uint32_t index = lane->tail;
+    struct slot *slot = &lane->down->orders[index & lane->mask];
+
+    assert(owner);
+    if (mui_lane_room(lane) == 0)
+        return MU_FULL;
+    lane->owner[index & lane->mask] = owner;
+    lane->state[index & lane->mask] = SLOT_ORDERED;
+    memcpy(slot->body, &order->form, sizeof slot->body);
+    /* relaxed: the lap below publishes it */
+    atomic_store_explicit(
+        &cancel_marks(lane->down, lane->mask)[index & lane->mask], 0,
+        memory_order_relaxed);
+    /* R1, pairs with A1 in mui_lane_take(): the order comes before its lap */
+    atomic_store_explicit(&slot->lap, lap_of(index, lane->shift),
+                          memory_order_release);
+    lane->tail = index + 1;
+    *ret_index = index;
+    return MU_OK;
+}
+
+/* H2, the supervisor's side; see mui_lane_sleep(). */
+static void lane_ring_down(struct mui_lane *lane)
+{
+    atomic_fetch_add_explicit(&lane->down->bell, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst))
+        mui_futex_wake(&lane->down->bell, 1, lane->shared);
+}
+
+void mui_lane_flush(struct mui_lane *lane)
+{
+    if (lane->n_flushed == lane->tail)
+        return;
+    lane->n_flushed = lane->tail;
+    lane_ring_down(lane);
+}
+
+/* Whether no honest worker would have written this reply. */
+static bool reply_is_forged(const struct mui_lane *lane,
+                            const struct mui_reply *reply)
+{
+    uint32_t i_slot = reply->index & lane->mask;
+
+    if (reply->index - lane->head >= lane->tail - lane->head)
+        return true;
+    if (reply->kind >= MUI_N_REPLY_KINDS || reply->form > MUI_FORM_SPAN ||
+        reply->inline_size > MUI_REPLY_INLINE)
+        return true;
+    if (lane->state[i_slot] == SLOT_FREE)
+        return true;
+    if (lane->state[i_slot] == SLOT_TAKEN && reply->kind != MUI_REPLY_RETURNED)
+        return true;
+    if (reply->form == MUI_FORM_SPAN && lane->region)
+        return reply->kind != MUI_REPLY_RAN ||
+               reply->u.span.size > lane->region_bytes ||
+               reply->u.span.address > lane->region_bytes - reply->u.span.size;
+    return false;
+}
+
+int mui_lane_collect(struct mui_lane *lane, struct mui_reply *ret_reply,
+                     void **ret_owner)
+{
+    struct slot *slot = &lane->up->replies[lane->n_replies & lane->mask];
+    uint32_t lap = lap_of(lane->n_replies, lane->shift);
+    uint32_t i_slot;
+
+    /* A2, pairs with R2 in mui_lane_reply() */
+    if (atomic_load_explicit(&slot->lap, memory_order_acquire) != lap)
+        return MU_EMPTY;
+    /* one copy, then only the copy: the worker can change the slot meanwhile.
+     * The barrier keeps the compiler from reading the slot again. */
+    memcpy(&ret_reply->index, slot->body, sizeof slot->body);
+    __asm__ volatile("" : "+m"(*ret_reply));
+    if (reply_is_forged(lane, ret_reply))
+        return MU_ECORRUPT;
+
+    i_slot = ret_reply->index & lane->mask;
+    lane->n_replies++;
+    *ret_owner = lane->owner[i_slot];
+    lane->owner[i_slot] = NULL;
+    lane->state[i_slot] = SLOT_FREE;
+    while (lane->head != lane->tail &&
+           lane->state[lane->head & lane->mask] == SLOT_FREE)
+        lane->head++;
+    return MU_OK;
+}
+
+void mui_lane_release(struct mui_lane *lane, const struct mui_reply *reply)
+{
+    if (!lane->region || reply->form != MUI_FORM_SPAN)
+        return;
+    lane->n_region++;
+    /* release: our reads of the region come before the worker's next writes */
+    atomic_store_explicit(&lane->down->released, lane->n_region,
+                          memory_order_release);
+    lane_ring_down(lane);
+}
+
+unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
+                         void (*give)(void *ctx, void *owner), void *ctx)
+{
+    uint64_t old = atomic_load_explicit(&lane->down->revoked,
+                                        /* relaxed: our own word */
+                                        memory_order_relaxed);
+    uint32_t to_old = (uint32_t)old;
+    uint32_t from;
+    uint32_t started;
+    unsigned n = 0;
+
+    if ((uint32_t)(old >> 32) != to_old &&
+        to_old - lane->head - 1 < lane->tail - lane->head)
+        return 0; /* orders of the last range are still owed a reply */
+    started = mui_lane_started(lane, NULL);
+    from = started + keep;
+    if (from - lane->head >= lane->tail - lane->head)
+        return 0;
+    /* H1, the supervisor's side; see mui_lane_take() */
+    atomic_store_explicit(&lane->down->revoked,
+                          (uint64_t)from << 32 | lane->tail,
+                          memory_order_seq_cst);
+    started = mui_lane_started(lane, NULL);
+    if (started - lane->head > from - lane->head)
+        from = started;
+    for (uint32_t i = from; i != lane->tail; i++) {
+        uint32_t i_slot = i & lane->mask;
+
+        if (lane->state[i_slot] != SLOT_ORDERED)
+            continue;
+        lane->state[i_slot] = SLOT_TAKEN;
+        give(ctx, lane->owner[i_slot]);
+        lane->owner[i_slot] = NULL;
+        n++;
+    }
+    return n;
+}
+
+void mui_lane_want(struct mui_lane *lane, uint32_t want)
+{
+    if (want == 0 && (lane->want & MUI_WANT_MASK) == 0)
+        return;
+    lane->want =
+        ((lane->want & ~(uint32_t)MUI_WANT_MASK) + MUI_WANT_STEP) | want;
+    /* H3, the supervisor's side; see mui_lane_ring() */
+    atomic_store_explicit(&lane->down->want, lane->want, memory_order_seq_cst);
+    (void)atomic_load_explicit(&lane->up->started, memory_order_seq_cst);
+    (void)atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst);
+}
+
+uint32_t mui_lane_started(const struct mui_lane *lane, int64_t *ret_start_ns)
+{
+    uint32_t started =
+        atomic_load_explicit(&lane->up->started, memory_order_seq_cst);
+
+    if (ret_start_ns)
+        /* relaxed: only a hint from a worker that may lie */
+        *ret_start_ns =
+            atomic_load_explicit(&lane->up->start_ns, memory_order_relaxed);
+    if (started - lane->head > lane->tail - lane->head)
+        return lane->head;
+    return started;
+}
+
+void *mui_lane_owner(const struct mui_lane *lane, uint32_t index)
+{
+    return lane->owner[index & lane->mask];
+}
+
+void mui_lane_cancel(struct mui_lane *lane, uint32_t index)
+{
+    /* relaxed: it carries nothing but itself */
+    atomic_store_explicit(
+        &cancel_marks(lane->down, lane->mask)[index & lane->mask], 1,
+        memory_order_relaxed);
+}
+
+void mui_lane_close(struct mui_lane *lane)
+{
+    /* release, pairs with the acquire in mui_lane_take() */
+    atomic_store_explicit(&lane->down->closed, 1, memory_order_release);
+    lane_ring_down(lane);
+}
+
+/* -- the worker's end -- */
+
+void mui_lane_worker_init(struct mui_lane_worker *w, const void *down, void *up,
+                          void *region, uint64_t region_bytes, unsigned n_slots,
+                          bool shared)
+{
+    *w = (struct mui_lane_worker){
+        .down = down,
+        .up = up,
+        .region = region,
+        .region_bytes = region_bytes,
+        .mask = n_slots - 1,
+        .shift = log2_of(n_slots),
+        .shared = shared,
+    };
+}
+
+static bool order_is_there(const struct mui_lane_worker *w, uint32_t index)
+{
+    /* A1, pairs with R1 in mui_lane_push() */
+    return atomic_load_explicit(&w->down->orders[index & w->mask].lap,
+                                memory_order_acquire) ==
+           lap_of(index, w->shift);
+}
+
+/* Fewer orders than this ahead is "few": half of what a small window holds. */
+static uint32_t lane_low(const struct mui_lane_worker *w)
+{
+    return w->mask >= 31 ? 8 : 1;
+}
+
+void mui_lane_ring(struct mui_lane_worker *w)
+{
+    /* H3, the worker's side: an exchange of ours came before, see callers */
+    uint32_t want = atomic_load_explicit(&w->down->want, memory_order_seq_cst);
+
+    w->dirty = false;
+    if (want == w->wish || (want & MUI_WANT_MASK) == 0)
+        return;
+    if (want & MUI_WANT_DONE)
+        w->ring(w, MUI_WANT_DONE);
+    else if (!order_is_there(w, w->next + lane_low(w)))
+        w->ring(w, MUI_WANT_HUNGRY);
+    else
+        return;
+    w->wish = want;
+}
+
+static bool is_revoked(const struct mui_lane_worker *w, uint32_t index)
+{
+    uint64_t range =
+        atomic_load_explicit(&w->down->revoked, memory_order_seq_cst);
+    uint32_t from = (uint32_t)(range >> 32);
+
+    return index - from < (uint32_t)range - from;
+}
+
+/* Nothing there: say so if that is wished, and tell an end from a pause. */
+static int take_nothing(struct mui_lane_worker *w)
+{
+    if (w->dirty) {
+        uint32_t same = w->next;
+
+        /* H3: an exchange between the replies and the look at the wishes */
+        atomic_exchange_explicit(&w->up->started, same, memory_order_seq_cst);
+        mui_lane_ring(w);
+    }
+    /* acquire, pairs with mui_lane_close(): its orders are visible too */
+    if (atomic_load_explicit(&w->down->closed, memory_order_acquire) &&
+        !order_is_there(w, w->next))
+        return MU_CLOSED;
+    return MU_EMPTY;
+}
+
+int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
+                  uint32_t *ret_index)
+{
+    for (;;) {
+        uint32_t index = w->next;
+
+        if (!order_is_there(w, index))
+            return take_nothing(w);
+        /* H1, the worker's side; see mui_lane_revoke() */
+        atomic_exchange_explicit(&w->up->started, index + 1,
+                                 memory_order_seq_cst);
+        w->next = index + 1;
+        if (w->dirty)
+            mui_lane_ring(w);
+        if (!is_revoked(w, index)) {
+            *ret_order =
+                (const struct mui_order *)&w->down->orders[index & w->mask];
+            *ret_index = index;
+            return MU_OK;
+        }
+        mui_lane_reply(
+            w, &(struct mui_reply){.index = index, .kind = MUI_REPLY_RETURNED});
+    }
+}
+
+void mui_lane_note_start(struct mui_lane_worker *w, int64_t now_ns)
+{
+    /* relaxed: a hint for deadlines */
+    atomic_store_explicit(&w->up->start_ns, now_ns, memory_order_relaxed);
+}
+
+void mui_lane_reply(struct mui_lane_worker *w, const struct mui_reply *reply)
+{
+    struct slot *slot = &w->up->replies[w->n_replies & w->mask];
+
+    memcpy(slot->body, &reply->index, sizeof slot->body);
+    /* R2, pairs with A2 in mui_lane_collect(): the reply comes before its lap */
+    atomic_store_explicit(&slot->lap, lap_of(w->n_replies, w->shift),
+                          memory_order_release);
+    w->n_replies++;
+    w->dirty = true;
+}
+
+static bool has_work(const struct mui_lane_worker *w)
+{
+    return order_is_there(w, w->next) ||
+           /* acquire: as in take_nothing() */
+           atomic_load_explicit(&w->down->closed, memory_order_acquire);
+}
+
+void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
+{
+    uint32_t bell;
+
+    if (w->spin_ns > 0) {
+        int64_t end = mu_now_ns() + w->spin_ns;
+
+        do {
+            for (int i = 0; i < 64; i++) {
+                if (has_work(w))
+                    return;
+                mui_cpu_pause();
+            }
+        } while (mu_now_ns() < end);
+    }
+    /* H2, the worker's side; see lane_ring_down() */
+    bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
+    atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
+    mui_lane_ring(w);
+    if (!has_work(w) &&
+        atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
+        (void)mui_futex_wait(&w->down->bell, bell, w->shared, deadline_ns);
+    /* relaxed: a supervisor that still sees 1 wakes nobody, which is harmless */
+    atomic_store_explicit(&w->up->sleeping, 0, memory_order_relaxed);
+}
+
+bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index)
+{
+    /* relaxed: it carries nothing but itself */
+    return atomic_load_explicit(
+               &cancel_marks(w->down, w->mask)[index & w->mask],
+               memory_order_relaxed) != 0;
+}
+
+uint32_t mui_lane_released(const struct mui_lane_worker *w)
+{
+    /* acquire, pairs with mui_lane_release(): the region may be written again */
+    return atomic_load_explicit(&w->down->released, memory_order_acquire);
+}
+
+void mui_lane_wait_release(struct mui_lane_worker *w, uint32_t seen)
+{
+    uint32_t bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
+
+    atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
+    mui_lane_ring(w);
+    if (mui_lane_released(w) == seen &&
+        atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
+        (void)mui_futex_wait(&w->down->bell, bell, w->shared, MU_NEVER);
+    /* relaxed: as in mui_lane_sleep() */
+    atomic_store_explicit(&w->up->sleeping, 0, memory_order_relaxed);
+}

@@ -1,0 +1,221 @@
+/* lane.h: the memory between the supervisor and one worker flow.
+ *
+ * A lane hands tasks over at the price of a cache line, and is the same whether
+ * the worker is a thread or a process: only who maps the memory differs. It is
+ * two blocks and, between processes, an output region:
+ *
+ *     down    written by the supervisor alone (mapped read-only in a process):
+ *             orders, revocation, wake-up bell, wishes, cancel marks
+ *     up      written by the worker alone: replies, what it is doing
+ *     region  written by the worker alone: outputs too large for a reply
+ *
+ * Every order gets exactly one reply. The supervisor keeps what it must trust in
+ * its own struct mui_lane, and reads `up` as hostile bytes: once, checked, copied.
+ * The ordering argument stands in lane.c. */
+#ifndef MUI_SYNC_LANE_H
+#define MUI_SYNC_LANE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sys/cpu.h"
+
+/* How the bytes of an input or output travel. */
+enum mui_form {
+    MUI_FORM_INLINE = 0, /* in the record itself */
+    MUI_FORM_SPAN,  /* at `address` (arena or region offset, or a pointer) */
+    MUI_FORM_FILE,  /* input: a struct mui_file_range at `address` */
+    MUI_FORM_PARTS, /* input: a struct mui_parts at `address` */
+    MUI_N_FORMS
+};
+
+enum { MUI_ORDER_INLINE = 40, MUI_REPLY_INLINE = 32 };
+
+/* Supervisor to worker. */
+struct mui_order {
+    uint32_t lap;        /* the lane's own */
+    uint8_t form;        /* enum mui_form */
+    uint8_t inline_size; /* of u.bytes, with MUI_FORM_INLINE */
+    uint8_t attempt;     /* 255 stands for more */
+    uint8_t unused;
+    uint64_t fn; /* see sys/module.h */
+    uint64_t tag;
+    union {
+        uint8_t bytes[MUI_ORDER_INLINE];
+        struct {
+            uint64_t address;
+            uint64_t size;
+        } span;
+    } u;
+};
+
+/* What became of an order. */
+enum mui_reply_kind {
+    MUI_REPLY_RAN = 0,  /* the function returned `code` */
+    MUI_REPLY_RETURNED, /* revoked before it started: it did not run */
+    MUI_REPLY_ERROR,    /* could not run: `code` is a negated errno */
+    MUI_N_REPLY_KINDS
+};
+
+/* Worker to supervisor. */
+struct mui_reply {
+    uint32_t lap;   /* the lane's own */
+    uint32_t index; /* of the order */
+    int32_t code;
+    uint8_t kind;
+    uint8_t form; /* INLINE or SPAN */
+    uint8_t inline_size;
+    uint8_t last; /* not 0: the worker takes no order after this one and ends */
+    int64_t start_ns;
+    int64_t run_ns;
+    union {
+        uint8_t bytes[MUI_REPLY_INLINE];
+        struct {
+            uint64_t address;
+            uint64_t size;
+        } span;
+    } u;
+};
+
+/* What the supervisor wishes to be rung for; the bits above count the wishes, so
+ * that a worker rings once a wish. */
+enum {
+    MUI_WANT_DONE = 1, /* ring when a reply is there: somebody sleeps for it */
+    MUI_WANT_HUNGRY = 2, /* ring when few orders are left: the queue has more */
+    MUI_WANT_MASK = 3,
+    MUI_WANT_STEP = 4
+};
+
+struct mui_lane_down;
+struct mui_lane_up;
+
+/* Sizes of the two blocks, multiples of 4096, for n_slots (a power of 2 from 2
+ * to 4096). The memory has to start as zeros. */
+size_t mui_lane_down_bytes(unsigned n_slots);
+size_t mui_lane_up_bytes(unsigned n_slots);
+
+/* The supervisor's end. One thread at a time (the pool's lock). */
+struct mui_lane {
+    struct mui_lane_down *down;
+    struct mui_lane_up *up;
+    const uint8_t *region; /* NULL: spans are pointers of this process */
+    uint64_t region_bytes;
+    uint32_t mask;      /* n_slots - 1 */
+    uint32_t shift;     /* log2 n_slots */
+    uint32_t tail;      /* index of the next order */
+    uint32_t head;      /* the oldest order without a reply */
+    uint32_t n_replies; /* replies read */
+    uint32_t n_region;  /* of these, how many held region memory */
+    uint32_t n_flushed; /* tail at the last flush */
+    uint32_t want;
+    bool shared;  /* futex words lie in memory of several processes */
+    void **owner; /* [n_slots] whose order it is; NULL: replied or taken back */
+    uint8_t *state; /* [n_slots] enum mui_slot_state */
+};
+
+/* Begin with fresh, zeroed blocks. `region` NULL for threads. 0 or -ENOMEM. */
+int mui_lane_init(struct mui_lane *lane, void *down, void *up,
+                  const void *region, uint64_t region_bytes, unsigned n_slots,
+                  bool shared);
+void mui_lane_fini(struct mui_lane *lane);
+
+/* Hand an order over; `owner` (not NULL) comes back with its reply. 0 or MU_FULL.
+ * Wait-free. The worker is woken by mui_lane_flush() only. */
+int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
+                  void *owner, uint32_t *ret_index);
+
+/* Wake the worker if it sleeps and orders were pushed since the last flush. */
+void mui_lane_flush(struct mui_lane *lane);
+
+/* Read one reply. *ret_owner is NULL for the acknowledgement of a revocation.
+ * A span of *ret_reply lies within the region; copy it, then call
+ * mui_lane_release(). 0, MU_EMPTY, or MU_ECORRUPT: no honest worker wrote this,
+ * and the lane is not to be used any more. Wait-free, O(1). */
+int mui_lane_collect(struct mui_lane *lane, struct mui_reply *ret_reply,
+                     void **ret_owner);
+
+/* Give the region memory of the reply read last back to the worker. */
+void mui_lane_release(struct mui_lane *lane, const struct mui_reply *reply);
+
+/* Take back what the worker has not started, except the oldest `keep` orders.
+ * Gives the owners, oldest first, to `give`. Returns how many were taken. The
+ * worker acknowledges each in its time. One revocation at a time: returns 0 while
+ * the one before is not acknowledged. */
+unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
+                         void (*give)(void *ctx, void *owner), void *ctx);
+
+/* Announce what to ring for (MUI_WANT_...), before looking a last time and
+ * sleeping. After it returns, every reply that the worker will not ring for is
+ * visible to mui_lane_collect(). */
+void mui_lane_want(struct mui_lane *lane, uint32_t want);
+
+/* Orders without a reply; those that can still be pushed. */
+unsigned mui_lane_in_flight(const struct mui_lane *lane);
+unsigned mui_lane_room(const struct mui_lane *lane);
+
+/* The number of orders that the worker says it has started, forced between head
+ * and tail; and when it started the last, by its own word. */
+uint32_t mui_lane_started(const struct mui_lane *lane, int64_t *ret_start_ns);
+
+/* Whose order it is, NULL when replied; index from head to tail. */
+void *mui_lane_owner(const struct mui_lane *lane, uint32_t index);
+
+/* Mark an order as cancelled: mu_task_is_cancelled() of its task tells. */
+void mui_lane_cancel(struct mui_lane *lane, uint32_t index);
+
+/* No more orders will come: the worker ends after those there. Wakes it. */
+void mui_lane_close(struct mui_lane *lane);
+
+/* The worker's end. One thread or fiber scheduler. */
+struct mui_lane_worker {
+    const struct mui_lane_down *down;
+    struct mui_lane_up *up;
+    uint8_t *region;
+    uint64_t region_bytes;
+    uint32_t mask;
+    uint32_t shift;
+    uint32_t next;      /* index of the next order to take */
+    uint32_t n_replies; /* replies written */
+    uint32_t wish;      /* the wish that was rung for last */
+    bool shared;
+    bool dirty;  /* replies were written since the last look at the wishes */
+    int spin_ns; /* how long to spin before sleeping */
+    /* Ring: tell the supervisor (MUI_WANT_... that it is for). */
+    void (*ring)(struct mui_lane_worker *w, uint32_t why);
+    void *ring_ctx;
+};
+
+void mui_lane_worker_init(struct mui_lane_worker *w, const void *down, void *up,
+                          void *region, uint64_t region_bytes, unsigned n_slots,
+                          bool shared);
+
+/* Take the next order and note it as started. Lent until its reply is written;
+ * *ret_index is what the reply has to name. 0; MU_EMPTY; MU_CLOSED: none will
+ * come any more. Acknowledges revoked orders by itself. Never blocks. */
+int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
+                  uint32_t *ret_index);
+
+/* Write a reply. Never fails: there is always room. */
+void mui_lane_reply(struct mui_lane_worker *w, const struct mui_reply *reply);
+
+/* Note the time at which the order taken last starts. */
+void mui_lane_note_start(struct mui_lane_worker *w, int64_t now_ns);
+
+/* Spin, then sleep until an order, the end, or `deadline_ns`; rings first for what
+ * is wished. May return early. */
+void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns);
+
+/* Ring for what is wished and not yet rung for. */
+void mui_lane_ring(struct mui_lane_worker *w);
+
+bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index);
+
+/* How many replies with region memory the supervisor has released. */
+uint32_t mui_lane_released(const struct mui_lane_worker *w);
+
+/* Sleep until the supervisor flushes or releases; `seen` from the call before. */
+void mui_lane_wait_release(struct mui_lane_worker *w, uint32_t seen);
+
+#endif

@@ -1,0 +1,47 @@
+/* module.h: functions by (module, offset), so that a function can travel to a
+ * process in which its library lies elsewhere, or is not loaded yet.
+ *
+ * The table of modules is a small memfd that the supervisor writes and that every
+ * process forked after mui_module_init() sees, read-only once
+ * mui_module_seal() was called in it. It only grows.
+ *
+ * Module 0 is the program itself. A function's code is module << 48 | offset. */
+#ifndef MUI_SYS_MODULE_H
+#define MUI_SYS_MODULE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "muster/base.h"
+
+enum { MUI_MODULES_MAX = 1024 };
+
+/* Make the table. Idempotent. 0 or -errno. */
+int mui_module_init(struct mu_error *err);
+
+/* In a child: from now on the table can only be read here. Signal-unsafe. */
+int mui_module_seal_in_child(void);
+
+/* The code of a function, from its address; adds its module to the table when it
+ * is new. 0; -EINVAL when the address lies in no loaded module; -ENOSPC when
+ * the table is full. Thread-safe; fast for the function asked for last. */
+int mui_module_encode(const void *address, uint64_t *ret_code);
+
+/* The address of a function in this process; loads its module when it is not
+ * loaded. 0; -ENOENT or -EINVAL for a code that no encode gave; -ELIBACC when
+ * the module cannot be loaded. Thread-safe. */
+int mui_module_decode(uint64_t code, void **ret_address);
+
+/* Load every module of the table that this process lacks (the nursery does it
+ * before it forks). Failures are left for mui_module_decode() to report. */
+void mui_module_load_all(void);
+
+/* Turn an address of this process into module and offset, for backtraces: like
+ * encode, but never adds to the table and needs no lock, so that a signal
+ * handler may call it. -EINVAL when the module is not in the table. */
+int mui_module_locate(const void *address, uint64_t *ret_code);
+
+/* The file of a module: an absolute path, lent for ever. NULL when unknown. */
+const char *mui_module_path(unsigned i_module);
+
+#endif
