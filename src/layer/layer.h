@@ -51,6 +51,7 @@ struct mui_terms {
     const uint8_t
         *arena; /* spans of orders are offsets from here; NULL: pointers */
     uint64_t arena_bytes;
+    int arena_fd;    /* open for reading only; -1 without arena */
     const void *arg; /* mu_task_arg(), readable where the worker runs */
     size_t arg_size;
 };
@@ -190,6 +191,10 @@ int mui_layer_open(const struct mui_layer_config *config,
                    struct mui_layer **ret_layer, struct mu_error *err);
 /* Stop and free. Accepts NULL. */
 void mui_layer_close(struct mui_layer *l);
+
+/* Pump a layer that has to be, until its lanes are closed; returns at once for
+ * one that works by itself. */
+void mui_layer_run(struct mui_layer *l);
 
 /* Serve a port with the layer of `spec` until its lanes are closed: the body of
  * every worker, thread or process. */

@@ -22,13 +22,17 @@ struct mui_parts {
 /* What a leaf keeps from task to task. */
 struct mui_runner;
 
-/* A runner for one lane. Gives *ret. 0 or -ENOMEM. */
+/* A runner for one lane. Gives *ret_runner. 0 or -ENOMEM. */
 int mui_runner_new(const struct mui_terms *terms, struct mui_lane_worker *lane,
-                   unsigned i_worker, struct mui_runner **ret_runner);
+                   unsigned i_worker, struct mui_runner **ret_runner,
+                   struct mu_error *err);
 void mui_runner_free(struct mui_runner *runner);
 
 /* Run the order and write its reply. */
 void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
                     uint32_t index);
+
+/* The lane ran empty: time passes until the next order. */
+void mui_runner_pause(struct mui_runner *runner);
 
 #endif

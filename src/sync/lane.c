@@ -384,21 +384,24 @@ static uint32_t lane_low(const struct mui_lane_worker *w)
     return w->mask >= 31 ? 8 : 1;
 }
 
-void mui_lane_ring(struct mui_lane_worker *w)
+/* H3, the worker's side: the caller exchanged `started` or `sleeping` before. */
+static void ring_if_wished(struct mui_lane_worker *w, bool idle)
 {
-    /* H3, the worker's side: an exchange of ours came before, see callers */
     uint32_t want = atomic_load_explicit(&w->down->want, memory_order_seq_cst);
+    uint32_t why = want & MUI_WANT_DONE;
 
     w->dirty = false;
     if (want == w->wish || (want & MUI_WANT_MASK) == 0)
         return;
-    if (want & MUI_WANT_DONE)
-        w->ring(w, MUI_WANT_DONE);
-    else if (!order_is_there(w, w->next + lane_low(w)))
-        w->ring(w, MUI_WANT_HUNGRY);
-    else
+    if (!why && want & MUI_WANT_HUNGRY &&
+        (idle || !order_is_there(w, w->next + lane_low(w))))
+        why = MUI_WANT_HUNGRY;
+    if (!why && idle)
+        why = want & MUI_WANT_IDLE;
+    if (!why)
         return;
     w->wish = want;
+    w->ring(w, why);
 }
 
 static bool is_revoked(const struct mui_lane_worker *w, uint32_t index)
@@ -418,7 +421,7 @@ static int take_nothing(struct mui_lane_worker *w)
 
         /* H3: an exchange between the replies and the look at the wishes */
         atomic_exchange_explicit(&w->up->started, same, memory_order_seq_cst);
-        mui_lane_ring(w);
+        ring_if_wished(w, false);
     }
     /* acquire, pairs with mui_lane_close(): its orders are visible too */
     if (atomic_load_explicit(&w->down->closed, memory_order_acquire) &&
@@ -440,7 +443,7 @@ int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
                                  memory_order_seq_cst);
         w->next = index + 1;
         if (w->dirty)
-            mui_lane_ring(w);
+            ring_if_wished(w, false);
         if (!is_revoked(w, index)) {
             *ret_order =
                 (const struct mui_order *)&w->down->orders[index & w->mask];
@@ -495,7 +498,7 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
     /* H2, the worker's side; see lane_ring_down() */
     bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
     atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
-    mui_lane_ring(w);
+    ring_if_wished(w, true);
     if (!has_work(w) &&
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
         (void)mui_futex_wait(&w->down->bell, bell, w->shared, deadline_ns);
@@ -522,7 +525,7 @@ void mui_lane_wait_release(struct mui_lane_worker *w, uint32_t seen)
     uint32_t bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
 
     atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
-    mui_lane_ring(w);
+    w->ring(w, MUI_WANT_DONE);
     if (mui_lane_released(w) == seen &&
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
         (void)mui_futex_wait(&w->down->bell, bell, w->shared, MU_NEVER);

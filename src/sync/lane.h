@@ -84,8 +84,9 @@ struct mui_reply {
 enum {
     MUI_WANT_DONE = 1, /* ring when a reply is there: somebody sleeps for it */
     MUI_WANT_HUNGRY = 2, /* ring when few orders are left: the queue has more */
-    MUI_WANT_MASK = 3,
-    MUI_WANT_STEP = 4
+    MUI_WANT_IDLE = 4, /* ring when about to sleep: work may be had elsewhere */
+    MUI_WANT_MASK = 7,
+    MUI_WANT_STEP = 8
 };
 
 struct mui_lane_down;
@@ -207,15 +208,13 @@ void mui_lane_note_start(struct mui_lane_worker *w, int64_t now_ns);
  * is wished. May return early. */
 void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns);
 
-/* Ring for what is wished and not yet rung for. */
-void mui_lane_ring(struct mui_lane_worker *w);
-
 bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index);
 
 /* How many replies with region memory the supervisor has released. */
 uint32_t mui_lane_released(const struct mui_lane_worker *w);
 
-/* Sleep until the supervisor flushes or releases; `seen` from the call before. */
+/* Ring, whatever is wished, and sleep until more than `seen` are released. May
+ * return early. */
 void mui_lane_wait_release(struct mui_lane_worker *w, uint32_t seen);
 
 #endif

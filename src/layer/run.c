@@ -1,0 +1,360 @@
+/* run.c: run one order as a task: input, output, the call, the reply. */
+#include "layer/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "muster/task.h"
+
+#include "base/error.h"
+#include "layer/output.h"
+#include "sys/module.h"
+
+/* A file up to this size is read into a buffer that is kept; a larger one is
+ * mapped: below it mapping costs more than copying. */
+enum { FILE_READ_MAX = 256 * 1024 };
+
+struct mu_task {
+    const uint8_t *input;
+    size_t input_size;
+    const struct mui_parts *parts; /* NULL: the input is one part */
+    uint64_t tag;
+    unsigned attempt;
+    unsigned i_worker;
+    uint32_t index;
+    struct mui_lane_worker *lane;
+    const struct mui_terms *terms;
+    struct mui_output output;
+};
+
+struct mui_runner {
+    struct mu_task task;
+    uint64_t fn_code; /* the function called last, and its address */
+    mu_task_fn fn;
+    int64_t now_ns;  /* when the last task ended; 0: time passed since */
+    uint8_t *buffer; /* [FILE_READ_MAX + 1] for file inputs; made when needed */
+    void *mapping;   /* of a large file input */
+    size_t mapped_bytes;
+};
+
+int mui_runner_new(const struct mui_terms *terms, struct mui_lane_worker *lane,
+                   unsigned i_worker, struct mui_runner **ret_runner,
+                   struct mu_error *err)
+{
+    struct mui_runner *runner = calloc(1, sizeof *runner);
+
+    if (!runner || mui_output_init(&runner->task.output, lane,
+                                   (size_t)terms->output_bytes) < 0) {
+        free(runner);
+        return mui_fail(err, -ENOMEM, "worker %u", i_worker);
+    }
+    runner->task.terms = terms;
+    runner->task.lane = lane;
+    runner->task.i_worker = i_worker;
+    *ret_runner = runner;
+    return 0;
+}
+
+void mui_runner_free(struct mui_runner *runner)
+{
+    if (!runner)
+        return;
+    mui_output_fini(&runner->task.output);
+    free(runner->buffer);
+    free(runner);
+}
+
+void mui_runner_pause(struct mui_runner *runner)
+{
+    runner->now_ns = 0;
+}
+
+/* -- input -- */
+
+static int read_range(struct mui_runner *runner, int fd, uint64_t offset,
+                      size_t size)
+{
+    size_t got = 0;
+
+    if (!runner->buffer)
+        runner->buffer = malloc(FILE_READ_MAX + 1);
+    if (!runner->buffer)
+        return -ENOMEM;
+    while (got < size) {
+        ssize_t n =
+            pread(fd, runner->buffer + got, size - got, (off_t)(offset + got));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break; /* it became shorter: the input is what there is */
+        got += (size_t)n;
+    }
+    runner->task.input = runner->buffer;
+    runner->task.input_size = got;
+    return 0;
+}
+
+static int map_range(struct mui_runner *runner, int fd, uint64_t offset,
+                     size_t size)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    size_t skip = (size_t)(offset % page);
+    uint8_t *base = mmap(NULL, size + skip, PROT_READ, MAP_PRIVATE, fd,
+                         (off_t)(offset - skip));
+
+    if (base == MAP_FAILED)
+        return -errno;
+    (void)madvise(base, size + skip, MADV_SEQUENTIAL);
+    runner->mapping = base;
+    runner->mapped_bytes = size + skip;
+    runner->task.input = base + skip;
+    runner->task.input_size = size;
+    return 0;
+}
+
+static int open_range(struct mui_runner *runner,
+                      const struct mui_file_range *range)
+{
+    const char *path = (const char *)(range + 1);
+    struct stat st;
+    uint64_t size;
+    int rc;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) < 0) {
+        rc = -errno;
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+    } else {
+        uint64_t end = (uint64_t)st.st_size;
+
+        size = range->offset >= end ? 0 : end - range->offset;
+        if (range->size && range->size < size)
+            size = range->size;
+        rc = size <= FILE_READ_MAX
+                 ? read_range(runner, fd, range->offset, (size_t)size)
+                 : map_range(runner, fd, range->offset, (size_t)size);
+    }
+    (void)close(fd);
+    return rc;
+}
+
+static int input_begin(struct mui_runner *runner, const struct mui_order *order)
+{
+    struct mu_task *t = &runner->task;
+    const uint8_t *at = t->terms->arena
+                            ? t->terms->arena + order->u.span.address
+                            : (const uint8_t *)(uintptr_t)order->u.span.address;
+
+    t->parts = NULL;
+    switch ((enum mui_form)order->form) {
+    case MUI_FORM_INLINE:
+        t->input = order->u.bytes;
+        t->input_size = order->inline_size;
+        return 0;
+    case MUI_FORM_SPAN:
+        t->input = at;
+        t->input_size = (size_t)order->u.span.size;
+        return 0;
+    case MUI_FORM_PARTS:
+        t->parts = (const struct mui_parts *)at;
+        t->input = (const uint8_t *)&t->parts->sizes[t->parts->n];
+        t->input_size = (size_t)order->u.span.size -
+                        (size_t)(t->input - (const uint8_t *)t->parts);
+        return 0;
+    case MUI_FORM_FILE:
+        return open_range(runner, (const struct mui_file_range *)at);
+    case MUI_N_FORMS:
+        break;
+    }
+    return -EINVAL;
+}
+
+static void input_end(struct mui_runner *runner)
+{
+    if (!runner->mapping)
+        return;
+    (void)munmap(runner->mapping, runner->mapped_bytes);
+    runner->mapping = NULL;
+}
+
+/* -- the call -- */
+
+static int find_function(struct mui_runner *runner, uint64_t code)
+{
+    void *address;
+    int rc;
+
+    if (code == runner->fn_code && runner->fn)
+        return 0;
+    rc = mui_module_decode(code, &address);
+    if (rc < 0)
+        return rc;
+    runner->fn_code = code;
+    memcpy(&runner->fn, &address, sizeof runner->fn);
+    return 0;
+}
+
+void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
+                    uint32_t index)
+{
+    struct mu_task *t = &runner->task;
+    struct mui_reply reply = {.index = index};
+    int64_t end_ns;
+    int rc;
+
+    reply.start_ns = runner->now_ns ? runner->now_ns : mu_now_ns();
+    mui_lane_note_start(t->lane, reply.start_ns);
+    t->tag = order->tag;
+    t->attempt = order->attempt;
+    t->index = index;
+
+    rc = find_function(runner, order->fn);
+    if (rc == 0)
+        rc = input_begin(runner, order);
+    if (rc == 0)
+        reply.code = runner->fn(t);
+    input_end(runner);
+    if (rc < 0) {
+        reply.kind = MUI_REPLY_ERROR;
+        reply.code = rc;
+    }
+    end_ns = mu_now_ns();
+    reply.run_ns = end_ns - reply.start_ns;
+    runner->now_ns = end_ns;
+    mui_output_post(&t->output, &reply);
+    mui_lane_reply(t->lane, &reply);
+}
+
+/* -- what a task sees: muster/task.h -- */
+
+const void *mu_task_input(const struct mu_task *task, size_t *ret_size)
+{
+    if (ret_size)
+        *ret_size = task->input_size;
+    return task->input;
+}
+
+size_t mu_task_n_parts(const struct mu_task *task)
+{
+    return task->parts ? (size_t)task->parts->n : 1;
+}
+
+const void *mu_task_part(const struct mu_task *task, size_t i_part,
+                         size_t *ret_size)
+{
+    const uint8_t *at = task->input;
+
+    if (i_part >= mu_task_n_parts(task))
+        return NULL;
+    if (!task->parts)
+        return mu_task_input(task, ret_size);
+    for (size_t i = 0; i < i_part; i++)
+        at += (task->parts->sizes[i] + 7) & ~UINT64_C(7);
+    if (ret_size)
+        *ret_size = (size_t)task->parts->sizes[i_part];
+    return at;
+}
+
+const void *mu_task_arg(const struct mu_task *task, size_t *ret_size)
+{
+    if (ret_size)
+        *ret_size = task->terms->arg_size;
+    return task->terms->arg;
+}
+
+void *mu_task_reserve(struct mu_task *task, size_t size)
+{
+    int rc;
+
+    return mui_output_room(&task->output, size, &rc);
+}
+
+void mu_task_commit(struct mu_task *task, size_t size)
+{
+    size_t room = task->output.room - task->output.size;
+
+    task->output.size += size < room ? size : room;
+}
+
+int mu_task_write(struct mu_task *task, const void *bytes, size_t size)
+{
+    int rc;
+    uint8_t *room = mui_output_room(&task->output, size, &rc);
+
+    if (!room)
+        return rc;
+    if (size)
+        memcpy(room, bytes, size);
+    task->output.size += size;
+    return 0;
+}
+
+int mu_task_printf(struct mu_task *task, const char *format, ...)
+{
+    enum { GUESS = 128 };
+    int size = GUESS;
+    int length;
+    int rc;
+
+    for (;;) {
+        uint8_t *room = mui_output_room(&task->output, (size_t)size, &rc);
+        va_list args;
+
+        if (!room)
+            return rc;
+        va_start(args, format);
+        length = vsnprintf((char *)room, (size_t)size, format, args);
+        va_end(args);
+        if (length < 0)
+            return -EINVAL;
+        if (length < size)
+            break;
+        size = length + 1;
+    }
+    task->output.size += (size_t)length;
+    return 0;
+}
+
+size_t mu_task_output_size(const struct mu_task *task)
+{
+    return task->output.size;
+}
+
+void mu_task_truncate(struct mu_task *task, size_t size)
+{
+    if (size < task->output.size)
+        task->output.size = size;
+}
+
+uint64_t mu_task_tag(const struct mu_task *task)
+{
+    return task->tag;
+}
+
+unsigned mu_task_attempt(const struct mu_task *task)
+{
+    return task->attempt;
+}
+
+unsigned mu_task_worker(const struct mu_task *task)
+{
+    return task->i_worker;
+}
+
+int mu_task_is_cancelled(const struct mu_task *task)
+{
+    return mui_lane_is_cancelled(task->lane, task->index);
+}

@@ -1,0 +1,137 @@
+/* threads.c: each worker is a thread, which serves its share of the lanes with the
+ * layer below. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "layer/layer.h"
+#include "sys/latch.h"
+#include "sys/thread.h"
+
+struct threads_worker {
+    struct threads_layer *layer;
+    struct mui_layer_config config; /* of the layer below */
+    pthread_t thread;
+    struct mu_error err; /* valid once `up` is down, when rc < 0 */
+    int rc;
+};
+
+struct threads_layer {
+    struct mui_layer base;
+    struct threads_worker *workers;
+    unsigned n_started;
+    struct mui_latch up; /* workers that have not opened their layer yet */
+    struct mui_latch go; /* 1 until all are to begin, or to end */
+    bool failed;         /* written before `go` */
+};
+
+static unsigned threads_n_lanes(unsigned width, unsigned below)
+{
+    return width * below;
+}
+
+static void *threads_main(void *arg)
+{
+    struct threads_worker *w = arg;
+    struct threads_layer *t = w->layer;
+    struct mui_layer *below = NULL;
+
+    if (w->config.terms->pin)
+        (void)mui_thread_pin(w->config.port.i_first);
+    w->rc = mui_layer_open(&w->config, &below, &w->err);
+    mui_latch_down(&t->up);
+    mui_latch_wait(&t->go);
+    if (below && !t->failed)
+        mui_layer_run(below);
+    mui_layer_close(below);
+    return NULL;
+}
+
+static int threads_start(struct threads_layer *t, struct threads_worker *w,
+                         struct mu_error *err)
+{
+    char name[16];
+    int rc;
+
+    (void)snprintf(name, sizeof name, "muster-%u", w->config.port.i_first);
+    rc = mui_thread_start(&w->thread, name, threads_main, w);
+    if (rc < 0)
+        return mui_fail(err, rc, "threads: start thread %u of %u",
+                        t->n_started + 1, t->base.spec->width);
+    t->n_started++;
+    return 0;
+}
+
+/* Join the threads; their lanes are closed, or their layer never opened. */
+static void threads_join(struct threads_layer *t)
+{
+    for (unsigned i = 0; i < t->n_started; i++)
+        (void)pthread_join(t->workers[i].thread, NULL);
+    t->n_started = 0;
+}
+
+static int threads_open(struct mui_layer *l,
+                        const struct mui_layer_config *config,
+                        struct mu_error *err)
+{
+    struct threads_layer *t = (struct threads_layer *)l;
+    unsigned width = config->spec->width;
+    unsigned share = config->port.n_lanes / width;
+    int rc = 0;
+
+    t->workers = calloc(width, sizeof *t->workers);
+    if (!t->workers)
+        return mui_fail(err, -ENOMEM, "threads: no memory");
+    mui_latch_init(&t->up, width);
+    mui_latch_init(&t->go, 1);
+    for (unsigned i = 0; i < width; i++) {
+        struct threads_worker *w = &t->workers[i];
+
+        w->layer = t;
+        w->config = (struct mui_layer_config){
+            .spec = config->spec + 1,
+            .terms = config->terms,
+            .port = {.lanes = config->port.lanes + (size_t)i * share,
+                     .n_lanes = share,
+                     .i_first = config->port.i_first + i * share}};
+        if (rc == 0)
+            rc = threads_start(t, w, err);
+        if (rc < 0)
+            mui_latch_down(&t->up);
+    }
+    mui_latch_wait(&t->up);
+    for (unsigned i = 0; i < t->n_started && rc == 0; i++) {
+        rc = t->workers[i].rc;
+        if (rc < 0 && err)
+            *err = t->workers[i].err;
+    }
+    t->failed = rc < 0;
+    mui_latch_down(&t->go);
+    return rc;
+}
+
+static void threads_stop(struct mui_layer *l)
+{
+    threads_join((struct threads_layer *)l);
+}
+
+static void threads_fini(struct mui_layer *l)
+{
+    struct threads_layer *t = (struct threads_layer *)l;
+
+    threads_join(t);
+    free(t->workers);
+}
+
+const struct mui_layer_ops mui_layer_threads = {
+    .name = "threads",
+    .size = sizeof(struct threads_layer),
+    .rank = 3,
+    .n_lanes = threads_n_lanes,
+    .open = threads_open,
+    .stop = threads_stop,
+    .fini = threads_fini,
+};

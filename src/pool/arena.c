@@ -1,0 +1,213 @@
+/* arena.c: size classes over a sparse memfd.
+ *
+ * Sizes are rounded up to one of four steps a power of two, so at most a fifth is
+ * wasted. A block keeps its class in the 64 bytes before it; freed blocks wait in
+ * a list of their class. Address space is not given back, memory is: a freed block
+ * of LARGE or more is punched out of the file. */
+#include "pool/arena.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+enum { HEAD = 64, LARGE = 1 << 20 };
+
+/* Lies before a block, in memory that workers can only read. */
+struct head {
+    uint64_t i_class;
+    void *next; /* while free */
+};
+
+_Static_assert(sizeof(struct head) <= HEAD, "the head has room");
+
+/* Four classes a power of two: 64, 80, 96, 112, 128, 160, ... */
+static unsigned class_of(size_t size)
+{
+    unsigned log2;
+    size_t step;
+
+    if (size <= 64)
+        return 0;
+    log2 = (unsigned)(63 - __builtin_clzll(size - 1)); /* 2^log2 < size */
+    step = (size_t)1 << (log2 - 2);
+    return (log2 - 6) * 4 +
+           (unsigned)((size - 1 - ((size_t)1 << log2)) / step) + 1;
+}
+
+static size_t class_bytes(unsigned i_class)
+{
+    size_t base;
+
+    if (i_class == 0)
+        return 64;
+    base = (size_t)64 << ((i_class - 1) / 4);
+    return base + base / 4 * ((i_class - 1) % 4 + 1);
+}
+
+/* How much address space: plenty, for it costs nothing, but within the limits
+ * that this process runs under. */
+static uint64_t arena_limit(void)
+{
+    uint64_t bytes = UINT64_C(1) << 40;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
+        bytes = limit.rlim_cur;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur / 4 < bytes)
+        bytes = limit.rlim_cur / 4;
+    return bytes & ~UINT64_C(4095);
+}
+
+/* Make the descriptor for workers. One that is open for reading only cannot be
+ * mapped writable, nor made so by mprotect(). F_SEAL_FUTURE_WRITE would say it to
+ * root as well, but then freed memory could not be punched out. */
+static int arena_share(struct mui_arena *arena, struct mu_error *err)
+{
+    char path[32];
+
+    if (fcntl(arena->fd, F_ADD_SEALS,
+              F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        return mui_fail(err, -errno, "pool: seal the memory for inputs");
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", arena->fd);
+    arena->read_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (arena->read_fd < 0)
+        return mui_fail(err, -errno, "pool: open %s", path);
+    return 0;
+}
+
+int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err)
+{
+    int rc;
+
+    *arena = (struct mui_arena){.fd = -1, .read_fd = -1};
+    (void)pthread_mutex_init(&arena->lock, NULL);
+    if (!shared)
+        return 0;
+    arena->fd = memfd_create("muster-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (arena->fd < 0) {
+        rc = mui_fail(err, -errno, "pool: memory for inputs");
+        goto undo;
+    }
+    for (arena->bytes = arena_limit();; arena->bytes /= 2) {
+        void *base;
+
+        if (arena->bytes < LARGE) {
+            rc = mui_fail(err, -ENOMEM, "pool: address space for inputs");
+            goto undo;
+        }
+        if (ftruncate(arena->fd, (off_t)arena->bytes) < 0)
+            continue;
+        base = mmap(NULL, arena->bytes, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_NORESERVE, arena->fd, 0);
+        if (base != MAP_FAILED) {
+            arena->base = base;
+            break;
+        }
+    }
+    rc = arena_share(arena, err);
+    if (rc < 0)
+        goto undo;
+    return 0;
+undo:
+    mui_arena_fini(arena);
+    return rc;
+}
+
+void mui_arena_fini(struct mui_arena *arena)
+{
+    if (arena->base)
+        (void)munmap(arena->base, arena->bytes);
+    if (arena->fd >= 0)
+        (void)close(arena->fd);
+    if (arena->read_fd >= 0)
+        (void)close(arena->read_fd);
+    arena->base = NULL;
+    arena->fd = -1;
+    arena->read_fd = -1;
+    (void)pthread_mutex_destroy(&arena->lock);
+}
+
+static struct head *head_of(void *memory)
+{
+    return (struct head *)((char *)memory - HEAD);
+}
+
+void *mui_arena_alloc(struct mui_arena *arena, size_t size)
+{
+    unsigned i_class;
+    uint8_t *memory = NULL;
+
+    if (size > SIZE_MAX / 4)
+        return NULL;
+    if (!arena->base)
+        return aligned_alloc(64, (size + 63 + !size) & ~(size_t)63);
+    i_class = class_of(size);
+    if (i_class >= MUI_ARENA_CLASSES)
+        return NULL;
+    (void)pthread_mutex_lock(&arena->lock);
+    if (arena->free_lists[i_class]) {
+        memory = arena->free_lists[i_class];
+        arena->free_lists[i_class] = head_of(memory)->next;
+    } else {
+        /* large blocks start a page, so that whole pages can be given back */
+        size_t bytes = (class_bytes(i_class) + 63) & ~(size_t)63;
+        uint64_t at = bytes >= LARGE
+                          ? (arena->top + HEAD + 4095) & ~UINT64_C(4095)
+                          : arena->top + HEAD;
+
+        if (bytes <= arena->bytes && at <= arena->bytes - bytes) {
+            memory = arena->base + at;
+            arena->top = at + bytes;
+            head_of(memory)->i_class = i_class;
+        }
+    }
+    (void)pthread_mutex_unlock(&arena->lock);
+    return memory;
+}
+
+void mui_arena_free(struct mui_arena *arena, void *memory)
+{
+    struct head *head;
+
+    if (!memory)
+        return;
+    if (!arena->base) {
+        free(memory);
+        return;
+    }
+    head = head_of(memory);
+    if (class_bytes((unsigned)head->i_class) >= LARGE)
+        (void)madvise(memory, class_bytes((unsigned)head->i_class),
+                      MADV_REMOVE);
+    (void)pthread_mutex_lock(&arena->lock);
+    head->next = arena->free_lists[head->i_class];
+    arena->free_lists[head->i_class] = memory;
+    (void)pthread_mutex_unlock(&arena->lock);
+}
+
+bool mui_arena_holds(const struct mui_arena *arena, const void *bytes,
+                     size_t size)
+{
+    uint64_t offset;
+
+    if (!arena->base)
+        return true;
+    if ((const uint8_t *)bytes < arena->base)
+        return false;
+    offset = (uint64_t)((const uint8_t *)bytes - arena->base);
+    return offset <= arena->top && size <= arena->top - offset;
+}
+
+uint64_t mui_arena_address(const struct mui_arena *arena, const void *memory)
+{
+    if (!arena->base)
+        return (uint64_t)(uintptr_t)memory;
+    return (uint64_t)((const uint8_t *)memory - arena->base);
+}

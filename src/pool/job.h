@@ -1,0 +1,88 @@
+/* job.h: a submitted task, from submit to the free of its outcome.
+ *
+ * Jobs live in a store that outlives its pool as long as somebody holds an
+ * outcome. The outcome that the caller gets is the head of the job itself. */
+#ifndef MUI_POOL_JOB_H
+#define MUI_POOL_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "muster/pool.h"
+
+#include "layer/layer.h"
+#include "sync/lane.h"
+
+enum mui_job_state {
+    MUI_JOB_FREE = 0,
+    MUI_JOB_QUEUED,  /* waits for a worker */
+    MUI_JOB_SUSPECT, /* waits for a worker of its own */
+    MUI_JOB_GIVEN,   /* in a lane */
+    MUI_JOB_ENDED    /* its outcome waits to be taken */
+};
+
+/* Why an outcome is not what its status alone says; for mu_outcome_describe(). */
+enum mui_job_note {
+    MUI_NOTE_NONE = 0,
+    MUI_NOTE_ERROR,     /* code is a negated errno: it could not run */
+    MUI_NOTE_CORRUPT,   /* it wrote to its lane */
+    MUI_NOTE_STOPPED,   /* it stopped its process */
+    MUI_NOTE_NO_WORKER, /* no worker could be started any more */
+    MUI_NOTE_VANISHED   /* its workers vanished again and again */
+};
+
+struct mui_job {
+    struct mu_outcome out; /* first: mu_outcome_free() gets its address */
+    struct mui_job_store *store;
+    struct mui_job *next;
+    struct mui_job *prev;
+    struct mui_order order;
+    uint64_t held_bytes; /* of input and output, counted by the pool */
+    int64_t submit_ns;
+    int64_t given_ns;
+    int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
+    int64_t timeout_ns;
+    uint32_t slot;
+    uint32_t generation;
+    uint32_t index; /* of its order in its lane */
+    uint16_t i_lane;
+    uint16_t retries;
+    uint8_t state;    /* enum mui_job_state */
+    uint8_t doom;     /* the status it is to end with once its worker is dead */
+    uint8_t note;     /* enum mui_job_note */
+    uint8_t n_reruns; /* times run again without being charged */
+    bool alone;       /* runs, or ran, on a worker of its own */
+    bool cancelled;
+    bool owns_input; /* order.u.span lies in the arena or heap, ours to free */
+    uint8_t n_frames;
+    uint64_t *frames;                 /* of a crash; NULL: none */
+    char small[MUI_REPLY_INLINE + 1]; /* output that fits */
+};
+
+struct mui_job_store;
+
+/* A list of jobs by next and prev. {0} is empty. */
+struct mui_job_list {
+    struct mui_job *first;
+    struct mui_job *last;
+    size_t n;
+};
+
+void mui_job_push_back(struct mui_job_list *list, struct mui_job *job);
+void mui_job_push_front(struct mui_job_list *list, struct mui_job *job);
+void mui_job_remove(struct mui_job_list *list, struct mui_job *job);
+struct mui_job *mui_job_pop(struct mui_job_list *list);
+
+/* A store, and the end of its pool's interest in it: it is freed with its last
+ * job. */
+struct mui_job_store *mui_job_store_new(void);
+void mui_job_store_abandon(struct mui_job_store *store);
+
+/* A fresh job, with an id. NULL: no memory. The pool's lock is held. */
+struct mui_job *mui_job_new(struct mui_job_store *store);
+/* Find a job that has not been freed by its id. NULL: none. Lock held. */
+struct mui_job *mui_job_find(struct mui_job_store *store, uint64_t id);
+/* Give a job back. Any thread, no lock. Its output goes too. */
+void mui_job_free(struct mui_job *job);
+
+#endif

@@ -1,0 +1,100 @@
+/* policy.c: who is guilty, who runs again, how much to give ahead. */
+#include "pool/policy.h"
+
+/* Tasks that outlive this many workers without being to blame are `lost`. */
+enum { RERUNS_MAX = 20 };
+
+bool mui_policy_retries(const struct mui_job *job, enum mu_status status)
+{
+    switch (status) {
+    case MU_FAILED:
+    case MU_CRASHED:
+    case MU_EXITED:
+    case MU_TIMED_OUT:
+    case MU_OUT_OF_MEMORY:
+        return !job->cancelled && job->out.attempts <= job->retries;
+    case MU_DONE:
+    case MU_CANCELLED:
+    case MU_LOST:
+        break;
+    }
+    return false;
+}
+
+static struct mui_judgement guilty(const struct mui_job *job,
+                                   enum mu_status status)
+{
+    return (struct mui_judgement){
+        mui_policy_retries(job, status) ? MUI_RETRY : MUI_END, status};
+}
+
+static struct mui_judgement innocent(const struct mui_job *job,
+                                     enum mui_verdict verdict)
+{
+    if (job->n_reruns >= RERUNS_MAX)
+        return (struct mui_judgement){MUI_END, MU_LOST};
+    return (struct mui_judgement){verdict, MU_LOST};
+}
+
+static enum mu_status status_of(const struct mui_death *death)
+{
+    if (death->out_of_memory)
+        return MU_OUT_OF_MEMORY;
+    return death->how == MUI_DEATH_EXITED ? MU_EXITED : MU_CRASHED;
+}
+
+struct mui_judgement mui_policy_death(const struct mui_death *death,
+                                      const struct mui_job *job, bool started,
+                                      bool on_culprit, unsigned n_started)
+{
+    bool only = n_started == 1;
+
+    if (job->cancelled && (!started || job->doom == MU_CANCELLED))
+        return (struct mui_judgement){MUI_END, MU_CANCELLED};
+    if (!started)
+        return innocent(job, MUI_AGAIN);
+    if (job->doom != MU_DONE)
+        return guilty(job, (enum mu_status)job->doom);
+
+    switch (death->how) {
+    case MUI_DEATH_KILLED: /* because of another task */
+    case MUI_DEATH_RETIRED:
+    case MUI_DEATH_VANISHED:
+        return innocent(job, MUI_AGAIN);
+    case MUI_DEATH_CORRUPT:
+        /* any task of this process can have written there, also one that is over:
+         * sure only of a task that had the worker for itself */
+        break;
+    case MUI_DEATH_CRASHED:
+    case MUI_DEATH_EXITED:
+    case MUI_DEATH_STOPPED:
+        if (death->i_lane >= 0 && !on_culprit)
+            return innocent(job, MUI_AGAIN);
+        /* memory can have been leaked by those before */
+        if (death->out_of_memory && !death->fresh && !job->alone)
+            return innocent(job, MUI_ALONE);
+        if (only && death->i_lane != MUI_LANE_FOREIGN)
+            return guilty(job, status_of(death));
+        break;
+    }
+    if (only && job->alone)
+        return guilty(job, status_of(death));
+    return innocent(job, MUI_ALONE);
+}
+
+unsigned mui_policy_window(unsigned asked, int64_t run_ns, unsigned n_slots,
+                           uint64_t n_waiting, unsigned n_lanes)
+{
+    const int64_t ahead_ns = 400 * 1000;
+    uint64_t window = asked;
+    uint64_t share = n_waiting / n_lanes + (n_waiting % n_lanes != 0);
+
+    if (!asked) {
+        window = run_ns > 0 ? (uint64_t)(ahead_ns / run_ns) : n_slots;
+        if (window < 2)
+            window = 2;
+    }
+    if (window > share)
+        window = share ? share : 1;
+    return window > n_slots ? n_slots : (unsigned)window;
+}

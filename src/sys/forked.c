@@ -1,0 +1,27 @@
+/* forked.c: a counter that a fork handler raises in the child. */
+#include "sys/forked.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+static _Atomic uint32_t n_forks;
+
+static void in_child(void)
+{
+    /* relaxed: the child has one thread */
+    atomic_fetch_add_explicit(&n_forks, 1, memory_order_relaxed);
+}
+
+static void install(void)
+{
+    (void)pthread_atfork(NULL, NULL, in_child);
+}
+
+uint32_t mui_forked(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, install);
+    /* relaxed: it changes only where there is one thread */
+    return atomic_load_explicit(&n_forks, memory_order_relaxed);
+}

@@ -1,0 +1,104 @@
+/* thread.c: starting a thread that leaves the host's signals alone. */
+#include "sys/thread.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { ALTSTACK_BYTES = 64 * 1024 };
+
+struct start {
+    void *(*body)(void *);
+    void *arg;
+};
+
+int mui_thread_altstack(void)
+{
+    stack_t stack;
+    size_t guard = (size_t)sysconf(_SC_PAGESIZE);
+    char *memory;
+
+    if (sigaltstack(NULL, &stack) == 0 && !(stack.ss_flags & SS_DISABLE))
+        return 0;
+    memory = mmap(NULL, guard + ALTSTACK_BYTES, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return -errno;
+    (void)mprotect(memory, guard, PROT_NONE);
+    stack = (stack_t){.ss_sp = memory + guard, .ss_size = ALTSTACK_BYTES};
+    if (sigaltstack(&stack, NULL) < 0) {
+        int rc = -errno;
+
+        (void)munmap(memory, guard + ALTSTACK_BYTES);
+        return rc;
+    }
+    return 0;
+}
+
+static void altstack_free(void)
+{
+    stack_t stack;
+    size_t guard = (size_t)sysconf(_SC_PAGESIZE);
+    stack_t off = {.ss_flags = SS_DISABLE};
+
+    if (sigaltstack(&off, &stack) == 0 && !(stack.ss_flags & SS_DISABLE))
+        (void)munmap((char *)stack.ss_sp - guard, guard + ALTSTACK_BYTES);
+}
+
+static void *thread_main(void *arg)
+{
+    struct start start = *(struct start *)arg;
+    void *result;
+
+    free(arg);
+    (void)mui_thread_altstack();
+    result = start.body(start.arg);
+    altstack_free();
+    return result;
+}
+
+int mui_thread_start(pthread_t *ret_thread, const char *name,
+                     void *(*body)(void *), void *arg)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                                 SIGTRAP, SIGABRT, SIGSYS};
+    struct start *start = malloc(sizeof *start);
+    sigset_t block;
+    sigset_t before;
+    int rc;
+
+    if (!start)
+        return -ENOMEM;
+    *start = (struct start){.body = body, .arg = arg};
+    (void)sigfillset(&block);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        (void)sigdelset(&block, faults[i]);
+    (void)pthread_sigmask(SIG_SETMASK, &block, &before);
+    rc = pthread_create(ret_thread, NULL, thread_main, start);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        free(start);
+        return -rc;
+    }
+    (void)pthread_setname_np(*ret_thread, name);
+    return 0;
+}
+
+int mui_thread_pin(unsigned i_cpu)
+{
+    cpu_set_t usable;
+    cpu_set_t one;
+    int n;
+
+    if (sched_getaffinity(0, sizeof usable, &usable) < 0)
+        return -errno;
+    n = (int)(i_cpu % (unsigned)CPU_COUNT(&usable));
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &usable) && n-- == 0)
+            CPU_SET(cpu, &one);
+    return sched_setaffinity(0, sizeof one, &one) < 0 ? -errno : 0;
+}

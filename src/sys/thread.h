@@ -1,0 +1,22 @@
+/* thread.h: threads of the library's own. */
+#ifndef MUI_SYS_THREAD_H
+#define MUI_SYS_THREAD_H
+
+#include <pthread.h>
+
+/* Start a thread named `name` that takes no asynchronous signal: those of the host
+ * go on to the host's threads. Faults (SIGSEGV, ...) are not blocked. It has an
+ * alternate signal stack, so that a handler can run after a stack overflow. The
+ * caller's signal mask is as before when this returns. 0 or -errno. */
+int mui_thread_start(pthread_t *ret_thread, const char *name,
+                     void *(*body)(void *), void *arg);
+
+/* Give the calling thread an alternate signal stack, unless it has one. Its memory
+ * lives as long as the thread; mui_thread_start() calls it. 0 or -errno. */
+int mui_thread_altstack(void);
+
+/* Bind the calling thread to the i-th of the CPUs that it may use, counted round.
+ * 0 or -errno. */
+int mui_thread_pin(unsigned i_cpu);
+
+#endif
