@@ -48,11 +48,13 @@ struct mui_terms {
     unsigned n_slots;      /* of a lane */
     int spin_ns;           /* how long an idle worker spins */
     int pin;               /* bind workers to CPUs */
-    const uint8_t
-        *arena; /* spans of orders are offsets from here; NULL: pointers */
+    /* spans of orders are offsets from here; NULL: they are pointers */
+    const uint8_t *arena;
     uint64_t arena_bytes;
     int arena_fd;    /* open for reading only; -1 without arena */
-    const void *arg; /* mu_task_arg(), readable where the worker runs */
+    /* mu_task_arg(): in the arena where there is one, and rebased with it in a
+     * worker process */
+    const void *arg;
     size_t arg_size;
 };
 
@@ -61,6 +63,11 @@ struct mui_port {
     struct mui_lane_worker *lanes;
     unsigned n_lanes;
     unsigned i_first; /* the pool-wide number of lanes[0] */
+};
+
+enum {
+    MUI_LANE_UNKNOWN = -1, /* the worker could not say */
+    MUI_LANE_FOREIGN = -2  /* a thread that serves no lane: left by some task */
 };
 
 /* How a worker process ended, as far as it is known. What a worker wrote itself is
@@ -79,8 +86,8 @@ struct mui_death {
     int signal;
     bool out_of_memory; /* it was at its memory limit when it died */
     bool fresh;         /* it had run no task before those in flight */
-    int i_lane; /* the lane, within the group, whose flow died; -1: unknown
-                            or a thread that serves no lane */
+    /* the lane, within the group, whose flow died; or MUI_LANE_... */
+    int i_lane;
     uint64_t fault_address;
     unsigned n_frames;
     uint64_t frames[32]; /* mui_module codes, innermost first */

@@ -45,9 +45,9 @@ static enum mu_status status_of(const struct mui_death *death)
 
 struct mui_judgement mui_policy_death(const struct mui_death *death,
                                       const struct mui_job *job, bool started,
-                                      bool on_culprit, unsigned n_started)
+                                      bool on_culprit, unsigned n_suspects)
 {
-    bool only = n_started == 1;
+    bool only = n_suspects == 1;
 
     if (job->cancelled && (!started || job->doom == MU_CANCELLED))
         return (struct mui_judgement){MUI_END, MU_CANCELLED};

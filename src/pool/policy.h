@@ -27,10 +27,11 @@ struct mui_judgement {
 /* Judge one of the tasks that a dead worker owed.
  * started    whether it had started
  * on_culprit whether it ran in the lane that the worker's own report names
- * n_started  how many tasks of the worker had started, this one included */
+ * n_suspects how many tasks can have done it: the started ones of that lane, or of
+ *            the whole worker when it names none */
 struct mui_judgement mui_policy_death(const struct mui_death *death,
                                       const struct mui_job *job, bool started,
-                                      bool on_culprit, unsigned n_started);
+                                      bool on_culprit, unsigned n_suspects);
 
 /* Whether an attempt that ended with `status` is to be tried again. */
 bool mui_policy_retries(const struct mui_job *job, enum mu_status status);

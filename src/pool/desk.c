@@ -1,0 +1,282 @@
+/* desk.c: the pool's face to its outermost layer: workers that come, die, and run
+ * late. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/policy.h"
+#include "pool/pool.h"
+
+static struct mu_pool *pool_of(struct mui_desk *desk)
+{
+    return (struct mu_pool *)desk;
+}
+
+static void desk_lock(struct mui_desk *desk)
+{
+    (void)pthread_mutex_lock(&pool_of(desk)->lock);
+}
+
+static void desk_unlock(struct mui_desk *desk)
+{
+    (void)pthread_mutex_unlock(&pool_of(desk)->lock);
+}
+
+static void desk_attach(struct mui_desk *desk, unsigned i_group,
+                        struct mui_lane *lanes, unsigned n_lanes)
+{
+    struct mu_pool *pool = pool_of(desk);
+
+    pool->groups[i_group].lanes = lanes;
+    pool->groups[i_group].n_lanes = n_lanes;
+    pool->groups[i_group].lone = NULL;
+    pool->stats.n_workers_started++;
+    if (pool->n_waiting)
+        mui_pool_want_news(pool);
+    else
+        pool->wish = 0; /* the new lanes have not heard of it */
+    (void)mui_pool_pump(pool);
+    if (pool->closing)
+        for (unsigned i = 0; i < n_lanes; i++)
+            mui_lane_close(&lanes[i]);
+}
+
+/* -- deaths -- */
+
+static void note_death(struct mui_job *job, const struct mui_death *death)
+{
+    job->out.code = death->code;
+    job->out.signal = death->signal;
+    job->out.fault_address = (const void *)(uintptr_t)death->fault_address;
+    if (death->how == MUI_DEATH_CORRUPT)
+        job->note = MUI_NOTE_CORRUPT;
+    if (death->how == MUI_DEATH_STOPPED)
+        job->note = MUI_NOTE_STOPPED;
+    free(job->frames);
+    job->frames = NULL;
+    job->n_frames = 0;
+    if (death->n_frames == 0 || job->doom != MU_DONE)
+        return;
+    job->frames = malloc(death->n_frames * sizeof *job->frames);
+    if (!job->frames)
+        return; /* an outcome without backtrace is still an outcome */
+    memcpy(job->frames, death->frames, death->n_frames * sizeof *job->frames);
+    job->n_frames = (uint8_t)death->n_frames;
+}
+
+static void settle_death(struct mu_pool *pool, struct mui_job *job,
+                         const struct mui_death *death, bool started,
+                         bool on_culprit, unsigned n_suspects)
+{
+    struct mui_judgement j =
+        mui_policy_death(death, job, started, on_culprit, n_suspects);
+
+    pool->n_given--;
+    switch (j.verdict) {
+    case MUI_AGAIN:
+    case MUI_ALONE:
+        if (started)
+            job->n_reruns++;
+        mui_pool_requeue(pool, job, j.verdict == MUI_ALONE);
+        return;
+    case MUI_RETRY:
+    case MUI_END:
+        if (started && j.status != MU_LOST)
+            note_death(job, death);
+        if (j.status == MU_LOST)
+            job->note = MUI_NOTE_VANISHED;
+        if (started) {
+            int64_t now = mu_now_ns();
+
+            job->out.attempts++;
+            job->out.run_ns = job->seen_start_ns ? now - job->seen_start_ns : 0;
+            job->out.queue_ns =
+                (job->seen_start_ns ? job->seen_start_ns : now) - job->submit_ns;
+        }
+        job->doom = MU_DONE;
+        if (j.verdict == MUI_RETRY)
+            mui_pool_requeue(pool, job, job->alone);
+        else
+            mui_pool_end(pool, job, j.status);
+        return;
+    }
+}
+
+/* Settle what one lane of the dead worker owes, newest first, so that what goes
+ * back to the queue's front keeps its order. */
+static void settle_lane(struct mu_pool *pool, struct mui_lane *lane,
+                        const struct mui_death *death, bool on_culprit,
+                        unsigned n_suspects)
+{
+    uint32_t started = mui_lane_started(lane, NULL);
+
+    for (uint32_t i = lane->tail; i-- != lane->head;) {
+        struct mui_job *job = mui_lane_owner(lane, i);
+
+        if (job)
+            settle_death(pool, job, death,
+                         i - lane->head < started - lane->head, on_culprit,
+                         n_suspects);
+    }
+}
+
+static unsigned count_started(const struct mui_lane *lane)
+{
+    uint32_t started = mui_lane_started(lane, NULL);
+    int64_t now = mu_now_ns();
+    int64_t start;
+    unsigned n = 0;
+
+    (void)mui_lane_started(lane, &start);
+    for (uint32_t i = lane->head; i != started; i++) {
+        struct mui_job *job = mui_lane_owner(lane, i);
+
+        if (!job)
+            continue;
+        n++;
+        if (!job->seen_start_ns)
+            job->seen_start_ns = start > job->submit_ns && start <= now ? start : now;
+    }
+    return n;
+}
+
+static void desk_died(struct mui_desk *desk, unsigned i_group,
+                      const struct mui_death *death)
+{
+    struct mu_pool *pool = pool_of(desk);
+    struct mui_group *group = &pool->groups[i_group];
+    struct mui_death fact = *death;
+    unsigned n_all = 0;
+    bool forged = false;
+
+    if (!group->lanes)
+        return;
+    pool->stats.n_workers_died++;
+    for (unsigned i = 0; i < group->n_lanes; i++) {
+        (void)mui_pool_collect(pool, group, &group->lanes[i], &forged);
+        if (forged)
+            fact.how = MUI_DEATH_CORRUPT;
+    }
+    if (fact.i_lane >= (int)group->n_lanes)
+        fact.i_lane = MUI_LANE_UNKNOWN;
+    for (unsigned i = 0; i < group->n_lanes; i++)
+        n_all += count_started(&group->lanes[i]);
+    /* a lane that runs nothing is no culprit: its own word, and wrong */
+    if (fact.i_lane >= 0 && count_started(&group->lanes[fact.i_lane]) == 0)
+        fact.i_lane = MUI_LANE_UNKNOWN;
+    for (unsigned i = group->n_lanes; i-- > 0;) {
+        bool on_culprit = fact.i_lane == (int)i;
+
+        settle_lane(pool, &group->lanes[i], &fact, on_culprit,
+                    on_culprit ? count_started(&group->lanes[i]) : n_all);
+    }
+    group->lanes = NULL;
+    group->lone = NULL;
+}
+
+static void desk_gave_up(struct mui_desk *desk, unsigned i_group,
+                         const struct mu_error *err)
+{
+    struct mu_pool *pool = pool_of(desk);
+    struct mui_job *job;
+
+    (void)err;
+    if (pool->groups[i_group].given_up)
+        return;
+    pool->groups[i_group].given_up = true;
+    if (++pool->n_given_up < pool->n_groups)
+        return;
+    /* nobody is left to run anything: say so, lose nothing silently */
+    while ((job = mui_job_pop(&pool->queue)) ||
+           (job = mui_job_pop(&pool->suspects))) {
+        job->note = MUI_NOTE_NO_WORKER;
+        mui_pool_end(pool, job, MU_LOST);
+    }
+}
+
+/* -- deadlines -- */
+
+void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
+                   enum mu_status doom)
+{
+    unsigned i_group = job->i_lane / pool->groups[0].n_lanes;
+
+    job->doom = (uint8_t)doom;
+    pool->layer->ops->kill(pool->layer, i_group, MUI_DEATH_KILLED);
+}
+
+/* The job of a lane that is over its time, or NULL; lowers *next to the time at
+ * which the lane has to be looked at again. What the worker says of its start is
+ * believed once and only within what is possible. */
+static struct mui_job *overdue(const struct mui_lane *lane, int64_t now_ns,
+                               int64_t *next)
+{
+    int64_t start;
+    uint32_t started = mui_lane_started(lane, &start);
+
+    for (uint32_t i = lane->head; i != lane->tail; i++) {
+        struct mui_job *job = mui_lane_owner(lane, i);
+        int64_t due;
+
+        if (!job || !job->timeout_ns)
+            continue;
+        if (i - lane->head >= started - lane->head) {
+            due = now_ns + job->timeout_ns;
+        } else {
+            if (!job->seen_start_ns)
+                job->seen_start_ns =
+                    start > job->given_ns && start <= now_ns ? start : now_ns;
+            due = job->seen_start_ns > INT64_MAX - job->timeout_ns
+                      ? INT64_MAX
+                      : job->seen_start_ns + job->timeout_ns;
+            if (due <= now_ns)
+                return job;
+        }
+        if (due < *next)
+            *next = due;
+    }
+    return NULL;
+}
+
+int64_t mui_pool_deadlines(struct mu_pool *pool, int64_t now_ns)
+{
+    int64_t next = MU_NEVER;
+
+    for (unsigned i = 0; pool->n_timeouts && i < pool->n_groups; i++) {
+        struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++) {
+            struct mui_job *job = overdue(&group->lanes[j], now_ns, &next);
+
+            if (!job)
+                continue;
+            mui_pool_kill(pool, job, MU_TIMED_OUT);
+            next = now_ns; /* a new worker is there: look at once */
+            break;
+        }
+    }
+    return next;
+}
+
+static int64_t desk_rung(struct mui_desk *desk)
+{
+    struct mu_pool *pool = pool_of(desk);
+    int64_t next;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    /* relaxed: under the lock; it makes mui_pool_leave() wish again */
+    atomic_store_explicit(&pool->rung, 1, memory_order_relaxed);
+    (void)mui_pool_pump(pool);
+    next = mui_pool_deadlines(pool, mu_now_ns());
+    mui_pool_leave(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return next;
+}
+
+const struct mui_desk_ops mui_pool_desk_ops = {
+    .lock = desk_lock,
+    .unlock = desk_unlock,
+    .attach = desk_attach,
+    .died = desk_died,
+    .gave_up = desk_gave_up,
+    .rung = desk_rung,
+};

@@ -1,0 +1,119 @@
+/* pool.h: what a pool is made of. Everything is under `lock` unless its comment
+ * says otherwise. */
+#ifndef MUI_POOL_POOL_H
+#define MUI_POOL_POOL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layer/layer.h"
+#include "muster/pool.h"
+#include "pool/arena.h"
+#include "pool/job.h"
+#include "pool/model.h"
+#include "sync/lane.h"
+
+/* The lanes of one worker of the outermost layer. */
+struct mui_group {
+    struct mui_lane *lanes; /* NULL: no worker now */
+    unsigned n_lanes;
+    unsigned i_first;     /* the pool-wide number of lanes[0] */
+    struct mui_job *lone; /* the suspect that has the worker for itself */
+    bool given_up;        /* no worker will come any more */
+};
+
+struct mu_pool {
+    struct mui_desk desk; /* first: the layer's calls come with its address */
+    pthread_mutex_t lock;
+    struct mui_model model;      /* constant */
+    struct mui_terms terms;      /* constant */
+    struct mu_pool_options options; /* constant, defaults filled in */
+    uint32_t forked;             /* constant: see sys/forked.h */
+
+    struct mui_layer *layer; /* the outermost */
+    struct mui_group *groups;
+    unsigned n_groups;
+    unsigned n_given_up;
+    unsigned i_next_lane; /* where handing out goes on */
+
+    /* Models that work in this process: the lanes and their memory. */
+    struct mui_lane *own_lanes;
+    struct mui_lane_worker *own_workers;
+    void *own_memory;
+    size_t own_bytes;
+
+    struct mui_arena arena;
+    void *arg; /* in the arena */
+    struct mui_job_store *store;
+    struct mui_job_list queue;    /* MUI_JOB_QUEUED */
+    struct mui_job_list suspects; /* MUI_JOB_SUSPECT */
+    struct mui_job_list ended;    /* MUI_JOB_ENDED */
+    uint64_t n_given;             /* MUI_JOB_GIVEN */
+    uint64_t held_bytes;          /* of all jobs not taken */
+    uint64_t n_timeouts;          /* jobs not ended that have one */
+    struct mu_pool_stats stats;
+    int64_t run_ns; /* moving average of a task's run time; 0: not known */
+
+    uint32_t wish;      /* MUI_WANT_... announced to the lanes, less DONE */
+    unsigned n_waiting; /* callers that sleep for news */
+    bool pumping;       /* some thread runs the layer's pump, without the lock */
+    bool closing;
+
+    /* any thread, without the lock */
+    _Atomic uint32_t news;        /* futex: something ended, for waiting callers */
+    _Atomic uint32_t rung;        /* a worker rang and nobody has looked yet */
+    _Atomic uint32_t interrupted; /* mu_pool_interrupt() waits to be seen */
+};
+
+/* -- pump.c: the flow of orders and replies; lock held -- */
+
+/* Collect every reply there is and hand out what fits. Returns whether anything
+ * moved. */
+bool mui_pool_pump(struct mu_pool *pool);
+
+/* The same, then wish to be rung for what is left to do. Before the lock is let
+ * go for good. */
+void mui_pool_leave(struct mu_pool *pool);
+
+/* Ask every lane to ring at its next reply; then pump once more, and sleep only if
+ * that moved nothing. */
+void mui_pool_want_news(struct mu_pool *pool);
+
+/* A job ended: its outcome can be taken. */
+void mui_pool_end(struct mu_pool *pool, struct mui_job *job,
+                  enum mu_status status);
+
+/* A job goes back to the queue, at its front. */
+void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool alone);
+
+/* Collect what one lane has. Returns whether anything came; *ret_forged when it
+ * wrote what no honest worker writes. */
+bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
+                      struct mui_lane *lane, bool *ret_forged);
+
+/* Wake callers that wait. */
+void mui_pool_news(struct mu_pool *pool);
+
+/* -- desk.c: deaths and deadlines -- */
+
+extern const struct mui_desk_ops mui_pool_desk_ops;
+
+/* Kill workers whose task is over its time. Returns when to look again. */
+int64_t mui_pool_deadlines(struct mu_pool *pool, int64_t now_ns);
+
+/* Kill the worker of a job that runs; the job ends with `doom`. */
+void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
+                   enum mu_status doom);
+
+/* -- wait.c: callers that wait -- */
+
+/* Something may have moved, or `deadline` has passed: MU_TIMEOUT; -EINTR after
+ * mu_pool_interrupt(). Lock held, and let go meanwhile. */
+int mui_pool_progress(struct mu_pool *pool, int64_t deadline);
+
+/* 0, or -EINVAL in a child of fork(). */
+int mui_pool_check(const struct mu_pool *pool);
+
+#endif

@@ -1,0 +1,349 @@
+/* pump.c: collect replies, hand out orders.
+ *
+ * Any thread that is in a call of the pool pumps, so a task goes from the caller
+ * to its worker without a thread between. When no caller is there the worker that
+ * runs short rings, and what serves the bell pumps: the layer's own thread under
+ * processes, the worker itself under threads. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/policy.h"
+#include "pool/pool.h"
+
+static void give_input_back(struct mu_pool *pool, struct mui_job *job)
+{
+    if (!job->owns_input)
+        return;
+    job->owns_input = false;
+    mui_arena_free(&pool->arena,
+                   pool->arena.base
+                       ? pool->arena.base + job->order.u.span.address
+                       : (void *)(uintptr_t)job->order.u.span.address);
+}
+
+void mui_pool_end(struct mu_pool *pool, struct mui_job *job,
+                  enum mu_status status)
+{
+    give_input_back(pool, job);
+    job->out.status = status;
+    job->state = MUI_JOB_ENDED;
+    if (job->timeout_ns)
+        pool->n_timeouts--;
+    pool->stats.ended[status]++;
+    mui_job_push_back(&pool->ended, job);
+    if (pool->n_waiting)
+        mui_pool_news(pool);
+}
+
+void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool alone)
+{
+    job->seen_start_ns = 0;
+    if (job->out.output != job->small) {
+        free((void *)(uintptr_t)job->out.output);
+        job->out.output = job->small;
+    }
+    job->out.output_size = 0;
+    job->alone = alone;
+    job->state = alone ? MUI_JOB_SUSPECT : MUI_JOB_QUEUED;
+    mui_job_push_front(alone ? &pool->suspects : &pool->queue, job);
+}
+
+/* -- collecting -- */
+
+/* Keep the output that came with a reply. */
+static bool keep_output(struct mu_pool *pool, struct mui_job *job,
+                        struct mui_lane *lane, const struct mui_reply *reply)
+{
+    size_t size = (size_t)reply->u.span.size;
+    char *copy;
+
+    if (reply->form == MUI_FORM_INLINE) {
+        memcpy(job->small, reply->u.bytes, reply->inline_size);
+        job->small[reply->inline_size] = '\0';
+        job->out.output_size = reply->inline_size;
+        return true;
+    }
+    if (!lane->region) { /* a block of the heap, ours from now on */
+        job->out.output = (const void *)(uintptr_t)reply->u.span.address;
+        job->out.output_size = size;
+    } else {
+        copy = malloc(size + 1);
+        if (copy) {
+            memcpy(copy, lane->region + reply->u.span.address, size);
+            copy[size] = '\0';
+            job->out.output = copy;
+            job->out.output_size = size;
+        }
+        mui_lane_release(lane, reply);
+        if (!copy)
+            return false;
+    }
+    job->held_bytes += size;
+    pool->held_bytes += size;
+    return true;
+}
+
+static void learn_run_time(struct mu_pool *pool, int64_t run_ns)
+{
+    /* a worker's word: within reason */
+    if (run_ns < 1)
+        run_ns = 1;
+    if (run_ns > INT64_C(1000000000000))
+        run_ns = INT64_C(1000000000000);
+    pool->run_ns =
+        pool->run_ns ? pool->run_ns + (run_ns - pool->run_ns) / 8 : run_ns;
+}
+
+static void settle_reply(struct mu_pool *pool, struct mui_job *job,
+                         struct mui_lane *lane, const struct mui_reply *reply)
+{
+    enum mu_status status = reply->code ? MU_FAILED : MU_DONE;
+
+    if (reply->kind == MUI_REPLY_RETURNED) {
+        mui_pool_requeue(pool, job, false);
+        return;
+    }
+    job->out.attempts++;
+    job->out.code = reply->code;
+    job->out.run_ns = reply->run_ns;
+    job->out.queue_ns = reply->start_ns - job->submit_ns;
+    learn_run_time(pool, reply->run_ns);
+    if (reply->kind == MUI_REPLY_ERROR) {
+        status = MU_FAILED;
+        job->note = MUI_NOTE_ERROR;
+    } else if (!keep_output(pool, job, lane, reply)) {
+        status = MU_OUT_OF_MEMORY;
+    }
+    if (job->cancelled && status != MU_DONE)
+        status = MU_CANCELLED;
+    if (mui_policy_retries(job, status))
+        mui_pool_requeue(pool, job, false);
+    else
+        mui_pool_end(pool, job, status);
+}
+
+bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
+                      struct mui_lane *lane, bool *ret_forged)
+{
+    struct mui_reply reply;
+    void *owner;
+    bool moved = false;
+    int rc;
+
+    while ((rc = mui_lane_collect(lane, &reply, &owner)) == MU_OK) {
+        struct mui_job *job = owner;
+
+        moved = true;
+        if (!job)
+            continue; /* taken back before */
+        if (group->lone == job)
+            group->lone = NULL;
+        pool->n_given--;
+        settle_reply(pool, job, lane, &reply);
+    }
+    *ret_forged = rc == MU_ECORRUPT;
+    return moved;
+}
+
+static bool collect_all(struct mu_pool *pool)
+{
+    bool moved = false;
+    bool forged;
+
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++) {
+            moved |= mui_pool_collect(pool, group, &group->lanes[j], &forged);
+            if (forged) {
+                pool->layer->ops->kill(pool->layer, i, MUI_DEATH_CORRUPT);
+                moved = true;
+                break;
+            }
+        }
+    }
+    return moved;
+}
+
+/* -- handing out -- */
+
+static void give(struct mu_pool *pool, struct mui_group *group, unsigned i_lane,
+                 struct mui_job *job)
+{
+    struct mui_lane *lane = &group->lanes[i_lane];
+
+    job->order.attempt =
+        (uint8_t)(job->out.attempts < 254 ? job->out.attempts + 1 : 255);
+    job->state = MUI_JOB_GIVEN;
+    job->i_lane = (uint16_t)(group->i_first + i_lane);
+    job->out.worker = job->i_lane;
+    if (job->timeout_ns)
+        job->given_ns = mu_now_ns();
+    (void)mui_lane_push(lane, &job->order, job, &job->index);
+    if (job->cancelled)
+        mui_lane_cancel(lane, job->index);
+    pool->n_given++;
+}
+
+static bool group_is_quiet(const struct mui_group *group)
+{
+    for (unsigned i = 0; i < group->n_lanes; i++)
+        if (mui_lane_in_flight(&group->lanes[i]) > 0)
+            return false;
+    return true;
+}
+
+/* A suspect runs when its worker has nothing else, and gets nothing else. */
+static bool give_suspects(struct mu_pool *pool)
+{
+    bool moved = false;
+
+    for (unsigned i = 0; i < pool->n_groups && pool->suspects.n; i++) {
+        struct mui_group *group = &pool->groups[i];
+
+        if (!group->lanes || group->lone || !group_is_quiet(group))
+            continue;
+        group->lone = mui_job_pop(&pool->suspects);
+        give(pool, group, 0, group->lone);
+        mui_lane_flush(&group->lanes[0]);
+        moved = true;
+    }
+    return moved;
+}
+
+static bool give_lane(struct mu_pool *pool, struct mui_group *group,
+                      unsigned i_lane, unsigned window)
+{
+    struct mui_lane *lane = &group->lanes[i_lane];
+    bool moved = false;
+
+    while (pool->queue.n && mui_lane_in_flight(lane) < window) {
+        give(pool, group, i_lane, mui_job_pop(&pool->queue));
+        moved = true;
+    }
+    if (moved)
+        mui_lane_flush(lane);
+    return moved;
+}
+
+static bool give_queue(struct mu_pool *pool)
+{
+    unsigned window;
+    bool moved = false;
+
+    if (!pool->queue.n)
+        return false;
+    window = mui_policy_window(pool->options.window, pool->run_ns,
+                               pool->terms.n_slots,
+                               pool->queue.n + pool->n_given,
+                               pool->model.n_lanes);
+    /* begin after the group that was served first last time */
+    for (unsigned k = 0; k < pool->n_groups && pool->queue.n; k++) {
+        unsigned i = (pool->i_next_lane + k) % pool->n_groups;
+        struct mui_group *group = &pool->groups[i];
+
+        /* suspects wait: let the worker run empty for one of them */
+        if (!group->lanes || group->lone || (pool->suspects.n && i == 0))
+            continue;
+        for (unsigned j = 0; j < group->n_lanes; j++)
+            moved |= give_lane(pool, group, j, window);
+    }
+    pool->i_next_lane = (pool->i_next_lane + 1) % pool->n_groups;
+    return moved;
+}
+
+/* -- taking back from slow workers -- */
+
+static void take_back(void *ctx, void *owner)
+{
+    struct mu_pool *pool = ctx;
+
+    pool->n_given--;
+    mui_pool_requeue(pool, owner, false);
+}
+
+/* When a worker has nothing and the queue has nothing, a worker that has been at
+ * one task for long gives the rest of its orders back. */
+static bool rebalance(struct mu_pool *pool)
+{
+    const int64_t long_ns = 200 * 1000;
+    unsigned n_idle = 0;
+    bool moved = false;
+    int64_t now = 0;
+
+    if (pool->queue.n || pool->n_given == 0)
+        return false;
+    for (unsigned i = 0; i < pool->n_groups; i++)
+        for (unsigned j = 0;
+             pool->groups[i].lanes && j < pool->groups[i].n_lanes; j++)
+            n_idle += mui_lane_in_flight(&pool->groups[i].lanes[j]) == 0;
+    for (unsigned i = 0; i < pool->n_groups && n_idle; i++) {
+        struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++) {
+            struct mui_lane *lane = &group->lanes[j];
+            int64_t start;
+
+            if (mui_lane_in_flight(lane) < 2)
+                continue;
+            if (!now)
+                now = mu_now_ns();
+            (void)mui_lane_started(lane, &start);
+            if (start > 0 && now - start > long_ns)
+                moved |= mui_lane_revoke(lane, 0, take_back, pool) > 0;
+        }
+    }
+    return moved;
+}
+
+bool mui_pool_pump(struct mu_pool *pool)
+{
+    bool moved = collect_all(pool);
+
+    if (pool->suspects.n)
+        moved |= give_suspects(pool);
+    moved |= give_queue(pool);
+    if (rebalance(pool)) {
+        (void)give_queue(pool);
+        moved = true;
+    }
+    return moved;
+}
+
+/* -- bells -- */
+
+static void want_all(struct mu_pool *pool, uint32_t want)
+{
+    for (unsigned i = 0; i < pool->n_groups; i++)
+        for (unsigned j = 0;
+             pool->groups[i].lanes && j < pool->groups[i].n_lanes; j++)
+            mui_lane_want(&pool->groups[i].lanes[j], want);
+}
+
+void mui_pool_want_news(struct mu_pool *pool)
+{
+    pool->wish = 0; /* whatever was wished is replaced */
+    want_all(pool, MUI_WANT_DONE);
+}
+
+void mui_pool_leave(struct mu_pool *pool)
+{
+    for (;;) {
+        uint32_t wish = 0;
+        /* acq_rel: what rang comes before */
+        bool rung = atomic_exchange_explicit(&pool->rung, 0,
+                                             memory_order_acq_rel) != 0;
+
+        if (pool->queue.n || pool->suspects.n)
+            wish = MUI_WANT_HUNGRY;
+        else if (pool->n_given > pool->model.n_lanes)
+            wish = MUI_WANT_IDLE;
+        if (wish == 0 || (wish == pool->wish && !rung) || pool->n_waiting)
+            return;
+        pool->wish = wish;
+        want_all(pool, wish);
+        /* what came before the wish was seen is looked for here */
+        if (!mui_pool_pump(pool))
+            return;
+    }
+}

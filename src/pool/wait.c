@@ -1,0 +1,114 @@
+/* wait.c: callers that wait: by running tasks themselves, spinning, sleeping. */
+#include <errno.h>
+#include <limits.h>
+
+#include "pool/pool.h"
+#include "sys/forked.h"
+#include "sys/futex.h"
+
+int mui_pool_check(const struct mu_pool *pool)
+{
+    return mui_forked() == pool->forked ? 0 : -EINVAL;
+}
+
+void mui_pool_news(struct mu_pool *pool)
+{
+    /* release: what is new comes before it */
+    atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
+    if (pool->layer && pool->layer->ops->kick)
+        pool->layer->ops->kick(pool->layer);
+    else
+        mui_futex_wake(&pool->news, INT_MAX, 0);
+}
+
+void mu_pool_interrupt(struct mu_pool *pool)
+{
+    /* release: as above; signal-safe, and so are the wake-ups */
+    atomic_store_explicit(&pool->interrupted, 1, memory_order_release);
+    mui_pool_news(pool);
+}
+
+static bool take_interrupt(struct mu_pool *pool)
+{
+    /* relaxed first: nearly always 0 */
+    return atomic_load_explicit(&pool->interrupted, memory_order_relaxed) &&
+           atomic_exchange_explicit(&pool->interrupted, 0,
+                                    memory_order_acquire);
+}
+
+/* Run one task on this thread. Returns whether one ran. */
+static bool run_one(struct mu_pool *pool)
+{
+    int n;
+
+    if (!(pool->layer->ops->caps & MUI_LAYER_PUMPED) || pool->pumping)
+        return false;
+    pool->pumping = true;
+    (void)pthread_mutex_unlock(&pool->lock);
+    n = pool->layer->ops->pump(pool->layer, 1);
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->pumping = false;
+    if (pool->n_waiting)
+        mui_pool_news(pool);
+    return n > 0;
+}
+
+/* Spin for the time that a wake-up would cost, if a CPU can be spared for it. */
+static bool spin(struct mu_pool *pool, int64_t deadline)
+{
+    int64_t end = mu_now_ns() + pool->terms.spin_ns;
+
+    if (pool->terms.spin_ns <= 0)
+        return false;
+    if (end > deadline)
+        end = deadline;
+    do {
+        for (int i = 0; i < 64; i++) {
+            if (mui_pool_pump(pool))
+                return true;
+            mui_cpu_pause();
+        }
+        /* others wait for the lock: a layer's thread, other callers */
+        (void)pthread_mutex_unlock(&pool->lock);
+        (void)pthread_mutex_lock(&pool->lock);
+    } while (mu_now_ns() < end);
+    return false;
+}
+
+static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
+{
+    uint32_t seen = atomic_load_explicit(&pool->news, memory_order_acquire);
+    int64_t due = mui_pool_deadlines(pool, mu_now_ns());
+
+    pool->n_waiting++;
+    mui_pool_want_news(pool);
+    if (!mui_pool_pump(pool)) {
+        if (pool->layer->ops->alarm && due != MU_NEVER)
+            pool->layer->ops->alarm(pool->layer, due);
+        (void)pthread_mutex_unlock(&pool->lock);
+        if (pool->layer->ops->sleep)
+            pool->layer->ops->sleep(pool->layer, deadline);
+        else
+            (void)mui_futex_wait(&pool->news, seen, 0, deadline);
+        (void)pthread_mutex_lock(&pool->lock);
+        (void)mui_pool_pump(pool);
+    }
+    pool->n_waiting--;
+}
+
+int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
+{
+    if (mui_pool_pump(pool))
+        return 0;
+    if (run_one(pool)) {
+        (void)mui_pool_pump(pool);
+        return 0;
+    }
+    if (take_interrupt(pool))
+        return -EINTR;
+    if (deadline != MU_NEVER && (deadline == MU_NOW || deadline <= mu_now_ns()))
+        return MU_TIMEOUT;
+    if (!spin(pool, deadline))
+        sleep_for_news(pool, deadline);
+    return take_interrupt(pool) ? -EINTR : 0;
+}
