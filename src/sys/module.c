@@ -1,0 +1,456 @@
+/* module.c: functions as (module, offset).
+ *
+ * The table of modules (path, device, inode) is a sparse memfd of one page an
+ * entry. Only the supervisor writes it, under `lock`, and publishes an entry by a
+ * release store of `n`; entries never change. Children read it.
+ *
+ * Where a module lies in *this* process stands in `here`, which fork() copies.
+ * A module whose function was encoded is pinned by a reference of ours, so that
+ * its codes, and the addresses that a thread remembers, stay true even if the host
+ * closes it.
+ *
+ *   A  store table->n (release), add_entry()  ->  load (acquire), n_entries()
+ *   B  store here.known (release), set_here() ->  load (acquire), is_known()
+ *
+ * Fork: call it with `lock` free, as a process with one thread does. */
+#include "sys/module.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "sys/memfd.h"
+
+enum { PAGE = 4096, OFFSET_BITS = 48, N_RECENT = 8 };
+
+struct module_entry {
+    uint64_t device;
+    uint64_t inode;
+    char path[PAGE - 16];
+};
+
+struct module_table {
+    _Atomic uint32_t n;
+    unsigned char unused[PAGE - 4];
+    struct module_entry entries[MUI_MODULES_MAX];
+};
+
+_Static_assert(sizeof(struct module_entry) == PAGE, "an entry is a page");
+
+/* Where a module of the table lies in this process. Written under `lock`. */
+struct module_here {
+    _Atomic bool known;
+    bool pinned;
+    _Atomic uintptr_t base;
+    _Atomic uintptr_t start;
+    _Atomic uintptr_t end;
+};
+
+/* A loaded object as the dynamic linker tells it. */
+struct object {
+    uintptr_t base;
+    uintptr_t start;
+    uintptr_t end;
+    char name[PATH_MAX];
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct module_table *_Atomic table;
+static int table_fd = -1;
+static bool read_only;
+static struct module_here here[MUI_MODULES_MAX];
+
+/* What this thread encoded lately: pinned modules only, so it never goes stale. */
+static _Thread_local struct {
+    const void *address;
+    uint64_t code;
+} recent[N_RECENT] __attribute__((tls_model("initial-exec")));
+
+/* -- the table -- */
+
+static struct module_table *the_table(void)
+{
+    /* acquire, pairs with mui_module_init(): the mapping is complete */
+    return atomic_load_explicit(&table, memory_order_acquire);
+}
+
+static uint32_t n_entries(const struct module_table *t)
+{
+    /* A, pairs with add_entry() */
+    uint32_t n = atomic_load_explicit(&t->n, memory_order_acquire);
+
+    return n < MUI_MODULES_MAX ? n : MUI_MODULES_MAX;
+}
+
+static int add_entry(struct module_table *t, const struct module_entry *entry)
+{
+    uint32_t n = n_entries(t);
+
+    if (read_only)
+        return -EINVAL;
+    if (n == MUI_MODULES_MAX)
+        return -ENOSPC;
+    t->entries[n].device = entry->device;
+    t->entries[n].inode = entry->inode;
+    strcpy(t->entries[n].path, entry->path);
+    /* A, pairs with n_entries(): the entry comes before its number */
+    atomic_store_explicit(&t->n, n + 1, memory_order_release);
+    return (int)n;
+}
+
+static int find_entry(const struct module_table *t,
+                      const struct module_entry *entry)
+{
+    uint32_t n = n_entries(t);
+
+    for (uint32_t i = 0; i < n; i++)
+        if (t->entries[i].inode == entry->inode &&
+            t->entries[i].device == entry->device &&
+            strcmp(t->entries[i].path, entry->path) == 0)
+            return (int)i;
+    return -ENOENT;
+}
+
+/* -- objects that are loaded in this process -- */
+
+static bool is_known(unsigned i)
+{
+    /* B, pairs with set_here() */
+    return atomic_load_explicit(&here[i].known, memory_order_acquire);
+}
+
+static void set_here(unsigned i, const struct object *object)
+{
+    if (here[i].pinned)
+        return;
+    /* relaxed: published by `known`; an object that moved was not pinned, and
+     * then no code of it is in use */
+    atomic_store_explicit(&here[i].base, object->base, memory_order_relaxed);
+    atomic_store_explicit(&here[i].start, object->start, memory_order_relaxed);
+    atomic_store_explicit(&here[i].end, object->end, memory_order_relaxed);
+    /* B, pairs with is_known(): the range comes before it */
+    atomic_store_explicit(&here[i].known, true, memory_order_release);
+}
+
+static void read_object(const struct dl_phdr_info *info, struct object *ret)
+{
+    ret->base = info->dlpi_addr;
+    ret->start = UINTPTR_MAX;
+    ret->end = 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+        uintptr_t end = start + info->dlpi_phdr[i].p_memsz;
+
+        if (info->dlpi_phdr[i].p_type != PT_LOAD)
+            continue;
+        ret->start = start < ret->start ? start : ret->start;
+        ret->end = end > ret->end ? end : ret->end;
+    }
+    ret->name[0] = '\0';
+    if (info->dlpi_name && strlen(info->dlpi_name) < sizeof ret->name)
+        strcpy(ret->name, info->dlpi_name);
+}
+
+/* The file behind an object: the program has no name, the vdso no file. */
+static int identify(const struct object *object, struct module_entry *ret)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    ssize_t length;
+
+    if (object->name[0] == '\0') {
+        length = readlink("/proc/self/exe", path, sizeof path - 1);
+        if (length < 0)
+            return -errno;
+        path[length] = '\0';
+        if (stat("/proc/self/exe", &st) < 0)
+            return -errno;
+    } else if (!realpath(object->name, path) || stat(path, &st) < 0) {
+        return -errno;
+    }
+    if (strlen(path) >= sizeof ret->path)
+        return -ENAMETOOLONG;
+    ret->device = st.st_dev;
+    ret->inode = st.st_ino;
+    strcpy(ret->path, path);
+    return 0;
+}
+
+/* One look at all loaded objects. The linker holds its lock during the walk, so
+ * the callback only copies. */
+struct walk {
+    const void *wanted; /* only the object around this address; NULL: all */
+    struct object *objects;
+    size_t n;
+    size_t n_max;
+    bool failed;
+};
+
+static int walk_object(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+    struct walk *walk = ctx;
+    struct object *object;
+
+    (void)size;
+    if (walk->n == walk->n_max) {
+        size_t n_max = walk->n_max ? walk->n_max * 2 : 1;
+
+        object = realloc(walk->objects, n_max * sizeof *object);
+        if (!object) {
+            walk->failed = true;
+            return 1;
+        }
+        walk->objects = object;
+        walk->n_max = n_max;
+    }
+    object = &walk->objects[walk->n];
+    read_object(info, object);
+    if (!walk->wanted) {
+        walk->n++;
+    } else if ((uintptr_t)walk->wanted >= object->start &&
+               (uintptr_t)walk->wanted < object->end) {
+        walk->n++;
+        return 1;
+    }
+    return 0;
+}
+
+/* Note where the modules of the table lie here; with `add`, put every loaded
+ * object into the table, so that frames in it can be named. Under `lock`. */
+static void survey(struct module_table *t, bool add)
+{
+    struct walk walk = {.wanted = NULL};
+    struct module_entry entry;
+
+    (void)dl_iterate_phdr(walk_object, &walk);
+    for (size_t i = 0; i < walk.n; i++) {
+        int i_module;
+
+        if (identify(&walk.objects[i], &entry) < 0)
+            continue;
+        i_module = find_entry(t, &entry);
+        if (i_module < 0 && add)
+            i_module = add_entry(t, &entry);
+        if (i_module >= 0)
+            set_here((unsigned)i_module, &walk.objects[i]);
+    }
+    free(walk.objects);
+}
+
+/* -- the interface -- */
+
+static int make_table(struct mu_error *err)
+{
+    void *base;
+    int rc;
+
+    table_fd = mui_memfd_open("muster-modules", sizeof(struct module_table));
+    if (table_fd < 0)
+        return mui_fail(err, table_fd, "modules: memfd");
+    rc = mui_memfd_map(table_fd, sizeof(struct module_table),
+                       PROT_READ | PROT_WRITE, 0, &base);
+    if (rc == 0) {
+        rc = mui_memfd_seal_writes(table_fd);
+        if (rc < 0)
+            (void)munmap(base, sizeof(struct module_table));
+    }
+    if (rc < 0) {
+        (void)close(table_fd);
+        table_fd = -1;
+        return mui_fail(err, rc, "modules: map");
+    }
+    /* the program is the first object of the walk, so module 0 */
+    survey(base, true);
+    /* release, pairs with the_table() */
+    atomic_store_explicit(&table, base, memory_order_release);
+    return 0;
+}
+
+int mui_module_init(struct mu_error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&lock);
+    if (!the_table())
+        rc = make_table(err);
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+int mui_module_seal_in_child(void)
+{
+    /* a mapping made after the seal can never be made writable again */
+    if (read_only)
+        return 0;
+    if (mmap(the_table(), sizeof(struct module_table), PROT_READ,
+             MAP_SHARED | MAP_FIXED | MAP_NORESERVE, table_fd, 0) == MAP_FAILED)
+        return -errno;
+    (void)close(table_fd);
+    table_fd = -1;
+    read_only = true;
+    return 0;
+}
+
+/* Keep a module loaded for as long as the process lives. Under `lock`. */
+static void pin(struct module_table *t, unsigned i)
+{
+    if (here[i].pinned)
+        return;
+    here[i].pinned = true;
+    if (i != 0)
+        (void)dlopen(t->entries[i].path, RTLD_LAZY | RTLD_NOLOAD);
+}
+
+/* Under `lock`. */
+static int encode_slowly(struct module_table *t, const void *address,
+                         uint64_t *ret_code)
+{
+    struct walk walk = {.wanted = address};
+    struct module_entry entry;
+    int i_module = -EINVAL;
+
+    (void)dl_iterate_phdr(walk_object, &walk);
+    if (walk.failed)
+        return -ENOMEM;
+    if (walk.n == 1 && identify(&walk.objects[0], &entry) == 0) {
+        i_module = find_entry(t, &entry);
+        if (i_module < 0) {
+            i_module = add_entry(t, &entry);
+            survey(t, !read_only); /* what it brought with it */
+        }
+        if (i_module >= 0) {
+            set_here((unsigned)i_module, &walk.objects[0]);
+            pin(t, (unsigned)i_module);
+            *ret_code = (uint64_t)i_module << OFFSET_BITS |
+                        ((uintptr_t)address - walk.objects[0].base);
+        }
+    }
+    free(walk.objects);
+    return i_module < 0 ? i_module : 0;
+}
+
+int mui_module_encode(const void *address, uint64_t *ret_code)
+{
+    /* functions are aligned to 16 bytes */
+    size_t i = ((uintptr_t)address >> 4) % N_RECENT;
+    uint64_t code;
+    int rc;
+
+    if (address && recent[i].address == address) {
+        *ret_code = recent[i].code;
+        return 0;
+    }
+    rc = mui_module_init(NULL);
+    if (rc < 0)
+        return rc;
+    pthread_mutex_lock(&lock);
+    rc = encode_slowly(the_table(), address, &code);
+    pthread_mutex_unlock(&lock);
+    if (rc < 0)
+        return rc;
+    recent[i].address = address;
+    recent[i].code = code;
+    *ret_code = code;
+    return 0;
+}
+
+/* Make module i present here. Under `lock`. */
+static int load(struct module_table *t, unsigned i)
+{
+    const struct module_entry *entry = &t->entries[i];
+    struct stat st;
+
+    if (is_known(i))
+        return 0;
+    survey(t, false);
+    if (is_known(i))
+        return 0;
+    /* another file by the same name would put something else at the offset */
+    if (stat(entry->path, &st) < 0 || st.st_dev != entry->device ||
+        st.st_ino != entry->inode)
+        return -ELIBACC;
+    if (!dlopen(entry->path, RTLD_LAZY | RTLD_LOCAL))
+        return -ELIBACC;
+    survey(t, false);
+    return is_known(i) ? 0 : -ELIBACC;
+}
+
+int mui_module_decode(uint64_t code, void **ret_address)
+{
+    struct module_table *t = the_table();
+    unsigned i = (unsigned)(code >> OFFSET_BITS);
+    uintptr_t offset = (uintptr_t)(code & ((UINT64_C(1) << OFFSET_BITS) - 1));
+    uintptr_t base;
+    int rc = 0;
+
+    if (!t || i >= n_entries(t))
+        return -ENOENT;
+    if (!is_known(i)) {
+        pthread_mutex_lock(&lock);
+        rc = load(t, i);
+        pthread_mutex_unlock(&lock);
+        if (rc < 0)
+            return rc;
+    }
+    /* relaxed: published by `known` */
+    base = atomic_load_explicit(&here[i].base, memory_order_relaxed);
+    if (base + offset <
+            atomic_load_explicit(&here[i].start, memory_order_relaxed) ||
+        base + offset >=
+            atomic_load_explicit(&here[i].end, memory_order_relaxed))
+        return -EINVAL;
+    *ret_address = (void *)(base + offset);
+    return 0;
+}
+
+void mui_module_load_all(void)
+{
+    struct module_table *t = the_table();
+
+    if (!t)
+        return;
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < n_entries(t); i++)
+        (void)load(t, i);
+    pthread_mutex_unlock(&lock);
+}
+
+int mui_module_locate(const void *address, uint64_t *ret_code)
+{
+    const struct module_table *t = the_table();
+    uint32_t n = t ? n_entries(t) : 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (!is_known(i))
+            continue;
+        /* relaxed: published by `known` */
+        if ((uintptr_t)address >=
+                atomic_load_explicit(&here[i].start, memory_order_relaxed) &&
+            (uintptr_t)address <
+                atomic_load_explicit(&here[i].end, memory_order_relaxed)) {
+            *ret_code =
+                (uint64_t)i << OFFSET_BITS |
+                ((uintptr_t)address -
+                 atomic_load_explicit(&here[i].base, memory_order_relaxed));
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+const char *mui_module_path(unsigned i_module)
+{
+    const struct module_table *t = the_table();
+
+    return t && i_module < n_entries(t) ? t->entries[i_module].path : NULL;
+}
