@@ -51,7 +51,7 @@ struct mui_terms {
     /* spans of orders are offsets from here; NULL: they are pointers */
     const uint8_t *arena;
     uint64_t arena_bytes;
-    int arena_fd;    /* open for reading only; -1 without arena */
+    int arena_fd; /* open for reading only; -1 without arena */
     /* mu_task_arg(): in the arena where there is one, and rebased with it in a
      * worker process */
     const void *arg;

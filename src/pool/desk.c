@@ -90,7 +90,8 @@ static void settle_death(struct mu_pool *pool, struct mui_job *job,
             job->out.attempts++;
             job->out.run_ns = job->seen_start_ns ? now - job->seen_start_ns : 0;
             job->out.queue_ns =
-                (job->seen_start_ns ? job->seen_start_ns : now) - job->submit_ns;
+                (job->seen_start_ns ? job->seen_start_ns : now) -
+                job->submit_ns;
         }
         job->doom = MU_DONE;
         if (j.verdict == MUI_RETRY)
@@ -134,7 +135,8 @@ static unsigned count_started(const struct mui_lane *lane)
             continue;
         n++;
         if (!job->seen_start_ns)
-            job->seen_start_ns = start > job->submit_ns && start <= now ? start : now;
+            job->seen_start_ns =
+                start > job->submit_ns && start <= now ? start : now;
     }
     return n;
 }
@@ -257,17 +259,22 @@ int64_t mui_pool_deadlines(struct mu_pool *pool, int64_t now_ns)
     return next;
 }
 
+void mui_pool_rung(struct mu_pool *pool)
+{
+    pool->wish = 0; /* used up: wish again */
+    (void)mui_pool_pump(pool);
+    pool->alarm_ns = mui_pool_deadlines(pool, mu_now_ns());
+    mui_pool_leave(pool);
+}
+
 static int64_t desk_rung(struct mui_desk *desk)
 {
     struct mu_pool *pool = pool_of(desk);
     int64_t next;
 
     (void)pthread_mutex_lock(&pool->lock);
-    /* relaxed: under the lock; it makes mui_pool_leave() wish again */
-    atomic_store_explicit(&pool->rung, 1, memory_order_relaxed);
-    (void)mui_pool_pump(pool);
-    next = mui_pool_deadlines(pool, mu_now_ns());
-    mui_pool_leave(pool);
+    mui_pool_rung(pool);
+    next = pool->alarm_ns;
     (void)pthread_mutex_unlock(&pool->lock);
     return next;
 }

@@ -161,7 +161,21 @@ struct mui_job *mui_job_find(struct mui_job_store *store, uint64_t id)
     if (slot / CHUNK >= store->n_chunks)
         return NULL;
     job = &store->chunks[slot / CHUNK][slot % CHUNK];
-    return job->out.id == id && job->state != MUI_JOB_FREE ? job : NULL;
+    if (job->state == MUI_JOB_FREE || job->state == MUI_JOB_TAKEN)
+        return NULL; /* its user may be freeing it: look at nothing else */
+    return job->out.id == id ? job : NULL;
+}
+
+void mui_job_each(struct mui_job_store *store,
+                  void (*visit)(void *ctx, struct mui_job *job), void *ctx)
+{
+    for (size_t i = 0; i < store->n_chunks; i++)
+        for (size_t j = 0; j < CHUNK; j++) {
+            struct mui_job *job = &store->chunks[i][j];
+
+            if (job->state != MUI_JOB_FREE && job->state != MUI_JOB_TAKEN)
+                visit(ctx, job);
+        }
 }
 
 void mui_job_free(struct mui_job *job)

@@ -18,7 +18,8 @@ enum mui_job_state {
     MUI_JOB_QUEUED,  /* waits for a worker */
     MUI_JOB_SUSPECT, /* waits for a worker of its own */
     MUI_JOB_GIVEN,   /* in a lane */
-    MUI_JOB_ENDED    /* its outcome waits to be taken */
+    MUI_JOB_ENDED,   /* its outcome waits to be taken */
+    MUI_JOB_TAKEN    /* the caller has it, or has freed it */
 };
 
 /* Why an outcome is not what its status alone says; for mu_outcome_describe(). */
@@ -37,6 +38,7 @@ struct mui_job {
     struct mui_job *next;
     struct mui_job *prev;
     struct mui_order order;
+    uint64_t number; /* of mui_pool_submit(): map and reduce count with it */
     uint64_t held_bytes; /* of input and output, counted by the pool */
     int64_t submit_ns;
     int64_t given_ns;
@@ -80,8 +82,11 @@ void mui_job_store_abandon(struct mui_job_store *store);
 
 /* A fresh job, with an id. NULL: no memory. The pool's lock is held. */
 struct mui_job *mui_job_new(struct mui_job_store *store);
-/* Find a job that has not been freed by its id. NULL: none. Lock held. */
+/* Find a job that has not been taken by its id. NULL: none. Lock held. */
 struct mui_job *mui_job_find(struct mui_job_store *store, uint64_t id);
+/* Call visit for every job that has not been taken. Lock held. */
+void mui_job_each(struct mui_job_store *store,
+                  void (*visit)(void *ctx, struct mui_job *job), void *ctx);
 /* Give a job back. Any thread, no lock. Its output goes too. */
 void mui_job_free(struct mui_job *job);
 

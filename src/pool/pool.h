@@ -8,8 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "layer/layer.h"
 #include "muster/pool.h"
+
+#include "layer/layer.h"
 #include "pool/arena.h"
 #include "pool/job.h"
 #include "pool/model.h"
@@ -27,10 +28,10 @@ struct mui_group {
 struct mu_pool {
     struct mui_desk desk; /* first: the layer's calls come with its address */
     pthread_mutex_t lock;
-    struct mui_model model;      /* constant */
-    struct mui_terms terms;      /* constant */
+    struct mui_model model;         /* constant */
+    struct mui_terms terms;         /* constant */
     struct mu_pool_options options; /* constant, defaults filled in */
-    uint32_t forked;             /* constant: see sys/forked.h */
+    uint32_t forked;                /* constant: see sys/forked.h */
 
     struct mui_layer *layer; /* the outermost */
     struct mui_group *groups;
@@ -56,14 +57,14 @@ struct mu_pool {
     struct mu_pool_stats stats;
     int64_t run_ns; /* moving average of a task's run time; 0: not known */
 
+    int64_t alarm_ns;   /* when the layer will call rung() at the latest */
     uint32_t wish;      /* MUI_WANT_... announced to the lanes, less DONE */
     unsigned n_waiting; /* callers that sleep for news */
-    bool pumping;       /* some thread runs the layer's pump, without the lock */
+    bool pumping; /* some thread runs the layer's pump, without the lock */
     bool closing;
 
     /* any thread, without the lock */
-    _Atomic uint32_t news;        /* futex: something ended, for waiting callers */
-    _Atomic uint32_t rung;        /* a worker rang and nobody has looked yet */
+    _Atomic uint32_t news; /* futex: something ended, for waiting callers */
     _Atomic uint32_t interrupted; /* mu_pool_interrupt() waits to be seen */
 };
 
@@ -96,9 +97,22 @@ bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
 /* Wake callers that wait. */
 void mui_pool_news(struct mu_pool *pool);
 
+/* -- submit.c -- */
+
+/* mu_pool_submit() with a number that stays with the job, for map and reduce. */
+int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn, const void *input,
+                    size_t input_size, const struct mu_submit *how,
+                    uint64_t number, uint64_t *ret_id);
+
+/* An outcome that is `done` with no output. NULL: no memory. */
+struct mu_outcome *mui_pool_empty_outcome(struct mu_pool *pool);
+
 /* -- desk.c: deaths and deadlines -- */
 
 extern const struct mui_desk_ops mui_pool_desk_ops;
+
+/* A bell rang or the alarm came: pump, see to deadlines, wish again. */
+void mui_pool_rung(struct mu_pool *pool);
 
 /* Kill workers whose task is over its time. Returns when to look again. */
 int64_t mui_pool_deadlines(struct mu_pool *pool, int64_t now_ns);
@@ -112,6 +126,10 @@ void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
 /* Something may have moved, or `deadline` has passed: MU_TIMEOUT; -EINTR after
  * mu_pool_interrupt(). Lock held, and let go meanwhile. */
 int mui_pool_progress(struct mu_pool *pool, int64_t deadline);
+
+/* Run one task on this thread, where the model works so. Returns whether one ran.
+ * Lock held, and let go meanwhile. */
+bool mui_pool_run_one(struct mu_pool *pool);
 
 /* 0, or -EINVAL in a child of fork(). */
 int mui_pool_check(const struct mu_pool *pool);

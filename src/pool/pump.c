@@ -167,6 +167,20 @@ static bool collect_all(struct mu_pool *pool)
 
 /* -- handing out -- */
 
+static void set_deadline(struct mu_pool *pool, struct mui_job *job)
+{
+    int64_t due;
+
+    job->given_ns = mu_now_ns();
+    due = job->timeout_ns < MU_NEVER - job->given_ns
+              ? job->given_ns + job->timeout_ns
+              : MU_NEVER;
+    if (due >= pool->alarm_ns)
+        return;
+    pool->alarm_ns = due;
+    pool->layer->ops->alarm(pool->layer, due);
+}
+
 static void give(struct mu_pool *pool, struct mui_group *group, unsigned i_lane,
                  struct mui_job *job)
 {
@@ -178,7 +192,7 @@ static void give(struct mu_pool *pool, struct mui_group *group, unsigned i_lane,
     job->i_lane = (uint16_t)(group->i_first + i_lane);
     job->out.worker = job->i_lane;
     if (job->timeout_ns)
-        job->given_ns = mu_now_ns();
+        set_deadline(pool, job);
     (void)mui_lane_push(lane, &job->order, job, &job->index);
     if (job->cancelled)
         mui_lane_cancel(lane, job->index);
@@ -229,21 +243,25 @@ static bool give_lane(struct mu_pool *pool, struct mui_group *group,
 static bool give_queue(struct mu_pool *pool)
 {
     unsigned window;
+    unsigned drained = pool->n_groups;
     bool moved = false;
 
     if (!pool->queue.n)
         return false;
-    window = mui_policy_window(pool->options.window, pool->run_ns,
-                               pool->terms.n_slots,
-                               pool->queue.n + pool->n_given,
-                               pool->model.n_lanes);
+    /* suspects wait: let the first worker run empty for one of them */
+    if (pool->suspects.n)
+        for (drained = 0; drained < pool->n_groups; drained++)
+            if (pool->groups[drained].lanes)
+                break;
+    window = mui_policy_window(
+        pool->options.window, pool->run_ns, pool->terms.n_slots,
+        pool->queue.n + pool->n_given, pool->model.n_lanes);
     /* begin after the group that was served first last time */
     for (unsigned k = 0; k < pool->n_groups && pool->queue.n; k++) {
         unsigned i = (pool->i_next_lane + k) % pool->n_groups;
         struct mui_group *group = &pool->groups[i];
 
-        /* suspects wait: let the worker run empty for one of them */
-        if (!group->lanes || group->lone || (pool->suspects.n && i == 0))
+        if (!group->lanes || group->lone || i == drained)
             continue;
         for (unsigned j = 0; j < group->n_lanes; j++)
             moved |= give_lane(pool, group, j, window);
@@ -330,15 +348,12 @@ void mui_pool_leave(struct mu_pool *pool)
 {
     for (;;) {
         uint32_t wish = 0;
-        /* acq_rel: what rang comes before */
-        bool rung = atomic_exchange_explicit(&pool->rung, 0,
-                                             memory_order_acq_rel) != 0;
 
         if (pool->queue.n || pool->suspects.n)
             wish = MUI_WANT_HUNGRY;
         else if (pool->n_given > pool->model.n_lanes)
             wish = MUI_WANT_IDLE;
-        if (wish == 0 || (wish == pool->wish && !rung) || pool->n_waiting)
+        if (wish == 0 || wish == pool->wish || pool->n_waiting)
             return;
         pool->wish = wish;
         want_all(pool, wish);

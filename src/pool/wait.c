@@ -36,8 +36,7 @@ static bool take_interrupt(struct mu_pool *pool)
                                     memory_order_acquire);
 }
 
-/* Run one task on this thread. Returns whether one ran. */
-static bool run_one(struct mu_pool *pool)
+bool mui_pool_run_one(struct mu_pool *pool)
 {
     int n;
 
@@ -58,7 +57,7 @@ static bool spin(struct mu_pool *pool, int64_t deadline)
 {
     int64_t end = mu_now_ns() + pool->terms.spin_ns;
 
-    if (pool->terms.spin_ns <= 0)
+    if (pool->terms.spin_ns <= 0 || pool->run_ns > pool->terms.spin_ns)
         return false;
     if (end > deadline)
         end = deadline;
@@ -77,14 +76,12 @@ static bool spin(struct mu_pool *pool, int64_t deadline)
 
 static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
 {
+    /* acquire: pairs with mui_pool_news() */
     uint32_t seen = atomic_load_explicit(&pool->news, memory_order_acquire);
-    int64_t due = mui_pool_deadlines(pool, mu_now_ns());
 
     pool->n_waiting++;
     mui_pool_want_news(pool);
     if (!mui_pool_pump(pool)) {
-        if (pool->layer->ops->alarm && due != MU_NEVER)
-            pool->layer->ops->alarm(pool->layer, due);
         (void)pthread_mutex_unlock(&pool->lock);
         if (pool->layer->ops->sleep)
             pool->layer->ops->sleep(pool->layer, deadline);
@@ -100,7 +97,7 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
 {
     if (mui_pool_pump(pool))
         return 0;
-    if (run_one(pool)) {
+    if (mui_pool_run_one(pool)) {
         (void)mui_pool_pump(pool);
         return 0;
     }

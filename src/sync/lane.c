@@ -56,6 +56,10 @@
 
 #include "sys/futex.h"
 
+/* A worker that rang as idle looks again after this: what it could be given may
+ * have been too young then to be taken from another. */
+enum { RING_AGAIN_NS = 250 * 1000 };
+
 enum mui_slot_state {
     SLOT_FREE = 0,
     SLOT_ORDERED, /* the worker owes a reply */
@@ -384,24 +388,26 @@ static uint32_t lane_low(const struct mui_lane_worker *w)
     return w->mask >= 31 ? 8 : 1;
 }
 
-/* H3, the worker's side: the caller exchanged `started` or `sleeping` before. */
-static void ring_if_wished(struct mui_lane_worker *w, bool idle)
+/* H3, the worker's side: the caller exchanged `started` or `sleeping` before.
+ * Returns what it rang for; 0: it did not. */
+static uint32_t ring_if_wished(struct mui_lane_worker *w, bool idle)
 {
     uint32_t want = atomic_load_explicit(&w->down->want, memory_order_seq_cst);
     uint32_t why = want & MUI_WANT_DONE;
 
     w->dirty = false;
     if (want == w->wish || (want & MUI_WANT_MASK) == 0)
-        return;
+        return 0;
     if (!why && want & MUI_WANT_HUNGRY &&
         (idle || !order_is_there(w, w->next + lane_low(w))))
         why = MUI_WANT_HUNGRY;
     if (!why && idle)
         why = want & MUI_WANT_IDLE;
     if (!why)
-        return;
+        return 0;
     w->wish = want;
     w->ring(w, why);
+    return why;
 }
 
 static bool is_revoked(const struct mui_lane_worker *w, uint32_t index)
@@ -421,7 +427,7 @@ static int take_nothing(struct mui_lane_worker *w)
 
         /* H3: an exchange between the replies and the look at the wishes */
         atomic_exchange_explicit(&w->up->started, same, memory_order_seq_cst);
-        ring_if_wished(w, false);
+        (void)ring_if_wished(w, false);
     }
     /* acquire, pairs with mui_lane_close(): its orders are visible too */
     if (atomic_load_explicit(&w->down->closed, memory_order_acquire) &&
@@ -443,7 +449,7 @@ int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
                                  memory_order_seq_cst);
         w->next = index + 1;
         if (w->dirty)
-            ring_if_wished(w, false);
+            (void)ring_if_wished(w, false);
         if (!is_revoked(w, index)) {
             *ret_order =
                 (const struct mui_order *)&w->down->orders[index & w->mask];
@@ -482,6 +488,7 @@ static bool has_work(const struct mui_lane_worker *w)
 
 void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
 {
+    int64_t again_ns = MU_NEVER;
     uint32_t bell;
 
     if (w->spin_ns > 0) {
@@ -498,10 +505,12 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
     /* H2, the worker's side; see lane_ring_down() */
     bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
     atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
-    ring_if_wished(w, true);
+    if (ring_if_wished(w, true) == MUI_WANT_IDLE)
+        again_ns = mu_after_ns(RING_AGAIN_NS);
     if (!has_work(w) &&
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
-        (void)mui_futex_wait(&w->down->bell, bell, w->shared, deadline_ns);
+        (void)mui_futex_wait(&w->down->bell, bell, w->shared,
+                             deadline_ns < again_ns ? deadline_ns : again_ns);
     /* relaxed: a supervisor that still sees 1 wakes nobody, which is harmless */
     atomic_store_explicit(&w->up->sleeping, 0, memory_order_relaxed);
 }

@@ -1,0 +1,45 @@
+/* feed.h: what map and reduce share: inputs from a callback into a pool, as fast
+ * as it takes them. */
+#ifndef MUI_POOL_FEED_H
+#define MUI_POOL_FEED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "muster/map.h"
+
+struct mui_feed {
+    struct mu_pool *pool;
+    mu_task_fn fn;
+    mu_input_fn input;
+    void *ctx;
+    struct mu_span span; /* an input that the pool had no room for */
+    struct mu_submit how;
+    bool has_span;
+    bool ended;       /* there are no more inputs */
+    uint64_t n_given; /* inputs submitted; numbered from 0 */
+    uint64_t n_extra; /* other tasks submitted: combine steps */
+    uint64_t n_taken; /* outcomes taken, of both */
+};
+
+void mui_feed_init(struct mui_feed *feed, struct mu_pool *pool, mu_task_fn fn,
+                   mu_input_fn input, void *ctx);
+
+/* Submit inputs up to number `limit`, or until the pool is full or they end. What
+ * an input callback returns below 0 is returned. */
+int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err);
+
+/* Wait for the next outcome. 0; MU_EMPTY: none is under way; an error. */
+int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
+                  struct mu_error *err);
+
+/* Cancel what is under way and throw its outcomes away. */
+void mui_feed_fini(struct mui_feed *feed);
+
+/* The number that an outcome's task was submitted with. */
+uint64_t mui_feed_number(const struct mu_outcome *outcome);
+
+/* Inputs that keep a pool busy though one of them takes long. */
+size_t mui_feed_window(const struct mu_pool *pool);
+
+#endif

@@ -1,0 +1,118 @@
+/* outcome.c: how a task ended, for a person. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "pool/job.h"
+#include "process/symbol.h"
+#include "sys/module.h"
+
+static const char *const status_names[MU_N_STATUS] = {
+    [MU_DONE] = "done",           [MU_FAILED] = "failed",
+    [MU_CRASHED] = "crashed",     [MU_EXITED] = "exited",
+    [MU_TIMED_OUT] = "timed out", [MU_OUT_OF_MEMORY] = "out of memory",
+    [MU_CANCELLED] = "cancelled", [MU_LOST] = "lost",
+};
+
+const char *mu_status_name(enum mu_status status)
+{
+    return (unsigned)status < MU_N_STATUS ? status_names[status] : "unknown";
+}
+
+void mu_outcome_free(struct mu_outcome *outcome)
+{
+    if (outcome)
+        mui_job_free((struct mui_job *)outcome);
+}
+
+static const struct mui_job *job_of(const struct mu_outcome *outcome)
+{
+    return (const struct mui_job *)outcome;
+}
+
+/* The frame that says most: the innermost in the module of the task's function;
+ * abort() and the like lie above it. */
+static unsigned telling_frame(const struct mui_job *job)
+{
+    for (unsigned i = 0; i < job->n_frames; i++)
+        if (job->frames[i] >> 48 == job->order.fn >> 48)
+            return i;
+    return 0;
+}
+
+static int describe_crash(const struct mui_job *job, char *text, size_t size)
+{
+    const struct mu_outcome *o = &job->out;
+    const char *abbreviation = sigabbrev_np(o->signal);
+    char at[40] = "";
+    char where[200] = "";
+    char in[210] = "";
+
+    if (job->note == MUI_NOTE_CORRUPT)
+        return snprintf(text, size, "crashed: it wrote over its lane");
+    if (job->note == MUI_NOTE_STOPPED)
+        return snprintf(text, size, "crashed: stopped itself with SIG%s",
+                        abbreviation ? abbreviation : "STOP");
+    if (o->fault_address)
+        (void)snprintf(at, sizeof at, " at %p", o->fault_address);
+    if (job->n_frames && mui_symbol_describe(job->frames[telling_frame(job)],
+                                             where, sizeof where) > 0)
+        (void)snprintf(in, sizeof in, " in %s", where);
+    return snprintf(text, size, "%s: SIG%s%s%s", mu_status_name(o->status),
+                    abbreviation ? abbreviation : "?", at, in);
+}
+
+int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
+                        size_t text_size)
+{
+    const struct mui_job *job = job_of(outcome);
+
+    switch (outcome->status) {
+    case MU_FAILED:
+        if (job->note == MUI_NOTE_ERROR)
+            return snprintf(text, text_size, "failed: could not be run: %s",
+                            mu_status_text(outcome->code));
+        return snprintf(text, text_size, "failed: returned %d", outcome->code);
+    case MU_EXITED:
+        return snprintf(text, text_size, "exited with status %d",
+                        outcome->code);
+    case MU_CRASHED:
+        return describe_crash(job, text, text_size);
+    case MU_TIMED_OUT:
+        return snprintf(text, text_size, "timed out after %.3g s",
+                        (double)job->timeout_ns / 1e9);
+    case MU_OUT_OF_MEMORY:
+        if (outcome->signal)
+            return describe_crash(job, text, text_size);
+        break;
+    case MU_LOST:
+        return snprintf(text, text_size, "lost: %s",
+                        job->note == MUI_NOTE_NO_WORKER
+                            ? "no worker could be started any more"
+                            : "its workers vanished again and again");
+    case MU_DONE:
+    case MU_CANCELLED:
+        break;
+    }
+    return snprintf(text, text_size, "%s", mu_status_name(outcome->status));
+}
+
+int mu_outcome_backtrace(const struct mu_outcome *outcome, char *text,
+                         size_t text_size)
+{
+    const struct mui_job *job = job_of(outcome);
+    size_t length = 0;
+
+    if (text_size)
+        text[0] = '\0';
+    for (unsigned i = 0; i < job->n_frames; i++) {
+        char where[200];
+        size_t room = length < text_size ? text_size - length : 0;
+
+        if (mui_symbol_describe(job->frames[i], where, sizeof where) <= 0)
+            (void)snprintf(where, sizeof where, "?");
+        length += (size_t)snprintf(room ? text + length : NULL, room,
+                                   "#%u %s\n", i, where);
+    }
+    return (int)length;
+}

@@ -1,0 +1,320 @@
+/* pool.c: opening and closing a pool. */
+#include "pool/pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "sys/forked.h"
+
+enum {
+    LANE_SLOTS = 256,
+    SPIN_NS = 50 * 1000, /* about the price of waking an idle CPU */
+};
+
+/* -- options -- */
+
+static int check_options(const struct mui_model *model,
+                         const struct mu_pool_options *o, struct mu_error *err)
+{
+    bool isolates = (model->layers[0].ops->caps & MUI_LAYER_ISOLATES) != 0;
+
+    if (o->timeout_ns < 0)
+        return mui_fail(err, -EINVAL, "pool: the timeout is below 0");
+    if (o->timeout_ns > 0 && !isolates)
+        return mui_fail(err, MU_EMODEL,
+                        "pool: '%s' cannot stop a task at a timeout, only a "
+                        "model with processes can",
+                        model->text);
+    if (o->memory_bytes && !isolates)
+        return mui_fail(err, MU_EMODEL,
+                        "pool: '%s' cannot limit the memory of a task, only a "
+                        "model with processes can",
+                        model->text);
+    if (o->retries > UINT16_MAX)
+        return mui_fail(err, -EINVAL, "pool: %u retries are too many",
+                        o->retries);
+    if (o->arg_size && !o->arg)
+        return mui_fail(err, -EINVAL, "pool: arg_size without arg");
+    return 0;
+}
+
+static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    uint64_t memory =
+        (uint64_t)(pages > 0 ? pages : 1) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+    if (o)
+        pool->options = *o;
+    if (!pool->options.queue_tasks)
+        pool->options.queue_tasks =
+            (size_t)2 * LANE_SLOTS * pool->model.n_lanes;
+    if (!pool->options.queue_bytes)
+        pool->options.queue_bytes = (size_t)(memory / 8);
+    if (!pool->options.output_bytes)
+        pool->options.output_bytes = UINT64_C(4) << 30;
+    pool->terms = (struct mui_terms){
+        .memory_bytes = pool->options.memory_bytes,
+        .output_bytes = pool->options.output_bytes,
+        .n_slots = LANE_SLOTS,
+        .spin_ns = pool->model.n_lanes > mu_usable_cpus() ? 0 : SPIN_NS,
+        .pin = pool->options.pin,
+        .arena_fd = -1,
+    };
+}
+
+static int keep_arg(struct mu_pool *pool, struct mu_error *err)
+{
+    int rc = mui_arena_init(
+        &pool->arena, (pool->model.layers[0].ops->caps & MUI_LAYER_HOSTS) != 0,
+        err);
+
+    if (rc < 0)
+        return rc;
+    pool->terms.arena = pool->arena.base;
+    pool->terms.arena_bytes = pool->arena.bytes;
+    pool->terms.arena_fd = pool->arena.read_fd;
+    if (!pool->options.arg_size)
+        return 0;
+    pool->arg = mui_arena_alloc(&pool->arena, pool->options.arg_size);
+    if (!pool->arg)
+        return mui_fail(err, -ENOMEM, "pool: copy arg");
+    memcpy(pool->arg, pool->options.arg, pool->options.arg_size);
+    pool->terms.arg = pool->arg;
+    pool->terms.arg_size = pool->options.arg_size;
+    return 0;
+}
+
+/* -- models that work in this process: one group of our own lanes -- */
+
+/* A worker thread rings: it pumps the pool itself. */
+static void own_ring(struct mui_lane_worker *w, uint32_t why)
+{
+    struct mu_pool *pool = w->ring_ctx;
+
+    if (why == MUI_WANT_DONE) {
+        mui_pool_news(pool);
+        return;
+    }
+    (void)pthread_mutex_lock(&pool->lock);
+    mui_pool_rung(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+static int own_lanes_init(struct mu_pool *pool, struct mu_error *err)
+{
+    size_t down = mui_lane_down_bytes(LANE_SLOTS);
+    size_t each = down + mui_lane_up_bytes(LANE_SLOTS);
+    unsigned n = pool->model.n_lanes;
+    uint8_t *memory;
+
+    pool->own_lanes = calloc(n, sizeof *pool->own_lanes);
+    pool->own_workers = calloc(n, sizeof *pool->own_workers);
+    if (!pool->own_lanes || !pool->own_workers)
+        return mui_fail(err, -ENOMEM, "pool: %u lanes", n);
+    memory = mmap(NULL, each * n, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return mui_fail(err, -errno, "pool: memory of %u lanes", n);
+    pool->own_memory = memory;
+    pool->own_bytes = each * n;
+    for (unsigned i = 0; i < n; i++, memory += each) {
+        struct mui_lane_worker *w = &pool->own_workers[i];
+
+        if (mui_lane_init(&pool->own_lanes[i], memory, memory + down, NULL, 0,
+                          LANE_SLOTS, false) < 0)
+            return mui_fail(err, -ENOMEM, "pool: lane %u", i);
+        mui_lane_worker_init(w, memory, memory + down, NULL, 0, LANE_SLOTS,
+                             false);
+        w->spin_ns = pool->terms.spin_ns;
+        w->ring = own_ring;
+        w->ring_ctx = pool;
+    }
+    pool->groups[0].lanes = pool->own_lanes;
+    pool->groups[0].n_lanes = n;
+    pool->stats.n_workers_started = n;
+    return 0;
+}
+
+static void own_lanes_fini(struct mu_pool *pool)
+{
+    for (unsigned i = 0; pool->own_lanes && i < pool->model.n_lanes; i++)
+        mui_lane_fini(&pool->own_lanes[i]);
+    free(pool->own_lanes);
+    free(pool->own_workers);
+    if (pool->own_memory)
+        (void)munmap(pool->own_memory, pool->own_bytes);
+}
+
+/* -- open -- */
+
+static int open_workers(struct mu_pool *pool, struct mu_error *err)
+{
+    bool hosts = (pool->model.layers[0].ops->caps & MUI_LAYER_HOSTS) != 0;
+    unsigned below = mui_model_lanes_below(&pool->model, 0);
+    struct mui_layer_config config = {.spec = pool->model.layers,
+                                      .terms = &pool->terms};
+    int rc;
+
+    pool->n_groups = hosts ? pool->model.layers[0].width : 1;
+    pool->groups = calloc(pool->n_groups, sizeof *pool->groups);
+    if (!pool->groups)
+        return mui_fail(err, -ENOMEM, "pool: %u workers", pool->n_groups);
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        pool->groups[i].n_lanes = below;
+        pool->groups[i].i_first = i * below;
+    }
+    if (hosts) {
+        config.desk = &pool->desk;
+    } else {
+        rc = own_lanes_init(pool, err);
+        if (rc < 0)
+            return rc;
+        config.port = (struct mui_port){.lanes = pool->own_workers,
+                                        .n_lanes = pool->model.n_lanes};
+    }
+    return mui_layer_open(&config, &pool->layer, err);
+}
+
+static void pool_free(struct mu_pool *pool)
+{
+    own_lanes_fini(pool);
+    free(pool->groups);
+    if (pool->terms.n_slots)
+        mui_arena_fini(&pool->arena);
+    mui_job_store_abandon(pool->store);
+    (void)pthread_mutex_destroy(&pool->lock);
+    free(pool);
+}
+
+int mu_pool_open(const char *model, const struct mu_pool_options *options,
+                 struct mu_pool **ret_pool, struct mu_error *err)
+{
+    struct mu_pool *pool = calloc(1, sizeof *pool);
+    int rc;
+
+    if (!pool)
+        return mui_fail(err, -ENOMEM, "pool");
+    pool->desk.ops = &mui_pool_desk_ops;
+    (void)pthread_mutex_init(&pool->lock, NULL);
+    pool->forked = mui_forked();
+    pool->alarm_ns = MU_NEVER;
+    pool->arena.fd = -1;
+    pool->arena.read_fd = -1;
+    rc = mui_model_parse(model, mu_usable_cpus(), &pool->model, err);
+    if (rc == 0 && options)
+        rc = check_options(&pool->model, options, err);
+    if (rc < 0)
+        goto undo;
+    pool->store = mui_job_store_new();
+    if (!pool->store) {
+        rc = mui_fail(err, -ENOMEM, "pool");
+        goto undo;
+    }
+    fill_options(pool, options);
+    rc = keep_arg(pool, err);
+    if (rc == 0)
+        rc = open_workers(pool, err);
+    if (rc < 0)
+        goto undo;
+    *ret_pool = pool;
+    return 0;
+undo:
+    pool_free(pool);
+    return rc;
+}
+
+/* -- close -- */
+
+static void take_back_all(void *ctx, void *owner)
+{
+    struct mu_pool *pool = ctx;
+    struct mui_job *job = owner;
+
+    pool->n_given--;
+    job->state = MUI_JOB_QUEUED;
+    mui_job_push_back(&pool->queue, job);
+}
+
+static void drop_job(void *ctx, struct mui_job *job)
+{
+    (void)ctx;
+    job->state = MUI_JOB_TAKEN;
+    mui_job_free(job);
+}
+
+void mu_pool_close(struct mu_pool *pool)
+{
+    if (!pool || mui_pool_check(pool) < 0)
+        return;
+    (void)mu_pool_cancel_all(pool, 0);
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->closing = true;
+    for (unsigned i = 0; i < pool->n_groups; i++)
+        for (unsigned j = 0;
+             pool->groups[i].lanes && j < pool->groups[i].n_lanes; j++) {
+            struct mui_lane *lane = &pool->groups[i].lanes[j];
+
+            (void)mui_lane_revoke(lane, 0, take_back_all, pool);
+            mui_lane_close(lane);
+        }
+    (void)pthread_mutex_unlock(&pool->lock);
+    mui_layer_close(pool->layer);
+    pool->layer = NULL;
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        struct mui_group *group = &pool->groups[i];
+        bool forged;
+
+        /* threads: outputs handed over as pointers have to be freed */
+        for (unsigned j = 0; pool->own_lanes && j < group->n_lanes; j++)
+            (void)mui_pool_collect(pool, group, &group->lanes[j], &forged);
+    }
+    mui_job_each(pool->store, drop_job, pool);
+    pool_free(pool);
+}
+
+/* -- looking -- */
+
+unsigned mu_pool_width(const struct mu_pool *pool)
+{
+    return pool->model.n_lanes;
+}
+
+const char *mu_pool_model(const struct mu_pool *pool)
+{
+    return pool->model.text;
+}
+
+void mu_pool_stats(struct mu_pool *pool, struct mu_pool_stats *ret_stats)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    *ret_stats = pool->stats;
+    ret_stats->n_queued = pool->queue.n + pool->suspects.n;
+    ret_stats->n_running = pool->n_given;
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+size_t mu_pool_pids(struct mu_pool *pool, int *pids, size_t n_max)
+{
+    size_t n = 0;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    if (pool->layer->ops->pids)
+        n = pool->layer->ops->pids(pool->layer, pids, n_max);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return n;
+}
+
+void *mu_pool_alloc(struct mu_pool *pool, size_t size)
+{
+    return mui_arena_alloc(&pool->arena, size);
+}
+
+void mu_pool_free(struct mu_pool *pool, void *memory)
+{
+    mui_arena_free(&pool->arena, memory);
+}

@@ -1,0 +1,268 @@
+/* submit.c: a task comes in: its input is made to travel, and it joins the queue. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "layer/run.h"
+#include "pool/pool.h"
+#include "sys/module.h"
+
+enum { PUMP_BATCH = 32 };
+
+/* A path as the worker has to see it: it may stand in another directory. */
+static int absolute_path(const char *path, char *ret_path)
+{
+    size_t length = strlen(path);
+    size_t at = 0;
+
+    if (path[0] != '/') {
+        if (!getcwd(ret_path, PATH_MAX - 1))
+            return -errno;
+        at = strlen(ret_path);
+        ret_path[at++] = '/';
+    }
+    if (at + length >= PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(ret_path + at, path, length + 1);
+    return 0;
+}
+
+/* Memory of `size` bytes that goes with the job, named by its order. */
+static void *own_span(struct mu_pool *pool, struct mui_job *job, size_t size)
+{
+    void *memory = mui_arena_alloc(&pool->arena, size);
+
+    if (!memory)
+        return NULL;
+    job->order.u.span.address = mui_arena_address(&pool->arena, memory);
+    job->order.u.span.size = size;
+    job->owns_input = true;
+    job->held_bytes = size;
+    return memory;
+}
+
+static int take_file(struct mu_pool *pool, struct mui_job *job,
+                     const struct mu_submit *how)
+{
+    struct mui_file_range *range;
+    char path[PATH_MAX];
+    size_t length;
+    int rc = absolute_path(how->path, path);
+
+    if (rc < 0)
+        return rc;
+    length = strlen(path) + 1;
+    range = own_span(pool, job, sizeof *range + length);
+    if (!range)
+        return -ENOMEM;
+    *range = (struct mui_file_range){.offset = how->offset, .size = how->size};
+    memcpy(range + 1, path, length);
+    job->order.form = MUI_FORM_FILE;
+    return 0;
+}
+
+static size_t padded(size_t size)
+{
+    return (size + 7) & ~(size_t)7;
+}
+
+static int take_parts(struct mu_pool *pool, struct mui_job *job,
+                      const struct mu_span *spans, size_t n)
+{
+    size_t head = sizeof(struct mui_parts) + n * sizeof(uint64_t);
+    size_t size = head;
+    struct mui_parts *parts;
+    uint8_t *at;
+
+    for (size_t i = 0; i < n; i++)
+        size += padded(spans[i].size);
+    parts = own_span(pool, job, size);
+    if (!parts)
+        return -ENOMEM;
+    parts->n = n;
+    at = (uint8_t *)parts + head;
+    for (size_t i = 0; i < n; i++) {
+        parts->sizes[i] = spans[i].size;
+        if (spans[i].size)
+            memcpy(at, spans[i].data, spans[i].size);
+        at += padded(spans[i].size);
+    }
+    job->order.form = MUI_FORM_PARTS;
+    return 0;
+}
+
+static int take_bytes(struct mu_pool *pool, struct mui_job *job,
+                      const void *input, size_t size, unsigned flags)
+{
+    void *copy;
+
+    if (size && !input)
+        return -EINVAL;
+    if (flags & MU_SUBMIT_BORROW) {
+        if (!mui_arena_holds(&pool->arena, input, size))
+            return -EINVAL;
+        job->order.form = MUI_FORM_SPAN;
+        job->order.u.span.address = mui_arena_address(&pool->arena, input);
+        job->order.u.span.size = size;
+        return 0;
+    }
+    if (size <= MUI_ORDER_INLINE) {
+        job->order.form = MUI_FORM_INLINE;
+        job->order.inline_size = (uint8_t)size;
+        if (size)
+            memcpy(job->order.u.bytes, input, size);
+        return 0;
+    }
+    copy = own_span(pool, job, size);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, input, size);
+    job->order.form = MUI_FORM_SPAN;
+    return 0;
+}
+
+/* Whether the queue has room, or will never have: nothing is under way. */
+static int room(const struct mu_pool *pool)
+{
+    if (pool->closing)
+        return MU_CLOSED;
+    if (pool->n_given_up == pool->n_groups)
+        return MU_ECRASHED;
+    if (pool->queue.n < pool->options.queue_tasks &&
+        pool->held_bytes <= pool->options.queue_bytes)
+        return MU_OK;
+    return MU_FULL;
+}
+
+static bool under_way(const struct mu_pool *pool)
+{
+    return pool->queue.n || pool->suspects.n || pool->n_given;
+}
+
+static int wait_for_room(struct mu_pool *pool, bool may_wait)
+{
+    int rc;
+
+    while ((rc = room(pool)) == MU_FULL) {
+        if (!may_wait) {
+            (void)mui_pool_pump(pool);
+            return room(pool);
+        }
+        if (!under_way(pool))
+            return MU_FULL; /* outcomes hold it all: they have to be taken */
+        rc = mui_pool_progress(pool, MU_NEVER);
+        if (rc < 0)
+            return rc;
+    }
+    return rc;
+}
+
+static int fill_job(struct mu_pool *pool, struct mui_job *job, mu_task_fn fn,
+                    const void *input, size_t size, const struct mu_submit *how)
+{
+    const void *address;
+    int rc;
+
+    memcpy(&address, &fn, sizeof address);
+    rc = mui_module_encode(address, &job->order.fn);
+    if (rc < 0)
+        return rc;
+    job->order.tag = how->tag;
+    job->order.inline_size = 0;
+    job->out.tag = how->tag;
+    job->retries =
+        (uint16_t)(how->flags & MU_SUBMIT_RETRIES ? how->retries
+                                                  : pool->options.retries);
+    job->timeout_ns =
+        how->timeout_ns > 0 ? how->timeout_ns : pool->options.timeout_ns;
+    if (how->path)
+        return take_file(pool, job, how);
+    if (how->n_parts)
+        return take_parts(pool, job, input, how->n_parts);
+    return take_bytes(pool, job, input, size, how->flags);
+}
+
+static int check_submit(const struct mu_pool *pool, mu_task_fn fn,
+                        const struct mu_submit *how)
+{
+    if (!fn || how->retries > UINT16_MAX || how->timeout_ns < 0)
+        return -EINVAL;
+    if (how->timeout_ns &&
+        !(pool->model.layers[0].ops->caps & MUI_LAYER_ISOLATES))
+        return MU_EMODEL;
+    return mui_pool_check(pool);
+}
+
+static void enqueue(struct mu_pool *pool, struct mui_job *job)
+{
+    job->state = MUI_JOB_QUEUED;
+    job->submit_ns = mu_now_ns();
+    pool->held_bytes += job->held_bytes;
+    if (job->timeout_ns)
+        pool->n_timeouts++;
+    pool->stats.n_submitted++;
+    mui_job_push_back(&pool->queue, job);
+    /* a worker that may have nothing gets it at once, the others in batches */
+    if (pool->n_given < (uint64_t)2 * pool->model.n_lanes ||
+        pool->queue.n % PUMP_BATCH == 0)
+        (void)mui_pool_pump(pool);
+    mui_pool_leave(pool);
+}
+
+int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn, const void *input,
+                    size_t input_size, const struct mu_submit *how,
+                    uint64_t number, uint64_t *ret_id)
+{
+    static const struct mu_submit none;
+    struct mui_job *job;
+    int rc;
+
+    if (!how)
+        how = &none;
+    rc = check_submit(pool, fn, how);
+    if (rc < 0)
+        return rc;
+    (void)pthread_mutex_lock(&pool->lock);
+    rc = wait_for_room(pool, !(how->flags & MU_SUBMIT_NO_WAIT));
+    if (rc != 0)
+        goto unlock;
+    job = mui_job_new(pool->store);
+    if (!job) {
+        rc = -ENOMEM;
+        goto unlock;
+    }
+    rc = fill_job(pool, job, fn, input, input_size, how);
+    if (rc < 0) {
+        job->state = MUI_JOB_TAKEN;
+        mui_job_free(job);
+        goto unlock;
+    }
+    job->number = number;
+    if (ret_id)
+        *ret_id = job->out.id;
+    enqueue(pool, job);
+unlock:
+    (void)pthread_mutex_unlock(&pool->lock);
+    return rc;
+}
+
+int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn, const void *input,
+                   size_t input_size, const struct mu_submit *how,
+                   uint64_t *ret_id)
+{
+    return mui_pool_submit(pool, fn, input, input_size, how, 0, ret_id);
+}
+
+struct mu_outcome *mui_pool_empty_outcome(struct mu_pool *pool)
+{
+    struct mui_job *job;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    job = mui_job_new(pool->store);
+    if (job)
+        job->state = MUI_JOB_TAKEN;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return job ? &job->out : NULL;
+}

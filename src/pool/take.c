@@ -1,0 +1,155 @@
+/* take.c: outcomes are taken, and tasks taken back. */
+#include "muster/pool.h"
+
+#include "pool/pool.h"
+
+/* Pump at least once in so many outcomes, so that workers do not run dry while a
+ * caller empties a long list. */
+enum { PUMP_EVERY = 32 };
+
+static struct mu_outcome *take(struct mu_pool *pool, struct mui_job *job)
+{
+    mui_job_remove(&pool->ended, job);
+    job->state = MUI_JOB_TAKEN;
+    pool->held_bytes -= job->held_bytes;
+    pool->stats.n_taken++;
+    if (pool->stats.n_taken % PUMP_EVERY == 0)
+        (void)mui_pool_pump(pool);
+    return &job->out;
+}
+
+static bool nothing_left(const struct mu_pool *pool)
+{
+    return !pool->ended.n && !pool->queue.n && !pool->suspects.n &&
+           !pool->n_given;
+}
+
+int mu_pool_next(struct mu_pool *pool, int64_t deadline,
+                 struct mu_outcome **ret_outcome)
+{
+    int rc = mui_pool_check(pool);
+
+    if (rc < 0)
+        return rc;
+    (void)pthread_mutex_lock(&pool->lock);
+    while (rc == 0 && !pool->ended.n)
+        rc = nothing_left(pool) ? MU_EMPTY : mui_pool_progress(pool, deadline);
+    if (pool->ended.n) {
+        *ret_outcome = take(pool, pool->ended.first);
+        rc = 0;
+    }
+    mui_pool_leave(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return rc;
+}
+
+int mu_pool_wait(struct mu_pool *pool, uint64_t id, int64_t deadline,
+                 struct mu_outcome **ret_outcome)
+{
+    struct mui_job *job = NULL;
+    int rc = mui_pool_check(pool);
+
+    if (rc < 0)
+        return rc;
+    (void)pthread_mutex_lock(&pool->lock);
+    while (rc == 0) {
+        job = mui_job_find(pool->store, id);
+        if (!job)
+            rc = MU_EMPTY;
+        else if (job->state == MUI_JOB_ENDED)
+            break;
+        else
+            rc = mui_pool_progress(pool, deadline);
+    }
+    if (rc == 0)
+        *ret_outcome = take(pool, job);
+    mui_pool_leave(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return rc;
+}
+
+/* -- cancelling -- */
+
+static void cancel_waiting(struct mu_pool *pool, struct mui_job *job)
+{
+    mui_job_remove(
+        job->state == MUI_JOB_QUEUED ? &pool->queue : &pool->suspects, job);
+    mui_pool_end(pool, job, MU_CANCELLED);
+}
+
+static int cancel_given(struct mu_pool *pool, struct mui_job *job, int kill)
+{
+    unsigned below = pool->groups[0].n_lanes;
+    struct mui_group *group = &pool->groups[job->i_lane / below];
+
+    job->cancelled = true;
+    mui_lane_cancel(&group->lanes[job->i_lane % below], job->index);
+    if (!kill)
+        return 0;
+    if (!(pool->layer->ops->caps & MUI_LAYER_ISOLATES))
+        return MU_EMODEL;
+    mui_pool_kill(pool, job, MU_CANCELLED);
+    return 0;
+}
+
+static int cancel_one(struct mu_pool *pool, struct mui_job *job, int kill)
+{
+    switch ((enum mui_job_state)job->state) {
+    case MUI_JOB_QUEUED:
+    case MUI_JOB_SUSPECT:
+        cancel_waiting(pool, job);
+        return 0;
+    case MUI_JOB_GIVEN:
+        return cancel_given(pool, job, kill);
+    case MUI_JOB_FREE:
+    case MUI_JOB_ENDED:
+    case MUI_JOB_TAKEN:
+        break;
+    }
+    return MU_EMPTY;
+}
+
+int mu_pool_cancel(struct mu_pool *pool, uint64_t id, int kill)
+{
+    struct mui_job *job;
+    int rc = mui_pool_check(pool);
+
+    if (rc < 0)
+        return rc;
+    (void)pthread_mutex_lock(&pool->lock);
+    (void)mui_pool_pump(pool);
+    job = mui_job_find(pool->store, id);
+    rc = job ? cancel_one(pool, job, kill) : MU_EMPTY;
+    mui_pool_leave(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return rc;
+}
+
+struct cancel_all {
+    struct mu_pool *pool;
+    int kill;
+    int rc;
+};
+
+static void cancel_each(void *ctx, struct mui_job *job)
+{
+    struct cancel_all *all = ctx;
+    int rc = cancel_one(all->pool, job, all->kill);
+
+    if (rc < 0)
+        all->rc = rc;
+}
+
+int mu_pool_cancel_all(struct mu_pool *pool, int kill)
+{
+    struct cancel_all all = {.pool = pool, .kill = kill};
+    int rc = mui_pool_check(pool);
+
+    if (rc < 0)
+        return rc;
+    (void)pthread_mutex_lock(&pool->lock);
+    mui_job_each(pool->store, cancel_each, &all);
+    mui_pool_leave(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return all.rc;
+}
