@@ -184,8 +184,10 @@ static void pool_free(struct mu_pool *pool)
 {
     own_lanes_fini(pool);
     free(pool->groups);
-    if (pool->terms.n_slots)
+    if (pool->terms.n_slots) {
+        mui_arena_free(&pool->arena, pool->arg);
         mui_arena_fini(&pool->arena);
+    }
     mui_job_store_abandon(pool->store);
     (void)pthread_mutex_destroy(&pool->lock);
     free(pool);

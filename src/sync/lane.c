@@ -60,6 +60,9 @@
  * have been too young then to be taken from another. */
 enum { RING_AGAIN_NS = 250 * 1000 };
 
+/* How long an idle worker waits for more before it rings for it. */
+enum { SPIN_FIRST_NS = 5 * 1000 };
+
 enum mui_slot_state {
     SLOT_FREE = 0,
     SLOT_ORDERED, /* the worker owes a reply */
@@ -382,30 +385,18 @@ static bool order_is_there(const struct mui_lane_worker *w, uint32_t index)
            lap_of(index, w->shift);
 }
 
-/* Fewer orders than this ahead is "few": half of what a small window holds. */
-static uint32_t lane_low(const struct mui_lane_worker *w)
-{
-    return w->mask >= 31 ? 8 : 1;
-}
-
 /* H3, the worker's side: the caller exchanged `started` or `sleeping` before.
  * Returns what it rang for; 0: it did not. */
-static uint32_t ring_if_wished(struct mui_lane_worker *w, bool idle)
+static uint32_t ring_if_wished(struct mui_lane_worker *w, uint32_t states)
 {
     uint32_t want = atomic_load_explicit(&w->down->want, memory_order_seq_cst);
-    uint32_t why = want & MUI_WANT_DONE;
+    uint32_t why = want & states;
 
     w->dirty = false;
-    if (want == w->wish || (want & MUI_WANT_MASK) == 0)
-        return 0;
-    if (!why && want & MUI_WANT_HUNGRY &&
-        (idle || !order_is_there(w, w->next + lane_low(w))))
-        why = MUI_WANT_HUNGRY;
-    if (!why && idle)
-        why = want & MUI_WANT_IDLE;
-    if (!why)
+    if (want == w->wish || !why)
         return 0;
     w->wish = want;
+    why = why & MUI_WANT_DONE ? MUI_WANT_DONE : why;
     w->ring(w, why);
     return why;
 }
@@ -427,7 +418,7 @@ static int take_nothing(struct mui_lane_worker *w)
 
         /* H3: an exchange between the replies and the look at the wishes */
         atomic_exchange_explicit(&w->up->started, same, memory_order_seq_cst);
-        (void)ring_if_wished(w, false);
+        (void)ring_if_wished(w, MUI_WANT_DONE);
     }
     /* acquire, pairs with mui_lane_close(): its orders are visible too */
     if (atomic_load_explicit(&w->down->closed, memory_order_acquire) &&
@@ -449,7 +440,7 @@ int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
                                  memory_order_seq_cst);
         w->next = index + 1;
         if (w->dirty)
-            (void)ring_if_wished(w, false);
+            (void)ring_if_wished(w, MUI_WANT_DONE);
         if (!is_revoked(w, index)) {
             *ret_order =
                 (const struct mui_order *)&w->down->orders[index & w->mask];
@@ -486,26 +477,41 @@ static bool has_work(const struct mui_lane_worker *w)
            atomic_load_explicit(&w->down->closed, memory_order_acquire);
 }
 
+/* Spin for `spin_ns`. Returns whether there is something to do. */
+static bool spin_for_work(const struct mui_lane_worker *w, int64_t spin_ns)
+{
+    int64_t end;
+
+    if (spin_ns <= 0)
+        return has_work(w);
+    end = mu_now_ns() + spin_ns;
+    do {
+        for (int i = 0; i < 64; i++) {
+            if (has_work(w))
+                return true;
+            mui_cpu_pause();
+        }
+    } while (mu_now_ns() < end);
+    return false;
+}
+
 void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
 {
     int64_t again_ns = MU_NEVER;
     uint32_t bell;
 
-    if (w->spin_ns > 0) {
-        int64_t end = mu_now_ns() + w->spin_ns;
-
-        do {
-            for (int i = 0; i < 64; i++) {
-                if (has_work(w))
-                    return;
-                mui_cpu_pause();
-            }
-        } while (mu_now_ns() < end);
-    }
+    /* a caller that is about to hand out more needs no ringing for */
+    if (spin_for_work(w,
+                      w->spin_ns < SPIN_FIRST_NS ? w->spin_ns : SPIN_FIRST_NS))
+        return;
+    if (ring_if_wished(w, MUI_WANT_HUNGRY | MUI_WANT_IDLE) == MUI_WANT_IDLE)
+        again_ns = mu_after_ns(RING_AGAIN_NS);
+    if (spin_for_work(w, w->spin_ns - SPIN_FIRST_NS))
+        return;
     /* H2, the worker's side; see lane_ring_down() */
     bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
     atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
-    if (ring_if_wished(w, true) == MUI_WANT_IDLE)
+    if (ring_if_wished(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
         again_ns = mu_after_ns(RING_AGAIN_NS);
     if (!has_work(w) &&
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)

@@ -83,7 +83,7 @@ struct mui_reply {
  * that a worker rings once a wish. */
 enum {
     MUI_WANT_DONE = 1, /* ring when a reply is there: somebody sleeps for it */
-    MUI_WANT_HUNGRY = 2, /* ring when few orders are left: the queue has more */
+    MUI_WANT_HUNGRY = 2, /* ring when orders ran out: the queue has more */
     MUI_WANT_IDLE = 4, /* ring when about to sleep: work may be had elsewhere */
     MUI_WANT_MASK = 7,
     MUI_WANT_STEP = 8

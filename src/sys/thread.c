@@ -15,6 +15,9 @@ struct start {
     void *arg;
 };
 
+/* The stack that mui_thread_altstack() made for this thread; NULL: it made none. */
+static _Thread_local char *own_stack;
+
 int mui_thread_altstack(void)
 {
     stack_t stack;
@@ -35,17 +38,19 @@ int mui_thread_altstack(void)
         (void)munmap(memory, guard + ALTSTACK_BYTES);
         return rc;
     }
+    own_stack = memory;
     return 0;
 }
 
 static void altstack_free(void)
 {
-    stack_t stack;
-    size_t guard = (size_t)sysconf(_SC_PAGESIZE);
     stack_t off = {.ss_flags = SS_DISABLE};
 
-    if (sigaltstack(&off, &stack) == 0 && !(stack.ss_flags & SS_DISABLE))
-        (void)munmap((char *)stack.ss_sp - guard, guard + ALTSTACK_BYTES);
+    if (!own_stack)
+        return;
+    (void)sigaltstack(&off, NULL);
+    (void)munmap(own_stack, (size_t)sysconf(_SC_PAGESIZE) + ALTSTACK_BYTES);
+    own_stack = NULL;
 }
 
 static void *thread_main(void *arg)
