@@ -14,9 +14,9 @@
  *
  * Every task that was submitted ends in exactly one outcome, whatever dies.
  *
- * Any thread of the process that opened the pool may call; a child of fork()
- * may not, and is told so with -EINVAL... see each call. No call may be made
- * from a signal handler but mu_pool_interrupt(). */
+ * Any thread of the process that opened the pool may call; in a child of fork()
+ * every call fails with -EINVAL and mu_pool_close() does nothing. No call may be
+ * made from a signal handler but mu_pool_interrupt(). */
 #ifndef MUSTER_POOL_H
 #define MUSTER_POOL_H
 
@@ -143,6 +143,16 @@ MU_API MU_NODISCARD int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,
                                        const struct mu_submit *how,
                                        uint64_t *ret_id);
 
+/* Submit many tasks at once: the same, cheaper, for inputs that are there already.
+ * how       for all of them; task i gets the tag how->tag + i; no path, no parts
+ * ret_n     how many of them, from the first, were submitted, also on an error
+ * Returns   0 when all were; else why the next was not, as mu_pool_submit() */
+MU_API MU_NODISCARD int mu_pool_submit_many(struct mu_pool *pool, mu_task_fn fn,
+                                            const struct mu_span *inputs,
+                                            size_t n_inputs,
+                                            const struct mu_submit *how,
+                                            size_t *ret_n);
+
 /* Take an outcome: whichever task ended first and was not taken.
  * deadline  absolute, see mu_now_ns(); MU_NOW does not wait, MU_NEVER waits for
  *           ever
@@ -150,6 +160,14 @@ MU_API MU_NODISCARD int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,
  *           -EINTR after mu_pool_interrupt() */
 MU_API MU_NODISCARD int mu_pool_next(struct mu_pool *pool, int64_t deadline,
                                      struct mu_outcome **ret_outcome);
+
+/* Take up to n_max outcomes at once; waits, as mu_pool_next(), for the first only.
+ * ret_outcomes  [n_max], of which the first *ret_n are given
+ * Returns       as mu_pool_next() */
+MU_API MU_NODISCARD int mu_pool_next_many(struct mu_pool *pool,
+                                          int64_t deadline,
+                                          struct mu_outcome **ret_outcomes,
+                                          size_t n_max, size_t *ret_n);
 
 /* Take the outcome of one task.
  * Returns   as mu_pool_next(); MU_EMPTY when no such task's outcome is left */

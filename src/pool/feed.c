@@ -30,8 +30,8 @@ int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err)
             feed->has_span = true;
         }
         feed->how.flags |= MU_SUBMIT_NO_WAIT;
-        rc = mui_pool_submit(feed->pool, feed->fn, feed->span.data,
-                             feed->span.size, &feed->how, feed->n_given, NULL);
+        rc = mui_pool_submit(feed->pool, feed->fn, &feed->span, &feed->how,
+                             feed->n_given, NULL);
         if (rc == MU_FULL)
             return 0;
         if (rc != 0)

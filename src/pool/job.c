@@ -2,7 +2,13 @@
  *
  * A store hands out jobs under the pool's lock and gets them back from any thread:
  * returned jobs go on a stack by compare-and-swap; only the store's owner takes
- * from it, all at once by an exchange, so there is no ABA. */
+ * from it, all at once by an exchange, so there is no ABA.
+ *
+ * When its pool closes, the owner exchanges the stack for the mark CLOSED, counts
+ * what came back, and adds the number of jobs still out to `n_left`, from which
+ * every later free takes one. Some may have taken theirs before the addition, so
+ * it can be negative for a while; it becomes 0 exactly once, at the last of these
+ * steps, and who makes it 0 frees the store. */
 #include "pool/job.h"
 
 #include <stdatomic.h>
@@ -14,10 +20,13 @@ struct mui_job_store {
     struct mui_job **chunks; /* [n_chunks] of CHUNK jobs each */
     size_t n_chunks;
     struct mui_job *spare;              /* owner's free jobs, by next */
-    _Atomic(struct mui_job *) returned; /* pushed by any thread */
-    /* jobs out, and 1 for the pool: who takes it to 0 frees the store */
-    _Atomic size_t n_users;
+    size_t n_out;                       /* owner's: handed out, not reclaimed */
+    _Atomic(struct mui_job *) returned; /* pushed by any thread; or CLOSED */
+    _Atomic int64_t n_left;             /* once closed: see above */
 };
+
+static struct mui_job closed_mark;
+#define CLOSED (&closed_mark)
 
 void mui_job_push_back(struct mui_job_list *list, struct mui_job *job)
 {
@@ -69,29 +78,44 @@ struct mui_job *mui_job_pop(struct mui_job_list *list)
 
 struct mui_job_store *mui_job_store_new(void)
 {
-    struct mui_job_store *store = calloc(1, sizeof *store);
-
-    if (store)
-        atomic_init(&store->n_users, 1);
-    return store;
+    return calloc(1, sizeof(struct mui_job_store));
 }
 
-static void store_unref(struct mui_job_store *store)
+static void store_free(struct mui_job_store *store)
 {
-    /* acq_rel: the last one sees what the others wrote */
-    if (atomic_fetch_sub_explicit(&store->n_users, 1, memory_order_acq_rel) !=
-        1)
-        return;
     for (size_t i = 0; i < store->n_chunks; i++)
         free(store->chunks[i]);
     free(store->chunks);
     free(store);
 }
 
+/* Take back what was returned; `next_stack` is what the stack becomes. */
+static struct mui_job *reclaim(struct mui_job_store *store,
+                               struct mui_job *next_stack)
+{
+    /* acquire: what their users did with the jobs is over; release: what the
+     * owner wrote comes before a free that sees CLOSED */
+    struct mui_job *first = atomic_exchange_explicit(
+        &store->returned, next_stack, memory_order_acq_rel);
+
+    for (struct mui_job *job = first; job; job = job->next)
+        store->n_out--;
+    return first;
+}
+
 void mui_job_store_abandon(struct mui_job_store *store)
 {
-    if (store)
-        store_unref(store);
+    int64_t n_out;
+
+    if (!store)
+        return;
+    (void)reclaim(store, CLOSED);
+    n_out = (int64_t)store->n_out;
+    /* acq_rel: the last one sees what the others did */
+    if (atomic_fetch_add_explicit(&store->n_left, n_out, memory_order_acq_rel) +
+            n_out ==
+        0)
+        store_free(store);
 }
 
 static int store_grow(struct mui_job_store *store)
@@ -122,16 +146,12 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
     struct mui_job *job;
 
     if (!store->spare)
-        /* acquire: what their users did with the jobs is over */
-        store->spare = atomic_exchange_explicit(&store->returned, NULL,
-                                                memory_order_acquire);
+        store->spare = reclaim(store, NULL);
     if (!store->spare && store_grow(store) < 0)
         return NULL;
     job = store->spare;
     store->spare = job->next;
-    /* relaxed: the caller holds a share */
-    atomic_fetch_add_explicit(&store->n_users, 1, memory_order_relaxed);
-
+    store->n_out++;
     job->generation++;
     job->out =
         (struct mu_outcome){.id = (uint64_t)job->generation << 32 | job->slot};
@@ -187,12 +207,17 @@ void mui_job_free(struct mui_job *job)
         free((void *)(uintptr_t)job->out.output);
     free(job->frames);
     job->frames = NULL;
-    /* relaxed: only its value is compared; release: the job is done with */
-    first = atomic_load_explicit(&store->returned, memory_order_relaxed);
-    do
+    /* acquire: pairs with reclaim(), should it be CLOSED */
+    first = atomic_load_explicit(&store->returned, memory_order_acquire);
+    do {
+        if (first == CLOSED) {
+            if (atomic_fetch_sub_explicit(&store->n_left, 1,
+                                          memory_order_acq_rel) == 1)
+                store_free(store);
+            return;
+        }
         job->next = first;
-    while (!atomic_compare_exchange_weak_explicit(&store->returned, &first, job,
-                                                  memory_order_release,
-                                                  memory_order_relaxed));
-    store_unref(store);
+    } while (!atomic_compare_exchange_weak_explicit(&store->returned, &first,
+                                                    job, memory_order_release,
+                                                    memory_order_acquire));
 }

@@ -100,8 +100,8 @@ void mui_pool_news(struct mu_pool *pool);
 /* -- submit.c -- */
 
 /* mu_pool_submit() with a number that stays with the job, for map and reduce. */
-int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn, const void *input,
-                    size_t input_size, const struct mu_submit *how,
+int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn,
+                    const struct mu_span *input, const struct mu_submit *how,
                     uint64_t number, uint64_t *ret_id);
 
 /* An outcome that is `done` with no output. NULL: no memory. */

@@ -64,6 +64,7 @@ static int combine_family(struct reduce *r, unsigned i_level, uint64_t i_family,
     struct mu_span spans[ARITY];
     struct mu_submit how = {.tag = i_family};
     struct mu_outcome *only = NULL;
+    struct mu_span parts;
     int rc;
 
     for (unsigned i = 0; i < ARITY; i++) {
@@ -77,7 +78,8 @@ static int combine_family(struct reduce *r, unsigned i_level, uint64_t i_family,
         free(family);
         return settle(r, i_level + 1, i_family, only, err);
     }
-    rc = mui_pool_submit(r->feed.pool, r->combine, spans, how.n_parts, &how,
+    parts = (struct mu_span){spans, 0};
+    rc = mui_pool_submit(r->feed.pool, r->combine, &parts, &how,
                          (uint64_t)(i_level + 1) << LEVEL_SHIFT | i_family,
                          NULL);
     for (unsigned i = 0; i < ARITY; i++)

@@ -195,10 +195,10 @@ static int check_submit(const struct mu_pool *pool, mu_task_fn fn,
     return mui_pool_check(pool);
 }
 
-static void enqueue(struct mu_pool *pool, struct mui_job *job)
+static void enqueue(struct mu_pool *pool, struct mui_job *job, int64_t now_ns)
 {
     job->state = MUI_JOB_QUEUED;
-    job->submit_ns = mu_now_ns();
+    job->submit_ns = now_ns;
     pool->held_bytes += job->held_bytes;
     if (job->timeout_ns)
         pool->n_timeouts++;
@@ -208,51 +208,91 @@ static void enqueue(struct mu_pool *pool, struct mui_job *job)
     if (pool->n_given < (uint64_t)2 * pool->model.n_lanes ||
         pool->queue.n % PUMP_BATCH == 0)
         (void)mui_pool_pump(pool);
-    mui_pool_leave(pool);
 }
 
-int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn, const void *input,
-                    size_t input_size, const struct mu_submit *how,
-                    uint64_t number, uint64_t *ret_id)
+/* One task into the queue; lock held. */
+static int submit_one(struct mu_pool *pool, mu_task_fn fn,
+                      const struct mu_span *input, const struct mu_submit *how,
+                      struct mui_job **ret_job)
 {
-    static const struct mu_submit none;
     struct mui_job *job;
-    int rc;
+    int rc = wait_for_room(pool, !(how->flags & MU_SUBMIT_NO_WAIT));
 
-    if (!how)
-        how = &none;
-    rc = check_submit(pool, fn, how);
-    if (rc < 0)
-        return rc;
-    (void)pthread_mutex_lock(&pool->lock);
-    rc = wait_for_room(pool, !(how->flags & MU_SUBMIT_NO_WAIT));
     if (rc != 0)
-        goto unlock;
+        return rc;
     job = mui_job_new(pool->store);
-    if (!job) {
-        rc = -ENOMEM;
-        goto unlock;
-    }
-    rc = fill_job(pool, job, fn, input, input_size, how);
+    if (!job)
+        return -ENOMEM;
+    rc = fill_job(pool, job, fn, input->data, input->size, how);
     if (rc < 0) {
         job->state = MUI_JOB_TAKEN;
         mui_job_free(job);
-        goto unlock;
+        return rc;
     }
-    job->number = number;
-    if (ret_id)
-        *ret_id = job->out.id;
-    enqueue(pool, job);
-unlock:
+    *ret_job = job;
+    return 0;
+}
+
+int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn,
+                    const struct mu_span *input, const struct mu_submit *how,
+                    uint64_t number, uint64_t *ret_id)
+{
+    struct mui_job *job;
+    int rc = check_submit(pool, fn, how);
+
+    if (rc < 0)
+        return rc;
+    (void)pthread_mutex_lock(&pool->lock);
+    rc = submit_one(pool, fn, input, how, &job);
+    if (rc == 0) {
+        job->number = number;
+        if (ret_id)
+            *ret_id = job->out.id;
+        enqueue(pool, job, mu_now_ns());
+    }
+    mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     return rc;
 }
+
+static const struct mu_submit by_default;
 
 int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn, const void *input,
                    size_t input_size, const struct mu_submit *how,
                    uint64_t *ret_id)
 {
-    return mui_pool_submit(pool, fn, input, input_size, how, 0, ret_id);
+    struct mu_span span = {input, input_size};
+
+    return mui_pool_submit(pool, fn, &span, how ? how : &by_default, 0, ret_id);
+}
+
+int mu_pool_submit_many(struct mu_pool *pool, mu_task_fn fn,
+                        const struct mu_span *inputs, size_t n_inputs,
+                        const struct mu_submit *how, size_t *ret_n)
+{
+    struct mu_submit each = how ? *how : by_default;
+    int64_t now_ns = mu_now_ns();
+    int rc = check_submit(pool, fn, &each);
+    size_t n = 0;
+
+    *ret_n = 0;
+    if (rc == 0 && (each.path || each.n_parts))
+        rc = -EINVAL;
+    if (rc < 0)
+        return rc;
+    (void)pthread_mutex_lock(&pool->lock);
+    for (; rc == 0 && n < n_inputs; n++, each.tag++) {
+        struct mui_job *job;
+
+        rc = submit_one(pool, fn, &inputs[n], &each, &job);
+        if (rc != 0)
+            break;
+        enqueue(pool, job, now_ns);
+    }
+    mui_pool_leave(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+    *ret_n = n;
+    return rc;
 }
 
 struct mu_outcome *mui_pool_empty_outcome(struct mu_pool *pool)

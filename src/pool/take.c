@@ -24,23 +24,42 @@ static bool nothing_left(const struct mu_pool *pool)
            !pool->n_given;
 }
 
-int mu_pool_next(struct mu_pool *pool, int64_t deadline,
-                 struct mu_outcome **ret_outcome)
+/* Wait until an outcome is there; lock held. */
+static int await_any(struct mu_pool *pool, int64_t deadline)
 {
+    int rc = 0;
+
+    while (rc == 0 && !pool->ended.n)
+        rc = nothing_left(pool) ? MU_EMPTY : mui_pool_progress(pool, deadline);
+    return pool->ended.n ? 0 : rc;
+}
+
+int mu_pool_next_many(struct mu_pool *pool, int64_t deadline,
+                      struct mu_outcome **ret_outcomes, size_t n_max,
+                      size_t *ret_n)
+{
+    size_t n = 0;
     int rc = mui_pool_check(pool);
 
+    *ret_n = 0;
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&pool->lock);
-    while (rc == 0 && !pool->ended.n)
-        rc = nothing_left(pool) ? MU_EMPTY : mui_pool_progress(pool, deadline);
-    if (pool->ended.n) {
-        *ret_outcome = take(pool, pool->ended.first);
-        rc = 0;
-    }
+    rc = await_any(pool, deadline);
+    while (n < n_max && pool->ended.n)
+        ret_outcomes[n++] = take(pool, pool->ended.first);
     mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
+    *ret_n = n;
     return rc;
+}
+
+int mu_pool_next(struct mu_pool *pool, int64_t deadline,
+                 struct mu_outcome **ret_outcome)
+{
+    size_t n;
+
+    return mu_pool_next_many(pool, deadline, ret_outcome, 1, &n);
 }
 
 int mu_pool_wait(struct mu_pool *pool, uint64_t id, int64_t deadline,
