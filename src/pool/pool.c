@@ -51,8 +51,7 @@ static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o)
     if (o)
         pool->options = *o;
     if (!pool->options.queue_tasks)
-        pool->options.queue_tasks =
-            (size_t)2 * LANE_SLOTS * pool->model.n_lanes;
+        pool->options.queue_tasks = (size_t)LANE_SLOTS * pool->model.n_lanes;
     if (!pool->options.queue_bytes)
         pool->options.queue_bytes = (size_t)(memory / 8);
     if (!pool->options.output_bytes)

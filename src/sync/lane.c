@@ -191,9 +191,12 @@ int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
     atomic_store_explicit(
         &cancel_marks(lane->down, lane->mask)[index & lane->mask], 0,
         memory_order_relaxed);
-    /* R1, pairs with A1 in mui_lane_take(): the order comes before its lap */
-    atomic_store_explicit(&slot->lap, lap_of(index, lane->shift),
-                          memory_order_release);
+    /* R1, pairs with A1 in mui_lane_take(): the order comes before its lap. The
+     * first of a batch is held back until the flush: the worker polls its slot, and
+     * a line that is polled while it is written is paid for twice. */
+    if (index != lane->n_flushed)
+        atomic_store_explicit(&slot->lap, lap_of(index, lane->shift),
+                              memory_order_release);
     lane->tail = index + 1;
     *ret_index = index;
     return MU_OK;
@@ -209,8 +212,13 @@ static void lane_ring_down(struct mui_lane *lane)
 
 void mui_lane_flush(struct mui_lane *lane)
 {
-    if (lane->n_flushed == lane->tail)
+    uint32_t first = lane->n_flushed;
+
+    if (first == lane->tail)
         return;
+    /* R1, for the first of the batch */
+    atomic_store_explicit(&lane->down->orders[first & lane->mask].lap,
+                          lap_of(first, lane->shift), memory_order_release);
     lane->n_flushed = lane->tail;
     lane_ring_down(lane);
 }

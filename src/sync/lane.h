@@ -123,11 +123,12 @@ int mui_lane_init(struct mui_lane *lane, void *down, void *up,
 void mui_lane_fini(struct mui_lane *lane);
 
 /* Hand an order over; `owner` (not NULL) comes back with its reply. 0 or MU_FULL.
- * Wait-free. The worker is woken by mui_lane_flush() only. */
+ * Wait-free. The worker sees it after mui_lane_flush(). */
 int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
                   void *owner, uint32_t *ret_index);
 
-/* Wake the worker if it sleeps and orders were pushed since the last flush. */
+/* Let the worker see the orders pushed since the last flush, and wake it if it
+ * sleeps. Needed before any other call but push. */
 void mui_lane_flush(struct mui_lane *lane);
 
 /* Read one reply. *ret_owner is NULL for the acknowledgement of a revocation.
