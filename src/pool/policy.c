@@ -85,7 +85,7 @@ struct mui_judgement mui_policy_death(const struct mui_death *death,
 unsigned mui_policy_window(unsigned asked, int64_t run_ns, unsigned n_slots,
                            uint64_t n_waiting, unsigned n_lanes)
 {
-    const int64_t ahead_ns = 400 * 1000;
+    const int64_t ahead_ns = 1000 * 1000;
     uint64_t window = asked;
     uint64_t share = n_waiting / n_lanes + (n_waiting % n_lanes != 0);
 

@@ -60,7 +60,8 @@ struct mu_pool {
     int64_t alarm_ns;   /* when the layer will call rung() at the latest */
     uint32_t wish;      /* MUI_WANT_... announced to the lanes, less DONE */
     unsigned n_waiting; /* callers that sleep for news */
-    bool pumping; /* some thread runs the layer's pump, without the lock */
+    bool pumping;  /* some thread runs the layer's pump, without the lock */
+    bool was_full; /* the queue was, and is not yet three quarters full again */
     bool closing;
 
     /* any thread, without the lock */
@@ -74,8 +75,10 @@ struct mu_pool {
  * moved. */
 bool mui_pool_pump(struct mu_pool *pool);
 
-/* The same, then wish to be rung for what is left to do. Before the lock is let
- * go for good. */
+/* The same for a caller that has better to do: only where there is much to move. */
+void mui_pool_pump_lazily(struct mu_pool *pool);
+
+/* Wish to be rung for what is left to do. Before the lock is let go for good. */
 void mui_pool_leave(struct mu_pool *pool);
 
 /* Ask every lane to ring at its next reply; then pump once more, and sleep only if

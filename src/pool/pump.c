@@ -145,7 +145,17 @@ bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
     return moved;
 }
 
-static bool collect_all(struct mu_pool *pool)
+/* Whether to read a lane's replies now. Reading each as it comes costs a cache miss
+ * apiece; half a lane at once streams. */
+static bool worth_reading(const struct mui_lane *lane, bool eager)
+{
+    enum { FEW = 8 };
+    unsigned n = mui_lane_in_flight(lane);
+
+    return eager || n < FEW || mui_lane_has(lane, n / 2);
+}
+
+static bool collect_all(struct mu_pool *pool, bool eager)
 {
     bool moved = false;
     bool forged;
@@ -154,6 +164,8 @@ static bool collect_all(struct mu_pool *pool)
         struct mui_group *group = &pool->groups[i];
 
         for (unsigned j = 0; group->lanes && j < group->n_lanes; j++) {
+            if (!worth_reading(&group->lanes[j], eager))
+                continue;
             moved |= mui_pool_collect(pool, group, &group->lanes[j], &forged);
             if (forged) {
                 pool->layer->ops->kill(pool->layer, i, MUI_DEATH_CORRUPT);
@@ -186,14 +198,15 @@ static void give(struct mu_pool *pool, struct mui_group *group, unsigned i_lane,
 {
     struct mui_lane *lane = &group->lanes[i_lane];
 
-    job->order.attempt =
-        (uint8_t)(job->out.attempts < 254 ? job->out.attempts + 1 : 255);
     job->state = MUI_JOB_GIVEN;
     job->i_lane = (uint16_t)(group->i_first + i_lane);
     job->out.worker = job->i_lane;
     if (job->timeout_ns)
         set_deadline(pool, job);
-    (void)mui_lane_push(lane, &job->order, job, &job->index);
+    (void)mui_lane_push(
+        lane, &job->order,
+        (uint8_t)(job->out.attempts < 254 ? job->out.attempts + 1 : 255), job,
+        &job->index);
     if (job->cancelled)
         mui_lane_cancel(lane, job->index);
     pool->n_given++;
@@ -231,6 +244,8 @@ static bool give_lane(struct mu_pool *pool, struct mui_group *group,
     struct mui_lane *lane = &group->lanes[i_lane];
     bool moved = false;
 
+    if (mui_lane_in_flight(lane) > window / 2)
+        return false; /* in batches: see mui_lane_push() */
     while (pool->queue.n && mui_lane_in_flight(lane) < window) {
         give(pool, group, i_lane, mui_job_pop(&pool->queue));
         moved = true;
@@ -314,18 +329,28 @@ static bool rebalance(struct mu_pool *pool)
     return moved;
 }
 
-bool mui_pool_pump(struct mu_pool *pool)
+static bool pump(struct mu_pool *pool, bool eager)
 {
-    bool moved = collect_all(pool);
+    bool moved = collect_all(pool, eager);
 
     if (pool->suspects.n)
         moved |= give_suspects(pool);
     moved |= give_queue(pool);
-    if (rebalance(pool)) {
+    if (eager && rebalance(pool)) {
         (void)give_queue(pool);
         moved = true;
     }
     return moved;
+}
+
+bool mui_pool_pump(struct mu_pool *pool)
+{
+    return pump(pool, true);
+}
+
+void mui_pool_pump_lazily(struct mu_pool *pool)
+{
+    (void)pump(pool, false);
 }
 
 /* -- bells -- */

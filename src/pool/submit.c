@@ -123,15 +123,21 @@ static int take_bytes(struct mu_pool *pool, struct mui_job *job,
     return 0;
 }
 
-/* Whether the queue has room, or will never have: nothing is under way. */
-static int room(const struct mu_pool *pool)
+/* Whether there is room. A queue that was full has room again when a quarter of it
+ * is free, so that tasks go on in batches and not one for one. */
+static int room(struct mu_pool *pool)
 {
+    size_t limit = pool->options.queue_tasks;
+
     if (pool->closing)
         return MU_CLOSED;
     if (pool->n_given_up == pool->n_groups)
         return MU_ECRASHED;
-    if (pool->queue.n < pool->options.queue_tasks &&
-        pool->held_bytes <= pool->options.queue_bytes)
+    if (pool->queue.n >= limit)
+        pool->was_full = true;
+    else if (pool->queue.n <= limit - limit / 4)
+        pool->was_full = false;
+    if (!pool->was_full && pool->held_bytes <= pool->options.queue_bytes)
         return MU_OK;
     return MU_FULL;
 }
@@ -147,7 +153,9 @@ static int wait_for_room(struct mu_pool *pool, bool may_wait)
 
     while ((rc = room(pool)) == MU_FULL) {
         if (!may_wait) {
-            (void)mui_pool_pump(pool);
+            /* outcomes that can be taken are a better thing to do */
+            if (!pool->ended.n)
+                (void)mui_pool_pump(pool);
             return room(pool);
         }
         if (!under_way(pool))
@@ -204,10 +212,16 @@ static void enqueue(struct mu_pool *pool, struct mui_job *job, int64_t now_ns)
         pool->n_timeouts++;
     pool->stats.n_submitted++;
     mui_job_push_back(&pool->queue, job);
-    /* a worker that may have nothing gets it at once, the others in batches */
-    if (pool->n_given < (uint64_t)2 * pool->model.n_lanes ||
-        pool->queue.n % PUMP_BATCH == 0)
+}
+
+/* Hand tasks over: at once when a worker may have nothing, else in batches. */
+static void enqueued(struct mu_pool *pool)
+{
+    if (pool->n_given < (uint64_t)2 * pool->model.n_lanes)
         (void)mui_pool_pump(pool);
+    else if (pool->queue.n >= PUMP_BATCH)
+        mui_pool_pump_lazily(pool);
+    mui_pool_leave(pool);
 }
 
 /* One task into the queue; lock held. */
@@ -250,7 +264,7 @@ int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn,
             *ret_id = job->out.id;
         enqueue(pool, job, mu_now_ns());
     }
-    mui_pool_leave(pool);
+    enqueued(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     return rc;
 }
@@ -288,8 +302,10 @@ int mu_pool_submit_many(struct mu_pool *pool, mu_task_fn fn,
         if (rc != 0)
             break;
         enqueue(pool, job, now_ns);
+        if ((n + 1) % PUMP_BATCH == 0)
+            mui_pool_pump_lazily(pool);
     }
-    mui_pool_leave(pool);
+    enqueued(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     *ret_n = n;
     return rc;

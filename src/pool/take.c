@@ -14,7 +14,7 @@ static struct mu_outcome *take(struct mu_pool *pool, struct mui_job *job)
     pool->held_bytes -= job->held_bytes;
     pool->stats.n_taken++;
     if (pool->stats.n_taken % PUMP_EVERY == 0)
-        (void)mui_pool_pump(pool);
+        mui_pool_pump_lazily(pool);
     return &job->out;
 }
 

@@ -60,9 +60,6 @@
  * have been too young then to be taken from another. */
 enum { RING_AGAIN_NS = 250 * 1000 };
 
-/* How long an idle worker waits for more before it rings for it. */
-enum { SPIN_FIRST_NS = 5 * 1000 };
-
 enum mui_slot_state {
     SLOT_FREE = 0,
     SLOT_ORDERED, /* the worker owes a reply */
@@ -175,8 +172,21 @@ unsigned mui_lane_room(const struct mui_lane *lane)
     return lane->mask + 1 - (lane->tail - lane->head);
 }
 
+/* Copy an order into its slot, but for the lap. Word by word and with `attempt` from
+ * a register: reading back wider than was just written stalls the store buffer. */
+static void write_order(struct slot *slot, const struct mui_order *order,
+                        uint8_t attempt)
+{
+    uint32_t head = (uint32_t)order->form | (uint32_t)order->inline_size << 8 |
+                    (uint32_t)attempt << 16;
+
+    memcpy(slot->body, &head, sizeof head);
+    memcpy(slot->body + sizeof head, &order->fn,
+           sizeof slot->body - sizeof head);
+}
+
 int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
-                  void *owner, uint32_t *ret_index)
+                  uint8_t attempt, void *owner, uint32_t *ret_index)
 {
     uint32_t index = lane->tail;
     struct slot *slot = &lane->down->orders[index & lane->mask];
@@ -186,11 +196,12 @@ int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
         return MU_FULL;
     lane->owner[index & lane->mask] = owner;
     lane->state[index & lane->mask] = SLOT_ORDERED;
-    memcpy(slot->body, &order->form, sizeof slot->body);
-    /* relaxed: the lap below publishes it */
-    atomic_store_explicit(
-        &cancel_marks(lane->down, lane->mask)[index & lane->mask], 0,
-        memory_order_relaxed);
+    write_order(slot, order, attempt);
+    if (lane->any_cancelled)
+        /* relaxed: the lap below publishes it */
+        atomic_store_explicit(
+            &cancel_marks(lane->down, lane->mask)[index & lane->mask], 0,
+            memory_order_relaxed);
     /* R1, pairs with A1 in mui_lane_take(): the order comes before its lap. The
      * first of a batch is held back until the flush: the worker polls its slot, and
      * a line that is polled while it is written is paid for twice. */
@@ -264,6 +275,7 @@ int mui_lane_collect(struct mui_lane *lane, struct mui_reply *ret_reply,
 
     i_slot = ret_reply->index & lane->mask;
     lane->n_replies++;
+    __builtin_prefetch(&lane->up->replies[(lane->n_replies + 4) & lane->mask]);
     *ret_owner = lane->owner[i_slot];
     lane->owner[i_slot] = NULL;
     lane->state[i_slot] = SLOT_FREE;
@@ -271,6 +283,16 @@ int mui_lane_collect(struct mui_lane *lane, struct mui_reply *ret_reply,
            lane->state[lane->head & lane->mask] == SLOT_FREE)
         lane->head++;
     return MU_OK;
+}
+
+bool mui_lane_has(const struct mui_lane *lane, unsigned n)
+{
+    uint32_t last = lane->n_replies + n - 1;
+
+    /* A2: replies are written in order, so this one's lap answers for those before */
+    return atomic_load_explicit(&lane->up->replies[last & lane->mask].lap,
+                                memory_order_acquire) ==
+           lap_of(last, lane->shift);
 }
 
 void mui_lane_release(struct mui_lane *lane, const struct mui_reply *reply)
@@ -355,6 +377,7 @@ void *mui_lane_owner(const struct mui_lane *lane, uint32_t index)
 
 void mui_lane_cancel(struct mui_lane *lane, uint32_t index)
 {
+    lane->any_cancelled = true;
     /* relaxed: it carries nothing but itself */
     atomic_store_explicit(
         &cancel_marks(lane->down, lane->mask)[index & lane->mask], 1,
@@ -508,13 +531,8 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
     int64_t again_ns = MU_NEVER;
     uint32_t bell;
 
-    /* a caller that is about to hand out more needs no ringing for */
-    if (spin_for_work(w,
-                      w->spin_ns < SPIN_FIRST_NS ? w->spin_ns : SPIN_FIRST_NS))
-        return;
-    if (ring_if_wished(w, MUI_WANT_HUNGRY | MUI_WANT_IDLE) == MUI_WANT_IDLE)
-        again_ns = mu_after_ns(RING_AGAIN_NS);
-    if (spin_for_work(w, w->spin_ns - SPIN_FIRST_NS))
+    /* spin before ringing: a caller that is about to hand out more needs none */
+    if (spin_for_work(w, w->spin_ns))
         return;
     /* H2, the worker's side; see lane_ring_down() */
     bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);

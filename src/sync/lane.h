@@ -111,7 +111,8 @@ struct mui_lane {
     uint32_t n_region;  /* of these, how many held region memory */
     uint32_t n_flushed; /* tail at the last flush */
     uint32_t want;
-    bool shared;  /* futex words lie in memory of several processes */
+    bool any_cancelled; /* some cancel mark is set */
+    bool shared;        /* futex words lie in memory of several processes */
     void **owner; /* [n_slots] whose order it is; NULL: replied or taken back */
     uint8_t *state; /* [n_slots] enum mui_slot_state */
 };
@@ -125,7 +126,7 @@ void mui_lane_fini(struct mui_lane *lane);
 /* Hand an order over; `owner` (not NULL) comes back with its reply. 0 or MU_FULL.
  * Wait-free. The worker sees it after mui_lane_flush(). */
 int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
-                  void *owner, uint32_t *ret_index);
+                  uint8_t attempt, void *owner, uint32_t *ret_index);
 
 /* Let the worker see the orders pushed since the last flush, and wake it if it
  * sleeps. Needed before any other call but push. */
@@ -137,6 +138,10 @@ void mui_lane_flush(struct mui_lane *lane);
  * and the lane is not to be used any more. Wait-free, O(1). */
 int mui_lane_collect(struct mui_lane *lane, struct mui_reply *ret_reply,
                      void **ret_owner);
+
+/* Whether at least n replies are there, by one look. A worker may lie; collect does
+ * not believe it. */
+bool mui_lane_has(const struct mui_lane *lane, unsigned n);
 
 /* Give the region memory of the reply read last back to the worker. */
 void mui_lane_release(struct mui_lane *lane, const struct mui_reply *reply);
