@@ -76,7 +76,7 @@ static void settle_death(struct mu_pool *pool, struct mui_job *job,
     case MUI_ALONE:
         if (started)
             job->n_reruns++;
-        mui_pool_requeue(pool, job, j.verdict == MUI_ALONE);
+        mui_pool_requeue(pool, job, false, j.verdict == MUI_ALONE);
         return;
     case MUI_RETRY:
     case MUI_END:
@@ -87,7 +87,6 @@ static void settle_death(struct mu_pool *pool, struct mui_job *job,
         if (started) {
             int64_t now = mu_now_ns();
 
-            job->out.attempts++;
             job->out.run_ns = job->seen_start_ns ? now - job->seen_start_ns : 0;
             job->out.queue_ns =
                 (job->seen_start_ns ? job->seen_start_ns : now) -
@@ -95,7 +94,7 @@ static void settle_death(struct mu_pool *pool, struct mui_job *job,
         }
         job->doom = MU_DONE;
         if (j.verdict == MUI_RETRY)
-            mui_pool_requeue(pool, job, job->alone);
+            mui_pool_requeue(pool, job, true, job->alone);
         else
             mui_pool_end(pool, job, j.status);
         return;

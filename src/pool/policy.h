@@ -24,7 +24,7 @@ struct mui_judgement {
         status; /* with MUI_END and MUI_RETRY: how the attempt ended */
 };
 
-/* Judge one of the tasks that a dead worker owed.
+/* Judge one of the tasks that a dead worker owed; its attempts count this one.
  * started    whether it had started
  * on_culprit whether it ran in the lane that the worker's own report names
  * n_suspects how many tasks can have done it: the started ones of that lane, or of

@@ -59,6 +59,7 @@ struct mu_pool {
 
     int64_t alarm_ns;   /* when the layer will call rung() at the latest */
     uint32_t wish;      /* MUI_WANT_... announced to the lanes, less DONE */
+    uint64_t n_moves;   /* raised whenever a job changed its place */
     unsigned n_waiting; /* callers that sleep for news */
     bool pumping;  /* some thread runs the layer's pump, without the lock */
     bool was_full; /* the queue was, and is not yet three quarters full again */
@@ -89,8 +90,10 @@ void mui_pool_want_news(struct mu_pool *pool);
 void mui_pool_end(struct mu_pool *pool, struct mui_job *job,
                   enum mu_status status);
 
-/* A job goes back to the queue, at its front. */
-void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool alone);
+/* A job that was given goes back to the queue, at its front. `charged`: this attempt
+ * counts. `alone`: it is a suspect. */
+void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
+                      bool alone);
 
 /* Collect what one lane has. Returns whether anything came; *ret_forged when it
  * wrote what no honest worker writes. */

@@ -30,13 +30,17 @@ void mui_pool_end(struct mu_pool *pool, struct mui_job *job,
     if (job->timeout_ns)
         pool->n_timeouts--;
     pool->stats.ended[status]++;
+    pool->n_moves++;
     mui_job_push_back(&pool->ended, job);
     if (pool->n_waiting)
         mui_pool_news(pool);
 }
 
-void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool alone)
+void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
+                      bool alone)
 {
+    if (!charged)
+        job->out.attempts--;
     job->seen_start_ns = 0;
     if (job->out.output != job->small) {
         free((void *)(uintptr_t)job->out.output);
@@ -100,10 +104,9 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
     enum mu_status status = reply->code ? MU_FAILED : MU_DONE;
 
     if (reply->kind == MUI_REPLY_RETURNED) {
-        mui_pool_requeue(pool, job, false);
+        mui_pool_requeue(pool, job, false, false);
         return;
     }
-    job->out.attempts++;
     job->out.code = reply->code;
     job->out.run_ns = reply->run_ns;
     job->out.queue_ns = reply->start_ns - job->submit_ns;
@@ -117,7 +120,7 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
     if (job->cancelled && status != MU_DONE)
         status = MU_CANCELLED;
     if (mui_policy_retries(job, status))
-        mui_pool_requeue(pool, job, false);
+        mui_pool_requeue(pool, job, true, false);
     else
         mui_pool_end(pool, job, status);
 }
@@ -198,6 +201,7 @@ static void give(struct mu_pool *pool, struct mui_group *group, unsigned i_lane,
 {
     struct mui_lane *lane = &group->lanes[i_lane];
 
+    job->out.attempts++;
     job->state = MUI_JOB_GIVEN;
     job->i_lane = (uint16_t)(group->i_first + i_lane);
     job->out.worker = job->i_lane;
@@ -205,7 +209,7 @@ static void give(struct mu_pool *pool, struct mui_group *group, unsigned i_lane,
         set_deadline(pool, job);
     (void)mui_lane_push(
         lane, &job->order,
-        (uint8_t)(job->out.attempts < 254 ? job->out.attempts + 1 : 255), job,
+        (uint8_t)(job->out.attempts < 255 ? job->out.attempts : 255), job,
         &job->index);
     if (job->cancelled)
         mui_lane_cancel(lane, job->index);
@@ -292,7 +296,7 @@ static void take_back(void *ctx, void *owner)
     struct mu_pool *pool = ctx;
 
     pool->n_given--;
-    mui_pool_requeue(pool, owner, false);
+    mui_pool_requeue(pool, owner, false, false);
 }
 
 /* When a worker has nothing and the queue has nothing, a worker that has been at
@@ -340,6 +344,7 @@ static bool pump(struct mu_pool *pool, bool eager)
         (void)give_queue(pool);
         moved = true;
     }
+    pool->n_moves += moved;
     return moved;
 }
 

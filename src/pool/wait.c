@@ -52,26 +52,26 @@ bool mui_pool_run_one(struct mu_pool *pool)
     return n > 0;
 }
 
-/* Spin for the time that a wake-up would cost, if a CPU can be spared for it. */
-static bool spin(struct mu_pool *pool, int64_t deadline)
+/* Spin for the time that a wake-up would cost, if a CPU can be spared for it. Others
+ * may move things meanwhile: look at n_moves afterwards. */
+static void spin(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
 {
     int64_t end = mu_now_ns() + pool->terms.spin_ns;
 
     if (pool->terms.spin_ns <= 0 || pool->run_ns > pool->terms.spin_ns)
-        return false;
+        return;
     if (end > deadline)
         end = deadline;
     do {
         for (int i = 0; i < 64; i++) {
             if (mui_pool_pump(pool))
-                return true;
+                return;
             mui_cpu_pause();
         }
         /* others wait for the lock: a layer's thread, other callers */
         (void)pthread_mutex_unlock(&pool->lock);
         (void)pthread_mutex_lock(&pool->lock);
-    } while (mu_now_ns() < end);
-    return false;
+    } while (pool->n_moves == n_moves && mu_now_ns() < end);
 }
 
 static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
@@ -95,6 +95,8 @@ static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
 
 int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
 {
+    uint64_t n_moves = pool->n_moves;
+
     if (mui_pool_pump(pool))
         return 0;
     if (mui_pool_run_one(pool)) {
@@ -105,7 +107,8 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
         return -EINTR;
     if (deadline != MU_NEVER && (deadline == MU_NOW || deadline <= mu_now_ns()))
         return MU_TIMEOUT;
-    if (!spin(pool, deadline))
+    spin(pool, deadline, n_moves);
+    if (pool->n_moves == n_moves)
         sleep_for_news(pool, deadline);
     return take_interrupt(pool) ? -EINTR : 0;
 }

@@ -1,0 +1,344 @@
+/* test_lane.c: orders down and replies up, honest and forged. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "muster/base.h"
+
+#include "sync/lane.h"
+
+#define N_OF(array) (sizeof(array) / sizeof(array)[0])
+
+enum { SLOTS = 8, REGION = 4096 };
+
+struct pair {
+    struct mui_lane lane;
+    struct mui_lane_worker worker;
+    void *down;
+    void *up;
+    unsigned char region[REGION];
+    unsigned n_rings;
+    unsigned taken[64]; /* what a revocation gave back */
+    unsigned n_taken;
+    char owners[64];
+};
+
+static void ring(struct mui_lane_worker *w, uint32_t why)
+{
+    (void)why;
+    ((struct pair *)w->ring_ctx)->n_rings++;
+}
+
+static int setup(void **state)
+{
+    struct pair *p = calloc(1, sizeof *p);
+
+    p->down = aligned_alloc(4096, mui_lane_down_bytes(SLOTS));
+    p->up = aligned_alloc(4096, mui_lane_up_bytes(SLOTS));
+    memset(p->down, 0, mui_lane_down_bytes(SLOTS));
+    memset(p->up, 0, mui_lane_up_bytes(SLOTS));
+    assert_int_equal(mui_lane_init(&p->lane, p->down, p->up, p->region, REGION,
+                                   SLOTS, false),
+                     0);
+    mui_lane_worker_init(&p->worker, p->down, p->up, p->region, REGION, SLOTS,
+                         false);
+    p->worker.ring = ring;
+    p->worker.ring_ctx = p;
+    *state = p;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct pair *p = *state;
+
+    mui_lane_fini(&p->lane);
+    free(p->down);
+    free(p->up);
+    free(p);
+    return 0;
+}
+
+static void push(struct pair *p, unsigned number)
+{
+    struct mui_order order = {.tag = number, .inline_size = 3, .fn = 7};
+    uint32_t index;
+
+    assert_int_equal(
+        mui_lane_push(&p->lane, &order, 2, &p->owners[number % 64], &index),
+        MU_OK);
+}
+
+/* Take one order, check it, reply. */
+static void serve(struct pair *p, unsigned number)
+{
+    const struct mui_order *order;
+    uint32_t index;
+
+    assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_OK);
+    assert_int_equal(order->tag, number);
+    assert_int_equal(order->attempt, 2);
+    assert_int_equal(order->inline_size, 3);
+    mui_lane_reply(&p->worker,
+                   &(struct mui_reply){.index = index, .code = (int)number});
+}
+
+static void collect(struct pair *p, unsigned number)
+{
+    struct mui_reply reply;
+    void *owner;
+
+    assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+    assert_int_equal(reply.code, number);
+    assert_ptr_equal(owner, &p->owners[number % 64]);
+}
+
+static void give(void *ctx, void *owner)
+{
+    struct pair *p = ctx;
+
+    p->taken[p->n_taken++] = (unsigned)((char *)owner - p->owners);
+}
+
+static void order_and_identity_are_kept_over_many_laps(void **state)
+{
+    struct pair *p = *state;
+    unsigned in = 0;
+    unsigned served = 0;
+    unsigned out = 0;
+
+    for (unsigned lap = 0; lap < 100; lap++) {
+        while (in - out < SLOTS - lap % 3)
+            push(p, in++);
+        mui_lane_flush(&p->lane);
+        while (served < in - lap % 2)
+            serve(p, served++);
+        while (out < served)
+            collect(p, out++);
+    }
+}
+
+static void full_lane_says_so(void **state)
+{
+    struct pair *p = *state;
+    struct mui_order order = {.tag = 0};
+    uint32_t index;
+
+    for (unsigned i = 0; i < SLOTS; i++)
+        push(p, i);
+    assert_int_equal(mui_lane_room(&p->lane), 0);
+    assert_int_equal(mui_lane_push(&p->lane, &order, 1, p->owners, &index),
+                     MU_FULL);
+}
+
+static void orders_are_seen_after_the_flush(void **state)
+{
+    struct pair *p = *state;
+    const struct mui_order *order;
+    uint32_t index;
+
+    push(p, 0);
+    push(p, 1);
+    assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_EMPTY);
+    mui_lane_flush(&p->lane);
+    serve(p, 0);
+    serve(p, 1);
+}
+
+static void replies_may_come_in_any_order(void **state)
+{
+    struct pair *p = *state;
+    const struct mui_order *order;
+    uint32_t index[SLOTS];
+    struct mui_reply reply;
+    void *owner;
+
+    for (unsigned i = 0; i < SLOTS; i++)
+        push(p, i);
+    mui_lane_flush(&p->lane);
+    for (unsigned i = 0; i < SLOTS; i++)
+        assert_int_equal(mui_lane_take(&p->worker, &order, &index[i]), MU_OK);
+    for (unsigned i = SLOTS; i-- > 1;)
+        mui_lane_reply(&p->worker, &(struct mui_reply){.index = index[i]});
+    for (unsigned i = SLOTS; i-- > 1;) {
+        assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+        assert_ptr_equal(owner, &p->owners[i]);
+    }
+    /* the oldest still runs, so its slot is not free and neither are the others */
+    assert_int_equal(mui_lane_room(&p->lane), 0);
+    mui_lane_reply(&p->worker, &(struct mui_reply){.index = index[0]});
+    assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+    assert_int_equal(mui_lane_room(&p->lane), SLOTS);
+}
+
+static void revocation_takes_what_did_not_start(void **state)
+{
+    struct pair *p = *state;
+    const struct mui_order *order;
+    uint32_t index;
+    struct mui_reply reply;
+    void *owner;
+
+    for (unsigned i = 0; i < 6; i++)
+        push(p, i);
+    mui_lane_flush(&p->lane);
+    assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_OK);
+    assert_int_equal(mui_lane_revoke(&p->lane, 1, give, p), 4);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(p->taken[i], i + 2);
+    /* one at a time */
+    assert_int_equal(mui_lane_revoke(&p->lane, 0, give, p), 0);
+    push(p, 40); /* an order after the revoked ones is served */
+    mui_lane_flush(&p->lane);
+    mui_lane_reply(&p->worker, &(struct mui_reply){.index = index});
+    serve(p, 1);
+    serve(p, 40);
+    collect(p, 0);
+    collect(p, 1);
+    for (unsigned i = 0; i < 4; i++) { /* acknowledged, nobody's */
+        assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+        assert_null(owner);
+        assert_int_equal(reply.kind, MUI_REPLY_RETURNED);
+    }
+    collect(p, 40);
+    assert_int_equal(mui_lane_in_flight(&p->lane), 0);
+}
+
+static void closed_lane_is_served_to_its_end(void **state)
+{
+    struct pair *p = *state;
+    const struct mui_order *order;
+    uint32_t index;
+
+    push(p, 0);
+    mui_lane_flush(&p->lane);
+    mui_lane_close(&p->lane);
+    serve(p, 0);
+    assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_CLOSED);
+}
+
+static void bell_rings_once_a_wish(void **state)
+{
+    struct pair *p = *state;
+    const struct mui_order *order;
+    uint32_t index;
+
+    for (unsigned i = 0; i < 4; i++)
+        push(p, i);
+    mui_lane_flush(&p->lane);
+    serve(p, 0);
+    serve(p, 1);
+    assert_int_equal(p->n_rings, 0);
+    mui_lane_want(&p->lane, MUI_WANT_DONE);
+    serve(p, 2);
+    serve(p, 3);
+    assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_EMPTY);
+    assert_int_equal(p->n_rings, 1);
+    mui_lane_want(&p->lane, MUI_WANT_DONE);
+    push(p, 4);
+    mui_lane_flush(&p->lane);
+    serve(p, 4);
+    assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_EMPTY);
+    assert_int_equal(p->n_rings, 2);
+}
+
+static void forged_replies_are_refused(void **state)
+{
+    static const struct mui_reply forged[] = {
+        {.index = 2},          /* never given out */
+        {.index = UINT32_MAX}, /* nor this */
+        {.index = 0, .kind = MUI_N_REPLY_KINDS},
+        {.index = 0, .form = MUI_FORM_FILE},
+        {.index = 0, .inline_size = MUI_REPLY_INLINE + 1},
+        {.index = 0, .form = MUI_FORM_SPAN, .u.span = {0, REGION + 1}},
+        {.index = 0, .form = MUI_FORM_SPAN, .u.span = {1, REGION}},
+        {.index = 0, .form = MUI_FORM_SPAN, .u.span = {UINT64_MAX, 2}},
+        {.index = 0, .form = MUI_FORM_SPAN, .u.span = {2, UINT64_MAX}},
+        {.index = 0,
+         .form = MUI_FORM_SPAN,
+         .kind = MUI_REPLY_RETURNED,
+         .u.span = {0, 1}},
+    };
+
+    for (size_t i = 0; i < N_OF(forged); i++) {
+        struct pair *p;
+        struct mui_reply reply;
+        void *owner;
+
+        assert_int_equal(setup((void **)&p), 0);
+        push(p, 0);
+        push(p, 1);
+        mui_lane_flush(&p->lane);
+        mui_lane_reply(&p->worker, &forged[i]);
+        if (mui_lane_collect(&p->lane, &reply, &owner) != MU_ECORRUPT)
+            fail_msg("forgery %zu was believed", i);
+        assert_int_equal(mui_lane_in_flight(&p->lane), 2);
+        (void)teardown((void **)&p);
+    }
+    (void)state;
+}
+
+static void replying_twice_is_forgery(void **state)
+{
+    struct pair *p = *state;
+    struct mui_reply reply;
+    void *owner;
+
+    push(p, 0);
+    push(p, 1);
+    mui_lane_flush(&p->lane);
+    mui_lane_reply(&p->worker, &(struct mui_reply){.index = 1});
+    mui_lane_reply(&p->worker, &(struct mui_reply){.index = 1});
+    assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+    assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_ECORRUPT);
+}
+
+static void running_a_revoked_order_is_forgery(void **state)
+{
+    struct pair *p = *state;
+    struct mui_reply reply;
+    void *owner;
+
+    push(p, 0);
+    push(p, 1);
+    mui_lane_flush(&p->lane);
+    assert_int_equal(mui_lane_revoke(&p->lane, 0, give, p), 2);
+    mui_lane_reply(&p->worker, &(struct mui_reply){.index = 0});
+    assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_ECORRUPT);
+}
+
+static void lie_about_started_stays_in_range(void **state)
+{
+    struct pair *p = *state;
+
+    push(p, 0);
+    push(p, 1);
+    mui_lane_flush(&p->lane);
+    memset(p->up, 0xa5, 64);
+    assert_int_equal(mui_lane_started(&p->lane, NULL), 0);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(order_and_identity_are_kept_over_many_laps),
+        T(full_lane_says_so),
+        T(orders_are_seen_after_the_flush),
+        T(replies_may_come_in_any_order),
+        T(revocation_takes_what_did_not_start),
+        T(closed_lane_is_served_to_its_end),
+        T(bell_rings_once_a_wish),
+        T(forged_replies_are_refused),
+        T(replying_twice_is_forgery),
+        T(running_a_revoked_order_is_forgery),
+        T(lie_about_started_stays_in_range),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
