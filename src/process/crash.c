@@ -121,6 +121,7 @@ static bool is_out_of_memory(int signal, uint64_t address)
 
 struct unwinding {
     uintptr_t fault_pc;
+    uintptr_t floor; /* frames from it up are not the task's; 0: all are */
     bool begun;
     struct mui_crash *record;
 };
@@ -146,8 +147,12 @@ static _Unwind_Reason_Code unwind_frame(struct _Unwind_Context *context,
         return _URC_END_OF_STACK;
     if (!u->begun && pc != u->fault_pc)
         return _URC_NO_REASON; /* our own handler */
+    /* the stack pointer of this frame at its call */
+    if (u->floor && u->begun && _Unwind_GetCFA(context) >= u->floor)
+        return _URC_END_OF_STACK;
     u->begun = true;
-    add_frame(u->record, pc);
+    /* a caller is where its call is, not where it goes on */
+    add_frame(u->record, before || pc == u->fault_pc ? pc : pc - 1);
     return u->record->n_frames == MUI_CRASH_FRAMES ? _URC_END_OF_STACK
                                                    : _URC_NO_REASON;
 }
@@ -185,7 +190,9 @@ static uintptr_t context_caller(const ucontext_t *c)
 
 static void add_frames(struct mui_crash *record, const ucontext_t *context)
 {
-    struct unwinding u = {.fault_pc = context_pc(context), .record = record};
+    struct unwinding u = {.fault_pc = context_pc(context),
+                          .floor = mui_flow_floor(context_sp(context)),
+                          .record = record};
     uint64_t code;
 
     if (mui_module_locate((const void *)u.fault_pc, &code) < 0) {

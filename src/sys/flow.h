@@ -3,11 +3,18 @@
 #ifndef MUI_SYS_FLOW_H
 #define MUI_SYS_FLOW_H
 
-/* This thread serves `lane` from now on; NULL: none. A layer that switches flows
+#include <stdint.h>
+
+/* This thread serves `lane` from now on, below the frame of the caller; NULL:
+ * none. A layer that switches flows
  * on one thread says so at each switch. */
 void mui_flow_serve(const void *lane);
 
 /* NULL: none. Signal-safe. */
 const void *mui_flow_lane(void);
+
+/* For a stack pointer on the stack of a task: where the stack of its caller
+ * begins. 0: not known. Signal-safe. */
+uintptr_t mui_flow_floor(uintptr_t sp);
 
 #endif
