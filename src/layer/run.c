@@ -68,6 +68,7 @@ void mui_runner_free(struct mui_runner *runner)
 {
     if (!runner)
         return;
+    mui_flow_serve(NULL);
     mui_output_fini(&runner->task.output);
     free(runner->buffer);
     free(runner);

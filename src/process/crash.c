@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include <unwind.h>
@@ -32,7 +33,9 @@ enum {
     /* how far below and above the stack pointer an access may lie that ran over
      * the end of the stack: a push, or a frame that was not filled from its top */
     OVERFLOW_BELOW = 64 * 1024,
-    OVERFLOW_ABOVE = 1024 * 1024
+    OVERFLOW_ABOVE = 1024 * 1024,
+    /* faults, those in the handler counted, after which it does not try again */
+    FAULTS_MAX = 64
 };
 
 static const int fatal_signals[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
@@ -41,6 +44,7 @@ static const int fatal_signals[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
 static struct mui_crash_setup the;
 /* The thread that writes the record; 0: none yet. */
 static _Atomic int claimant;
+static _Atomic int n_faults;
 
 static void publish(void)
 {
@@ -49,7 +53,17 @@ static void publish(void)
     the.ring();
 }
 
-/* False: this thread has the claim already, and faulted while it wrote. */
+/* The supervisor kills us within microseconds. When it does not, because what we
+ * wrote did not reach it, the caller goes on to die by itself. */
+static void await_end(void)
+{
+    const struct timespec long_enough = {.tv_nsec = 200 * 1000 * 1000};
+
+    (void)nanosleep(&long_enough, NULL);
+}
+
+/* False: this thread has the claim already, and faulted while it wrote; or there
+ * is no hope that another finishes. */
 static bool claim(void)
 {
     int none = 0;
@@ -59,8 +73,8 @@ static bool claim(void)
     if (atomic_compare_exchange_strong_explicit(
             &claimant, &none, self, memory_order_relaxed, memory_order_relaxed))
         return true;
-    while (none != self)
-        (void)pause(); /* another thread's last words; the end is near */
+    if (none != self) /* another thread's last words */
+        await_end();
     return false;
 }
 
@@ -224,7 +238,7 @@ static bool is_stack_overflow(int signal, uint64_t address,
            address + OVERFLOW_BELOW >= sp && address < sp + OVERFLOW_ABOVE;
 }
 
-static void dump_core(int signal)
+static void die_plainly(int signal)
 {
     struct sigaction plain = {.sa_handler = SIG_DFL};
     sigset_t one;
@@ -234,6 +248,7 @@ static void dump_core(int signal)
     (void)sigaddset(&one, signal);
     (void)sigprocmask(SIG_UNBLOCK, &one, NULL);
     (void)raise(signal);
+    _exit(128 + signal);
 }
 
 static bool wants_core(void)
@@ -249,6 +264,10 @@ static void on_fault(int signal, siginfo_t *info, void *arg)
     struct mui_crash *record = the.record;
     bool sent = info->si_code <= 0; /* by kill() or raise(): no address */
 
+    /* relaxed: a depth, not a message */
+    if (atomic_fetch_add_explicit(&n_faults, 1, memory_order_relaxed) >=
+        FAULTS_MAX)
+        die_plainly(signal);
     if (claim()) {
         record->kind = MUI_CRASH_SIGNAL;
         record->signal = signal;
@@ -263,10 +282,9 @@ static void on_fault(int signal, siginfo_t *info, void *arg)
         add_frames(record, context);
     }
     publish();
-    if (record->dumps_core)
-        dump_core(signal);
-    for (;;)
-        (void)pause();
+    if (!record->dumps_core)
+        await_end();
+    die_plainly(signal);
 }
 
 /* Output of the task itself; not when another thread is at it. */
@@ -294,6 +312,13 @@ static void on_exit_called(int status, void *arg)
     _exit(status);
 }
 
+/* pthread_exit() inside a task: as good as the end of the process, for the lane
+ * has lost its thread. */
+static void on_flow_died(void)
+{
+    on_exit_called(0, NULL);
+}
+
 void mui_crash_retire(void)
 {
     flush(stdout);
@@ -319,6 +344,7 @@ void mui_crash_install(const struct mui_crash_setup *setup)
         (void)sigaction(fatal_signals[i], &action, NULL);
     /* the last one registered runs first, and does not return */
     (void)on_exit(on_exit_called, NULL);
+    (void)mui_flow_watch(on_flow_died);
 }
 
 void mui_crash_set_memory_limit(uint64_t bytes)

@@ -1,6 +1,7 @@
 /* flow.c: the lane of a thread. */
 #include "sys/flow.h"
 
+#include <pthread.h>
 #include <stddef.h>
 
 /* initial-exec: no memory is allocated at the first access, so that a signal
@@ -11,8 +12,27 @@ static _Thread_local const void *flow_lane
 static _Thread_local uintptr_t flow_frame
     __attribute__((tls_model("initial-exec")));
 
+/* A key with a destructor is how a thread's end is seen. */
+static pthread_key_t watch_key;
+static void (*watch_died)(void);
+
+static void flow_ended(void *lane)
+{
+    (void)lane;
+    if (flow_lane)
+        watch_died();
+}
+
+int mui_flow_watch(void (*died)(void))
+{
+    watch_died = died;
+    return -pthread_key_create(&watch_key, flow_ended);
+}
+
 __attribute__((noinline)) void mui_flow_serve(const void *lane)
 {
+    if (watch_died && !flow_lane && lane)
+        (void)pthread_setspecific(watch_key, lane);
     flow_lane = lane;
     flow_frame = (uintptr_t)__builtin_frame_address(0);
 }

@@ -13,6 +13,10 @@ void mui_flow_serve(const void *lane);
 /* NULL: none. Signal-safe. */
 const void *mui_flow_lane(void);
 
+/* Have `died` called on a thread that ends while it serves a lane: its task called
+ * pthread_exit(). Once a process, before threads serve. 0 or -errno. */
+int mui_flow_watch(void (*died)(void));
+
 /* For a stack pointer on the stack of a task: where the stack of its caller
  * begins. 0: not known. Signal-safe. */
 uintptr_t mui_flow_floor(uintptr_t sp);
