@@ -8,6 +8,7 @@
 
 /* A new layer is a new file and a line here. */
 const struct mui_layer_ops *const mui_layers[] = {
+    &mui_layer_processes,
     &mui_layer_threads,
     NULL,
 };

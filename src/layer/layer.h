@@ -84,8 +84,9 @@ struct mui_death {
     } how;
     int code;
     int signal;
-    bool out_of_memory; /* it was at its memory limit when it died */
-    bool fresh;         /* it had run no task before those in flight */
+    bool out_of_memory;  /* it was at its memory limit when it died */
+    bool stack_overflow; /* the fault lay just beyond the stack pointer */
+    bool fresh;          /* it had run no task before those in flight */
     /* the lane, within the group, whose flow died; or MUI_LANE_... */
     int i_lane;
     uint64_t fault_address;

@@ -15,11 +15,15 @@
 
 #include "base/error.h"
 #include "layer/output.h"
+#include "sys/flow.h"
 #include "sys/module.h"
 
 /* A file up to this size is read into a buffer that is kept; a larger one is
  * mapped: below it mapping costs more than copying. */
 enum { FILE_READ_MAX = 256 * 1024 };
+
+/* After a task that ran longer, look for what it left behind. */
+enum { LOOK_AFTER_NS = 50 * 1000 };
 
 struct mu_task {
     const uint8_t *input;
@@ -27,7 +31,6 @@ struct mu_task {
     const struct mui_parts *parts; /* NULL: the input is one part */
     uint64_t tag;
     unsigned attempt;
-    unsigned i_worker;
     uint32_t index;
     struct mui_lane_worker *lane;
     const struct mui_terms *terms;
@@ -57,7 +60,6 @@ int mui_runner_new(const struct mui_terms *terms, struct mui_lane_worker *lane,
     }
     runner->task.terms = terms;
     runner->task.lane = lane;
-    runner->task.i_worker = i_worker;
     *ret_runner = runner;
     return 0;
 }
@@ -66,6 +68,7 @@ void mui_runner_free(struct mui_runner *runner)
 {
     if (!runner)
         return;
+    mui_flow_serve(NULL);
     mui_output_fini(&runner->task.output);
     free(runner->buffer);
     free(runner);
@@ -224,8 +227,10 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
     rc = find_function(runner, order->fn);
     if (rc == 0)
         rc = input_begin(runner, order);
-    if (rc == 0)
+    if (rc == 0) {
+        mui_flow_serve(t->lane);
         reply.code = runner->fn(t);
+    }
     input_end(runner);
     if (rc < 0) {
         reply.kind = MUI_REPLY_ERROR;
@@ -234,6 +239,8 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
     end_ns = mu_now_ns();
     reply.run_ns = end_ns - reply.start_ns;
     runner->now_ns = end_ns;
+    /* a look costs two system calls: a task that was short has left little */
+    reply.last = mui_lane_is_spent(t->lane, reply.run_ns > LOOK_AFTER_NS);
     mui_output_post(&t->output, &reply);
     mui_lane_reply(t->lane, &reply);
 }
@@ -351,7 +358,7 @@ unsigned mu_task_attempt(const struct mu_task *task)
 
 unsigned mu_task_worker(const struct mu_task *task)
 {
-    return task->i_worker;
+    return mui_lane_number(task->lane);
 }
 
 int mu_task_is_cancelled(const struct mu_task *task)

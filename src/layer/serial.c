@@ -38,7 +38,9 @@ static int serial_pump(struct mui_layer *l, int budget)
     int rc;
 
     for (n = 0; n < budget; n++) {
-        rc = mui_lane_take(s->lane, &order, &index);
+        rc = mui_lane_is_spent(s->lane, false)
+                 ? MU_CLOSED
+                 : mui_lane_take(s->lane, &order, &index);
         if (rc == MU_CLOSED && n == 0)
             return -MU_CLOSED;
         if (rc != MU_OK)

@@ -29,6 +29,8 @@ static void desk_attach(struct mui_desk *desk, unsigned i_group,
     pool->groups[i_group].lanes = lanes;
     pool->groups[i_group].n_lanes = n_lanes;
     pool->groups[i_group].lone = NULL;
+    for (unsigned i = 0; i < n_lanes; i++)
+        mui_lane_set_number(&lanes[i], pool->groups[i_group].i_first + i);
     pool->stats.n_workers_started++;
     if (pool->n_waiting)
         mui_pool_want_news(pool);

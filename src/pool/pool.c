@@ -127,6 +127,7 @@ static int own_lanes_init(struct mu_pool *pool, struct mu_error *err)
         if (mui_lane_init(&pool->own_lanes[i], memory, memory + down, NULL, 0,
                           LANE_SLOTS, false) < 0)
             return mui_fail(err, -ENOMEM, "pool: lane %u", i);
+        mui_lane_set_number(&pool->own_lanes[i], i);
         mui_lane_worker_init(w, memory, memory + down, NULL, 0, LANE_SLOTS,
                              false);
         w->spin_ns = pool->terms.spin_ns;

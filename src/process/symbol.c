@@ -1,13 +1,111 @@
-/* symbol.c: names for the frames of a crash. */
+/* symbol.c: names for the frames of a crash, by libdw.
+ *
+ * The files are looked at here, in the supervisor, when somebody asks; never in
+ * the process that crashed. What was opened last is kept: frames of one backtrace
+ * lie in few modules. */
 #include "process/symbol.h"
 
+#include <elfutils/libdwfl.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "sys/module.h"
 
+enum { OFFSET_BITS = 48, N_KEPT = 4 };
+
+struct file {
+    const char *path; /* lent by sys/module.c */
+    Dwfl *dwfl;
+    Dwfl_Module *module;
+    GElf_Addr bias;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct file kept[N_KEPT];
+static unsigned i_oldest;
+
+static const Dwfl_Callbacks callbacks = {
+    .find_debuginfo = dwfl_standard_find_debuginfo,
+    .section_address = dwfl_offline_section_address,
+};
+
+static int open_file(const char *path, struct file *ret)
+{
+    struct file file = {.path = path, .dwfl = dwfl_begin(&callbacks)};
+
+    if (!file.dwfl)
+        return -1;
+    file.module = dwfl_report_offline(file.dwfl, path, path, -1);
+    if (!file.module || dwfl_report_end(file.dwfl, NULL, NULL) != 0 ||
+        !dwfl_module_getelf(file.module, &file.bias)) {
+        dwfl_end(file.dwfl);
+        return -1;
+    }
+    *ret = file;
+    return 0;
+}
+
+/* Under `lock`. NULL: it cannot be read. */
+static const struct file *find_file(const char *path)
+{
+    struct file *place = &kept[i_oldest];
+    struct file file;
+
+    for (unsigned i = 0; i < N_KEPT; i++)
+        if (kept[i].path == path)
+            return &kept[i];
+    if (open_file(path, &file) < 0)
+        return NULL;
+    if (place->dwfl)
+        dwfl_end(place->dwfl);
+    *place = file;
+    i_oldest = (i_oldest + 1) % N_KEPT;
+    return place;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/* Under `lock`. */
+static int describe(const struct file *file, uint64_t offset, char *text,
+                    size_t size)
+{
+    GElf_Addr address = file->bias + offset;
+    const char *name = dwfl_module_addrname(file->module, address);
+    Dwfl_Line *line = dwfl_module_getsrc(file->module, address);
+    const char *source = NULL;
+    int number = 0;
+
+    if (line)
+        source = dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
+    if (source)
+        return snprintf(text, size, "%s (%s:%d)", name ? name : "?",
+                        base_name(source), number);
+    if (name)
+        return snprintf(text, size, "%s (%s)", name, base_name(file->path));
+    return snprintf(text, size, "%s+0x%llx", base_name(file->path),
+                    (unsigned long long)offset);
+}
+
 int mui_symbol_describe(uint64_t code, char *text, size_t size)
 {
-    return snprintf(text, size, "%s+0x%llx",
-                    mui_module_path((unsigned)(code >> 48)),
-                    (unsigned long long)(code & 0xffffffffffff));
+    const char *path = mui_module_path((unsigned)(code >> OFFSET_BITS));
+    uint64_t offset = code & ((UINT64_C(1) << OFFSET_BITS) - 1);
+    const struct file *file;
+    int length;
+
+    if (!path)
+        return 0;
+    (void)pthread_mutex_lock(&lock);
+    file = find_file(path);
+    length = file ? describe(file, offset, text, size)
+                  : snprintf(text, size, "%s+0x%llx", base_name(path),
+                             (unsigned long long)offset);
+    (void)pthread_mutex_unlock(&lock);
+    return length;
 }

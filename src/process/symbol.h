@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Describe a code address (see sys/module.h), which is a return address for every
- * frame but the innermost: "parse (parse.c:41)", or "libx.so+0x1234" where there
- * are no symbols. Reads the module's file: milliseconds. Thread-safe. Returns as
- * snprintf; 0 or less when nothing is known. */
+/* Describe a code address (see sys/module.h): "parse (parse.c:41)", "parse
+ * (libx.so)" without debug information, or "libx.so+0x1234" without symbols. Of a
+ * caller it is the address of the call. Reads the module's file at its first use:
+ * milliseconds. Thread-safe. Returns as snprintf; 0 when nothing is known. */
 int mui_symbol_describe(uint64_t code, char *text, size_t size);
 
 #endif

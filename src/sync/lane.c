@@ -80,6 +80,7 @@ struct mui_lane_down {
     _Atomic uint64_t revoked; /* from << 32 | to; from == to: nothing */
     _Atomic uint32_t want;
     _Atomic uint32_t closed;
+    _Atomic uint32_t number; /* of the lane in its pool */
     _Alignas(
         MUI_CACHE_LINE) _Atomic uint32_t bell; /* futex: the worker waits */
     _Atomic uint32_t released;                 /* region replies given back */
@@ -375,6 +376,12 @@ void *mui_lane_owner(const struct mui_lane *lane, uint32_t index)
     return lane->owner[index & lane->mask];
 }
 
+void mui_lane_set_number(struct mui_lane *lane, uint32_t number)
+{
+    /* relaxed: published by the first order's lap */
+    atomic_store_explicit(&lane->down->number, number, memory_order_relaxed);
+}
+
 void mui_lane_cancel(struct mui_lane *lane, uint32_t index)
 {
     lane->any_cancelled = true;
@@ -539,7 +546,7 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
     atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
     if (ring_if_wished(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
         again_ns = mu_after_ns(RING_AGAIN_NS);
-    if (!has_work(w) &&
+    if (!has_work(w) && !mui_lane_is_spent(w, true) &&
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
         (void)mui_futex_wait(&w->down->bell, bell, w->shared,
                              deadline_ns < again_ns ? deadline_ns : again_ns);
@@ -553,6 +560,17 @@ bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index)
     return atomic_load_explicit(
                &cancel_marks(w->down, w->mask)[index & w->mask],
                memory_order_relaxed) != 0;
+}
+
+uint32_t mui_lane_number(const struct mui_lane_worker *w)
+{
+    /* relaxed: published by the first order's lap */
+    return atomic_load_explicit(&w->down->number, memory_order_relaxed);
+}
+
+bool mui_lane_is_spent(struct mui_lane_worker *w, bool look)
+{
+    return w->is_spent && w->is_spent(w, look);
 }
 
 uint32_t mui_lane_released(const struct mui_lane_worker *w)

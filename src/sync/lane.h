@@ -169,6 +169,9 @@ uint32_t mui_lane_started(const struct mui_lane *lane, int64_t *ret_start_ns);
 /* Whose order it is, NULL when replied; index from head to tail. */
 void *mui_lane_owner(const struct mui_lane *lane, uint32_t index);
 
+/* The pool-wide number of the lane, for mui_lane_number(). */
+void mui_lane_set_number(struct mui_lane *lane, uint32_t number);
+
 /* Mark an order as cancelled: mu_task_is_cancelled() of its task tells. */
 void mui_lane_cancel(struct mui_lane *lane, uint32_t index);
 
@@ -192,6 +195,9 @@ struct mui_lane_worker {
     /* Ring: tell the supervisor (MUI_WANT_... that it is for). */
     void (*ring)(struct mui_lane_worker *w, uint32_t why);
     void *ring_ctx;
+    /* Optional: whether this worker is to take no further order. With `look` it
+     * may make system calls to find out. */
+    bool (*is_spent)(struct mui_lane_worker *w, bool look);
 };
 
 void mui_lane_worker_init(struct mui_lane_worker *w, const void *down, void *up,
@@ -215,6 +221,12 @@ void mui_lane_note_start(struct mui_lane_worker *w, int64_t now_ns);
 void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns);
 
 bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index);
+
+/* Which lane of the pool this is; the same from the first order on. */
+uint32_t mui_lane_number(const struct mui_lane_worker *w);
+
+/* Whether the worker has to end, see is_spent; not for lanes between threads. */
+bool mui_lane_is_spent(struct mui_lane_worker *w, bool look);
 
 /* How many replies with region memory the supervisor has released. */
 uint32_t mui_lane_released(const struct mui_lane_worker *w);

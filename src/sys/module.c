@@ -415,13 +415,14 @@ int mui_module_decode(uint64_t code, void **ret_address)
 
 void mui_module_load_all(void)
 {
+    static unsigned n_tried; /* under `lock` */
     struct module_table *t = the_table();
 
     if (!t)
         return;
     pthread_mutex_lock(&lock);
-    for (unsigned i = 0; i < n_entries(t); i++)
-        (void)load(t, i);
+    for (; n_tried < n_entries(t); n_tried++)
+        (void)load(t, n_tried);
     pthread_mutex_unlock(&lock);
 }
 

@@ -33,7 +33,8 @@ int mui_module_encode(const void *address, uint64_t *ret_code);
 int mui_module_decode(uint64_t code, void **ret_address);
 
 /* Load every module of the table that this process lacks (the nursery does it
- * before it forks). Failures are left for mui_module_decode() to report. */
+ * before it forks), each tried once. Failures are left for mui_module_decode() to
+ * report. */
 void mui_module_load_all(void);
 
 /* Turn an address of this process into module and offset, for backtraces: like

@@ -14,9 +14,8 @@
 #include "muster/muster.h"
 
 static const char *const models[] = {
-    "serial",
-    "threads:1",
-    "threads:4",
+    "serial",      "threads:1",   "threads:4",
+    "processes:1", "processes:4", "processes:2/threads:2",
 };
 
 #define N_OF(array) (sizeof(array) / sizeof(array)[0])

@@ -1,0 +1,129 @@
+/* block.c: the memory between the supervisor and one worker process. */
+#include "process/block.h"
+
+#include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "sys/memfd.h"
+
+enum { HEAD_BYTES = 4096 };
+
+_Static_assert(sizeof(struct mui_worker_head) <= HEAD_BYTES, "a page");
+
+static uint64_t down_bytes(const struct mui_block_shape *shape)
+{
+    return (uint64_t)shape->n_lanes * mui_lane_down_bytes(shape->n_slots);
+}
+
+static uint64_t lanes_up_bytes(const struct mui_block_shape *shape)
+{
+    return (uint64_t)shape->n_lanes * mui_lane_up_bytes(shape->n_slots);
+}
+
+static uint64_t up_bytes(const struct mui_block_shape *shape)
+{
+    return HEAD_BYTES + lanes_up_bytes(shape) +
+           shape->n_lanes * shape->region_bytes;
+}
+
+int mui_block_open(const struct mui_block_shape *shape,
+                   struct mui_block *ret_block)
+{
+    struct mui_block block = {.down_fd = -1, .up_fd = -1};
+    void *base;
+    int rc;
+
+    block.down_fd = mui_memfd_open("muster-down", down_bytes(shape));
+    rc = block.down_fd;
+    if (rc < 0)
+        return rc;
+    rc = mui_memfd_map(block.down_fd, down_bytes(shape), PROT_READ | PROT_WRITE,
+                       1, &base);
+    if (rc < 0)
+        goto undo;
+    block.down = base;
+    rc = mui_memfd_seal_writes(block.down_fd);
+    if (rc < 0)
+        goto undo;
+    block.up_fd = mui_memfd_open("muster-up", up_bytes(shape));
+    rc = block.up_fd;
+    if (rc < 0)
+        goto undo;
+    /* the supervisor writes nothing there */
+    rc = mui_memfd_map(block.up_fd, up_bytes(shape), PROT_READ, 1, &base);
+    if (rc < 0)
+        goto undo;
+    block.up = base;
+    *ret_block = block;
+    return 0;
+undo:
+    mui_block_close(&block, shape);
+    return rc;
+}
+
+int mui_block_join(const struct mui_block_shape *shape, int down_fd, int up_fd,
+                   struct mui_block *ret_block)
+{
+    struct mui_block block = {.down_fd = down_fd, .up_fd = up_fd};
+    void *base;
+    int rc = mui_memfd_map(down_fd, down_bytes(shape), PROT_READ, 0, &base);
+
+    if (rc < 0)
+        return rc;
+    block.down = base;
+    rc =
+        mui_memfd_map(up_fd, up_bytes(shape), PROT_READ | PROT_WRITE, 0, &base);
+    if (rc < 0)
+        return rc;
+    block.up = base;
+    mui_block_close_fds(&block);
+    *ret_block = block;
+    return 0;
+}
+
+void mui_block_close_fds(struct mui_block *block)
+{
+    if (block->down_fd >= 0)
+        (void)close(block->down_fd);
+    if (block->up_fd >= 0)
+        (void)close(block->up_fd);
+    block->down_fd = -1;
+    block->up_fd = -1;
+}
+
+void mui_block_close(struct mui_block *block,
+                     const struct mui_block_shape *shape)
+{
+    mui_block_close_fds(block);
+    if (block->down)
+        (void)munmap(block->down, down_bytes(shape));
+    if (block->up)
+        (void)munmap(block->up, up_bytes(shape));
+    block->down = NULL;
+    block->up = NULL;
+}
+
+struct mui_worker_head *mui_block_head(const struct mui_block *block)
+{
+    return (struct mui_worker_head *)block->up;
+}
+
+void *mui_block_lane_down(const struct mui_block *block,
+                          const struct mui_block_shape *shape, unsigned i)
+{
+    return block->down + i * mui_lane_down_bytes(shape->n_slots);
+}
+
+void *mui_block_lane_up(const struct mui_block *block,
+                        const struct mui_block_shape *shape, unsigned i)
+{
+    return block->up + HEAD_BYTES + i * mui_lane_up_bytes(shape->n_slots);
+}
+
+uint8_t *mui_block_region(const struct mui_block *block,
+                          const struct mui_block_shape *shape, unsigned i)
+{
+    return block->up + HEAD_BYTES + lanes_up_bytes(shape) +
+           i * shape->region_bytes;
+}

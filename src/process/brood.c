@@ -1,0 +1,43 @@
+/* brood.c: killing descendants.
+ *
+ * A child that is killed leaves its own children to the nearest subreaper above it,
+ * which is us, also when they began a session of their own. So killing children and
+ * waiting for them, until there are none, gets all. Stopping each first keeps a
+ * child from forking while its brothers are being killed. */
+#include "process/brood.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sys/census.h"
+
+static void stop_child(void *ctx, pid_t child)
+{
+    (void)ctx;
+    (void)kill(child, SIGSTOP);
+}
+
+static void kill_child(void *ctx, pid_t child)
+{
+    (void)ctx;
+    (void)kill(child, SIGKILL);
+}
+
+void mui_brood_kill(void)
+{
+    (void)mui_census_children(stop_child, NULL);
+    (void)mui_census_children(kill_child, NULL);
+}
+
+void mui_brood_end(void)
+{
+    siginfo_t info;
+
+    do
+        mui_brood_kill();
+    while (waitid(P_ALL, 0, &info, WEXITED | __WALL) == 0 || errno == EINTR);
+    _exit(0);
+}

@@ -1,0 +1,376 @@
+/* crash.c: last words of a worker.
+ *
+ *   worker, any thread              supervisor
+ *   claim (process-wide, once)
+ *   write the record
+ *   P  store published (release) -> load published (acquire), mui_crash_read()
+ *   ring
+ *
+ * Killed before P: there is no record, and the status that the nursery reports
+ * says what is known. Only the first thread that claims writes; others wait for
+ * the end. A fault inside the handler publishes what there is. */
+#include "process/crash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+#include <unwind.h>
+
+#include "sys/flow.h"
+#include "sys/module.h"
+
+enum {
+    PAGE = 4096,
+    /* how far below and above the stack pointer an access may lie that ran over
+     * the end of the stack: a push, or a frame that was not filled from its top */
+    OVERFLOW_BELOW = 64 * 1024,
+    OVERFLOW_ABOVE = 1024 * 1024,
+    /* faults, those in the handler counted, after which it does not try again */
+    FAULTS_MAX = 64
+};
+
+static const int fatal_signals[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                                    SIGABRT, SIGTRAP, SIGSYS};
+
+static struct mui_crash_setup the;
+/* The thread that writes the record; 0: none yet. */
+static _Atomic int claimant;
+static _Atomic int n_faults;
+
+static void publish(void)
+{
+    /* P, pairs with mui_crash_read(): the record comes before it */
+    atomic_store_explicit(&the.record->published, 1, memory_order_release);
+    the.ring();
+}
+
+/* The supervisor kills us within microseconds. When it does not, because what we
+ * wrote did not reach it, the caller goes on to die by itself. */
+static void await_end(void)
+{
+    const struct timespec long_enough = {.tv_nsec = 200 * 1000 * 1000};
+
+    (void)nanosleep(&long_enough, NULL);
+}
+
+/* False: this thread has the claim already, and faulted while it wrote; or there
+ * is no hope that another finishes. */
+static bool claim(void)
+{
+    int none = 0;
+    int self = (int)syscall(SYS_gettid);
+
+    /* relaxed: it orders nothing, it elects */
+    if (atomic_compare_exchange_strong_explicit(
+            &claimant, &none, self, memory_order_relaxed, memory_order_relaxed))
+        return true;
+    if (none != self) /* another thread's last words */
+        await_end();
+    return false;
+}
+
+static int lane_of_flow(void)
+{
+    const char *lane = mui_flow_lane();
+    ptrdiff_t offset = lane - (const char *)the.lanes;
+
+    if (!lane)
+        return MUI_CRASH_LANE_FOREIGN;
+    if (offset < 0 || (uint64_t)offset >= the.n_lanes * the.lane_bytes)
+        return MUI_CRASH_LANE_UNKNOWN;
+    return (int)((uint64_t)offset / the.lane_bytes);
+}
+
+/* -- memory -- */
+
+/* Bytes of private memory that count against RLIMIT_DATA; 0: not known. */
+static uint64_t data_bytes(void)
+{
+    char text[128];
+    const char *at = text;
+    uint64_t pages = 0;
+    ssize_t length;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return 0;
+    length = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    for (int i = 0; i < 5; i++) {
+        at = strchr(at, ' ');
+        if (!at)
+            return 0;
+        at++;
+    }
+    while (*at >= '0' && *at <= '9')
+        pages = pages * 10 + (uint64_t)(*at++ - '0');
+    return pages * PAGE;
+}
+
+/* Whether memory ran out: the limit is near; nearer than half when it looks as if
+ * the NULL of a malloc() was used. */
+static bool is_out_of_memory(int signal, uint64_t address)
+{
+    uint64_t used = the.memory_limit ? data_bytes() : 0;
+    uint64_t near = the.memory_limit / 8;
+
+    if (signal == SIGSEGV && address < PAGE)
+        near = the.memory_limit / 2;
+    return used > 0 && used + near >= the.memory_limit;
+}
+
+/* -- frames -- */
+
+struct unwinding {
+    uintptr_t fault_pc;
+    uintptr_t floor; /* frames from it up are not the task's; 0: all are */
+    bool begun;
+    struct mui_crash *record;
+};
+
+static void add_frame(struct mui_crash *record, uintptr_t pc)
+{
+    uint64_t code;
+
+    if (record->n_frames == MUI_CRASH_FRAMES ||
+        mui_module_locate((const void *)pc, &code) < 0)
+        return;
+    record->frames[record->n_frames++] = code;
+}
+
+static _Unwind_Reason_Code unwind_frame(struct _Unwind_Context *context,
+                                        void *arg)
+{
+    struct unwinding *u = arg;
+    int before = 0;
+    uintptr_t pc = _Unwind_GetIPInfo(context, &before);
+
+    if (pc == 0)
+        return _URC_END_OF_STACK;
+    if (!u->begun && pc != u->fault_pc)
+        return _URC_NO_REASON; /* our own handler */
+    /* the stack pointer of this frame at its call */
+    if (u->floor && u->begun && _Unwind_GetCFA(context) >= u->floor)
+        return _URC_END_OF_STACK;
+    u->begun = true;
+    /* a caller is where its call is, not where it goes on */
+    add_frame(u->record, before || pc == u->fault_pc ? pc : pc - 1);
+    return u->record->n_frames == MUI_CRASH_FRAMES ? _URC_END_OF_STACK
+                                                   : _URC_NO_REASON;
+}
+
+#if defined(__x86_64__)
+static uintptr_t context_pc(const ucontext_t *c)
+{
+    return (uintptr_t)c->uc_mcontext.gregs[REG_RIP];
+}
+static uintptr_t context_sp(const ucontext_t *c)
+{
+    return (uintptr_t)c->uc_mcontext.gregs[REG_RSP];
+}
+/* Where a call through a bad pointer came from. */
+static uintptr_t context_caller(const ucontext_t *c)
+{
+    return *(const uintptr_t *)context_sp(c);
+}
+#elif defined(__aarch64__)
+static uintptr_t context_pc(const ucontext_t *c)
+{
+    return (uintptr_t)c->uc_mcontext.pc;
+}
+static uintptr_t context_sp(const ucontext_t *c)
+{
+    return (uintptr_t)c->uc_mcontext.sp;
+}
+static uintptr_t context_caller(const ucontext_t *c)
+{
+    return (uintptr_t)c->uc_mcontext.regs[30];
+}
+#else
+#    error "say where the program counter and the stack pointer are"
+#endif
+
+static void add_frames(struct mui_crash *record, const ucontext_t *context)
+{
+    struct unwinding u = {.fault_pc = context_pc(context),
+                          .floor = mui_flow_floor(context_sp(context)),
+                          .record = record};
+    uint64_t code;
+
+    if (mui_module_locate((const void *)u.fault_pc, &code) < 0) {
+        /* a jump to nowhere: the unwinder would stop there too */
+        add_frame(record, context_caller(context));
+        return;
+    }
+    (void)_Unwind_Backtrace(unwind_frame, &u);
+    if (!u.begun)
+        add_frame(record, u.fault_pc);
+}
+
+void mui_crash_warm_up(void)
+{
+    struct mui_crash record = {.kind = MUI_CRASH_NONE};
+    struct unwinding u = {.begun = true, .record = &record};
+
+    (void)_Unwind_Backtrace(unwind_frame, &u);
+}
+
+/* -- the ways to go -- */
+
+static bool is_stack_overflow(int signal, uint64_t address,
+                              const ucontext_t *context)
+{
+    uint64_t sp = context_sp(context);
+
+    return (signal == SIGSEGV || signal == SIGBUS) &&
+           address + OVERFLOW_BELOW >= sp && address < sp + OVERFLOW_ABOVE;
+}
+
+static void die_plainly(int signal)
+{
+    struct sigaction plain = {.sa_handler = SIG_DFL};
+    sigset_t one;
+
+    (void)sigaction(signal, &plain, NULL);
+    (void)sigemptyset(&one);
+    (void)sigaddset(&one, signal);
+    (void)sigprocmask(SIG_UNBLOCK, &one, NULL);
+    (void)raise(signal);
+    _exit(128 + signal);
+}
+
+static bool wants_core(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur > 0;
+}
+
+static void on_fault(int signal, siginfo_t *info, void *arg)
+{
+    const ucontext_t *context = arg;
+    struct mui_crash *record = the.record;
+    bool sent = info->si_code <= 0; /* by kill() or raise(): no address */
+
+    /* relaxed: a depth, not a message */
+    if (atomic_fetch_add_explicit(&n_faults, 1, memory_order_relaxed) >=
+        FAULTS_MAX)
+        die_plainly(signal);
+    if (claim()) {
+        record->kind = MUI_CRASH_SIGNAL;
+        record->signal = signal;
+        record->code = info->si_code;
+        record->address = sent ? 0 : (uint64_t)(uintptr_t)info->si_addr;
+        record->i_lane = lane_of_flow();
+        record->n_frames = 0;
+        record->dumps_core = wants_core();
+        record->stack_overflow =
+            !sent && is_stack_overflow(signal, record->address, context);
+        record->out_of_memory = is_out_of_memory(signal, record->address);
+        add_frames(record, context);
+    }
+    publish();
+    if (!record->dumps_core)
+        await_end();
+    die_plainly(signal);
+}
+
+/* Output of the task itself; not when another thread is at it. */
+static void flush(FILE *file)
+{
+    if (ftrylockfile(file) != 0)
+        return;
+    (void)fflush_unlocked(file);
+    funlockfile(file);
+}
+
+static void on_exit_called(int status, void *arg)
+{
+    struct mui_crash *record = the.record;
+
+    (void)arg;
+    flush(stdout);
+    flush(stderr);
+    if (claim()) {
+        record->kind = MUI_CRASH_EXIT;
+        record->code = status;
+        record->i_lane = lane_of_flow();
+        publish();
+    }
+    _exit(status);
+}
+
+/* pthread_exit() inside a task: as good as the end of the process, for the lane
+ * has lost its thread. */
+static void on_flow_died(void)
+{
+    on_exit_called(0, NULL);
+}
+
+void mui_crash_retire(void)
+{
+    flush(stdout);
+    flush(stderr);
+    if (!claim())
+        return;
+    the.record->kind = MUI_CRASH_RETIRED;
+    publish();
+}
+
+void mui_crash_install(const struct mui_crash_setup *setup)
+{
+    struct sigaction action = {.sa_sigaction = on_fault,
+                               /* a fault in the handler comes in again */
+                               .sa_flags =
+                                   SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+
+    the = *setup;
+    (void)sigfillset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof fatal_signals / sizeof *fatal_signals; i++)
+        (void)sigdelset(&action.sa_mask, fatal_signals[i]);
+    for (size_t i = 0; i < sizeof fatal_signals / sizeof *fatal_signals; i++)
+        (void)sigaction(fatal_signals[i], &action, NULL);
+    /* the last one registered runs first, and does not return */
+    (void)on_exit(on_exit_called, NULL);
+    (void)mui_flow_watch(on_flow_died);
+}
+
+void mui_crash_set_memory_limit(uint64_t bytes)
+{
+    the.memory_limit = bytes;
+}
+
+bool mui_crash_read(const struct mui_crash *record, unsigned n_lanes,
+                    struct mui_crash *ret_copy)
+{
+    /* P, pairs with publish() */
+    if (atomic_load_explicit(&record->published, memory_order_acquire) != 1)
+        return false;
+    memcpy(&ret_copy->kind, &record->kind,
+           sizeof *record - offsetof(struct mui_crash, kind));
+    /* only the copy from here on: the worker can write the record meanwhile */
+    __asm__ volatile("" : "+m"(*ret_copy));
+    if (ret_copy->kind == MUI_CRASH_NONE || ret_copy->kind > MUI_CRASH_RETIRED)
+        return false;
+    if (ret_copy->kind == MUI_CRASH_SIGNAL &&
+        (ret_copy->signal <= 0 || ret_copy->signal > SIGRTMAX))
+        return false;
+    if (ret_copy->n_frames > MUI_CRASH_FRAMES)
+        ret_copy->n_frames = 0;
+    if (ret_copy->i_lane != MUI_CRASH_LANE_FOREIGN &&
+        (ret_copy->i_lane < 0 || ret_copy->i_lane >= (int)n_lanes))
+        ret_copy->i_lane = MUI_CRASH_LANE_UNKNOWN;
+    return true;
+}

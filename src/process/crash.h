@@ -1,0 +1,72 @@
+/* crash.h: what a dying worker says of its death, while it still can.
+ *
+ * The kernel reports a death only after it has torn down the memory of the process:
+ * 100 ms a gigabyte. The record is there within microseconds. It is a claim: the
+ * supervisor copies it once, checks it, and kills the process. */
+#ifndef MUI_PROCESS_CRASH_H
+#define MUI_PROCESS_CRASH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sys/cpu.h"
+
+enum { MUI_CRASH_FRAMES = 32 };
+
+enum mui_crash_kind {
+    MUI_CRASH_NONE = 0,
+    MUI_CRASH_SIGNAL, /* a fault or abort() */
+    MUI_CRASH_EXIT,   /* exit() inside a task */
+    MUI_CRASH_RETIRED /* between tasks, of its own will */
+};
+
+/* In memory that the worker writes and the supervisor reads; zeros: none. */
+struct mui_crash {
+    /* 1 once the rest is whole: the worker's release store, and its last */
+    _Alignas(MUI_CACHE_LINE) _Atomic uint32_t published;
+    uint32_t kind; /* enum mui_crash_kind */
+    int32_t signal;
+    int32_t code;   /* si_code, or the exit status */
+    int32_t i_lane; /* of the worker, or MUI_CRASH_LANE_... */
+    uint8_t stack_overflow;
+    uint8_t out_of_memory;
+    uint8_t dumps_core; /* it will end by itself */
+    uint8_t unused;
+    uint64_t address;
+    uint32_t n_frames;
+    uint64_t frames[MUI_CRASH_FRAMES]; /* mui_module codes */
+};
+
+enum { MUI_CRASH_LANE_UNKNOWN = -1, MUI_CRASH_LANE_FOREIGN = -2 };
+
+/* What the handlers of this process have to know. */
+struct mui_crash_setup {
+    struct mui_crash *record;
+    void (*ring)(void); /* signal-safe */
+    /* the lanes of this worker, by address */
+    const void *lanes;
+    uint64_t lane_bytes; /* of one */
+    unsigned n_lanes;
+    uint64_t memory_limit; /* RLIMIT_DATA; 0: none */
+};
+
+/* In a worker: handlers of SIGSEGV and the like, and of exit(). Nothing that the
+ * host registered with atexit() runs. Needs alternate signal stacks. */
+void mui_crash_install(const struct mui_crash_setup *setup);
+
+/* The limit was set later. */
+void mui_crash_set_memory_limit(uint64_t bytes);
+
+/* Load what unwinding needs. Before the fork, so that workers have it. */
+void mui_crash_warm_up(void);
+
+/* Say that this worker ends of its own will, no task running. */
+void mui_crash_retire(void);
+
+/* Supervisor: copy and check the record. False: there is none, or no worker of
+ * ours wrote it. */
+bool mui_crash_read(const struct mui_crash *record, unsigned n_lanes,
+                    struct mui_crash *ret_copy);
+
+#endif

@@ -1,0 +1,162 @@
+/* guardian.c: watches the nursery, and outlives it: see nursery.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "muster/base.h"
+
+#include "process/brood.h"
+#include "process/wire.h"
+#include "sys/census.h"
+#include "sys/descriptor.h"
+#include "sys/message.h"
+#include "sys/module.h"
+
+/* A nursery that lived shorter than this was stillborn; so many in a row, and there
+ * is no use in going on. */
+enum { SHORT_LIFE_NS = 20 * 1000 * 1000, SHORT_LIVES_MAX = 5 };
+
+struct guardian {
+    int main_fd;
+    int supervisor_pidfd;
+    int child_fd; /* signalfd of SIGCHLD */
+    int guard_fd; /* to the nursery */
+    pid_t nursery;
+    int64_t born_ns;
+    unsigned n_short_lives;
+};
+
+/* The host's memory, descriptors and signals are not ours. */
+static void leave_host_behind(struct guardian *g)
+{
+    int keep[] = {g->main_fd, g->supervisor_pidfd};
+
+    (void)prctl(PR_SET_NAME, "muster-guardian");
+    (void)setpgid(0, 0);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    for (int s = 1; s <= SIGRTMAX; s++)
+        (void)signal(s, SIG_DFL);
+    mui_descriptors_keep(keep, 2);
+    mui_descriptors_detach_input();
+    /* what the host has printed and not flushed is the host's to flush */
+    __fpurge(stdin);
+    __fpurge(stdout);
+    __fpurge(stderr);
+    (void)mui_module_seal_in_child();
+}
+
+static void fork_nursery(struct guardian *g, int careful)
+{
+    int fds[2];
+
+    if (mui_message_pair(fds) < 0)
+        mui_brood_end();
+    g->nursery = fork();
+    if (g->nursery == 0) {
+        (void)close(fds[0]);
+        (void)close(g->child_fd);
+        mui_nursery_main(g->main_fd, g->supervisor_pidfd, fds[1], careful);
+    }
+    (void)close(fds[1]);
+    if (g->nursery < 0)
+        mui_brood_end();
+    g->guard_fd = fds[0];
+    g->born_ns = mu_now_ns();
+}
+
+/* A pool wants a channel: the nursery's business. */
+static void forward(struct guardian *g)
+{
+    struct mui_wire_open open;
+    struct mui_message message = {.bytes = &open, .size = sizeof open};
+    int rc = mui_message_receive(g->main_fd, &message, 0);
+
+    if (rc == MU_CLOSED)
+        mui_brood_end();
+    if (rc != 0)
+        return;
+    /* when the nursery is dead the channel's end is closed with our copy, and the
+     * pool sees that and asks again */
+    (void)mui_message_send(g->guard_fd, &message, 1);
+    for (unsigned i = 0; i < message.n_fds; i++)
+        (void)close(message.fds[i]);
+}
+
+static void kill_stray(void *ctx, pid_t child)
+{
+    const struct guardian *g = ctx;
+
+    if (child != g->nursery)
+        (void)kill(child, SIGKILL);
+}
+
+/* Wait for the dead; kill what a dead nursery left to us. Returns whether the
+ * nursery is among the dead. */
+static bool reap(struct guardian *g)
+{
+    struct signalfd_siginfo infos[16];
+    siginfo_t info;
+    bool lost = false;
+
+    (void)!read(g->child_fd, infos, sizeof infos);
+    for (;;) {
+        info.si_pid = 0;
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) < 0 ||
+            info.si_pid == 0)
+            break;
+        lost |= info.si_pid == g->nursery;
+    }
+    if (lost)
+        g->nursery = 0;
+    (void)mui_census_children(kill_stray, g);
+    return lost;
+}
+
+static void replace_nursery(struct guardian *g)
+{
+    (void)close(g->guard_fd);
+    if (mu_now_ns() - g->born_ns > SHORT_LIFE_NS)
+        g->n_short_lives = 0;
+    if (++g->n_short_lives > SHORT_LIVES_MAX)
+        mui_brood_end();
+    fork_nursery(g, 1);
+}
+
+void mui_guardian_main(int main_fd, int supervisor_pidfd)
+{
+    struct guardian g = {.main_fd = main_fd,
+                         .supervisor_pidfd = supervisor_pidfd};
+    sigset_t child;
+
+    leave_host_behind(&g);
+    (void)sigemptyset(&child);
+    (void)sigaddset(&child, SIGCHLD);
+    g.child_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (g.child_fd < 0)
+        _exit(1);
+    fork_nursery(&g, 0);
+    for (;;) {
+        struct pollfd polls[] = {{.fd = g.main_fd, .events = POLLIN},
+                                 {.fd = g.supervisor_pidfd, .events = POLLIN},
+                                 {.fd = g.child_fd, .events = POLLIN}};
+
+        if (poll(polls, 3, -1) < 0)
+            continue;
+        if (polls[1].revents)
+            mui_brood_end();
+        if (polls[2].revents && reap(&g))
+            replace_nursery(&g);
+        if (polls[0].revents)
+            forward(&g);
+    }
+}

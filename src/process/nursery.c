@@ -1,0 +1,229 @@
+/* nursery.c: the supervisor's side of the nursery. */
+#include "process/nursery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "process/wire.h"
+#include "sys/census.h"
+#include "sys/forked.h"
+#include "sys/message.h"
+#include "sys/module.h"
+#include "sys/pidfd.h"
+
+/* The nursery of this process. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    int main_fd; /* -1: none */
+    pid_t guardian;
+    uint32_t forked; /* whose nursery it is: see sys/forked.h */
+    unsigned n_refs;
+    bool for_good; /* made by mu_init() */
+} the = {.main_fd = -1};
+
+/* Descriptors 0 to 2 belong to the host also while they are closed. */
+static int above_stdio(int fd)
+{
+    int high = fd < 3 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : fd;
+    int rc = -errno;
+
+    if (high != fd)
+        (void)close(fd);
+    return high < 0 ? rc : high;
+}
+
+/* fork() without an exit signal. The C library does not hear of it, so the child
+ * is only good for what uses no thread identity: the guardian. */
+static pid_t fork_unseen(void)
+{
+    long pid = syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+
+    return pid < 0 ? (pid_t)-errno : (pid_t)pid;
+}
+
+/* Under `lock`. */
+static int start(struct mu_error *err)
+{
+    sigset_t all;
+    sigset_t before;
+    int fds[2];
+    int pidfd;
+    pid_t pid;
+    int rc;
+
+    if (mui_census_threads() > 1)
+        return mui_fail(err, MU_EINIT,
+                        "processes: this program runs %u threads: call "
+                        "mu_init() first in main()",
+                        mui_census_threads());
+    rc = mui_module_init(err);
+    if (rc < 0)
+        return rc;
+    pidfd = mui_pidfd_open(getpid());
+    if (pidfd < 0)
+        return mui_fail(err, pidfd, "nursery: pidfd_open");
+    rc = mui_message_pair(fds);
+    if (rc < 0) {
+        (void)close(pidfd);
+        return mui_fail(err, rc, "nursery: socketpair");
+    }
+    /* no handler of the host may run in the child */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid = fork_unseen();
+    if (pid == 0) {
+        (void)close(fds[0]);
+        mui_guardian_main(fds[1], pidfd);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)close(fds[1]);
+    (void)close(pidfd);
+    rc = above_stdio(fds[0]);
+    if (pid < 0)
+        return mui_fail(err, pid, "nursery: fork");
+    if (rc < 0)
+        return mui_fail(err, rc, "nursery: fcntl");
+    the.main_fd = rc;
+    the.guardian = pid;
+    the.forked = mui_forked();
+    the.n_refs = 0;
+    return 0;
+}
+
+/* Under `lock`. */
+static void end(void)
+{
+    siginfo_t info;
+    int rc;
+
+    if (the.main_fd < 0)
+        return;
+    (void)close(the.main_fd);
+    the.main_fd = -1;
+    the.for_good = false;
+    if (the.forked != mui_forked())
+        return; /* our parent's */
+    do
+        rc = waitid(P_PID, (id_t)the.guardian, &info, WEXITED | __WALL);
+    while (rc < 0 && errno == EINTR);
+}
+
+/* Under `lock`. */
+static int hold(bool for_good, struct mu_error *err)
+{
+    int rc = 0;
+
+    if (the.main_fd >= 0 && the.forked != mui_forked())
+        end();
+    if (the.main_fd < 0)
+        rc = start(err);
+    if (rc < 0)
+        return rc;
+    if (for_good)
+        the.for_good = true;
+    else
+        the.n_refs++;
+    return 0;
+}
+
+int mui_nursery_init(struct mu_error *err)
+{
+    int rc;
+
+    (void)pthread_mutex_lock(&lock);
+    rc = hold(true, err);
+    (void)pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+int mui_nursery_ref(struct mu_error *err)
+{
+    int rc;
+
+    (void)pthread_mutex_lock(&lock);
+    rc = hold(false, err);
+    (void)pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+void mui_nursery_unref(void)
+{
+    (void)pthread_mutex_lock(&lock);
+    if (the.n_refs > 0 && --the.n_refs == 0 && !the.for_good)
+        end();
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* Under `lock`. Hand the nursery's end of a channel over. */
+static int send_open(mui_nursery_entry_fn entry, const void *plan,
+                     size_t plan_bytes, const int *fds, unsigned n_fds)
+{
+    struct mui_wire_open open = {.entry = entry, .plan_bytes = plan_bytes};
+    struct mui_message message = {
+        .bytes = &open, .size = sizeof open, .n_fds = n_fds};
+
+    memcpy(open.plan, plan, plan_bytes);
+    memcpy(message.fds, fds, n_fds * sizeof *fds);
+    return mui_message_send(the.main_fd, &message, 1);
+}
+
+int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
+                        size_t plan_bytes, const int *fds, unsigned n_fds,
+                        int *ret_channel, struct mu_error *err)
+{
+    int all[1 + MUI_NURSERY_PLAN_FDS];
+    int pair[2];
+    int rc;
+
+    if (plan_bytes > MUI_WIRE_PLAN || n_fds > MUI_NURSERY_PLAN_FDS)
+        return mui_fail(err, -E2BIG, "nursery: plan");
+    rc = mui_message_pair(pair);
+    if (rc < 0)
+        return mui_fail(err, rc, "nursery: socketpair");
+    all[0] = pair[1];
+    memcpy(all + 1, fds, n_fds * sizeof *fds);
+    (void)pthread_mutex_lock(&lock);
+    rc = the.main_fd < 0 ? -EPIPE
+                         : send_open(entry, plan, plan_bytes, all, 1 + n_fds);
+    (void)pthread_mutex_unlock(&lock);
+    (void)close(pair[1]);
+    if (rc < 0) {
+        (void)close(pair[0]);
+        if (rc == -EPIPE)
+            return mui_fail(err, MU_EINIT, "nursery: it was killed");
+        return mui_fail(err, rc, "nursery: send");
+    }
+    *ret_channel = pair[0];
+    return 0;
+}
+
+int mui_nursery_order(int channel, uint32_t id, const int *fds, unsigned n_fds)
+{
+    struct mui_wire_fork order = {.id = id};
+    struct mui_message message = {
+        .bytes = &order, .size = sizeof order, .n_fds = n_fds};
+
+    memcpy(message.fds, fds, n_fds * sizeof *fds);
+    return mui_message_send(channel, &message, 0);
+}
+
+int mui_nursery_report(int channel, struct mui_nursery_report *ret_report)
+{
+    struct mui_message message = {.bytes = ret_report,
+                                  .size = sizeof *ret_report};
+    int rc = mui_message_receive(channel, &message, 0);
+
+    if (rc < 0)
+        return MU_CLOSED;
+    if (rc == 0)
+        ret_report->pidfd = message.n_fds ? message.fds[0] : -1;
+    return rc;
+}

@@ -1,0 +1,77 @@
+/* nursery.h: worker processes on request, forked by a process that has one thread
+ * and little memory, whatever its host has.
+ *
+ *     supervisor ----main----> guardian ----guard----> nursery ---> workers
+ *         \_________________channel, one a pool__________/
+ *
+ * The guardian is the supervisor's child and the nursery's parent. It only watches:
+ * when the nursery is killed, its workers die with it (parent-death signal), their
+ * orphans come to the guardian, which kills them and forks another nursery; a pool
+ * connects again. When the guardian is killed, the nursery takes over the `main`
+ * socket and goes on alone. When the supervisor dies or execs, both kill whatever
+ * descends from them, and end.
+ *
+ * The guardian has exit signal 0: the host gets no SIGCHLD of it and its wait(NULL)
+ * does not see it. All three live in a process group of their own, so that keys of
+ * the terminal reach the host alone. */
+#ifndef MUI_PROCESS_NURSERY_H
+#define MUI_PROCESS_NURSERY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "muster/base.h"
+
+enum { MUI_NURSERY_PLAN_FDS = 3, MUI_NURSERY_WORKER_FDS = 4 };
+
+/* What a worker process starts with; lent for its life. */
+struct mui_nursery_start {
+    const void *plan; /* as given to mui_nursery_connect() */
+    size_t plan_bytes;
+    int plan_fds[MUI_NURSERY_PLAN_FDS];
+    int fds[MUI_NURSERY_WORKER_FDS]; /* as given to mui_nursery_order() */
+};
+
+/* The body of a worker process. Returns its exit status. */
+typedef int (*mui_nursery_entry_fn)(const struct mui_nursery_start *start);
+
+enum mui_nursery_news {
+    MUI_NURSERY_FORKED = 1, /* `pid`, and `pidfd`, given */
+    MUI_NURSERY_FAILED,     /* no process: `value` is a negated errno */
+    MUI_NURSERY_EXITED,     /* with status `value` */
+    MUI_NURSERY_KILLED,     /* by signal `value` */
+    MUI_NURSERY_STOPPED     /* by signal `value`; it still lives */
+};
+
+struct mui_nursery_report {
+    uint32_t news; /* enum mui_nursery_news */
+    uint32_t id;   /* as in the order */
+    int32_t pid;
+    int32_t value;
+    int pidfd;
+};
+
+/* Fork guardian and nursery for good, unless it was done. 0; MU_EINIT when there
+ * are other threads; -errno. */
+int mui_nursery_init(struct mu_error *err);
+
+/* Hold a nursery: the one there is, or a new one, which has the memory of now and
+ * ends with the last holder. As above. */
+int mui_nursery_ref(struct mu_error *err);
+void mui_nursery_unref(void);
+
+/* Open a channel to the nursery. Borrows all; at most MUI_NURSERY_PLAN_FDS.
+ * Gives *ret_channel, non-blocking to read. 0, or MU_EINIT when there is no nursery
+ * any more, or -errno. Any thread. */
+int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
+                        size_t plan_bytes, const int *fds, unsigned n_fds,
+                        int *ret_channel, struct mu_error *err);
+
+/* Ask for a worker process, which gets copies of the descriptors.
+ * 0; -EAGAIN: later; -EPIPE: the nursery has gone. Never blocks. */
+int mui_nursery_order(int channel, uint32_t id, const int *fds, unsigned n_fds);
+
+/* 0; MU_EMPTY; MU_CLOSED: the nursery has gone, and all its workers with it. */
+int mui_nursery_report(int channel, struct mui_nursery_report *ret_report);
+
+#endif

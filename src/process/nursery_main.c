@@ -1,0 +1,320 @@
+/* nursery_main.c: the nursery itself: forks workers, reports how they end, kills
+ * what they leave behind.
+ *
+ * One thread, every signal blocked, sleeps in poll(). */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "muster/base.h"
+
+#include "process/brood.h"
+#include "process/crash.h"
+#include "process/wire.h"
+#include "sys/census.h"
+#include "sys/descriptor.h"
+#include "sys/message.h"
+#include "sys/module.h"
+#include "sys/pidfd.h"
+
+/* Pools of one program that can be open at once. */
+enum { CHANNELS_MAX = 256, N_FIXED = 3 };
+
+struct channel {
+    int fd;
+    unsigned n_fds;
+    int fds[MUI_NURSERY_PLAN_FDS];
+    struct mui_wire_open open;
+};
+
+struct worker {
+    pid_t pid;
+    uint32_t id;
+    struct channel *channel; /* NULL: it closed; the worker is being killed */
+};
+
+static struct {
+    int main_fd;
+    int supervisor_pidfd;
+    int guard_fd; /* -1: the guardian has died, and main_fd is ours */
+    int child_fd;
+    pid_t pid;
+    bool careful; /* the nursery before us died: load nothing ahead */
+    struct channel *channels[CHANNELS_MAX];
+    unsigned n_channels;
+    struct worker *workers;
+    unsigned n_workers;
+    unsigned n_workers_max;
+} the;
+
+static struct worker *find_worker(pid_t pid)
+{
+    for (unsigned i = 0; i < the.n_workers; i++)
+        if (the.workers[i].pid == pid)
+            return &the.workers[i];
+    return NULL;
+}
+
+/* -- reports -- */
+
+static void report(struct channel *channel, uint32_t news, uint32_t id,
+                   pid_t pid, int value, int pidfd)
+{
+    struct mui_nursery_report text = {
+        .news = news, .id = id, .pid = pid, .value = value, .pidfd = -1};
+    struct mui_message message = {.bytes = &text, .size = sizeof text};
+
+    if (pidfd >= 0) {
+        message.n_fds = 1;
+        message.fds[0] = pidfd;
+    }
+    /* a pool that has gone is seen by poll() */
+    (void)mui_message_send(channel->fd, &message, 1);
+}
+
+static void kill_orphan(void *ctx, pid_t pid)
+{
+    (void)ctx;
+    if (!find_worker(pid))
+        (void)kill(pid, SIGKILL);
+}
+
+static void note_end(const siginfo_t *info)
+{
+    struct worker *worker = find_worker(info->si_pid);
+
+    if (!worker)
+        return;
+    if (worker->channel)
+        report(worker->channel,
+               info->si_code == CLD_EXITED ? MUI_NURSERY_EXITED
+                                           : MUI_NURSERY_KILLED,
+               worker->id, worker->pid, info->si_status, -1);
+    *worker = the.workers[--the.n_workers];
+}
+
+static void note_stop(const siginfo_t *info)
+{
+    const struct worker *worker = find_worker(info->si_pid);
+
+    if (worker && worker->channel)
+        report(worker->channel, MUI_NURSERY_STOPPED, worker->id, worker->pid,
+               info->si_status, -1);
+}
+
+static void reap(void)
+{
+    struct signalfd_siginfo infos[16];
+    siginfo_t info;
+    bool ended = false;
+
+    (void)!read(the.child_fd, infos, sizeof infos);
+    for (;;) {
+        info.si_pid = 0;
+        if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | __WALL) <
+                0 ||
+            info.si_pid == 0)
+            break;
+        if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED) {
+            note_stop(&info);
+        } else {
+            note_end(&info);
+            ended = true;
+        }
+    }
+    if (ended)
+        (void)mui_census_children(kill_orphan, NULL);
+}
+
+/* -- forking -- */
+
+static _Noreturn void be_worker(const struct channel *channel,
+                                const struct mui_message *order)
+{
+    struct mui_nursery_start start = {.plan = channel->open.plan,
+                                      .plan_bytes = channel->open.plan_bytes};
+    int keep[MUI_NURSERY_PLAN_FDS + MUI_MESSAGE_FDS];
+    unsigned n = 0;
+    sigset_t none;
+
+    /* sent when the thread that forked us ends: it has no other */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != the.pid)
+        _exit(1);
+    (void)prctl(PR_SET_NAME, "muster-worker");
+    for (unsigned i = 0; i < channel->n_fds; i++)
+        keep[n++] = start.plan_fds[i] = channel->fds[i];
+    for (unsigned i = 0; i < order->n_fds && i < MUI_NURSERY_WORKER_FDS; i++)
+        keep[n++] = start.fds[i] = order->fds[i];
+    mui_descriptors_keep(keep, n);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    _exit(channel->open.entry(&start));
+}
+
+static bool room_for_worker(void)
+{
+    unsigned n_max = the.n_workers_max ? the.n_workers_max * 2 : 16;
+    struct worker *more;
+
+    if (the.n_workers < the.n_workers_max)
+        return true;
+    more = realloc(the.workers, n_max * sizeof *more);
+    if (!more)
+        return false;
+    the.workers = more;
+    the.n_workers_max = n_max;
+    return true;
+}
+
+static void fork_worker(struct channel *channel,
+                        const struct mui_message *order, uint32_t id)
+{
+    pid_t pid = -1;
+    int pidfd;
+
+    if (!the.careful)
+        mui_module_load_all();
+    errno = ENOMEM;
+    if (room_for_worker())
+        pid = fork();
+    if (pid == 0)
+        be_worker(channel, order);
+    if (pid < 0) {
+        report(channel, MUI_NURSERY_FAILED, id, 0, -errno, -1);
+        return;
+    }
+    the.workers[the.n_workers++] =
+        (struct worker){.pid = pid, .id = id, .channel = channel};
+    /* we are its parent and have not waited for it: the number is still its own */
+    pidfd = mui_pidfd_open(pid);
+    report(channel, MUI_NURSERY_FORKED, id, pid, 0, pidfd);
+    if (pidfd >= 0)
+        (void)close(pidfd);
+}
+
+/* -- channels -- */
+
+static void open_channel(struct mui_message *message)
+{
+    struct channel *channel = NULL;
+
+    if (message->n_fds >= 1 && message->n_fds <= 1 + MUI_NURSERY_PLAN_FDS &&
+        the.n_channels < CHANNELS_MAX)
+        channel = calloc(1, sizeof *channel);
+    if (!channel) {
+        for (unsigned i = 0; i < message->n_fds; i++)
+            (void)close(message->fds[i]);
+        return;
+    }
+    memcpy(&channel->open, message->bytes, sizeof channel->open);
+    channel->fd = message->fds[0];
+    channel->n_fds = message->n_fds - 1;
+    memcpy(channel->fds, message->fds + 1,
+           channel->n_fds * sizeof *channel->fds);
+    the.channels[the.n_channels++] = channel;
+}
+
+static void close_channel(unsigned i)
+{
+    struct channel *channel = the.channels[i];
+
+    for (unsigned j = 0; j < the.n_workers; j++)
+        if (the.workers[j].channel == channel) {
+            (void)kill(the.workers[j].pid, SIGKILL);
+            the.workers[j].channel = NULL;
+        }
+    (void)close(channel->fd);
+    for (unsigned j = 0; j < channel->n_fds; j++)
+        (void)close(channel->fds[j]);
+    free(channel);
+    the.channels[i] = the.channels[--the.n_channels];
+}
+
+/* Returns whether the channel is still open. */
+static bool serve_channel(struct channel *channel)
+{
+    struct mui_wire_fork order;
+    struct mui_message message = {.bytes = &order, .size = sizeof order};
+    int rc = mui_message_receive(channel->fd, &message, 0);
+
+    if (rc == 0) {
+        fork_worker(channel, &message, order.id);
+        for (unsigned i = 0; i < message.n_fds; i++)
+            (void)close(message.fds[i]);
+    }
+    return rc != MU_CLOSED;
+}
+
+/* From the guardian, or from the supervisor itself when the guardian has died. */
+static void serve_front(void)
+{
+    struct mui_wire_open open;
+    struct mui_message message = {.bytes = &open, .size = sizeof open};
+    int rc = mui_message_receive(the.guard_fd >= 0 ? the.guard_fd : the.main_fd,
+                                 &message, 0);
+
+    if (rc == 0)
+        open_channel(&message);
+    if (rc != MU_CLOSED)
+        return;
+    if (the.guard_fd < 0)
+        mui_brood_end();
+    (void)close(the.guard_fd);
+    the.guard_fd = -1;
+}
+
+static void turn(void)
+{
+    struct pollfd polls[N_FIXED + CHANNELS_MAX] = {
+        {.fd = the.supervisor_pidfd, .events = POLLIN},
+        {.fd = the.child_fd, .events = POLLIN},
+        {.fd = the.guard_fd >= 0 ? the.guard_fd : the.main_fd,
+         .events = POLLIN},
+    };
+    unsigned n = the.n_channels;
+
+    for (unsigned i = 0; i < n; i++)
+        polls[N_FIXED + i] =
+            (struct pollfd){.fd = the.channels[i]->fd, .events = POLLIN};
+    if (poll(polls, N_FIXED + n, -1) < 0)
+        return;
+    if (polls[0].revents)
+        mui_brood_end();
+    if (polls[1].revents)
+        reap();
+    for (unsigned i = n; i-- > 0;) /* closing moves the last into the gap */
+        if (polls[N_FIXED + i].revents && !serve_channel(the.channels[i]))
+            close_channel(i);
+    if (polls[2].revents)
+        serve_front();
+}
+
+void mui_nursery_main(int main_fd, int supervisor_pidfd, int guard_fd,
+                      int careful)
+{
+    sigset_t child;
+
+    (void)prctl(PR_SET_NAME, "muster-nursery");
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    the.main_fd = main_fd;
+    the.supervisor_pidfd = supervisor_pidfd;
+    the.guard_fd = guard_fd;
+    the.careful = careful != 0;
+    the.pid = getpid();
+    (void)sigemptyset(&child);
+    (void)sigaddset(&child, SIGCHLD);
+    the.child_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (the.child_fd < 0)
+        _exit(1);
+    mui_crash_warm_up();
+    for (;;)
+        turn();
+}

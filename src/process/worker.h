@@ -1,0 +1,36 @@
+/* worker.h: the inside of a worker process, around the layer that serves its lanes:
+ * its bell, its limits, and when it has to go. */
+#ifndef MUI_PROCESS_WORKER_H
+#define MUI_PROCESS_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "muster/base.h"
+
+#include "process/block.h"
+#include "sync/lane.h"
+
+struct mui_worker_setup {
+    struct mui_block_shape shape;
+    int down_fd; /* all taken */
+    int up_fd;
+    int bell_fd;
+    int spin_ns;
+};
+
+/* Map the lanes, and get ready for the worst. Gives *ret_lanes, shape.n_lanes of
+ * them. 0 or -errno. Once a process. */
+int mui_worker_init(const struct mui_worker_setup *setup,
+                    struct mui_lane_worker **ret_lanes);
+
+/* The lanes are served from now on, within the limits. */
+void mui_worker_up(uint64_t memory_bytes);
+
+/* They will not be, because of `err`. */
+void mui_worker_failed(const struct mu_error *err);
+
+/* Every lane is done. */
+void mui_worker_retire(void);
+
+#endif

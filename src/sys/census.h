@@ -1,0 +1,18 @@
+/* census.h: who belongs to this process: its threads and its children. */
+#ifndef MUI_SYS_CENSUS_H
+#define MUI_SYS_CENSUS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Threads of this process that are not a sanitizer's; 1 when there is no /proc to
+ * ask. */
+unsigned mui_census_threads(void);
+
+/* Whether it has a child, running or not waited for. Waits for none. */
+bool mui_census_has_children(void);
+
+/* Call `each` with every child there is. 0 or -errno. */
+int mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx);
+
+#endif

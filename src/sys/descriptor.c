@@ -1,0 +1,57 @@
+/* descriptor.c: dropping descriptors. */
+#include "sys/descriptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static int by_number(const void *a, const void *b)
+{
+    int x = *(const int *)a;
+    int y = *(const int *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void close_from_to(unsigned first, unsigned last)
+{
+    struct rlimit limit;
+
+    if (first > last || close_range(first, last, 0) == 0)
+        return;
+    /* a kernel before 5.9 */
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    for (unsigned fd = first; fd <= last && fd < limit.rlim_cur; fd++)
+        (void)close((int)fd);
+}
+
+void mui_descriptors_keep(int *keep, unsigned n)
+{
+    unsigned first = 3;
+
+    qsort(keep, n, sizeof *keep, by_number);
+    for (unsigned i = 0; i < n; i++) {
+        if (keep[i] < (int)first)
+            continue;
+        if (keep[i] > (int)first)
+            close_from_to(first, (unsigned)keep[i] - 1);
+        first = (unsigned)keep[i] + 1;
+    }
+    close_from_to(first, UINT_MAX);
+}
+
+void mui_descriptors_detach_input(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+
+    while (fd >= 0 && fd < 3) /* it took the place of a closed one */
+        fd = open("/dev/null", O_RDWR);
+    if (fd < 0)
+        return;
+    (void)dup2(fd, STDIN_FILENO);
+    (void)close(fd);
+}

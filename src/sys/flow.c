@@ -1,0 +1,51 @@
+/* flow.c: the lane of a thread. */
+#include "sys/flow.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+/* initial-exec: no memory is allocated at the first access, so that a signal
+ * handler may read it. */
+static _Thread_local const void *flow_lane
+    __attribute__((tls_model("initial-exec")));
+
+static _Thread_local uintptr_t flow_frame
+    __attribute__((tls_model("initial-exec")));
+
+/* A key with a destructor is how a thread's end is seen. */
+static pthread_key_t watch_key;
+static void (*watch_died)(void);
+
+static void flow_ended(void *lane)
+{
+    (void)lane;
+    if (flow_lane)
+        watch_died();
+}
+
+int mui_flow_watch(void (*died)(void))
+{
+    watch_died = died;
+    return -pthread_key_create(&watch_key, flow_ended);
+}
+
+__attribute__((noinline)) void mui_flow_serve(const void *lane)
+{
+    if (watch_died && !flow_lane && lane)
+        (void)pthread_setspecific(watch_key, lane);
+    flow_lane = lane;
+    flow_frame = (uintptr_t)__builtin_frame_address(0);
+}
+
+const void *mui_flow_lane(void)
+{
+    return flow_lane;
+}
+
+uintptr_t mui_flow_floor(uintptr_t sp)
+{
+    /* saved by mui_flow_serve(): the caller's frame, where it returns to */
+    enum { FRAME_RECORD = 2 * sizeof(void *) };
+
+    return flow_frame && sp < flow_frame ? flow_frame + FRAME_RECORD : 0;
+}

@@ -1,0 +1,23 @@
+/* deeds.h: tasks that do harm, for the tests of isolation, and a task that does
+ * none. */
+#ifndef TESTS_CHAOS_DEEDS_H
+#define TESTS_CHAOS_DEEDS_H
+
+#include "muster/muster.h"
+
+struct deed {
+    const char *name;
+    mu_task_fn fn;
+    unsigned
+        allowed; /* statuses that name the deed: bits 1 << enum mu_status */
+    int signal;  /* that its outcome names; 0: any */
+    int code;    /* exited: the status */
+};
+
+extern const struct deed deeds[];
+extern const unsigned n_deeds;
+
+/* Gives its input back. */
+int deed_innocent(struct mu_task *task);
+
+#endif
