@@ -10,6 +10,7 @@
 
 enum {
     SUBMIT_BATCH = 256, /* inputs between two looks at the outcomes */
+    TAKE_BATCH = 256,   /* outcomes between two looks at the inputs */
     KEEP_TASKS_MAX = 100000, /* -k: tasks behind the oldest missing outcome */
 };
 /* -k: bytes of output behind the oldest missing outcome */
@@ -112,15 +113,13 @@ static void take(struct run *r, struct mu_outcome *outcome)
  * MU_TIMEOUT, MU_EMPTY, -EINTR, or an error. */
 static int collect(struct run *r, int64_t deadline)
 {
-    struct mu_outcome *outcome;
-    int rc = mu_pool_next(r->pool, deadline, &outcome);
+    struct mu_outcome *outcomes[TAKE_BATCH];
+    size_t n;
+    int rc = mu_pool_next_many(r->pool, deadline, outcomes, TAKE_BATCH, &n);
 
-    if (rc)
-        return rc;
-    do
-        take(r, outcome);
-    while (mu_pool_next(r->pool, MU_NOW, &outcome) == 0);
-    return 0;
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        take(r, outcomes[i]);
+    return rc;
 }
 
 /* Nothing can be submitted: wait for an outcome or, when none can come, for
