@@ -1,7 +1,5 @@
 /* map.c: `muster map`: set up a run, run it, report. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "muster/muster.h"
 
@@ -9,38 +7,12 @@
 #include "run.h"
 #include "say.h"
 #include "wakeup.h"
-#include "width.h"
-
-static int open_pool(struct run *r)
-{
-    const struct options *o = r->options;
-    struct mu_pool_options pool_options = {
-        .retries = o->tries - 1,
-        .timeout_ns = r->work.command ? 0 : o->timeout_ns,
-        .memory_bytes = o->memory_bytes,
-        .arg = r->work.command,
-        .arg_size = r->work.command_size,
-    };
-    struct text model = {0};
-    struct mu_error err = {0};
-    int rc = width_apply(o->model ? o->model : "processes", o->jobs,
-                         mu_usable_cpus(), o->n_args, &model);
-
-    if (rc == 0 &&
-        mu_pool_open(model.data, &pool_options, &r->pool, &err) < 0)
-        rc = say_refuse("%s", err.text);
-    if (rc == 0)
-        wakeup_set_pool(r->pool);
-    text_fini(&model);
-    return rc;
-}
 
 /* Everything that can be wrong comes before the first file is written. */
 static int open_run(struct run *r)
 {
     const struct options *o = r->options;
 
-    r->joblog.fd = -1;
     results_init(&r->results, o->results);
     if (work_open(&r->work, o) < 0 || inputs_open(o, &r->inputs) < 0)
         return -1;
@@ -48,26 +20,11 @@ static int open_run(struct run *r)
         return 0;
     if (o->resume && joblog_load(o->joblog, o->resume, &r->has_run) < 0)
         return -1;
-    if (open_pool(r) < 0 || results_open(&r->results, o->resume) < 0)
+    if (run_open_pool(r, o->model ? o->model : "processes") < 0 || results_open(&r->results, o->resume) < 0)
         return -1;
     if (o->joblog && joblog_open(&r->joblog, o->joblog, o->resume) < 0)
         return -1;
     return 0;
-}
-
-static void close_run(struct run *r)
-{
-    wakeup_set_pool(NULL);
-    mu_pool_close(r->pool);
-    inputs_free(r->inputs);
-    work_close(&r->work);
-    joblog_close(&r->joblog);
-    results_close(&r->results);
-    output_fini(&r->output);
-    report_fini(&r->report);
-    flights_fini(&r->flights);
-    seq_set_fini(&r->has_run);
-    text_fini(&r->line);
 }
 
 static void write_report(struct run *r)
@@ -131,7 +88,7 @@ static int run_all(struct run *r)
 int command_map(int argc, char **argv)
 {
     struct options o;
-    struct run r = {.options = &o};
+    struct run r = {.options = &o, .joblog = {.fd = -1}};
     int status = SAY_EXIT_OTHER;
 
     switch (options_read(&o, OPTIONS_MAP, argc, argv)) {
@@ -149,6 +106,7 @@ int command_map(int argc, char **argv)
     wakeup_catch_signals();
     if (open_run(&r) == 0)
         status = o.dry_run ? dry_run(&r) : run_all(&r);
-    close_run(&r);
+    run_close(&r);
+    work_close(&r.work);
     return status;
 }

@@ -68,6 +68,8 @@ void output_add(struct output *out, const struct ended *e)
 {
     struct text *t = &out->buffer;
 
+    if (out->discards)
+        return;
     if (out->json) {
         put_json(t, e);
     } else if (out->tag) {

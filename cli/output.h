@@ -10,6 +10,7 @@ struct output {
     struct text buffer;
     int tag;
     int json;
+    int discards; /* everything: muster compare */
 };
 
 /* Add what one task gave. */

@@ -7,6 +7,7 @@
 
 #include "say.h"
 #include "wakeup.h"
+#include "width.h"
 
 static int64_t real_now_ns(void)
 {
@@ -14,6 +15,42 @@ static int64_t real_now_ns(void)
 
     (void)clock_gettime(CLOCK_REALTIME, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int run_open_pool(struct run *r, const char *model)
+{
+    const struct options *o = r->options;
+    struct mu_pool_options pool_options = {
+        .retries = o->tries - 1,
+        .timeout_ns = r->work.command ? 0 : o->timeout_ns,
+        .memory_bytes = o->memory_bytes,
+        .arg = r->work.command,
+        .arg_size = r->work.command_size,
+    };
+    struct text full = {0};
+    struct mu_error err = {0};
+    int rc = width_apply(model, o->jobs, mu_usable_cpus(), o->n_args, &full);
+
+    if (rc == 0 && mu_pool_open(full.data, &pool_options, &r->pool, &err) < 0)
+        rc = say_refuse("%s", err.text);
+    if (rc == 0)
+        wakeup_set_pool(r->pool);
+    text_fini(&full);
+    return rc;
+}
+
+void run_close(struct run *r)
+{
+    wakeup_set_pool(NULL);
+    mu_pool_close(r->pool);
+    inputs_free(r->inputs);
+    joblog_close(&r->joblog);
+    results_close(&r->results);
+    output_fini(&r->output);
+    report_fini(&r->report);
+    flights_fini(&r->flights);
+    seq_set_fini(&r->has_run);
+    text_fini(&r->line);
 }
 
 int run_next_input(struct run *r)

@@ -39,6 +39,13 @@ struct run {
     struct text line; /* the command or call of a task */
 };
 
+/* Open the pool for r->work, with the count of -j in the model.
+ * Returns   0, or -1 after saying why not */
+int run_open_pool(struct run *r, const char *model);
+
+/* Give back everything but r->work. */
+void run_close(struct run *r);
+
 /* Take the next input that has no record yet; after an end or an error,
  * inputs_ended is set.
  * Returns   0: it is in r->input; MU_EMPTY; MU_TIMEOUT: not there yet */
