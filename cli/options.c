@@ -46,7 +46,7 @@ struct option_def {
     unsigned who; /* enum options_command */
 };
 
-enum { BOTH = OPTIONS_MAP | OPTIONS_COMPARE };
+enum { BOTH = OPTIONS_MAP | OPTIONS_COMPARE, TRIES_MAX = 65536 };
 
 static const struct option_def defs[] = {
     {"arg-file", OPT_ARG_FILE, 'a', 1, BOTH},
@@ -172,15 +172,16 @@ static int read_jobs(struct options *o, const char *value)
     return 0;
 }
 
-/* GNU parallel counts the tries in all, and 0 stands for no end of them. */
+/* GNU parallel counts the tries in all, and 0 stands for no end of them: here, as
+ * many as a pool will make. */
 static int read_retries(struct options *o, const char *value)
 {
     uint64_t tries;
 
-    if (parse_count(value, &tries) < 0 || tries > UINT32_MAX)
+    if (parse_count(value, &tries) < 0 || tries > TRIES_MAX)
         return say_refuse("--retries %s: it is how often a task is tried in "
                           "all: 3", value);
-    o->tries = tries ? (unsigned)tries : UINT32_MAX;
+    o->tries = tries ? (unsigned)tries : TRIES_MAX;
     return 0;
 }
 
