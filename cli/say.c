@@ -91,6 +91,9 @@ void say_nearest_offer(struct say_nearest *n, const char *word)
     size_t length = strlen(n->typed);
     size_t limit = 1 + length / 3;
 
+    /* a common beginning makes the rest more forgivable: --retry, --retries */
+    if (length > 3 && strncmp(word, n->typed, 3) == 0)
+        limit++;
     /* the beginning of a word is nearest: --keep for --keep-order */
     if (length >= 3 && strncmp(word, n->typed, length) == 0)
         distance = 0;
