@@ -1,8 +1,11 @@
+#!/bin/sh
 # lib.sh: what the tests of the command share; read with ". ./lib.sh" from the
 # folder of the script. $MUSTER is the command. Every test runs in a directory of
 # its own, with a cache of its own.
 set -u
 : "${MUSTER:?is not set to the muster command}"
+# where the scripts lie
+SCRIPTS=$(cd "$(dirname "$0")" && pwd)
 # the models that the tests run under
 MODELS=${MODELS:-serial threads:2 processes:2 processes:2/threads:2}
 scratch=$(mktemp -d)

@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_commands.sh: `-- command {}` does what GNU parallel and xargs do.
 . "$(dirname "$0")/lib.sh"
 need_gnu_parallel

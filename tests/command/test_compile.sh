@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_compile.sh: C files are compiled once, and again when something changes.
 . "$(dirname "$0")/lib.sh"
 model=serial

@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_errors.sh: whatever is wrong gets one line that says what would be right,
 # status 255, and no file is touched.
 . "$(dirname "$0")/lib.sh"

@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_failures.sh: exit statuses, retries, --halt, reports, crashes.
 . "$(dirname "$0")/lib.sh"
 

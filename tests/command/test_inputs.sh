@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_inputs.sh: where inputs come from, and what one of them is.
 . "$(dirname "$0")/lib.sh"
 

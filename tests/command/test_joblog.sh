@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_joblog.sh: --joblog and --resume, in GNU parallel's format and meaning.
 . "$(dirname "$0")/lib.sh"
 

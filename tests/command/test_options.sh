@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_options.sh: what the other options do.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_results.sh: --results in its four forms.
 . "$(dirname "$0")/lib.sh"
 

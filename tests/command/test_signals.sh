@@ -1,3 +1,4 @@
+#!/bin/sh
 # test_signals.sh: SIGINT, SIGKILL and --resume: nothing is lost, nothing runs
 # twice. Tasks and the test wait for each other through fifos, not for the clock.
 . "$(dirname "$0")/lib.sh"
