@@ -110,8 +110,7 @@ struct figures {
 };
 
 /* One run under one model. Returns 0, or -1 after saying why. */
-static int run_once(struct contest *c, struct contender *m,
-                    struct figures *ret)
+static int run_once(struct contest *c, struct contender *m, struct figures *ret)
 {
     struct run r = {
         .options = &c->options,
@@ -315,9 +314,9 @@ static void print_result(struct contest *c)
             .isolates = c->contenders[i].isolates,
             .rate = rows[i].rate,
         };
-    chosen = verdict_choose(models, c->n,
-                            rows[0].rate.median > 0 ? 1 / rows[0].rate.median
-                                                    : 0, &why);
+    chosen = verdict_choose(
+        models, c->n, rows[0].rate.median > 0 ? 1 / rows[0].rate.median : 0,
+        &why);
     if (c->options.json) {
         put_json(&page, c, rows, chosen, why.data);
     } else {

@@ -105,8 +105,9 @@ static int cache_directory(struct text *ret)
     } else {
         home = getenv("HOME");
         if (!home || !home[0])
-            return say_refuse("HOME is not set: set it or XDG_CACHE_HOME, where "
-                              "compiled files are kept");
+            return say_refuse(
+                "HOME is not set: set it or XDG_CACHE_HOME, where "
+                "compiled files are kept");
         text_printf(ret, "%s/.cache", home);
     }
     if (make_directory(ret->data) < 0)
@@ -254,7 +255,8 @@ static int ask_pkg_config(const struct build *b, const char *what,
                           b->path);
     if (rc)
         return say_refuse("%s asks for packages that pkg-config does not know: "
-                          "install them", b->path);
+                          "install them",
+                          b->path);
     return 0;
 }
 

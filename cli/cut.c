@@ -22,8 +22,7 @@ void cut_init(struct cut *c, struct stream *stream, uint64_t piece_bytes,
         .stream = stream,
         .piece_bytes = piece_bytes,
         .is_lines = is_lines,
-        .is_ranges =
-            stream_file(stream) >= 0 && piece_bytes >= RANGE_BYTES_MIN,
+        .is_ranges = stream_file(stream) >= 0 && piece_bytes >= RANGE_BYTES_MIN,
     };
 }
 
@@ -34,8 +33,8 @@ static int line_end(const struct cut *c, uint64_t at, uint64_t *ret_end)
     char bytes[SCAN_BYTES];
 
     for (;;) {
-        ssize_t n = pread(stream_file(c->stream), bytes, sizeof bytes,
-                          (off_t)at);
+        ssize_t n =
+            pread(stream_file(c->stream), bytes, sizeof bytes, (off_t)at);
         const char *newline;
 
         if (n < 0)

@@ -1,5 +1,6 @@
 /* flight.c: the tasks that are on their way. Numbers are handed out in sequence,
- * so the number itself is a good hash: neighbours lie side by side. */
+ * so the number itself is a good hash: neighbours lie side by side, and hardly
+ * ever two in one slot. */
 #include "flight.h"
 
 #include <stdlib.h>
@@ -13,11 +14,10 @@ static size_t home(const struct flights *f, uint64_t seq)
 
 static void place(struct flights *f, struct flight *flight)
 {
-    size_t i = home(f, flight->seq);
+    struct flight **slot = &f->slots[home(f, flight->seq)];
 
-    while (f->slots[i])
-        i = (i + 1) & (f->n_slots - 1);
-    f->slots[i] = flight;
+    flight->same_slot = *slot;
+    *slot = flight;
 }
 
 static void grow(struct flights *f)
@@ -33,7 +33,7 @@ struct flight *flights_add(struct flights *f, uint64_t seq)
 {
     struct flight *flight = f->free;
 
-    if (f->n * 2 >= f->n_slots)
+    if (f->n >= f->n_slots)
         grow(f);
     if (flight)
         f->free = flight->next;
@@ -55,31 +55,20 @@ struct flight *flights_add(struct flights *f, uint64_t seq)
 
 struct flight *flights_find(const struct flights *f, uint64_t seq)
 {
-    if (!f->n_slots)
-        return NULL;
-    for (size_t i = home(f, seq); f->slots[i]; i = (i + 1) & (f->n_slots - 1))
-        if (f->slots[i]->seq == seq)
-            return f->slots[i];
-    return NULL;
+    struct flight *flight = f->n_slots ? f->slots[home(f, seq)] : NULL;
+
+    while (flight && flight->seq != seq)
+        flight = flight->same_slot;
+    return flight;
 }
 
-/* Empty a slot, and move back those behind it that would not be found over the
- * gap. */
 static void vacate(struct flights *f, const struct flight *flight)
 {
-    size_t mask = f->n_slots - 1;
-    size_t gap = home(f, flight->seq);
+    struct flight **slot = &f->slots[home(f, flight->seq)];
 
-    while (f->slots[gap] != flight)
-        gap = (gap + 1) & mask;
-    for (size_t i = (gap + 1) & mask; f->slots[i]; i = (i + 1) & mask) {
-        /* it may move when its home is not in (gap, i] */
-        if (((i - home(f, f->slots[i]->seq)) & mask) >= ((i - gap) & mask)) {
-            f->slots[gap] = f->slots[i];
-            gap = i;
-        }
-    }
-    f->slots[gap] = NULL;
+    while (*slot != flight)
+        slot = &(*slot)->same_slot;
+    *slot = flight->same_slot;
 }
 
 void flights_remove(struct flights *f, struct flight *flight)

@@ -16,13 +16,14 @@ struct flight {
     int64_t submit_ns; /* CLOCK_REALTIME; 0 when nobody wants it */
     uint64_t sent_bytes;
     struct mu_outcome *outcome; /* kept while earlier ones are missing; ours */
-    struct flight *next;        /* that set out after it; or the next free one */
+    struct flight *next; /* that set out after it; or the next free one */
     struct flight *previous;
+    struct flight *same_slot;
 };
 
 /* {0} is empty. */
 struct flights {
-    struct flight **slots; /* by number, open addressing */
+    struct flight **slots; /* by number: lists by same_slot */
     size_t n_slots;        /* a power of two */
     size_t n;
     struct flight *first; /* set out first, of those still here */

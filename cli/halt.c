@@ -29,15 +29,16 @@ int halt_parse(const char *text, struct halt_rule *ret_rule)
         const char *short_form;
         const char *long_form;
     } old_forms[] = {
-        {"0", "never"},           {"1", "soon,fail=1"},
-        {"2", "now,fail=1"},      {"-1", "soon,success=1"},
-        {"-2", "now,success=1"},
+        {"0", "never"},           {"1", "soon,fail=1"},    {"2", "now,fail=1"},
+        {"-1", "soon,success=1"}, {"-2", "now,success=1"},
     };
     static const struct {
         const char *name;
         enum halt_why why;
     } whys[] = {
-        {"fail=", HALT_FAIL}, {"success=", HALT_SUCCESS}, {"done=", HALT_DONE},
+        {"fail=", HALT_FAIL},
+        {"success=", HALT_SUCCESS},
+        {"done=", HALT_DONE},
     };
     struct halt_rule rule = {.when = HALT_SOON};
 

@@ -78,8 +78,8 @@ static int parse_line(const char *at, const char *end, struct line *ret)
     ret->seq = strtoull(column[0], &rest, 10);
     if (errno || *rest != '\t' || ret->seq == 0 || ret->seq > JOBLOG_SEQ_MAX)
         return -1;
-    ret->succeeded = strncmp(column[6], "0\t", 2) == 0 &&
-                     strncmp(column[7], "0\t", 2) == 0;
+    ret->succeeded =
+        strncmp(column[6], "0\t", 2) == 0 && strncmp(column[7], "0\t", 2) == 0;
     return 0;
 }
 
@@ -106,11 +106,9 @@ int64_t joblog_parse(const char *path, const char *text, size_t size,
         } else if (n_line > 1 || strncmp(at, "Seq\t", 4) != 0) {
             size_t shown = (size_t)(newline - at);
 
-            return say_refuse("%s, line %lu is no line of a joblog: %.*s", path,
-                              n_line,
-                              (int)(shown > WRONG_LINE_SHOWN ? WRONG_LINE_SHOWN
-                                                             : shown),
-                              at);
+            return say_refuse(
+                "%s, line %lu is no line of a joblog: %.*s", path, n_line,
+                (int)(shown > WRONG_LINE_SHOWN ? WRONG_LINE_SHOWN : shown), at);
         }
         at = newline + 1;
     }
@@ -151,8 +149,8 @@ int joblog_load(const char *path, enum resume resume, struct seq_set *ret_run)
     if (path[0] == '+')
         path++;
     if (read_log(path, &text) == 0)
-        whole = joblog_parse(path, text_string(&text), text.size, resume,
-                             ret_run);
+        whole =
+            joblog_parse(path, text_string(&text), text.size, resume, ret_run);
     text_fini(&text);
     return whole < 0 ? -1 : 0;
 }

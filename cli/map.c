@@ -20,7 +20,8 @@ static int open_run(struct run *r)
         return 0;
     if (o->resume && joblog_load(o->joblog, o->resume, &r->has_run) < 0)
         return -1;
-    if (run_open_pool(r, o->model ? o->model : "processes") < 0 || results_open(&r->results, o->resume) < 0)
+    if (run_open_pool(r, o->model ? o->model : "processes") < 0 ||
+        results_open(&r->results, o->resume) < 0)
         return -1;
     if (o->joblog && joblog_open(&r->joblog, o->joblog, o->resume) < 0)
         return -1;
@@ -99,8 +100,8 @@ int command_map(int argc, char **argv)
     default:
         break;
     }
-    r.progress = (struct progress){
-        .bar = o.bar, .counts = o.progress, .eta = o.eta};
+    r.progress =
+        (struct progress){.bar = o.bar, .counts = o.progress, .eta = o.eta};
     r.output = (struct output){.tag = o.tag, .json = o.json};
     r.halt.rule = o.halt;
     wakeup_catch_signals();

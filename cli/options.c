@@ -144,7 +144,8 @@ static int read_each(struct options *o, const char *value)
         o->each = EACH_CHUNK;
     else
         return say_refuse("--each %s: it is line, file, record=BYTES or "
-                          "chunk=SIZE", value);
+                          "chunk=SIZE",
+                          value);
     if (parse_size(size + 1, &o->each_bytes) < 0 || o->each_bytes == 0)
         return say_refuse("--each %s: '%s' is no size: write 512, 64K, 1M",
                           value, size + 1);
@@ -154,9 +155,10 @@ static int read_each(struct options *o, const char *value)
 static int read_halt(struct options *o, const char *value)
 {
     if (halt_parse(value, &o->halt) < 0)
-        return say_refuse("--halt %s: it is never, or now or soon, a comma, and "
-                          "fail=N, success=N or done=N (or N%%): now,fail=1",
-                          value);
+        return say_refuse(
+            "--halt %s: it is never, or now or soon, a comma, and "
+            "fail=N, success=N or done=N (or N%%): now,fail=1",
+            value);
     return 0;
 }
 
@@ -180,7 +182,8 @@ static int read_retries(struct options *o, const char *value)
 
     if (parse_count(value, &tries) < 0 || tries > TRIES_MAX)
         return say_refuse("--retries %s: it is how often a task is tried in "
-                          "all: 3", value);
+                          "all: 3",
+                          value);
     o->tries = tries ? (unsigned)tries : TRIES_MAX;
     return 0;
 }
@@ -189,9 +192,11 @@ static int read_timeout(struct options *o, const char *value)
 {
     if (strchr(value, '%'))
         return say_refuse("--timeout %s: a share of the median is not offered: "
-                          "write seconds, or 1.5m, 2h", value);
+                          "write seconds, or 1.5m, 2h",
+                          value);
     if (parse_duration(value, &o->timeout_ns) < 0 || o->timeout_ns <= 0)
-        return say_refuse("--timeout %s: it is seconds, or 1.5m, 2h, 1d", value);
+        return say_refuse("--timeout %s: it is seconds, or 1.5m, 2h, 1d",
+                          value);
     return 0;
 }
 
@@ -240,7 +245,8 @@ static int take_value(struct options *o, const struct option_def *def,
     case OPT_ARG_FILE:
         if (o->arg_file)
             return say_refuse("-a %s: there is one input file, and %s was "
-                              "given before", value, o->arg_file);
+                              "given before",
+                              value, o->arg_file);
         return read_string(&o->arg_file, def, value);
     case OPT_EACH:
         return read_each(o, value);
@@ -363,8 +369,7 @@ static int read_letters(struct options *o, struct reader *r, const char *word)
         if (!def)
             return say_refuse("no option -%c: see muster %s --help", *c,
                               command_name(r->who));
-        rc = take_option(o, r, def,
-                         def->has_value && c[1] ? c + 1 : NULL);
+        rc = take_option(o, r, def, def->has_value && c[1] ? c + 1 : NULL);
         if (rc != OPTIONS_RUN || def->has_value)
             return rc;
     }
@@ -403,7 +408,8 @@ static int read_command(struct options *o, struct reader *r)
 {
     if (o->work)
         return say_refuse("WORK is %s already: a command after -- stands "
-                          "instead of it", o->work);
+                          "instead of it",
+                          o->work);
     o->is_command = 1;
     o->command = r->argv + r->i + 1;
     for (r->i++; r->i < r->argc && !is_inputs(r->argv[r->i]); r->i++)
@@ -441,15 +447,17 @@ static int check(const struct options *o, enum options_command who)
         return say_refuse("inputs come from ::: or from -a %s, not from both",
                           o->arg_file);
     if (o->resume && !o->joblog)
-        return say_refuse("--resume needs --joblog FILE: it tells what has run");
+        return say_refuse(
+            "--resume needs --joblog FILE: it tells what has run");
     if (o->resume && strcmp(o->joblog, "-") == 0)
         return say_refuse("--resume cannot read --joblog -: name a file");
     if (o->reduce && o->is_command)
         return say_refuse("--reduce combines the outputs of a C function: "
                           "WORK has to be file.c:function or lib.so:function");
     if (o->reduce && o->resume)
-        return say_refuse("--resume cannot go with --reduce: the outputs of the "
-                          "earlier run are gone");
+        return say_refuse(
+            "--resume cannot go with --reduce: the outputs of the "
+            "earlier run are gone");
     if (o->reduce && (o->tag || o->json))
         return say_refuse("--%s cannot go with --reduce: one output is left",
                           o->tag ? "tag" : "json");

@@ -54,8 +54,7 @@ static void put_json(struct text *t, const struct ended *e)
                 ",\"status\":\"%s\",\"code\":%d,\"signal\":%d,\"attempts\":%u,"
                 "\"worker\":%u,\"start\":%.6f,\"seconds\":%.6f,\"output\":",
                 mu_status_name(e->status), e->code, e->signal, e->attempts,
-                e->worker, (double)e->start_ns / 1e9,
-                (double)e->run_ns / 1e9);
+                e->worker, (double)e->start_ns / 1e9, (double)e->run_ns / 1e9);
     text_put_json(t, e->out, e->out_size);
     if (e->err_size) {
         text_put(t, ",\"stderr\":");

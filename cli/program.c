@@ -99,7 +99,8 @@ static void refuse_missing(const char *name)
         say("no command '%s' in PATH: did you mean '%s'?", name, g.best);
     else
         say("no command '%s' in PATH: a line for the shell is one word, in "
-            "quotes", name);
+            "quotes",
+            name);
 }
 
 char *program_find(const char *name)

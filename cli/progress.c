@@ -7,8 +7,8 @@
 
 #include "muster/base.h"
 
-#define DRAW_NS   (INT64_C(1000000000) / 10)
-#define NS_PER_S  1e9
+#define DRAW_NS  (INT64_C(1000000000) / 10)
+#define NS_PER_S 1e9
 
 enum { BAR_COLUMNS_MIN = 10, BAR_COLUMNS_MAX = 40 };
 

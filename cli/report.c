@@ -4,7 +4,11 @@
 #include <signal.h>
 #include <string.h>
 
-enum { DESCRIPTION_BYTES = 1024, BACKTRACE_BYTES = 16 * 1024, NAME_SHOWN = 200 };
+enum {
+    DESCRIPTION_BYTES = 1024,
+    BACKTRACE_BYTES = 16 * 1024,
+    NAME_SHOWN = 200
+};
 
 static const char *const status_words[MU_N_STATUS] = {
     [MU_DONE] = "done",           [MU_FAILED] = "failed",
@@ -151,8 +155,9 @@ void report_format(struct report *r, const char *model, int64_t now,
     for (unsigned i = 0; i < r->n_failures; i++)
         put_failure(ret_text, &r->failures[i]);
     if (n_failed > r->n_failures)
-        text_printf(ret_text, "muster: and %llu more like these: --joblog FILE "
-                              "lists all\n",
+        text_printf(ret_text,
+                    "muster: and %llu more like these: --joblog FILE "
+                    "lists all\n",
                     (unsigned long long)(n_failed - r->n_failures));
     text_printf(ret_text, "muster: %llu done",
                 (unsigned long long)r->ended[MU_DONE]);
@@ -190,8 +195,9 @@ void report_format_json(struct report *r, const char *model, int64_t now,
         text_printf(ret_text, ",\"%s\":%llu", status_words[i],
                     (unsigned long long)r->ended[i]);
     }
-    text_printf(ret_text, ",\"skipped\":%llu,\"seconds\":%.6f,\"per_second\":"
-                          "%.3f,\"failures\":[",
+    text_printf(ret_text,
+                ",\"skipped\":%llu,\"seconds\":%.6f,\"per_second\":"
+                "%.3f,\"failures\":[",
                 (unsigned long long)r->n_skipped, seconds,
                 (double)report_n_ended(r) / seconds);
     for (unsigned i = 0; i < r->n_failures; i++) {

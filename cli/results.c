@@ -14,8 +14,8 @@
 #include "template.h"
 
 static const char *const columns[] = {
-    "Seq",  "Host",    "Starttime", "JobRuntime", "Send",   "Receive",
-    "Exitval", "Signal", "Command", "V1",         "Stdout", "Stderr",
+    "Seq",     "Host",   "Starttime", "JobRuntime", "Send",   "Receive",
+    "Exitval", "Signal", "Command",   "V1",         "Stdout", "Stderr",
 };
 enum { N_COLUMNS = sizeof columns / sizeof columns[0] };
 
@@ -75,8 +75,8 @@ static void put_field(struct text *t, char separator, const char *bytes,
     int quoted = 0;
 
     for (size_t i = 0; i < size && !quoted; i++)
-        quoted = bytes[i] == separator || (bytes[i] && strchr(" \t\n\r\f\v\"",
-                                                              bytes[i]));
+        quoted = bytes[i] == separator ||
+                 (bytes[i] && strchr(" \t\n\r\f\v\"", bytes[i]));
     if (!quoted) {
         text_append(t, bytes, size);
         return;

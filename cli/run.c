@@ -159,8 +159,8 @@ int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
     if (e.status != MU_CANCELLED) {
         log_ended(r, &e);
         total = inputs_total(r->inputs, &is_exact);
-        switch (halt_count(&r->halt, ended_exit_status(&e),
-                           is_exact ? total : 0)) {
+        switch (
+            halt_count(&r->halt, ended_exit_status(&e), is_exact ? total : 0)) {
         case HALT_NOW:
             run_stop(r, 1);
             break;

@@ -1,16 +1,15 @@
 /* run_map.c: inputs to the pool and outcomes back, in bounded memory. One thread
  * does both: it submits without waiting, takes what has ended, and waits only when
  * neither is possible. */
-#include "run.h"
-
 #include <errno.h>
 
+#include "run.h"
 #include "say.h"
 #include "wakeup.h"
 
 enum {
-    SUBMIT_BATCH = 256, /* inputs between two looks at the outcomes */
-    TAKE_BATCH = 256,   /* outcomes between two looks at the inputs */
+    SUBMIT_BATCH = 256,      /* inputs between two looks at the outcomes */
+    TAKE_BATCH = 256,        /* outcomes between two looks at the inputs */
     KEEP_TASKS_MAX = 100000, /* -k: tasks behind the oldest missing outcome */
 };
 /* -k: bytes of output behind the oldest missing outcome */
@@ -22,8 +21,8 @@ enum fed { FED_BATCH = 0, FED_FULL, FED_DRY, FED_ENDED };
 /* With -k, outcomes pile up behind a slow task: no further then. */
 static int is_too_far_ahead(const struct run *r)
 {
-    return r->options->keep_order && (r->flights.n >= KEEP_TASKS_MAX ||
-                                      r->kept_bytes >= KEEP_BYTES_MAX);
+    return r->options->keep_order &&
+           (r->flights.n >= KEEP_TASKS_MAX || r->kept_bytes >= KEEP_BYTES_MAX);
 }
 
 /* Returns 0, MU_FULL, or an error. */
@@ -35,8 +34,8 @@ static int submit(struct run *r)
 
     run_describe_input(r, &bytes, &how);
     how.flags = MU_SUBMIT_NO_WAIT;
-    rc = mu_pool_submit(r->pool, r->work.fn, bytes.data, bytes.size, &how,
-                        NULL);
+    rc =
+        mu_pool_submit(r->pool, r->work.fn, bytes.data, bytes.size, &how, NULL);
     if (rc)
         return rc;
     (void)run_depart(r);

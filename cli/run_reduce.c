@@ -1,10 +1,9 @@
 /* run_reduce.c: --reduce: the library maps and combines, the command hands over
  * inputs and looks at outcomes. */
-#include "run.h"
-
 #include <errno.h>
 #include <unistd.h>
 
+#include "run.h"
 #include "say.h"
 #include "wakeup.h"
 

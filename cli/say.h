@@ -17,7 +17,7 @@ int say_refuse(const char *format, ...) MU_PRINTF(1, 2);
 
 /* Say it and end the process with status 255. */
 void say_fatal(const char *format, ...) MU_PRINTF(1, 2)
-    __attribute__((noreturn));
+__attribute__((noreturn));
 
 /* How many letters have to be put in, left out, changed or swapped with their
  * neighbour to make one word of the other. Words over 64 letters count as

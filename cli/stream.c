@@ -117,7 +117,8 @@ int stream_open(const char *path, struct stream **ret_stream)
         if (fd != STDIN_FILENO)
             (void)close(fd);
         return say_refuse("%s is a directory: --each file runs over the files "
-                          "below it", path);
+                          "below it",
+                          path);
     }
 
     s = text_alloc(1, sizeof *s);

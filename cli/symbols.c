@@ -10,13 +10,13 @@
 
 /* What PT_DYNAMIC says of the symbols. */
 struct table {
-    const ElfW(Sym) *symbols;
+    const ElfW(Sym) * symbols;
     const char *strings;
     const uint32_t *gnu_hash;
     const uint32_t *sysv_hash;
 };
 
-static struct table read_dynamic(const ElfW(Dyn) *d)
+static struct table read_dynamic(const ElfW(Dyn) * d)
 {
     struct table t = {0};
 
@@ -61,7 +61,7 @@ static uint32_t count_symbols(const struct table *t)
     return last + 1;
 }
 
-static int is_function(const ElfW(Sym) *s)
+static int is_function(const ElfW(Sym) * s)
 {
     /* the type and the binding lie in the same bits in both classes */
     unsigned type = ELF64_ST_TYPE(s->st_info);

@@ -11,8 +11,8 @@ static const struct {
     const char *name;
     enum template_part part;
 } parts[] = {
-    {"", PART_INPUT},          {".", PART_NO_EXTENSION}, {"/", PART_BASE},
-    {"//", PART_DIRECTORY},    {"/.", PART_BASE_NO_EXT}, {"#", PART_SEQ},
+    {"", PART_INPUT},       {".", PART_NO_EXTENSION}, {"/", PART_BASE},
+    {"//", PART_DIRECTORY}, {"/.", PART_BASE_NO_EXT}, {"#", PART_SEQ},
     {"%", PART_SLOT},
 };
 enum { N_PARTS = sizeof parts / sizeof parts[0] };
@@ -49,7 +49,7 @@ struct builder {
     struct text text;
     uint32_t n_segments;
     uint32_t program; /* as in struct template */
-    int has_input; /* some {} or part of it was seen */
+    int has_input;    /* some {} or part of it was seen */
 };
 
 static void add_segment(struct builder *b, enum template_part part,
@@ -73,7 +73,8 @@ static int refuse_foreign(const char *text)
 
     if (strncmp(text, "{=", 2) == 0)
         return say_refuse("'%.12s...': expressions of Perl are not offered; "
-                          "there are {} {.} {/} {//} {/.} {#} {%%}", text);
+                          "there are {} {.} {/} {//} {/.} {#} {%%}",
+                          text);
     if (close && text[1] >= '2' && text[1] <= '9' &&
         strspn(text + 1, "0123456789./") == (size_t)(close - text - 1))
         return say_refuse("'%.*s': there is one source of inputs: {} or {1}",
@@ -320,8 +321,8 @@ void template_show(const struct template *t, const struct template_values *v,
         text_append(ret_line, word, words.size - 1);
     } else {
         while (word < words.data + words.size) {
-            const char *end = memchr(word, '\0',
-                                     (size_t)(words.data + words.size - word));
+            const char *end =
+                memchr(word, '\0', (size_t)(words.data + words.size - word));
 
             if (word > words.data)
                 text_putc(ret_line, ' ');

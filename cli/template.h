@@ -17,13 +17,13 @@ enum template_kind {
 
 enum template_part {
     PART_TEXT = 0,
-    PART_INPUT,          /* {} */
-    PART_NO_EXTENSION,   /* {.} */
-    PART_BASE,           /* {/} */
-    PART_DIRECTORY,      /* {//} */
-    PART_BASE_NO_EXT,    /* {/.} */
-    PART_SEQ,            /* {#} */
-    PART_SLOT,           /* {%} */
+    PART_INPUT,        /* {} */
+    PART_NO_EXTENSION, /* {.} */
+    PART_BASE,         /* {/} */
+    PART_DIRECTORY,    /* {//} */
+    PART_BASE_NO_EXT,  /* {/.} */
+    PART_SEQ,          /* {#} */
+    PART_SLOT,         /* {%} */
     PART_END_OF_WORD
 };
 
@@ -33,7 +33,8 @@ struct template_segment {
     uint32_t size;
 };
 
-struct template {
+struct template
+{
     uint32_t kind;
     uint32_t n_segments;
     uint32_t n_words;

@@ -9,9 +9,10 @@ struct mu_pool;
 struct usage;
 
 struct usage_figures {
-    double cpu_seconds;     /* commands of the workers too, once they ended */
-    uint64_t peak_bytes;    /* proportional set size (PSS) of all, at its highest */
-    uint64_t n_switches;    /* of context, asked for or not */
+    double cpu_seconds; /* commands of the workers too, once they ended */
+    uint64_t
+        peak_bytes; /* proportional set size (PSS) of all, at its highest */
+    uint64_t n_switches; /* of context, asked for or not */
 };
 
 /* Begin to measure: a thread looks at the memory now and then.

@@ -21,8 +21,8 @@ struct verdict_spread verdict_spread_of(double *values, size_t n)
 {
     qsort(values, n, sizeof *values, by_value);
     return (struct verdict_spread){
-        .median = n % 2 ? values[n / 2]
-                        : (values[n / 2 - 1] + values[n / 2]) / 2,
+        .median =
+            n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2,
         .min = values[0],
         .max = values[n - 1],
     };
@@ -39,8 +39,8 @@ static int is_serial(const struct verdict_model *m)
     return strcmp(m->name, "serial") == 0;
 }
 
-static const struct verdict_model *fastest_of(const struct verdict_model *models,
-                                              size_t n)
+static const struct verdict_model *fastest_of(
+    const struct verdict_model *models, size_t n)
 {
     const struct verdict_model *best = models;
 
@@ -51,9 +51,9 @@ static const struct verdict_model *fastest_of(const struct verdict_model *models
 }
 
 /* The first in the list that serves: the list goes from simple to compound. */
-static const struct verdict_model *
-first_equal(const struct verdict_model *models, size_t n,
-            const struct verdict_model *fastest, int isolates)
+static const struct verdict_model *first_equal(
+    const struct verdict_model *models, size_t n,
+    const struct verdict_model *fastest, int isolates)
 {
     for (size_t i = 0; i < n; i++)
         if (models[i].isolates == isolates &&
@@ -62,8 +62,8 @@ first_equal(const struct verdict_model *models, size_t n,
     return NULL;
 }
 
-static const struct verdict_model *
-fastest_isolating(const struct verdict_model *models, size_t n)
+static const struct verdict_model *fastest_isolating(
+    const struct verdict_model *models, size_t n)
 {
     const struct verdict_model *best = NULL;
 
@@ -96,21 +96,25 @@ size_t verdict_choose(const struct verdict_model *models, size_t n,
     if (chosen) {
         text_printf(ret_why, "Take %s: ", chosen->name);
         put_percent_slower(ret_why, chosen, fastest);
-        text_put(ret_why, ", and a task that crashes costs nothing but itself.");
+        text_put(ret_why,
+                 ", and a task that crashes costs nothing but itself.");
         return (size_t)(chosen - models);
     }
     chosen = first_equal(models, n, fastest, 0);
     text_printf(ret_why, "Take %s: ", chosen->name);
     put_percent_slower(ret_why, chosen, fastest);
     if (is_serial(chosen) && task_seconds > 0)
-        text_printf(ret_why,
-                    ", for at %.2g us a task there is nothing to gain from more "
-                    "workers", task_seconds * 1e6);
+        text_printf(
+            ret_why,
+            ", for at %.2g us a task there is nothing to gain from more "
+            "workers",
+            task_seconds * 1e6);
     if (isolating)
-        text_printf(ret_why,
-                    "; %s, which would survive a crash, has %.0f %% of its speed",
-                    isolating->name,
-                    isolating->rate.median / chosen->rate.median * 100);
+        text_printf(
+            ret_why,
+            "; %s, which would survive a crash, has %.0f %% of its speed",
+            isolating->name,
+            isolating->rate.median / chosen->rate.median * 100);
     text_put(ret_why, ".");
     return (size_t)(chosen - models);
 }

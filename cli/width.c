@@ -41,7 +41,8 @@ int width_apply(const char *model, const char *jobs, unsigned n_cpus,
     if (strcmp(model, "serial") == 0) {
         if (n != 1)
             return say_refuse("--model serial runs one task at a time: leave "
-                              "-j %s out, or take processes", jobs);
+                              "-j %s out, or take processes",
+                              jobs);
         text_put(ret_model, model);
         return 0;
     }

@@ -23,8 +23,8 @@ static int open_command(struct work *w, const struct options *o)
     if (feeds && o->n_command == 0)
         return say_refuse("-- needs a command: with --each record or chunk the "
                           "inputs are its standard input");
-    if (template_read(o->command, o->n_command,
-                      feeds ? TEMPLATE_NO_APPEND : 0, &t, &size) < 0)
+    if (template_read(o->command, o->n_command, feeds ? TEMPLATE_NO_APPEND : 0,
+                      &t, &size) < 0)
         return -1;
     for (uint32_t i = 0; feeds && i < t->n_segments; i++) {
         if (t->segments[i].part > PART_TEXT && t->segments[i].part < PART_SEQ) {
@@ -116,7 +116,8 @@ static int load(struct work *w, const char *file)
 
     if (access(file, R_OK) < 0)
         return say_refuse("cannot read %s: WORK is file.c:function, "
-                          "lib.so:function, or -- command", file);
+                          "lib.so:function, or -- command",
+                          file);
     if (ends_with(file, ".c")) {
         char *object = compile(file);
 
@@ -131,8 +132,9 @@ static int load(struct work *w, const char *file)
     w->module = dlopen(path.data, RTLD_NOW | RTLD_LOCAL);
     text_fini(&path);
     if (!w->module)
-        return say_refuse("cannot load %s: %s", file,
-                          dlerror()); // NOLINT(concurrency-mt-unsafe): one thread
+        return say_refuse(
+            "cannot load %s: %s", file,
+            dlerror()); // NOLINT(concurrency-mt-unsafe): one thread
     return 0;
 }
 
@@ -143,8 +145,10 @@ static int open_function(struct work *w, const struct options *o)
     int rc;
 
     if (!colon && !ends_with(o->work, ".c") && !strstr(o->work, ".so"))
-        return say_refuse("WORK '%s' is not file.c:function or lib.so:function: "
-                          "for a command write -- %s", o->work, o->work);
+        return say_refuse(
+            "WORK '%s' is not file.c:function or lib.so:function: "
+            "for a command write -- %s",
+            o->work, o->work);
     text_append(&file, o->work,
                 colon ? (size_t)(colon - o->work) : strlen(o->work));
     rc = load(w, file.data);

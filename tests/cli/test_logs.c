@@ -20,7 +20,7 @@
     "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\t"       \
     "Command\n"
 #define LINE(seq, exit, signal)                                                \
-    #seq "\t:\t1.000\t     0.000\t0\t2\t" #exit "\t" #signal "\techo\n"
+#    seq "\t:\t1.000\t     0.000\t0\t2\t" #    exit "\t" #    signal "\techo\n"
 
 static void line_has_the_columns_of_parallel(void **state)
 {
@@ -39,22 +39,25 @@ static void line_has_the_columns_of_parallel(void **state)
     (void)state;
     joblog_format(&e, &line);
     assert_int_equal(line.size, sizeof "3\t:\t1795228194.179\t     0.003\t0\t5"
-                                       "\t2\t0\techo a\0b\n" - 1);
-    assert_memory_equal(line.data, "3\t:\t1795228194.179\t     0.003\t0\t5\t2\t0"
-                                   "\techo a\0b\n", line.size);
+                                       "\t2\t0\techo a\0b\n" -
+                                    1);
+    assert_memory_equal(line.data,
+                        "3\t:\t1795228194.179\t     0.003\t0\t5\t2\t0"
+                        "\techo a\0b\n",
+                        line.size);
     text_fini(&line);
 }
 
 static void resume_counts_every_whole_record(void **state)
 {
-    static const char log[] = HEADER LINE(1, 0, 0) LINE(3, 1, 0) LINE(4, 0, 9)
-        "5\t:\t1.000";
+    static const char log[] =
+        HEADER LINE(1, 0, 0) LINE(3, 1, 0) LINE(4, 0, 9) "5\t:\t1.000";
     struct seq_set run = {0};
 
     (void)state;
-    assert_int_equal(joblog_parse("log", log, sizeof log - 1, RESUME_UNFINISHED,
-                                  &run),
-                     sizeof log - 1 - strlen("5\t:\t1.000"));
+    assert_int_equal(
+        joblog_parse("log", log, sizeof log - 1, RESUME_UNFINISHED, &run),
+        sizeof log - 1 - strlen("5\t:\t1.000"));
     assert_true(seq_set_has(&run, 1));
     assert_false(seq_set_has(&run, 2));
     assert_true(seq_set_has(&run, 3));

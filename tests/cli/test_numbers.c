@@ -18,12 +18,11 @@ static void sizes_have_units(void **state)
         const char *text;
         uint64_t bytes;
     } good[] = {
-        {"0", 0},        {"512", 512},      {"64K", 65536},
-        {"64k", 64000},  {"1.5M", 1572864}, {"1Gi", 1 << 30},
-        {"1gi", 1 << 30}, {"2m", 2000000},
+        {"0", 0},          {"512", 512},     {"64K", 65536},   {"64k", 64000},
+        {"1.5M", 1572864}, {"1Gi", 1 << 30}, {"1gi", 1 << 30}, {"2m", 2000000},
     };
-    static const char *const bad[] = {"", "x", "1x", "-1", "1KB", "K", "1e9",
-                                      "99999999P", "0x10", "nan"};
+    static const char *const bad[] = {"",  "x",   "1x",        "-1",   "1KB",
+                                      "K", "1e9", "99999999P", "0x10", "nan"};
 
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -61,7 +60,7 @@ static void jobs_count_from_the_cpus(void **state)
     static const struct {
         const char *text;
         unsigned jobs;
-    } good[] = {{"3", 3},   {"+2", 10}, {"-2", 6},   {"-20", 1}, {"50%", 4},
+    } good[] = {{"3", 3},   {"+2", 10}, {"-2", 6},   {"-20", 1},  {"50%", 4},
                 {"10%", 1}, {"0", 0},   {"110%", 9}, {"10.5%", 1}};
     unsigned jobs = 0;
 
