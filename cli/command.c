@@ -21,8 +21,6 @@
 
 #include "text.h"
 
-extern char **environ;
-
 enum {
     READ_BYTES = 64 * 1024,
     DRAIN_READS_MAX = 64,
@@ -49,6 +47,7 @@ struct job {
     int input; /* its standard input; -1 for /dev/null */
     int out[2];
     int err[2];
+    pid_t worker; /* this process */
     pid_t pid;
     int pidfd;
     int exec_errno; /* written by the child, whose memory is ours until exec */
@@ -122,13 +121,15 @@ static void run_in_child(struct job *j, const char *program)
         (void)sigaction(reset[i], &action, NULL);
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != j->worker)
+        _exit(CODE_NOT_RUN); /* it died before it was asked for the signal */
     if (input < 0)
         input = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (dup2(input, STDIN_FILENO) < 0 || dup2(j->out[1], STDOUT_FILENO) < 0 ||
         dup2(j->err[1], STDERR_FILENO) < 0)
         goto fail;
     (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
     if (strchr(program, '/'))
         (void)execve(program, j->argv, j->envp);
     else
@@ -143,6 +144,7 @@ static int start(struct job *j)
     const char *program = template_program(j->template);
     sigset_t all;
     sigset_t before;
+    pid_t pid;
 
     if (!program)
         program = j->template->kind == TEMPLATE_ARGV ? j->argv[0] : "/bin/sh";
@@ -153,12 +155,13 @@ static int start(struct job *j)
      * page tables; with all signals blocked no handler runs in shared memory */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    j->pid = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork)
-    if (j->pid == 0)
-        run_in_child(j, program);
+    pid = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork): above
+    if (pid == 0)
+        run_in_child(j, program); // NOLINT(clang-analyzer-unix.Vfork): safe
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (j->pid < 0)
+    if (pid < 0)
         return -errno;
+    j->pid = pid;
     j->pidfd = pidfd_open(j->pid, 0);
     return 0;
 }
@@ -343,6 +346,7 @@ int command_task(struct mu_task *task)
         .task = task,
         .config = config,
         .template = (const struct template *)(config + 1),
+        .worker = getpid(),
         .input = -1,
         .out = {-1, -1},
         .err = {-1, -1},

@@ -23,7 +23,7 @@ static const char default_models[] =
 
 /* One model and its figures, one of each a round. */
 struct contender {
-    char *model;
+    const char *model;
     char *full; /* with all counts */
     int isolates;
     double *rates;
@@ -36,11 +36,13 @@ struct contest {
     struct options options;
     struct work work;
     struct contender contenders[MODELS_MAX];
+    struct contender *running[MODELS_MAX]; /* of them, those that can */
     size_t n;
-    unsigned n_rounds; /* that are complete */
-    uint64_t n_tasks;  /* of one run */
-    uint64_t n_failed; /* of the first run */
-    struct text spool; /* where standard input was copied to */
+    unsigned n_rounds;  /* that are complete */
+    uint64_t n_tasks;   /* of one run */
+    uint64_t n_failed;  /* of the first run */
+    struct text models; /* the words of --models */
+    struct text spool;  /* where standard input was copied to */
     int spool_fd;
 };
 
@@ -74,31 +76,32 @@ static int spool_input(struct contest *c)
 /* The models of --models, each checked. */
 static int read_models(struct contest *c)
 {
-    const char *at = c->options.models ? c->options.models : default_models;
+    char *at;
+    char *rest;
 
-    for (;;) {
-        size_t n = strcspn(at, ",");
+    text_put(&c->models,
+             c->options.models ? c->options.models : default_models);
+    for (at = c->models.data; at; at = rest) {
         struct contender *m = &c->contenders[c->n];
         struct mu_error err = {0};
         char full[256];
 
+        rest = strchr(at, ',');
+        if (rest)
+            *rest++ = '\0';
         if (c->n == MODELS_MAX)
             return say_refuse("--models: more than %d", MODELS_MAX);
-        m->model = strndup(at, n);
-        if (!m->model)
-            say_fatal("out of memory");
-        c->n++;
-        if (mu_model_check(m->model, full, sizeof full, &err) < 0)
-            return say_refuse("--models %s: %s", m->model, err.text);
-        m->isolates = mu_model_isolates(m->model) == 1;
+        if (mu_model_check(at, full, sizeof full, &err) < 0)
+            return say_refuse("--models %s: %s", at, err.text);
+        m->model = at;
+        m->isolates = mu_model_isolates(at) == 1;
         m->rates = text_alloc(c->options.rounds, sizeof(double));
         m->cpu_seconds = text_alloc(c->options.rounds, sizeof(double));
         m->peak_bytes = text_alloc(c->options.rounds, sizeof(double));
         m->switches = text_alloc(c->options.rounds, sizeof(double));
-        if (!at[n])
-            return 0;
-        at += n + 1;
+        c->running[c->n++] = m;
     }
+    return 0;
 }
 
 struct figures {
@@ -153,25 +156,34 @@ static int run_once(struct contest *c, struct contender *m, struct figures *ret)
     return rc;
 }
 
-static void drop_contender(struct contest *c, size_t i)
+static void free_contenders(struct contest *c)
 {
-    struct contender *m = &c->contenders[i];
+    for (size_t i = 0; i < MODELS_MAX; i++) {
+        struct contender *m = &c->contenders[i];
 
-    free(m->model);
-    free(m->full);
-    free(m->rates);
-    free(m->cpu_seconds);
-    free(m->peak_bytes);
-    free(m->switches);
-    c->n--;
-    memmove(m, m + 1, (c->n - i) * sizeof *m);
+        free(m->full);
+        free(m->rates);
+        free(m->cpu_seconds);
+        free(m->peak_bytes);
+        free(m->switches);
+    }
+}
+
+static void keep_isolating(struct contest *c)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n; i++)
+        if (c->running[i]->isolates)
+            c->running[n++] = c->running[i];
+    c->n = n;
 }
 
 /* One run that does not count: it brings files into memory, and shows whether the
  * work survives without isolation. */
 static int warm_up(struct contest *c)
 {
-    struct contender trial = {.model = (char *)"processes", .isolates = 1};
+    struct contender trial = {.model = "processes", .isolates = 1};
     struct figures f = {0};
     int rc = run_once(c, &trial, &f);
 
@@ -185,9 +197,7 @@ static int warm_up(struct contest *c)
                           "or on standard input");
     if (f.n_dead == 0)
         return 0;
-    for (size_t i = c->n; i-- > 0;)
-        if (!c->contenders[i].isolates)
-            drop_contender(c, i);
+    keep_isolating(c);
     say("%llu tasks end their process: only models that isolate are compared",
         (unsigned long long)f.n_dead);
     return c->n ? 0 : say_refuse("none of the models isolates: take processes");
@@ -198,7 +208,7 @@ static int run_rounds(struct contest *c)
     for (unsigned round = 0; round < c->options.rounds; round++) {
         for (size_t i = 0; i < c->n; i++) {
             /* nobody always follows the same neighbour */
-            struct contender *m = &c->contenders[(i + round) % c->n];
+            struct contender *m = c->running[(i + round) % c->n];
             struct figures f = {0};
 
             if (run_once(c, m, &f) < 0)
@@ -228,7 +238,7 @@ static void make_rows(const struct contest *c, struct row *rows)
     double serial = 0;
 
     for (size_t i = 0; i < c->n; i++) {
-        const struct contender *m = &c->contenders[i];
+        const struct contender *m = c->running[i];
 
         rows[i] = (struct row){
             .contender = m,
@@ -274,7 +284,7 @@ static void put_spread_json(struct text *t, const char *name,
 }
 
 static void put_json(struct text *t, const struct contest *c,
-                     const struct row *rows, size_t chosen, const char *why)
+                     const struct row *rows, const char *take, const char *why)
 {
     text_printf(t, "{\"tasks\":%llu,\"failed\":%llu,\"rounds\":%u,\"models\":[",
                 (unsigned long long)c->n_tasks, (unsigned long long)c->n_failed,
@@ -292,8 +302,7 @@ static void put_json(struct text *t, const struct contest *c,
         text_putc(t, '}');
     }
     text_put(t, "],\"take\":");
-    text_put_json(t, rows[chosen].contender->model,
-                  strlen(rows[chosen].contender->model));
+    text_put_json(t, take, strlen(take));
     text_put(t, ",\"why\":");
     text_put_json(t, why, strlen(why));
     text_put(t, "}\n");
@@ -301,7 +310,7 @@ static void put_json(struct text *t, const struct contest *c,
 
 static void print_result(struct contest *c)
 {
-    struct row rows[MODELS_MAX];
+    struct row rows[MODELS_MAX] = {0};
     struct verdict_model models[MODELS_MAX];
     struct text why = {0};
     struct text page = {0};
@@ -310,15 +319,15 @@ static void print_result(struct contest *c)
     make_rows(c, rows);
     for (size_t i = 0; i < c->n; i++)
         models[i] = (struct verdict_model){
-            .name = c->contenders[i].model,
-            .isolates = c->contenders[i].isolates,
+            .name = c->running[i]->model,
+            .isolates = c->running[i]->isolates,
             .rate = rows[i].rate,
         };
     chosen = verdict_choose(
         models, c->n, rows[0].rate.median > 0 ? 1 / rows[0].rate.median : 0,
         &why);
     if (c->options.json) {
-        put_json(&page, c, rows, chosen, why.data);
+        put_json(&page, c, rows, c->running[chosen]->model, why.data);
     } else {
         put_table(&page, c, rows);
         if (!c->options.quiet)
@@ -356,8 +365,8 @@ int command_compare(int argc, char **argv)
         rc = fflush(stdout);
     }
     work_close(&c.work);
-    while (c.n)
-        drop_contender(&c, c.n - 1);
+    free_contenders(&c);
+    text_fini(&c.models);
     text_fini(&c.spool);
     if (c.spool_fd >= 0)
         (void)close(c.spool_fd);

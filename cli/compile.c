@@ -98,12 +98,12 @@ static int make_directory(const char *path)
 /* The directory of the cache, made when it is missing. */
 static int cache_directory(struct text *ret)
 {
-    const char *home = getenv("XDG_CACHE_HOME");
+    const char *home = program_env("XDG_CACHE_HOME");
 
     if (home && home[0] == '/') {
         text_put(ret, home);
     } else {
-        home = getenv("HOME");
+        home = program_env("HOME");
         if (!home || !home[0])
             return say_refuse(
                 "HOME is not set: set it or XDG_CACHE_HOME, where "
@@ -327,7 +327,7 @@ static int build(struct build *b)
 
 char *compile(const char *path)
 {
-    const char *cc = getenv("CC");
+    const char *cc = program_env("CC");
     struct build b = {.path = path};
     char *object = NULL;
 

@@ -49,7 +49,6 @@ int ended_exit_value(const struct ended *e)
 {
     switch (e->status) {
     case MU_DONE:
-        return 0;
     case MU_CRASHED:
         return 0;
     case MU_FAILED:

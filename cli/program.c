@@ -14,9 +14,13 @@
 
 #include "say.h"
 
-extern char **environ;
-
 enum { NAME_MAX_BYTES = 64, READ_BYTES = 4096 };
+
+const char *program_env(const char *name)
+{
+    /* nobody here changes the environment */
+    return getenv(name); // NOLINT(concurrency-mt-unsafe)
+}
 
 static int is_program(const char *path)
 {
@@ -30,7 +34,7 @@ static int is_program(const char *path)
 static int for_each_directory(int (*visit)(void *ctx, const char *directory),
                               void *ctx)
 {
-    const char *path = getenv("PATH");
+    const char *path = program_env("PATH");
     struct text directory = {0};
     int rc = 0;
 

@@ -4,6 +4,9 @@
 
 #include "text.h"
 
+/* getenv(3). */
+const char *program_env(const char *name);
+
 /* The path of a program: the name itself when it holds a slash, else from PATH.
  * Gives a string for free(), or NULL after saying what is wrong, with the name
  * that may have been meant. */

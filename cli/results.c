@@ -94,8 +94,10 @@ static void put_header(struct results *r)
 {
     for (size_t i = 0; i < N_COLUMNS; i++) {
         text_put(&r->buffer, columns[i]);
-        text_putc(&r->buffer, i + 1 < N_COLUMNS ? r->separator : '\n');
+        if (i + 1 < N_COLUMNS)
+            text_putc(&r->buffer, r->separator);
     }
+    text_putc(&r->buffer, '\n');
 }
 
 static int open_table(struct results *r, int go_on)
@@ -125,6 +127,8 @@ static int make_directories(const struct text *path)
 {
     char *slash = path->data;
 
+    if (!slash)
+        return 0;
     while ((slash = strchr(slash + 1, '/'))) {
         *slash = '\0';
         if (mkdir(path->data, 0777) < 0 && errno != EEXIST) {

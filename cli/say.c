@@ -47,7 +47,7 @@ void say_fatal(const char *format, ...)
     va_start(args, format);
     say_line(format, args);
     va_end(args);
-    exit(SAY_EXIT_OTHER);
+    exit(SAY_EXIT_OTHER); // NOLINT(concurrency-mt-unsafe): nothing to undo
 }
 
 enum { WORD_MAX = 64 };

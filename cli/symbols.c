@@ -22,6 +22,7 @@ static struct table read_dynamic(const ElfW(Dyn) * d)
 
     for (; d->d_tag != DT_NULL; d++) {
         /* glibc has relocated these already */
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): ELF has numbers here
         const void *at = (const void *)d->d_un.d_ptr;
 
         if (d->d_tag == DT_SYMTAB)

@@ -89,10 +89,10 @@ unsigned walk_n_unread(const struct walk *w)
 
 uint64_t walk_count(const char *path)
 {
-    struct walk *w;
+    struct walk *w = NULL;
     uint64_t n = 0;
 
-    if (walk_open(path, &w) < 0)
+    if (walk_open(path, &w) < 0 || !w)
         return 0;
     w->is_silent = 1;
     while (walk_next(w))
