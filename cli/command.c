@@ -1,0 +1,394 @@
+/* command.c: the task that runs a command and gathers what it prints.
+ *
+ * Both pipes keep a writing end here, so that their end is never seen: what ends
+ * the wait is the process itself, in one wake-up, and a background process that
+ * keeps the pipes open delays nobody. */
+#include "command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "text.h"
+
+enum {
+    READ_BYTES = 64 * 1024,
+    DRAIN_READS_MAX = 64,
+    LOOK_MS = 100, /* how often a waiting task looks whether it is cancelled */
+    CODE_NOT_FOUND = 127,
+    CODE_NOT_RUN = 126
+};
+#define RESULT_MAGIC UINT64_C(0x6d7573746572636d)
+#define NS_PER_MS    INT64_C(1000000)
+
+/* How GNU parallel ends a job: a signal, then how long it may take. */
+static const struct {
+    int signal;
+    int64_t wait_ms;
+} endings[] = {{SIGTERM, 200}, {SIGTERM, 100}, {SIGTERM, 50}, {SIGKILL, 25}};
+enum { N_ENDINGS = sizeof endings / sizeof endings[0] };
+
+struct job {
+    struct mu_task *task;
+    const struct command_config *config;
+    const struct template *template;
+    char **argv;
+    char **envp;
+    int input; /* its standard input; -1 for /dev/null */
+    int out[2];
+    int err[2];
+    pid_t worker; /* this process */
+    pid_t pid;
+    int pidfd;
+    int exec_errno; /* written by the child, whose memory is ours until exec */
+    struct text errors;
+    int output_rc; /* why output could not be kept */
+    size_t i_ending;
+    int64_t next_ending; /* when the next signal is due */
+    struct command_result result;
+};
+
+static int64_t real_now_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* The words in `words`, as an array that ends with NULL. */
+static char **make_argv(const struct template *t, struct text *words)
+{
+    char **argv = text_alloc((size_t)t->n_words + 4, sizeof *argv);
+    size_t n = 0;
+    char *word = words->data;
+
+    if (t->kind != TEMPLATE_ARGV) {
+        argv[n++] = (char *)"sh";
+        argv[n++] = (char *)"-c";
+        argv[n++] = word;
+        return argv;
+    }
+    for (uint32_t i = 0; i < t->n_words; i++) {
+        argv[n++] = word;
+        word += strlen(word) + 1;
+    }
+    return argv;
+}
+
+/* Our environment and two variables more; `text` holds their bytes. */
+static char **make_envp(const struct template_values *v, struct text *text)
+{
+    size_t n = 0;
+    char **envp;
+
+    while (environ[n])
+        n++;
+    envp = text_alloc(n + 3, sizeof *envp);
+    memcpy(envp, environ, n * sizeof *envp);
+    (void)text_reserve(text, 96); /* so that the first string stays in place */
+    text_printf(text, "PARALLEL_SEQ=%llu", (unsigned long long)v->seq);
+    envp[n] = text->data;
+    text_putc(text, '\0');
+    envp[n + 1] = text->data + text->size;
+    text_printf(text, "PARALLEL_JOBSLOT=%u", v->slot);
+    return envp;
+}
+
+static void run_in_child(struct job *j, const char *program)
+    __attribute__((noreturn));
+
+/* Between vfork and exec: signal-safe calls only, and the memory is the
+ * worker's. */
+static void run_in_child(struct job *j, const char *program)
+{
+    static const int reset[] = {SIGINT, SIGQUIT, SIGPIPE, SIGTERM};
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    int input = j->input;
+
+    for (size_t i = 0; i < sizeof reset / sizeof reset[0]; i++)
+        (void)sigaction(reset[i], &action, NULL);
+    (void)setpgid(0, 0);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != j->worker)
+        _exit(CODE_NOT_RUN); /* it died before it was asked for the signal */
+    if (input < 0)
+        input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (dup2(input, STDIN_FILENO) < 0 || dup2(j->out[1], STDOUT_FILENO) < 0 ||
+        dup2(j->err[1], STDERR_FILENO) < 0)
+        goto fail;
+    (void)sigemptyset(&none);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
+    if (strchr(program, '/'))
+        (void)execve(program, j->argv, j->envp);
+    else
+        (void)execvpe(program, j->argv, j->envp);
+fail:
+    j->exec_errno = errno;
+    _exit(CODE_NOT_FOUND);
+}
+
+static int start(struct job *j)
+{
+    const char *program = template_program(j->template);
+    sigset_t all;
+    sigset_t before;
+    pid_t pid;
+
+    if (!program)
+        program = j->template->kind == TEMPLATE_ARGV ? j->argv[0] : "/bin/sh";
+    j->result.start_ns = real_now_ns();
+    j->result.run_ns = -mu_now_ns();
+
+    /* posix_spawn cannot ask for a signal at our death, fork would copy the
+     * page tables; with all signals blocked no handler runs in shared memory */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork): above
+    if (pid == 0)
+        run_in_child(j, program); // NOLINT(clang-analyzer-unix.Vfork): safe
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0)
+        return -errno;
+    j->pid = pid;
+    j->pidfd = pidfd_open(j->pid, 0);
+    return 0;
+}
+
+static void keep_output(struct job *j, const void *bytes, size_t size)
+{
+    int rc = mu_task_write(j->task, bytes, size);
+
+    if (rc == 0)
+        j->result.stdout_size += size;
+    else if (j->output_rc == 0)
+        j->output_rc = rc;
+}
+
+static void read_once(struct job *j, int fd)
+{
+    char bytes[READ_BYTES];
+    ssize_t size = read(fd, bytes, sizeof bytes);
+
+    if (size <= 0)
+        return;
+    if (fd == j->out[0])
+        keep_output(j, bytes, (size_t)size);
+    else
+        text_append(&j->errors, bytes, (size_t)size);
+}
+
+static void drain(struct job *j, int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    for (int i = 0; i < DRAIN_READS_MAX && poll(&p, 1, 0) > 0; i++)
+        read_once(j, fd);
+}
+
+/* Begin or go on to end the command: the next signal, when it is due. */
+static void end_step(struct job *j, int64_t now)
+{
+    if (j->i_ending == N_ENDINGS || now < j->next_ending)
+        return;
+    (void)kill(-j->pid, endings[j->i_ending].signal);
+    j->next_ending = now + endings[j->i_ending].wait_ms * NS_PER_MS;
+    j->i_ending++;
+}
+
+/* Whether the command has to end, and why. */
+static int must_end(struct job *j, int64_t now)
+{
+    int64_t limit = j->config->timeout_ns;
+
+    if (limit && now + j->result.run_ns >= limit)
+        j->result.is_timed_out |= !j->result.is_cancelled;
+    else if (mu_task_is_cancelled(j->task) || j->output_rc)
+        j->result.is_cancelled |= !j->result.is_timed_out;
+    return j->result.is_timed_out || j->result.is_cancelled;
+}
+
+static int wait_ms(const struct job *j, int64_t now)
+{
+    int64_t until = now + LOOK_MS * NS_PER_MS;
+    int64_t limit = j->config->timeout_ns;
+
+    if (limit && !j->result.is_timed_out && limit - j->result.run_ns < until)
+        until = limit - j->result.run_ns;
+    if (j->next_ending && j->next_ending < until)
+        until = j->next_ending;
+    return until <= now ? 0 : (int)((until - now + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static void wait_for_end(struct job *j)
+{
+    struct pollfd p[] = {
+        {.fd = j->out[0], .events = POLLIN},
+        {.fd = j->err[0], .events = POLLIN},
+        {.fd = j->pidfd, .events = POLLIN},
+    };
+    siginfo_t info = {0};
+
+    do {
+        int64_t now = mu_now_ns();
+
+        if (must_end(j, now))
+            end_step(j, now);
+        if (poll(p, 3, wait_ms(j, now)) <= 0)
+            continue;
+        if (p[0].revents)
+            read_once(j, j->out[0]);
+        if (p[1].revents)
+            read_once(j, j->err[0]);
+    } while (!(p[2].revents & POLLIN));
+    while (waitid(P_PID, (id_t)j->pid, &info, WEXITED) < 0 && errno == EINTR)
+        ;
+    j->result.run_ns += mu_now_ns();
+    drain(j, j->out[0]);
+    drain(j, j->err[0]);
+    /* what the group left behind when it had to end */
+    if (j->i_ending)
+        (void)kill(-j->pid, SIGKILL);
+
+    if (info.si_code == CLD_EXITED)
+        j->result.code = info.si_status;
+    else
+        j->result.signal = info.si_status;
+}
+
+/* The input's bytes as a file to read from its start. */
+static int open_input(struct job *j)
+{
+    size_t size;
+    const char *bytes = mu_task_input(j->task, &size);
+
+    j->input = memfd_create("muster-input", MFD_CLOEXEC);
+    if (j->input < 0)
+        return -errno;
+    while (size) {
+        ssize_t n = write(j->input, bytes, size);
+
+        if (n < 0)
+            return -errno;
+        bytes += n;
+        size -= (size_t)n;
+    }
+    return lseek(j->input, 0, SEEK_SET) < 0 ? -errno : 0;
+}
+
+static int finish(struct job *j, const char *program)
+{
+    struct command_result *r = &j->result;
+
+    if (j->exec_errno) {
+        text_printf(&j->errors, "muster: cannot run %s: %s\n", program,
+                    strerrordesc_np(j->exec_errno));
+        r->code = j->exec_errno == ENOENT ? CODE_NOT_FOUND : CODE_NOT_RUN;
+    }
+    if (j->output_rc)
+        return j->output_rc;
+    r->magic = RESULT_MAGIC;
+    r->stderr_size = j->errors.size;
+    if (j->errors.size &&
+        mu_task_write(j->task, j->errors.data, j->errors.size) < 0)
+        return -EFBIG;
+    if (mu_task_write(j->task, r, sizeof *r) < 0)
+        return -EFBIG;
+    return r->signal ? 128 + r->signal : r->code;
+}
+
+static int run(struct job *j)
+{
+    int rc = 0;
+
+    if (pipe2(j->out, O_CLOEXEC) < 0 || pipe2(j->err, O_CLOEXEC) < 0)
+        return -errno;
+    if (j->config->feeds)
+        rc = open_input(j);
+    if (rc == 0)
+        rc = start(j);
+    if (rc)
+        return rc;
+    if (j->pidfd < 0) {
+        (void)kill(j->pid, SIGKILL);
+        (void)waitpid(j->pid, NULL, 0);
+        return -EMFILE;
+    }
+    wait_for_end(j);
+    return finish(j, j->argv[0]);
+}
+
+static void close_all(const struct job *j)
+{
+    const int fds[] = {j->input,  j->out[0], j->out[1],
+                       j->err[0], j->err[1], j->pidfd};
+
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
+}
+
+int command_task(struct mu_task *task)
+{
+    const struct command_config *config = mu_task_arg(task, NULL);
+    struct job j = {
+        .task = task,
+        .config = config,
+        .template = (const struct template *)(config + 1),
+        .worker = getpid(),
+        .input = -1,
+        .out = {-1, -1},
+        .err = {-1, -1},
+        .pidfd = -1,
+    };
+    struct template_values v = {
+        .seq = mu_task_tag(task),
+        .slot = mu_task_worker(task) + 1,
+    };
+    struct text words = {0};
+    struct text variables = {0};
+    int rc;
+
+    if (!config->feeds)
+        v.input = mu_task_input(task, &v.input_size);
+    else
+        v.input = "";
+    template_fill(j.template, &v, &words);
+    j.argv = make_argv(j.template, &words);
+    j.envp = make_envp(&v, &variables);
+    rc = run(&j);
+    close_all(&j);
+    free(j.argv);
+    free(j.envp);
+    text_fini(&words);
+    text_fini(&variables);
+    text_fini(&j.errors);
+    return rc;
+}
+
+int command_result_read(const void *output, size_t output_size,
+                        struct command_result *ret_result)
+{
+    struct command_result r;
+
+    if (output_size < sizeof r)
+        return -1;
+    memcpy(&r, (const char *)output + output_size - sizeof r, sizeof r);
+    output_size -= sizeof r;
+    if (r.magic != RESULT_MAGIC || r.stdout_size > output_size ||
+        r.stderr_size != output_size - r.stdout_size)
+        return -1;
+    *ret_result = r;
+    return 0;
+}

@@ -1,0 +1,374 @@
+/* compare.c: `muster compare`: the same work under several models, in turns, so
+ * that a change of the machine's load hits all of them. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "muster/muster.h"
+
+#include "commands.h"
+#include "run.h"
+#include "say.h"
+#include "usage.h"
+#include "verdict.h"
+#include "wakeup.h"
+
+enum { MODELS_MAX = 16, COPY_BYTES = 64 * 1024 };
+
+static const char default_models[] =
+    "serial,threads,processes,processes/threads";
+
+/* One model and its figures, one of each a round. */
+struct contender {
+    const char *model;
+    char *full; /* with all counts */
+    int isolates;
+    double *rates;
+    double *cpu_seconds;
+    double *peak_bytes;
+    double *switches;
+};
+
+struct contest {
+    struct options options;
+    struct work work;
+    struct contender contenders[MODELS_MAX];
+    struct contender *running[MODELS_MAX]; /* of them, those that can */
+    size_t n;
+    unsigned n_rounds;  /* that are complete */
+    uint64_t n_tasks;   /* of one run */
+    uint64_t n_failed;  /* of the first run */
+    struct text models; /* the words of --models */
+    struct text spool;  /* where standard input was copied to */
+    int spool_fd;
+};
+
+/* Standard input can be read once: keep it in memory, under a name that the
+ * workers can open too. */
+static int spool_input(struct contest *c)
+{
+    char *bytes;
+    ssize_t n;
+
+    c->spool_fd = memfd_create("muster-input", MFD_CLOEXEC);
+    if (c->spool_fd < 0)
+        return say_refuse("cannot keep the inputs: %s", strerrordesc_np(errno));
+    bytes = text_alloc(1, COPY_BYTES);
+    while ((n = read(STDIN_FILENO, bytes, COPY_BYTES)) > 0) {
+        if (write(c->spool_fd, bytes, (size_t)n) != n) {
+            free(bytes);
+            return say_refuse("no memory to keep the inputs: give them as a "
+                              "file, with -a");
+        }
+    }
+    free(bytes);
+    if (n < 0)
+        return say_refuse("cannot read standard input: %s",
+                          strerrordesc_np(errno));
+    text_printf(&c->spool, "/proc/%d/fd/%d", (int)getpid(), c->spool_fd);
+    c->options.arg_file = c->spool.data;
+    return 0;
+}
+
+/* The models of --models, each checked. */
+static int read_models(struct contest *c)
+{
+    char *at;
+    char *rest;
+
+    text_put(&c->models,
+             c->options.models ? c->options.models : default_models);
+    for (at = c->models.data; at; at = rest) {
+        struct contender *m = &c->contenders[c->n];
+        struct mu_error err = {0};
+        char full[256];
+
+        rest = strchr(at, ',');
+        if (rest)
+            *rest++ = '\0';
+        if (c->n == MODELS_MAX)
+            return say_refuse("--models: more than %d", MODELS_MAX);
+        if (mu_model_check(at, full, sizeof full, &err) < 0)
+            return say_refuse("--models %s: %s", at, err.text);
+        m->model = at;
+        m->isolates = mu_model_isolates(at) == 1;
+        m->rates = text_alloc(c->options.rounds, sizeof(double));
+        m->cpu_seconds = text_alloc(c->options.rounds, sizeof(double));
+        m->peak_bytes = text_alloc(c->options.rounds, sizeof(double));
+        m->switches = text_alloc(c->options.rounds, sizeof(double));
+        c->running[c->n++] = m;
+    }
+    return 0;
+}
+
+struct figures {
+    double seconds;
+    uint64_t n_ended;
+    uint64_t n_failed;
+    uint64_t n_dead; /* tasks that took their process with them */
+    struct usage_figures usage;
+};
+
+/* One run under one model. Returns 0, or -1 after saying why. */
+static int run_once(struct contest *c, struct contender *m, struct figures *ret)
+{
+    struct run r = {
+        .options = &c->options,
+        .work = c->work,
+        .joblog = {.fd = -1},
+        .output = {.discards = 1},
+    };
+    struct options without_jobs = c->options;
+    struct usage *usage = NULL;
+    int64_t start = 0;
+    int rc;
+
+    if (strcmp(m->model, "serial") == 0) {
+        without_jobs.jobs = NULL;
+        r.options = &without_jobs;
+    }
+    results_init(&r.results, NULL);
+    rc = inputs_open(r.options, &r.inputs);
+    if (rc == 0)
+        rc = run_open_pool(&r, m->model);
+    if (rc == 0) {
+        usage = usage_start(r.pool);
+        start = mu_now_ns();
+        rc = c->options.reduce ? run_reduce(&r) : run_map(&r);
+        ret->seconds = (double)(mu_now_ns() - start) / 1e9;
+        usage_stop(usage, &ret->usage);
+        if (!m->full)
+            m->full = strdup(mu_pool_model(r.pool));
+        ret->n_ended = report_n_ended(&r.report);
+        ret->n_failed = report_n_failed(&r.report);
+        ret->n_dead = r.report.ended[MU_CRASHED] + r.report.ended[MU_EXITED] +
+                      r.report.ended[MU_TIMED_OUT] +
+                      r.report.ended[MU_OUT_OF_MEMORY] +
+                      r.report.ended[MU_LOST];
+        if (c->work.command)
+            ret->n_dead = 0; /* it was a process of its own anyway */
+    }
+    rc = rc < 0 || r.is_broken ? -1 : 0;
+    run_close(&r);
+    return rc;
+}
+
+static void free_contenders(struct contest *c)
+{
+    for (size_t i = 0; i < MODELS_MAX; i++) {
+        struct contender *m = &c->contenders[i];
+
+        free(m->full);
+        free(m->rates);
+        free(m->cpu_seconds);
+        free(m->peak_bytes);
+        free(m->switches);
+    }
+}
+
+static void keep_isolating(struct contest *c)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n; i++)
+        if (c->running[i]->isolates)
+            c->running[n++] = c->running[i];
+    c->n = n;
+}
+
+/* One run that does not count: it brings files into memory, and shows whether the
+ * work survives without isolation. */
+static int warm_up(struct contest *c)
+{
+    struct contender trial = {.model = "processes", .isolates = 1};
+    struct figures f = {0};
+    int rc = run_once(c, &trial, &f);
+
+    free(trial.full);
+    if (rc < 0)
+        return -1;
+    c->n_tasks = f.n_ended;
+    c->n_failed = f.n_failed;
+    if (f.n_ended == 0)
+        return say_refuse("there are no inputs: give some after :::, with -a, "
+                          "or on standard input");
+    if (f.n_dead == 0)
+        return 0;
+    keep_isolating(c);
+    say("%llu tasks end their process: only models that isolate are compared",
+        (unsigned long long)f.n_dead);
+    return c->n ? 0 : say_refuse("none of the models isolates: take processes");
+}
+
+static int run_rounds(struct contest *c)
+{
+    for (unsigned round = 0; round < c->options.rounds; round++) {
+        for (size_t i = 0; i < c->n; i++) {
+            /* nobody always follows the same neighbour */
+            struct contender *m = c->running[(i + round) % c->n];
+            struct figures f = {0};
+
+            if (run_once(c, m, &f) < 0)
+                return -1;
+            m->rates[round] = (double)f.n_ended / f.seconds;
+            m->cpu_seconds[round] = f.usage.cpu_seconds;
+            m->peak_bytes[round] = (double)f.usage.peak_bytes;
+            m->switches[round] = (double)f.usage.n_switches;
+        }
+        c->n_rounds = round + 1;
+    }
+    return 0;
+}
+
+/* All medians, ready to print. */
+struct row {
+    const struct contender *contender;
+    struct verdict_spread rate;
+    struct verdict_spread cpu_seconds;
+    struct verdict_spread peak_bytes;
+    struct verdict_spread switches;
+    double speedup; /* over serial; 0 when that did not run */
+};
+
+static void make_rows(const struct contest *c, struct row *rows)
+{
+    double serial = 0;
+
+    for (size_t i = 0; i < c->n; i++) {
+        const struct contender *m = c->running[i];
+
+        rows[i] = (struct row){
+            .contender = m,
+            .rate = verdict_spread_of(m->rates, c->n_rounds),
+            .cpu_seconds = verdict_spread_of(m->cpu_seconds, c->n_rounds),
+            .peak_bytes = verdict_spread_of(m->peak_bytes, c->n_rounds),
+            .switches = verdict_spread_of(m->switches, c->n_rounds),
+        };
+        if (strcmp(m->model, "serial") == 0)
+            serial = rows[i].rate.median;
+    }
+    for (size_t i = 0; serial > 0 && i < c->n; i++)
+        rows[i].speedup = rows[i].rate.median / serial;
+}
+
+static void put_table(struct text *t, const struct contest *c,
+                      const struct row *rows)
+{
+    text_printf(t, "%-22s %10s %21s %8s %8s %9s %9s\n", "model", "tasks/s",
+                "(lowest - highest)", "speed-up", "CPU s", "PSS MiB",
+                "switches");
+    for (size_t i = 0; i < c->n; i++) {
+        const struct row *r = &rows[i];
+        char spread[40];
+        char speedup[16] = "-";
+
+        (void)snprintf(spread, sizeof spread, "(%.4g - %.4g)", r->rate.min,
+                       r->rate.max);
+        if (r->speedup > 0)
+            (void)snprintf(speedup, sizeof speedup, "%.2f", r->speedup);
+        text_printf(t, "%-22s %10.4g %21s %8s %8.3g %9.1f %9.0f\n",
+                    r->contender->full, r->rate.median, spread, speedup,
+                    r->cpu_seconds.median, r->peak_bytes.median / 1048576,
+                    r->switches.median);
+    }
+}
+
+static void put_spread_json(struct text *t, const char *name,
+                            const struct verdict_spread *s)
+{
+    text_printf(t, ",\"%s\":{\"median\":%.6g,\"min\":%.6g,\"max\":%.6g}", name,
+                s->median, s->min, s->max);
+}
+
+static void put_json(struct text *t, const struct contest *c,
+                     const struct row *rows, const char *take, const char *why)
+{
+    text_printf(t, "{\"tasks\":%llu,\"failed\":%llu,\"rounds\":%u,\"models\":[",
+                (unsigned long long)c->n_tasks, (unsigned long long)c->n_failed,
+                c->n_rounds);
+    for (size_t i = 0; i < c->n; i++) {
+        text_put(t, i ? ",{\"model\":" : "{\"model\":");
+        text_put_json(t, rows[i].contender->full,
+                      strlen(rows[i].contender->full));
+        put_spread_json(t, "per_second", &rows[i].rate);
+        if (rows[i].speedup > 0)
+            text_printf(t, ",\"speedup\":%.4g", rows[i].speedup);
+        put_spread_json(t, "cpu_seconds", &rows[i].cpu_seconds);
+        put_spread_json(t, "peak_pss_bytes", &rows[i].peak_bytes);
+        put_spread_json(t, "context_switches", &rows[i].switches);
+        text_putc(t, '}');
+    }
+    text_put(t, "],\"take\":");
+    text_put_json(t, take, strlen(take));
+    text_put(t, ",\"why\":");
+    text_put_json(t, why, strlen(why));
+    text_put(t, "}\n");
+}
+
+static void print_result(struct contest *c)
+{
+    struct row rows[MODELS_MAX] = {0};
+    struct verdict_model models[MODELS_MAX];
+    struct text why = {0};
+    struct text page = {0};
+    size_t chosen;
+
+    make_rows(c, rows);
+    for (size_t i = 0; i < c->n; i++)
+        models[i] = (struct verdict_model){
+            .name = c->running[i]->model,
+            .isolates = c->running[i]->isolates,
+            .rate = rows[i].rate,
+        };
+    chosen = verdict_choose(
+        models, c->n, rows[0].rate.median > 0 ? 1 / rows[0].rate.median : 0,
+        &why);
+    if (c->options.json) {
+        put_json(&page, c, rows, c->running[chosen]->model, why.data);
+    } else {
+        put_table(&page, c, rows);
+        if (!c->options.quiet)
+            text_printf(&page, "%s\n", why.data);
+        if (c->n_failed && !c->options.quiet)
+            say("%llu of %llu tasks failed: muster map says which",
+                (unsigned long long)c->n_failed,
+                (unsigned long long)c->n_tasks);
+    }
+    (void)fwrite(page.data, 1, page.size, stdout);
+    text_fini(&why);
+    text_fini(&page);
+}
+
+int command_compare(int argc, char **argv)
+{
+    struct contest c = {.spool_fd = -1};
+    const struct options *o = &c.options;
+    int rc = -1;
+
+    switch (options_read(&c.options, OPTIONS_COMPARE, argc, argv)) {
+    case OPTIONS_HELP:
+        return help_print(help_compare);
+    case OPTIONS_WRONG:
+        return SAY_EXIT_OTHER;
+    default:
+        break;
+    }
+    wakeup_catch_signals();
+    if (read_models(&c) == 0 && work_open(&c.work, o) == 0 &&
+        (o->has_args || (o->arg_file && strcmp(o->arg_file, "-") != 0) ||
+         spool_input(&c) == 0) &&
+        warm_up(&c) == 0 && run_rounds(&c) == 0) {
+        print_result(&c);
+        rc = fflush(stdout);
+    }
+    work_close(&c.work);
+    free_contenders(&c);
+    text_fini(&c.models);
+    text_fini(&c.spool);
+    if (c.spool_fd >= 0)
+        (void)close(c.spool_fd);
+    return rc ? SAY_EXIT_OTHER : 0;
+}

@@ -1,0 +1,351 @@
+/* compile.c: a C file made into a shared object, found again by content.
+ *
+ * KEY.so is complete whenever it exists: it is made under another name and
+ * renamed last, after KEY.headers, which lists the digests of the headers that it
+ * included. Two that make the same one at once both make it, and one name wins. */
+#include "compile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "muster/muster.h"
+
+#include "digest.h"
+#include "program.h"
+#include "say.h"
+#include "text.h"
+#include "wanted.h"
+
+enum { SOURCE_BYTES_MAX = 64 * 1024 * 1024, WORDS_MAX = 256 };
+
+/* What every file is compiled with: debugging information, so that the frames of
+ * a crash have names and lines. */
+static const char default_cflags[] =
+    "-O2 -g -fPIC -shared -fno-omit-frame-pointer -Wall";
+
+struct build {
+    const char *path;
+    struct text source;
+    struct wanted wanted;
+    char *compiler; /* CC, or cc: perhaps with flags */
+    char *include;  /* where muster/task.h is; NULL: the compiler knows */
+    struct text object;
+    struct text headers;
+};
+
+static int read_source(struct build *b)
+{
+    struct stat st;
+    int fd = open(b->path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = 0;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return say_refuse("cannot read %s: %s", b->path,
+                          strerrordesc_np(errno));
+    if (!S_ISREG(st.st_mode) || st.st_size > SOURCE_BYTES_MAX) {
+        (void)close(fd);
+        return say_refuse("%s is not a C file", b->path);
+    }
+    do {
+        b->source.size += (size_t)n;
+        n = read(fd, text_reserve(&b->source, (size_t)st.st_size + 1),
+                 (size_t)st.st_size + 1);
+    } while (n > 0 && b->source.size <= (size_t)SOURCE_BYTES_MAX);
+    (void)close(fd);
+    return n < 0 ? say_refuse("cannot read %s: %s", b->path,
+                              strerrordesc_np(errno))
+                 : 0;
+}
+
+/* The headers of an installed command lie beside it: PREFIX/include. */
+static char *find_headers(void)
+{
+    char exe[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    struct text path = {0};
+    char *slash;
+
+    if (n > 0) {
+        exe[n] = '\0';
+        slash = strrchr(exe, '/');
+        *slash = '\0';
+        text_printf(&path, "%s/../include/muster/task.h", exe);
+        if (access(path.data, R_OK) == 0) {
+            path.data[path.size - strlen("/muster/task.h")] = '\0';
+            return path.data;
+        }
+        text_fini(&path);
+    }
+    if (access(MUSTER_HEADERS "/muster/task.h", R_OK) == 0)
+        return strdup(MUSTER_HEADERS);
+    return NULL;
+}
+
+static int make_directory(const char *path)
+{
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return say_refuse("cannot make %s, where compiled files are kept: %s",
+                          path, strerrordesc_np(errno));
+    return 0;
+}
+
+/* The directory of the cache, made when it is missing. */
+static int cache_directory(struct text *ret)
+{
+    const char *home = program_env("XDG_CACHE_HOME");
+
+    if (home && home[0] == '/') {
+        text_put(ret, home);
+    } else {
+        home = program_env("HOME");
+        if (!home || !home[0])
+            return say_refuse(
+                "HOME is not set: set it or XDG_CACHE_HOME, where "
+                "compiled files are kept");
+        text_printf(ret, "%s/.cache", home);
+    }
+    if (make_directory(ret->data) < 0)
+        return -1;
+    text_put(ret, "/muster");
+    return make_directory(ret->data);
+}
+
+/* Add the words of `words`, split at blanks, to argv; the strings stay in
+ * `words`, which is cut up. */
+static size_t add_words(char **argv, size_t n, char *words)
+{
+    char *rest = NULL;
+
+    for (char *word = strtok_r(words, " \t\n", &rest); word;
+         word = strtok_r(NULL, " \t\n", &rest))
+        if (n < WORDS_MAX)
+            argv[n++] = word;
+    return n;
+}
+
+/* What tells this compiler from another version of it, without starting it. */
+static int add_compiler(struct digest *d, const char *compiler)
+{
+    size_t n = strcspn(compiler, " \t");
+    struct text name = {0};
+    struct stat st;
+    char *path;
+
+    text_append(&name, compiler, n);
+    path = program_find(name.data);
+    text_fini(&name);
+    if (!path)
+        return say_refuse("C files need a C compiler: install gcc, or set CC");
+    if (stat(path, &st) == 0) {
+        digest_add_string(d, path);
+        digest_add(d, &st.st_dev, sizeof st.st_dev);
+        digest_add(d, &st.st_ino, sizeof st.st_ino);
+        digest_add(d, &st.st_size, sizeof st.st_size);
+        digest_add(d, &st.st_mtim, sizeof st.st_mtim);
+    }
+    free(path);
+    return 0;
+}
+
+/* The names of the object and of its list of headers. */
+static int name_files(struct build *b)
+{
+    const char *base = strrchr(b->path, '/');
+    char key[DIGEST_TEXT_BYTES];
+    char real[PATH_MAX];
+    struct digest d;
+    struct text directory = {0};
+
+    base = base ? base + 1 : b->path;
+    digest_init(&d);
+    digest_add_string(&d, mu_version());
+    digest_add_string(&d, default_cflags);
+    digest_add_string(&d, b->compiler);
+    digest_add_string(&d, b->include ? b->include : "");
+    /* where it lies decides which headers "..." means, and is what debugging
+     * information names */
+    digest_add_string(&d, realpath(b->path, real) ? real : b->path);
+    digest_add(&d, b->source.data, b->source.size);
+    if (add_compiler(&d, b->compiler) < 0 || cache_directory(&directory) < 0) {
+        text_fini(&directory);
+        return -1;
+    }
+    digest_text(&d, key);
+    text_printf(&b->object, "%s/%.*s-%s.so", directory.data,
+                (int)strcspn(base, "."), base, key);
+    text_printf(&b->headers, "%s/%.*s-%s.headers", directory.data,
+                (int)strcspn(base, "."), base, key);
+    text_fini(&directory);
+    return 0;
+}
+
+/* Whether the headers still hold what they held. Each line of the list is a digest,
+ * a blank and a path. */
+static int headers_are_same(const char *list)
+{
+    FILE *f = fopen(list, "re");
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t n;
+    int same = 1;
+
+    if (!f)
+        return 0;
+    while (same && (n = getline(&line, &capacity, f)) > 0) {
+        char now[DIGEST_TEXT_BYTES];
+
+        if (line[n - 1] == '\n')
+            line[n - 1] = '\0';
+        same = n > DIGEST_TEXT_BYTES &&
+               digest_file(line + DIGEST_TEXT_BYTES, now) == 0 &&
+               memcmp(line, now, DIGEST_TEXT_BYTES - 1) == 0;
+    }
+    free(line);
+    (void)fclose(f);
+    return same;
+}
+
+/* Make the list from the rule that the compiler wrote for make. */
+static int list_headers(const char *rule_path, const char *list_path)
+{
+    FILE *rule = fopen(rule_path, "re");
+    FILE *list = fopen(list_path, "we");
+    char word[PATH_MAX];
+    int rc = rule && list ? 0 : -1;
+
+    /* "name: file.c header.h \": the first two are not headers */
+    for (int i = 0; rc == 0 && fscanf(rule, "%4095s", word) == 1;) {
+        char now[DIGEST_TEXT_BYTES];
+
+        if (strcmp(word, "\\") == 0 || i++ < 2)
+            continue;
+        rc = digest_file(word, now);
+        if (rc == 0)
+            (void)fprintf(list, "%s %s\n", now, word);
+    }
+    if (rule)
+        (void)fclose(rule);
+    if (list && fclose(list) != 0)
+        rc = -1;
+    return rc;
+}
+
+/* The flags of the packages that the file names. */
+static int ask_pkg_config(const struct build *b, const char *what,
+                          struct text *ret_flags)
+{
+    struct text packages = {0};
+    char *argv[WORDS_MAX + 4] = {(char *)"pkg-config", (char *)what};
+    int rc;
+
+    if (!b->wanted.pkg_config.size)
+        return 0;
+    text_put(&packages, b->wanted.pkg_config.data);
+    argv[add_words(argv, 2, packages.data)] = NULL;
+    rc = program_run(argv, ret_flags);
+    text_fini(&packages);
+    if (rc == -ENOENT)
+        return say_refuse("%s asks for pkg-config, which is not installed",
+                          b->path);
+    if (rc)
+        return say_refuse("%s asks for packages that pkg-config does not know: "
+                          "install them",
+                          b->path);
+    return 0;
+}
+
+/* Run the compiler: `object` and `rule` are names to write to. */
+static int run_compiler(struct build *b, char *object, char *rule)
+{
+    struct text before = {0};
+    struct text behind = {0};
+    struct text include = {0};
+    char *argv[WORDS_MAX + 16];
+    size_t n = 0;
+    int rc = -1;
+
+    text_printf(&before, "%s %s %s ", b->compiler, default_cflags,
+                text_string(&b->wanted.cflags));
+    if (ask_pkg_config(b, "--cflags", &before) == 0 &&
+        ask_pkg_config(b, "--libs", &behind) == 0) {
+        text_printf(&behind, " %s", text_string(&b->wanted.link));
+        n = add_words(argv, n, before.data);
+        if (b->include) {
+            text_printf(&include, "-I%s", b->include);
+            argv[n++] = include.data;
+        }
+        argv[n++] = (char *)"-MMD";
+        argv[n++] = (char *)"-MF";
+        argv[n++] = rule;
+        argv[n++] = (char *)"-o";
+        argv[n++] = object;
+        argv[n++] = (char *)b->path;
+        n = add_words(argv, n, behind.data);
+        argv[n] = NULL;
+        rc = program_run(argv, NULL);
+        if (rc)
+            say("%s does not compile: see above", b->path);
+    }
+    text_fini(&before);
+    text_fini(&behind);
+    text_fini(&include);
+    return rc ? -1 : 0;
+}
+
+static int build(struct build *b)
+{
+    struct text object = {0};
+    struct text rule = {0};
+    struct text list = {0};
+    int rc;
+
+    text_printf(&object, "%s.%d", b->object.data, (int)getpid());
+    text_printf(&rule, "%s.rule", object.data);
+    text_printf(&list, "%s.headers", object.data);
+    rc = run_compiler(b, object.data, rule.data);
+    if (rc == 0 && (list_headers(rule.data, list.data) < 0 ||
+                    rename(list.data, b->headers.data) < 0 ||
+                    rename(object.data, b->object.data) < 0))
+        rc = say_refuse("cannot keep the compiled file in %s: %s",
+                        b->object.data, strerrordesc_np(errno));
+    (void)unlink(rule.data);
+    if (rc) {
+        (void)unlink(list.data);
+        (void)unlink(object.data);
+    }
+    text_fini(&object);
+    text_fini(&rule);
+    text_fini(&list);
+    return rc;
+}
+
+char *compile(const char *path)
+{
+    const char *cc = program_env("CC");
+    struct build b = {.path = path};
+    char *object = NULL;
+
+    b.compiler = strdup(cc && cc[strspn(cc, " \t")] ? cc : "cc");
+    b.include = find_headers();
+    if (b.compiler && read_source(&b) == 0 &&
+        wanted_read(path, text_string(&b.source), b.source.size, &b.wanted) ==
+            0 &&
+        name_files(&b) == 0 &&
+        ((access(b.object.data, R_OK) == 0 &&
+          headers_are_same(b.headers.data)) ||
+         build(&b) == 0))
+        object = strdup(b.object.data);
+    free(b.compiler);
+    free(b.include);
+    text_fini(&b.source);
+    wanted_fini(&b.wanted);
+    text_fini(&b.object);
+    text_fini(&b.headers);
+    return object;
+}

@@ -1,0 +1,301 @@
+/* inputs.c: the inputs of a run, one after another. */
+#include "inputs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "muster/base.h"
+
+#include "cut.h"
+#include "names.h"
+#include "say.h"
+#include "stream.h"
+#include "text.h"
+#include "walk.h"
+
+struct inputs {
+    const struct options *options;
+    uint64_t seq; /* of the input given last */
+    int at_end;
+    uint64_t n_counted; /* by inputs_count(); 0: not counted */
+
+    struct names names; /* words or lines; not used when a stream is cut */
+    struct text name;   /* ends with 0, or the name of a piece */
+    struct walk *walk;  /* the directory we are in */
+    unsigned n_unread;
+
+    struct stream *stream; /* read by names, or cut */
+    struct text cut_name;  /* of the file that is cut */
+    struct cut cut;
+    int is_cutting;
+};
+
+/* A person at a terminal may wait for us while we wait for them. */
+static void hint_terminal(void)
+{
+    if (isatty(STDIN_FILENO))
+        say("reading inputs from the terminal, one a line: end with Ctrl-D, or "
+            "give them after :::");
+}
+
+static int check_files(const struct options *o)
+{
+    for (size_t i = 0; i < o->n_args; i++)
+        if (access(o->args[i], R_OK) < 0)
+            return say_refuse("cannot read input %s: %s", o->args[i],
+                              strerrordesc_np(errno));
+    return 0;
+}
+
+static int cuts(const struct options *o)
+{
+    return o->each == EACH_RECORD || o->each == EACH_CHUNK;
+}
+
+static int cut_begin(struct inputs *in, const char *path)
+{
+    text_clear(&in->cut_name);
+    text_put(&in->cut_name, path);
+    /* the stream keeps the name for its messages */
+    if (stream_open(text_string(&in->cut_name), &in->stream) < 0)
+        return -1;
+    cut_init(&in->cut, in->stream, in->options->each_bytes,
+             in->options->each == EACH_CHUNK);
+    in->is_cutting = 1;
+    return 0;
+}
+
+int inputs_open(const struct options *o, struct inputs **ret_inputs)
+{
+    struct inputs *in;
+    const char *source = o->arg_file ? o->arg_file : "-";
+    int rc;
+
+    if (o->has_args && options_inputs_are_files(o) && check_files(o) < 0)
+        return -1;
+    if (!o->has_args && strcmp(source, "-") == 0)
+        hint_terminal();
+
+    in = text_alloc(1, sizeof *in);
+    in->options = o;
+    in->names = (struct names){.delimiter = o->delimiter};
+    if (o->has_args) {
+        in->names.args = o->args;
+        in->names.n_args = o->n_args;
+        rc = 0;
+    } else if (cuts(o)) {
+        rc = cut_begin(in, source);
+    } else {
+        rc = stream_open(source, &in->stream);
+        in->names.stream = in->stream;
+    }
+    if (rc < 0) {
+        inputs_free(in);
+        return -1;
+    }
+    *ret_inputs = in;
+    return 0;
+}
+
+void inputs_free(struct inputs *in)
+{
+    if (!in)
+        return;
+    stream_free(in->stream);
+    walk_free(in->walk);
+    text_fini(&in->name);
+    text_fini(&in->cut_name);
+    free(in);
+}
+
+static void name_set(struct inputs *in, const char *name, size_t size)
+{
+    text_clear(&in->name);
+    text_append(&in->name, name, size);
+}
+
+/* The next file: those below a directory, or the name itself. A name that cannot
+ * be opened is given too, for then the failure is recorded as a task's. */
+static int next_file(struct inputs *in, const char **ret_path)
+{
+    for (;;) {
+        const char *name;
+        size_t size;
+        int rc;
+
+        if (in->walk) {
+            name = walk_next(in->walk);
+            if (name) {
+                *ret_path = name;
+                return 0;
+            }
+            in->n_unread += walk_n_unread(in->walk);
+            walk_free(in->walk);
+            in->walk = NULL;
+        }
+        rc = names_next(&in->names, &name, &size);
+        if (rc)
+            return rc;
+        name_set(in, name, size);
+        if (walk_open(text_string(&in->name), &in->walk) < 0) {
+            *ret_path = text_string(&in->name);
+            return 0;
+        }
+    }
+}
+
+static int next_line(struct inputs *in, struct input *ret)
+{
+    int rc = names_next(&in->names, &ret->name, &ret->name_size);
+
+    ret->data = ret->name;
+    ret->size = ret->name_size;
+    return rc;
+}
+
+static int next_whole_file(struct inputs *in, struct input *ret)
+{
+    int rc = next_file(in, &ret->path);
+
+    if (rc == 0) {
+        ret->name = ret->path;
+        ret->name_size = strlen(ret->path);
+    }
+    return rc;
+}
+
+/* The file that was cut is at its end: open the next, when there are several. */
+static int cut_another(struct inputs *in)
+{
+    const char *path;
+    int rc;
+
+    stream_free(in->stream);
+    in->stream = NULL;
+    in->is_cutting = 0;
+    if (!in->names.args)
+        return MU_EMPTY;
+    for (;;) {
+        rc = next_file(in, &path);
+        if (rc)
+            return rc;
+        if (cut_begin(in, path) == 0)
+            return 0;
+        in->n_unread++;
+    }
+}
+
+static int next_piece(struct inputs *in, struct input *ret)
+{
+    struct cut_piece piece;
+    int rc;
+
+    for (;;) {
+        rc = in->is_cutting ? cut_next(&in->cut, &piece) : MU_EMPTY;
+        if (rc != MU_EMPTY)
+            break;
+        rc = cut_another(in);
+        if (rc)
+            return rc;
+    }
+    if (rc)
+        return rc;
+
+    text_clear(&in->name);
+    text_printf(&in->name, "%s@%llu+%llu", text_string(&in->cut_name),
+                (unsigned long long)piece.offset,
+                (unsigned long long)piece.size);
+    ret->name = text_string(&in->name);
+    ret->name_size = in->name.size;
+    if (piece.data) {
+        ret->data = piece.data;
+        ret->size = (size_t)piece.size;
+    } else {
+        ret->path = text_string(&in->cut_name);
+        ret->offset = piece.offset;
+        ret->range = piece.size;
+    }
+    return 0;
+}
+
+int inputs_next(struct inputs *in, struct input *ret_input)
+{
+    struct input input = {0};
+    int rc;
+
+    if (in->at_end)
+        return MU_EMPTY;
+    switch (in->options->each) {
+    case EACH_LINE:
+        rc = next_line(in, &input);
+        break;
+    case EACH_FILE:
+        rc = next_whole_file(in, &input);
+        break;
+    default:
+        rc = next_piece(in, &input);
+    }
+    if (rc) {
+        in->at_end = rc == MU_EMPTY || rc < 0;
+        return rc;
+    }
+    input.seq = ++in->seq;
+    *ret_input = input;
+    return 0;
+}
+
+/* For a file of lines: as many as would fill it at the mean length so far. */
+static uint64_t estimate(const struct inputs *in)
+{
+    uint64_t size;
+    uint64_t position;
+
+    if (!in->stream || in->names.args)
+        return 0;
+    size = stream_file_size(in->stream);
+    position = in->is_cutting ? in->cut.offset : stream_position(in->stream);
+    if (!size || !position || in->options->each == EACH_FILE)
+        return 0;
+    return (uint64_t)((double)in->seq * (double)size / (double)position);
+}
+
+uint64_t inputs_total(const struct inputs *in, int *ret_is_exact)
+{
+    const struct options *o = in->options;
+    uint64_t total = 0;
+    int is_exact = 1;
+
+    if (in->at_end) {
+        total = in->seq;
+    } else if (o->n_total) {
+        total = o->n_total;
+    } else if (in->n_counted) {
+        total = in->n_counted;
+    } else if (o->each == EACH_LINE && o->has_args) {
+        total = o->n_args;
+    } else {
+        total = estimate(in);
+        is_exact = 0;
+    }
+    if (ret_is_exact)
+        *ret_is_exact = is_exact && total;
+    return total;
+}
+
+void inputs_count(struct inputs *in)
+{
+    const struct options *o = in->options;
+
+    if (o->each != EACH_FILE || !o->has_args)
+        return;
+    for (size_t i = 0; i < o->n_args; i++)
+        in->n_counted += walk_count(o->args[i]);
+}
+
+unsigned inputs_n_unread(const struct inputs *in)
+{
+    return in->n_unread;
+}

@@ -1,0 +1,247 @@
+/* joblog.c: the log of ended tasks in GNU parallel's format. */
+#include "joblog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "say.h"
+
+static const char header[] = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\t"
+                             "Exitval\tSignal\tCommand\n";
+
+enum { WORD_BITS = 64, N_COLUMNS = 9, WRONG_LINE_SHOWN = 60 };
+
+void seq_set_add(struct seq_set *s, uint64_t seq)
+{
+    size_t word = (size_t)(seq / WORD_BITS);
+
+    if (word >= s->n_words) {
+        size_t n = word + 1 + s->n_words;
+        uint64_t *bits = text_alloc(n, sizeof *bits);
+
+        if (s->n_words)
+            memcpy(bits, s->bits, s->n_words * sizeof *bits);
+        free(s->bits);
+        s->bits = bits;
+        s->n_words = n;
+    }
+    s->bits[word] |= UINT64_C(1) << (seq % WORD_BITS);
+}
+
+int seq_set_has(const struct seq_set *s, uint64_t seq)
+{
+    size_t word = (size_t)(seq / WORD_BITS);
+
+    return word < s->n_words && (s->bits[word] >> (seq % WORD_BITS) & 1);
+}
+
+void seq_set_fini(struct seq_set *s)
+{
+    free(s->bits);
+    *s = (struct seq_set){0};
+}
+
+static void seq_set_remove(struct seq_set *s, uint64_t seq)
+{
+    if (seq_set_has(s, seq))
+        s->bits[seq / WORD_BITS] &= ~(UINT64_C(1) << (seq % WORD_BITS));
+}
+
+struct line {
+    uint64_t seq;
+    int succeeded;
+};
+
+/* The columns that matter of [at, end), a line without its newline. */
+static int parse_line(const char *at, const char *end, struct line *ret)
+{
+    const char *column[N_COLUMNS];
+    char *rest;
+
+    for (int i = 0; i < N_COLUMNS; i++) {
+        const char *tab = memchr(at, '\t', (size_t)(end - at));
+
+        column[i] = at;
+        if (i == N_COLUMNS - 1)
+            break;
+        if (!tab)
+            return -1;
+        at = tab + 1;
+    }
+    if (column[0][0] < '0' || column[0][0] > '9')
+        return -1;
+    errno = 0;
+    ret->seq = strtoull(column[0], &rest, 10);
+    if (errno || *rest != '\t' || ret->seq == 0 || ret->seq > JOBLOG_SEQ_MAX)
+        return -1;
+    ret->succeeded =
+        strncmp(column[6], "0\t", 2) == 0 && strncmp(column[7], "0\t", 2) == 0;
+    return 0;
+}
+
+int64_t joblog_parse(const char *path, const char *text, size_t size,
+                     enum resume resume, struct seq_set *ret_run)
+{
+    const char *at = text;
+    const char *end = text + size;
+    unsigned long n_line = 0;
+
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        struct line line;
+
+        if (!newline)
+            break;
+        n_line++;
+        if (parse_line(at, newline, &line) == 0) {
+            /* the last word about an input counts */
+            if (resume == RESUME_UNFINISHED || line.succeeded)
+                seq_set_add(ret_run, line.seq);
+            else
+                seq_set_remove(ret_run, line.seq);
+        } else if (n_line > 1 || strncmp(at, "Seq\t", 4) != 0) {
+            size_t shown = (size_t)(newline - at);
+
+            return say_refuse(
+                "%s, line %lu is no line of a joblog: %.*s", path, n_line,
+                (int)(shown > WRONG_LINE_SHOWN ? WRONG_LINE_SHOWN : shown), at);
+        }
+        at = newline + 1;
+    }
+    return at - text;
+}
+
+static int read_log(const char *path, struct text *ret)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    ssize_t n = 0;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0
+                               : say_refuse("cannot read --joblog %s: %s", path,
+                                            strerrordesc_np(errno));
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        (void)close(fd);
+        return say_refuse("--resume cannot read --joblog %s: it is no file",
+                          path);
+    }
+    do {
+        ret->size += (size_t)n;
+        n = read(fd, text_reserve(ret, (size_t)st.st_size + 1),
+                 (size_t)st.st_size + 1);
+    } while (n > 0);
+    (void)close(fd);
+    return n < 0 ? say_refuse("cannot read --joblog %s: %s", path,
+                              strerrordesc_np(errno))
+                 : 0;
+}
+
+int joblog_load(const char *path, enum resume resume, struct seq_set *ret_run)
+{
+    struct text text = {0};
+    int64_t whole = -1;
+
+    if (path[0] == '+')
+        path++;
+    if (read_log(path, &text) == 0)
+        whole =
+            joblog_parse(path, text_string(&text), text.size, resume, ret_run);
+    text_fini(&text);
+    return whole < 0 ? -1 : 0;
+}
+
+/* Cut off a line that was torn by a full disk or a lost machine; whether anything
+ * is left. */
+static int trim(int fd)
+{
+    char bytes[4096];
+    off_t end = lseek(fd, 0, SEEK_END);
+
+    while (end > 0) {
+        off_t from = end > (off_t)sizeof bytes ? end - (off_t)sizeof bytes : 0;
+        ssize_t n = pread(fd, bytes, (size_t)(end - from), from);
+        const char *newline = n > 0 ? memrchr(bytes, '\n', (size_t)n) : NULL;
+
+        if (n <= 0)
+            return 1;
+        if (newline)
+            return ftruncate(fd, from + (newline - bytes) + 1) == 0;
+        end = from;
+    }
+    return 0;
+}
+
+static void write_all(const struct joblog *log, const char *bytes, size_t size)
+{
+    while (size) {
+        ssize_t n = write(log->fd, bytes, size);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            say_fatal("cannot write to --joblog %s: %s", log->path,
+                      strerrordesc_np(errno));
+        bytes += n;
+        size -= (size_t)n;
+    }
+}
+
+int joblog_open(struct joblog *log, const char *path, enum resume resume)
+{
+    int goes_on = resume != RESUME_NO || path[0] == '+';
+
+    log->path = path;
+    if (strcmp(path, "-") == 0) {
+        log->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    } else {
+        path += path[0] == '+';
+        log->fd = open(path,
+                       O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC |
+                           (goes_on ? 0 : O_TRUNC),
+                       0666);
+    }
+    if (log->fd < 0)
+        return say_refuse("cannot write to --joblog %s: %s", path,
+                          strerrordesc_np(errno));
+    if (!goes_on || !trim(log->fd))
+        write_all(log, header, sizeof header - 1);
+    return 0;
+}
+
+void joblog_close(struct joblog *log)
+{
+    if (log->fd >= 0)
+        (void)close(log->fd);
+    log->fd = -1;
+}
+
+void joblog_format(const struct ended *e, struct text *ret_line)
+{
+    size_t start;
+
+    text_printf(ret_line, "%llu\t:\t%.3f\t%10.3f\t%llu\t%zu\t%d\t%d\t",
+                (unsigned long long)e->seq, (double)e->start_ns / 1e9,
+                (double)e->run_ns / 1e9, (unsigned long long)e->sent_bytes,
+                e->out_size, ended_exit_value(e), e->signal);
+    start = ret_line->size;
+    text_append(ret_line, e->line, e->line_size);
+    for (char *c = ret_line->data + start; c < ret_line->data + ret_line->size;
+         c++)
+        if (*c == '\n')
+            *c = '\0';
+    text_putc(ret_line, '\n');
+}
+
+void joblog_write(struct joblog *log, const struct ended *e)
+{
+    struct text line = {0};
+
+    joblog_format(e, &line);
+    write_all(log, line.data, line.size);
+    text_fini(&line);
+}

@@ -1,0 +1,61 @@
+/* main.c: the muster command: which subcommand. */
+#include <stdio.h>
+#include <string.h>
+
+#include "muster/muster.h"
+
+#include "commands.h"
+#include "say.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"map", command_map},
+    {"compare", command_compare},
+};
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+static int refuse_command(const char *name)
+{
+    struct say_nearest nearest = {.typed = name};
+
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        say_nearest_offer(&nearest, commands[i].name);
+    if (nearest.best)
+        say("no command '%s': did you mean 'muster %s'?", name, nearest.best);
+    else if (strchr(name, ':'))
+        say("no command '%s': to run it over inputs: muster map %s", name,
+            name);
+    else
+        say("no command '%s': there are map and compare, see muster --help",
+            name);
+    return SAY_EXIT_OTHER;
+}
+
+static int print_version(void)
+{
+    return printf("muster %s\n", mu_version()) < 0 ? SAY_EXIT_OTHER : 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct mu_error err;
+    const char *name = argc > 1 ? argv[1] : "--help";
+
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
+        strcmp(name, "help") == 0)
+        return help_print(help_muster);
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+        return print_version();
+
+    /* before anything else: worker processes are forked from what we are now */
+    if (mu_init(&err) < 0) {
+        say("%s", err.text);
+        return SAY_EXIT_OTHER;
+    }
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    return refuse_command(name);
+}

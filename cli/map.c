@@ -1,0 +1,113 @@
+/* map.c: `muster map`: set up a run, run it, report. */
+#include <stdio.h>
+
+#include "muster/muster.h"
+
+#include "commands.h"
+#include "run.h"
+#include "say.h"
+#include "wakeup.h"
+
+/* Everything that can be wrong comes before the first file is written. */
+static int open_run(struct run *r)
+{
+    const struct options *o = r->options;
+
+    results_init(&r->results, o->results);
+    if (work_open(&r->work, o) < 0 || inputs_open(o, &r->inputs) < 0)
+        return -1;
+    if (o->dry_run)
+        return 0;
+    if (o->resume && joblog_load(o->joblog, o->resume, &r->has_run) < 0)
+        return -1;
+    if (run_open_pool(r, o->model ? o->model : "processes") < 0 ||
+        results_open(&r->results, o->resume) < 0)
+        return -1;
+    if (o->joblog && joblog_open(&r->joblog, o->joblog, o->resume) < 0)
+        return -1;
+    return 0;
+}
+
+static void write_report(struct run *r)
+{
+    struct progress_state s = {
+        .n_total = inputs_total(r->inputs, NULL),
+        .n_ended = report_n_ended(&r->report) + r->report.n_skipped,
+        .n_failed = report_n_failed(&r->report),
+    };
+    int64_t now = mu_now_ns();
+    struct text text = {0};
+
+    progress_end(&r->progress, &s, now);
+    if (r->options->quiet)
+        return;
+    if (r->options->json)
+        report_format_json(&r->report, mu_pool_model(r->pool), now, &text);
+    else
+        report_format(&r->report, mu_pool_model(r->pool), now, &text);
+    (void)fwrite(text.data, 1, text.size, stderr);
+    text_fini(&text);
+}
+
+static int dry_run(struct run *r)
+{
+    struct text line = {0};
+    int rc;
+
+    while ((rc = run_next_input(r)) != MU_EMPTY) {
+        if (rc == MU_TIMEOUT) {
+            wakeup_wait();
+            continue;
+        }
+        text_clear(&line);
+        work_show(&r->work, &r->input, 1, &line);
+        text_putc(&line, '\n');
+        (void)fwrite(line.data, 1, line.size, stdout);
+    }
+    text_fini(&line);
+    if (fflush(stdout) != 0)
+        return SAY_EXIT_OTHER;
+    return r->is_broken ? SAY_EXIT_OTHER : 0;
+}
+
+static int run_all(struct run *r)
+{
+    const struct options *o = r->options;
+    int rc;
+
+    if (o->bar || o->eta)
+        inputs_count(r->inputs);
+    r->progress.start_ns = r->report.start_ns = mu_now_ns();
+    rc = o->reduce ? run_reduce(r) : run_map(r);
+    write_report(r);
+    rc = rc < 0 || r->is_broken || inputs_n_unread(r->inputs)
+             ? SAY_EXIT_OTHER
+             : halt_exit_status(&r->halt);
+    return rc;
+}
+
+int command_map(int argc, char **argv)
+{
+    struct options o;
+    struct run r = {.options = &o, .joblog = {.fd = -1}};
+    int status = SAY_EXIT_OTHER;
+
+    switch (options_read(&o, OPTIONS_MAP, argc, argv)) {
+    case OPTIONS_HELP:
+        return help_print(help_map);
+    case OPTIONS_WRONG:
+        return SAY_EXIT_OTHER;
+    default:
+        break;
+    }
+    r.progress =
+        (struct progress){.bar = o.bar, .counts = o.progress, .eta = o.eta};
+    r.output = (struct output){.tag = o.tag, .json = o.json};
+    r.halt.rule = o.halt;
+    wakeup_catch_signals();
+    if (open_run(&r) == 0)
+        status = o.dry_run ? dry_run(&r) : run_all(&r);
+    run_close(&r);
+    work_close(&r.work);
+    return status;
+}

@@ -1,0 +1,25 @@
+/* names.h: the words of a run: those after ":::", or the lines (or NUL-ended
+ * records) of a stream. */
+#ifndef CLI_NAMES_H
+#define CLI_NAMES_H
+
+#include <stddef.h>
+
+#include "stream.h"
+
+struct names {
+    char **args; /* when not NULL: n_args words; else the stream */
+    size_t n_args;
+    size_t i_arg;
+    struct stream *stream;
+    char delimiter;
+    size_t scanned; /* bytes of the stream known to hold no delimiter */
+    int at_end;
+};
+
+/* The next word, lent until the next call; a byte of 0 follows it only when it
+ * comes from the arguments.
+ * Returns   0; MU_EMPTY; MU_TIMEOUT: not there yet; -1: said why */
+int names_next(struct names *n, const char **ret_name, size_t *ret_size);
+
+#endif

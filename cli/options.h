@@ -1,0 +1,74 @@
+/* options.h: the command line of `muster map` and `muster compare`. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "halt.h"
+
+/* Which subcommands know an option. */
+enum options_command { OPTIONS_MAP = 1, OPTIONS_COMPARE = 2 };
+
+/* What one input is. */
+enum each { EACH_LINE = 0, EACH_FILE, EACH_RECORD, EACH_CHUNK };
+
+enum resume { RESUME_NO = 0, RESUME_UNFINISHED, RESUME_FAILED };
+
+/* Everything the command line said; strings are borrowed from argv. */
+struct options {
+    /* WORK: a spec, or the words of a command after "--" */
+    const char *work;
+    char **command;
+    size_t n_command;
+    int is_command;
+
+    /* INPUTS: the words after ":::", or a file, or standard input */
+    char **args;
+    size_t n_args;
+    int has_args;
+    const char *arg_file; /* "-" is standard input; NULL when not given */
+    char delimiter;
+    enum each each;
+    uint64_t each_bytes;
+
+    /* the pool */
+    const char *model;
+    const char *jobs;
+    unsigned tries;
+    int64_t timeout_ns;
+    uint64_t memory_bytes;
+
+    /* what happens with outcomes */
+    const char *reduce;
+    const char *joblog;
+    const char *results;
+    enum resume resume;
+    struct halt_rule halt;
+    uint64_t n_total; /* --total-jobs */
+    int keep_order;
+    int tag;
+    int dry_run;
+    int bar;
+    int progress;
+    int eta;
+    int quiet;
+    int json;
+
+    /* compare */
+    unsigned rounds;
+    const char *models;
+};
+
+enum options_answer { OPTIONS_RUN = 0, OPTIONS_HELP = 1, OPTIONS_WRONG = -1 };
+
+/* Read argv[1] and what follows; argv[0] is the name of the subcommand.
+ * Returns   OPTIONS_RUN; OPTIONS_HELP when --help was among them;
+ *           OPTIONS_WRONG: said why */
+enum options_answer options_read(struct options *ret, enum options_command who,
+                                 int argc, char **argv);
+
+/* Whether the inputs are names of files: --each file, record, chunk. */
+int options_inputs_are_files(const struct options *o);
+
+#endif

@@ -1,0 +1,101 @@
+/* output.c: what tasks give, on standard output and standard error. */
+#include "output.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "say.h"
+
+enum { FLUSH_BYTES = 256 * 1024 };
+
+static void write_all(int fd, const char *bytes, size_t size)
+{
+    while (size) {
+        ssize_t n = write(fd, bytes, size);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            say_fatal("cannot write to standard %s: %s",
+                      fd == STDOUT_FILENO ? "output" : "error",
+                      strerrordesc_np(errno));
+        bytes += n;
+        size -= (size_t)n;
+    }
+}
+
+void output_flush(struct output *out)
+{
+    write_all(STDOUT_FILENO, text_string(&out->buffer), out->buffer.size);
+    text_clear(&out->buffer);
+}
+
+void output_put_tagged(struct text *t, const char *tag, size_t tag_size,
+                       const char *bytes, size_t size)
+{
+    while (size) {
+        const char *newline = memchr(bytes, '\n', size);
+        size_t n = newline ? (size_t)(newline - bytes) + 1 : size;
+
+        text_append(t, tag, tag_size);
+        text_putc(t, '\t');
+        text_append(t, bytes, n);
+        bytes += n;
+        size -= n;
+    }
+}
+
+static void put_json(struct text *t, const struct ended *e)
+{
+    text_printf(t, "{\"seq\":%llu,\"input\":", (unsigned long long)e->seq);
+    text_put_json(t, e->name, e->name_size);
+    text_printf(t,
+                ",\"status\":\"%s\",\"code\":%d,\"signal\":%d,\"attempts\":%u,"
+                "\"worker\":%u,\"start\":%.6f,\"seconds\":%.6f,\"output\":",
+                mu_status_name(e->status), e->code, e->signal, e->attempts,
+                e->worker, (double)e->start_ns / 1e9, (double)e->run_ns / 1e9);
+    text_put_json(t, e->out, e->out_size);
+    if (e->err_size) {
+        text_put(t, ",\"stderr\":");
+        text_put_json(t, e->err, e->err_size);
+    }
+    text_put(t, "}\n");
+}
+
+void output_add(struct output *out, const struct ended *e)
+{
+    struct text *t = &out->buffer;
+
+    if (out->discards)
+        return;
+    if (out->json) {
+        put_json(t, e);
+    } else if (out->tag) {
+        output_put_tagged(t, e->name, e->name_size, e->out, e->out_size);
+    } else if (e->out_size >= FLUSH_BYTES) {
+        output_flush(out);
+        write_all(STDOUT_FILENO, e->out, e->out_size);
+    } else {
+        text_append(t, e->out, e->out_size);
+    }
+    if (e->err_size && !out->json) {
+        struct text tagged = {0};
+
+        /* so that a terminal shows both in the order of the tasks */
+        output_flush(out);
+        if (out->tag)
+            output_put_tagged(&tagged, e->name, e->name_size, e->err,
+                              e->err_size);
+        write_all(STDERR_FILENO, out->tag ? tagged.data : e->err,
+                  out->tag ? tagged.size : e->err_size);
+        text_fini(&tagged);
+    }
+    if (t->size >= FLUSH_BYTES)
+        output_flush(out);
+}
+
+void output_fini(struct output *out)
+{
+    text_fini(&out->buffer);
+}

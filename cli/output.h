@@ -1,0 +1,27 @@
+/* output.h: what tasks give, on standard output and standard error: whole, one
+ * task after another, through one large buffer. */
+#ifndef CLI_OUTPUT_H
+#define CLI_OUTPUT_H
+
+#include "ended.h"
+#include "text.h"
+
+struct output {
+    struct text buffer;
+    int tag;
+    int json;
+    int discards; /* everything: muster compare */
+};
+
+/* Add what one task gave. */
+void output_add(struct output *out, const struct ended *e);
+
+/* Write what is buffered. Ends the command when nobody reads any more. */
+void output_flush(struct output *out);
+void output_fini(struct output *out);
+
+/* Append `size` bytes with "tag TAB" before each of their lines. */
+void output_put_tagged(struct text *t, const char *tag, size_t tag_size,
+                       const char *bytes, size_t size);
+
+#endif

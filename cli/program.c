@@ -1,0 +1,172 @@
+/* program.c: finding a program in PATH, and running one to its end. */
+#include "program.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "say.h"
+
+enum { NAME_MAX_BYTES = 64, READ_BYTES = 4096 };
+
+const char *program_env(const char *name)
+{
+    /* nobody here changes the environment */
+    return getenv(name); // NOLINT(concurrency-mt-unsafe)
+}
+
+static int is_program(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+           access(path, X_OK) == 0;
+}
+
+/* Call `visit` for each directory of PATH until it returns non-zero. */
+static int for_each_directory(int (*visit)(void *ctx, const char *directory),
+                              void *ctx)
+{
+    const char *path = program_env("PATH");
+    struct text directory = {0};
+    int rc = 0;
+
+    if (!path)
+        path = "/usr/bin:/bin";
+    while (rc == 0) {
+        size_t n = strcspn(path, ":");
+
+        text_clear(&directory);
+        text_append(&directory, n ? path : ".", n ? n : 1);
+        rc = visit(ctx, text_string(&directory));
+        if (!path[n])
+            break;
+        path += n + 1;
+    }
+    text_fini(&directory);
+    return rc;
+}
+
+struct search {
+    const char *name;
+    struct text found;
+};
+
+static int look_in(void *ctx, const char *directory)
+{
+    struct search *s = ctx;
+
+    text_clear(&s->found);
+    text_printf(&s->found, "%s/%s", directory, s->name);
+    return is_program(text_string(&s->found));
+}
+
+struct guess {
+    struct say_nearest nearest;
+    char best[NAME_MAX_BYTES];
+};
+
+static int guess_in(void *ctx, const char *directory)
+{
+    struct guess *g = ctx;
+    DIR *dir = opendir(directory);
+    const struct dirent *entry;
+
+    if (!dir)
+        return 0;
+    while ((entry = readdir(dir))) { // NOLINT(concurrency-mt-unsafe): own DIR
+        const char *before = g->nearest.best;
+
+        say_nearest_offer(&g->nearest, entry->d_name);
+        if (g->nearest.best != before) {
+            (void)snprintf(g->best, sizeof g->best, "%.63s", entry->d_name);
+            g->nearest.best = g->best;
+        }
+    }
+    (void)closedir(dir);
+    return 0;
+}
+
+static void refuse_missing(const char *name)
+{
+    struct guess g = {.nearest = {.typed = name}};
+
+    (void)for_each_directory(guess_in, &g);
+    if (g.nearest.best)
+        say("no command '%s' in PATH: did you mean '%s'?", name, g.best);
+    else
+        say("no command '%s' in PATH: a line for the shell is one word, in "
+            "quotes",
+            name);
+}
+
+char *program_find(const char *name)
+{
+    struct search s = {.name = name};
+
+    if (strchr(name, '/')) {
+        if (!is_program(name)) {
+            say("cannot run %s: %s", name,
+                access(name, F_OK) < 0 ? "no such file" : "not executable");
+            return NULL;
+        }
+        text_put(&s.found, name);
+        return s.found.data;
+    }
+    if (*name && for_each_directory(look_in, &s))
+        return s.found.data;
+    text_fini(&s.found);
+    refuse_missing(name);
+    return NULL;
+}
+
+static void read_all(int fd, struct text *ret)
+{
+    for (;;) {
+        char *room = text_reserve(ret, READ_BYTES);
+        ssize_t size = read(fd, room, READ_BYTES);
+
+        if (size > 0)
+            ret->size += (size_t)size;
+        else if (size == 0 || errno != EINTR)
+            break;
+    }
+    ret->data[ret->size] = '\0';
+}
+
+int program_run(char *const *argv, struct text *ret_output)
+{
+    posix_spawn_file_actions_t actions;
+    int ends[2] = {-1, -1};
+    int status;
+    pid_t pid;
+    int rc;
+
+    if (ret_output && pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    (void)posix_spawn_file_actions_init(&actions);
+    if (ret_output)
+        (void)posix_spawn_file_actions_adddup2(&actions, ends[1],
+                                               STDOUT_FILENO);
+    rc = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    if (ret_output) {
+        (void)close(ends[1]);
+        if (rc == 0)
+            read_all(ends[0], ret_output);
+        (void)close(ends[0]);
+    }
+    if (rc)
+        return -rc;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}

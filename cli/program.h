@@ -1,0 +1,22 @@
+/* program.h: finding a program in PATH, and running one to its end. */
+#ifndef CLI_PROGRAM_H
+#define CLI_PROGRAM_H
+
+#include "text.h"
+
+/* getenv(3). */
+const char *program_env(const char *name);
+
+/* The path of a program: the name itself when it holds a slash, else from PATH.
+ * Gives a string for free(), or NULL after saying what is wrong, with the name
+ * that may have been meant. */
+char *program_find(const char *name);
+
+/* Run a program and wait for it. Its standard error is ours.
+ * argv        argv[0] is searched in PATH
+ * ret_output  optional: gets its standard output; else that is ours too
+ * Returns     its exit status; 128 + the signal that ended it; -errno when it
+ *             could not be started */
+int program_run(char *const *argv, struct text *ret_output);
+
+#endif

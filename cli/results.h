@@ -1,0 +1,39 @@
+/* results.h: --results NAME: the output of each task in files of its own, laid out
+ * as GNU parallel does it. */
+#ifndef CLI_RESULTS_H
+#define CLI_RESULTS_H
+
+#include "ended.h"
+#include "text.h"
+
+enum results_form {
+    RESULTS_NONE = 0,
+    RESULTS_TREE,     /* NAME/1/INPUT/{stdout,stderr,seq} */
+    RESULTS_TEMPLATE, /* NAME has replacement strings */
+    RESULTS_CSV,      /* NAME.csv or NAME.tsv */
+    RESULTS_JSON      /* NAME.json: one object a line */
+};
+
+struct results {
+    enum results_form form;
+    const char *name;
+    char separator; /* of RESULTS_CSV */
+    int fd;         /* of RESULTS_CSV and RESULTS_JSON, else -1 */
+    struct text buffer;
+};
+
+/* Read the option; writes nothing. NULL: none. */
+void results_init(struct results *r, const char *name);
+
+/* Make the file or the directory. With `go_on`, a table is continued.
+ * Returns   0, or -1 after saying why */
+int results_open(struct results *r, int go_on);
+
+/* Write what one task gave. Ends the command when it cannot be written. */
+void results_write(struct results *r, const struct ended *e);
+void results_close(struct results *r);
+
+/* Append the name of the directory for an input: \ / tab and 0 are escaped. */
+void results_put_directory(struct text *t, const char *name, size_t size);
+
+#endif

@@ -1,0 +1,78 @@
+/* run.h: one run of `muster map`: inputs go to the pool, outcomes come back and go
+ * to logs and outputs, until both have ended. */
+#ifndef CLI_RUN_H
+#define CLI_RUN_H
+
+#include "flight.h"
+#include "halt.h"
+#include "inputs.h"
+#include "joblog.h"
+#include "options.h"
+#include "output.h"
+#include "progress.h"
+#include "report.h"
+#include "results.h"
+#include "work.h"
+
+struct run {
+    const struct options *options;
+    struct work work;
+    struct inputs *inputs;
+    struct mu_pool *pool;
+
+    struct input input; /* read, and not taken by the pool yet */
+    int has_input;
+    int inputs_ended; /* or no more are to be taken */
+    int is_stopping;  /* what runs was told to end */
+    int is_broken;    /* something went wrong that is no task's failure */
+
+    struct flights flights;
+    uint64_t kept_bytes; /* held in outcomes that wait for earlier ones */
+
+    struct seq_set has_run;
+    struct joblog joblog;
+    struct results results;
+    struct output output;
+    struct progress progress;
+    struct report report;
+    struct halt halt;
+    struct text line; /* the command or call of a task */
+};
+
+/* Open the pool for r->work, with the count of -j in the model.
+ * Returns   0, or -1 after saying why not */
+int run_open_pool(struct run *r, const char *model);
+
+/* Give back everything but r->work. */
+void run_close(struct run *r);
+
+/* Take the next input that has no record yet; after an end or an error,
+ * inputs_ended is set.
+ * Returns   0: it is in r->input; MU_EMPTY; MU_TIMEOUT: not there yet */
+int run_next_input(struct run *r);
+
+/* Note that r->input is on its way; what a submission needs goes into the rest. */
+struct flight *run_depart(struct run *r);
+void run_describe_input(const struct run *r, struct mu_span *ret_bytes,
+                        struct mu_submit *ret_how);
+
+/* Count and log an outcome whose turn it is. With may_take, r->report may keep it;
+ * returns 1 when it did. */
+int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
+               int may_take);
+
+/* What signals ask for. */
+void run_heed_signals(struct run *r);
+
+/* Take no more inputs; with `now`, end what runs. */
+void run_stop(struct run *r, int now);
+
+void run_draw_progress(struct run *r);
+
+/* Run every input to its end. Returns 0, or -1 after saying what broke. */
+int run_map(struct run *r);
+
+/* The same with --reduce; writes the result to standard output. */
+int run_reduce(struct run *r);
+
+#endif

@@ -1,0 +1,167 @@
+/* run_map.c: inputs to the pool and outcomes back, in bounded memory. One thread
+ * does both: it submits without waiting, takes what has ended, and waits only when
+ * neither is possible. */
+#include <errno.h>
+
+#include "run.h"
+#include "say.h"
+#include "wakeup.h"
+
+enum {
+    SUBMIT_BATCH = 256,      /* inputs between two looks at the outcomes */
+    TAKE_BATCH = 256,        /* outcomes between two looks at the inputs */
+    KEEP_TASKS_MAX = 100000, /* -k: tasks behind the oldest missing outcome */
+};
+/* -k: bytes of output behind the oldest missing outcome */
+#define KEEP_BYTES_MAX (UINT64_C(256) << 20)
+
+/* Why feeding stopped. */
+enum fed { FED_BATCH = 0, FED_FULL, FED_DRY, FED_ENDED };
+
+/* With -k, outcomes pile up behind a slow task: no further then. */
+static int is_too_far_ahead(const struct run *r)
+{
+    return r->options->keep_order &&
+           (r->flights.n >= KEEP_TASKS_MAX || r->kept_bytes >= KEEP_BYTES_MAX);
+}
+
+/* Returns 0, MU_FULL, or an error. */
+static int submit(struct run *r)
+{
+    struct mu_submit how;
+    struct mu_span bytes;
+    int rc;
+
+    run_describe_input(r, &bytes, &how);
+    how.flags = MU_SUBMIT_NO_WAIT;
+    rc =
+        mu_pool_submit(r->pool, r->work.fn, bytes.data, bytes.size, &how, NULL);
+    if (rc)
+        return rc;
+    (void)run_depart(r);
+    r->has_input = 0;
+    return 0;
+}
+
+static int feed(struct run *r, enum fed *ret_fed)
+{
+    for (int i = 0; i < SUBMIT_BATCH; i++) {
+        int rc = 0;
+
+        if (is_too_far_ahead(r)) {
+            *ret_fed = FED_FULL;
+            return 0;
+        }
+        if (!r->has_input) {
+            rc = run_next_input(r);
+            if (rc) {
+                *ret_fed = rc == MU_TIMEOUT ? FED_DRY : FED_ENDED;
+                return 0;
+            }
+            r->has_input = 1;
+        }
+        rc = submit(r);
+        if (rc == MU_FULL) {
+            *ret_fed = FED_FULL;
+            return 0;
+        }
+        if (rc)
+            return say_refuse("cannot run input %llu: %s",
+                              (unsigned long long)r->input.seq,
+                              mu_status_text(rc));
+    }
+    *ret_fed = FED_BATCH;
+    return 0;
+}
+
+/* Outcomes whose predecessors have all been written. */
+static void release_in_order(struct run *r)
+{
+    struct flight *flight;
+
+    while ((flight = r->flights.first) && flight->outcome) {
+        struct mu_outcome *outcome = flight->outcome;
+
+        flight->outcome = NULL;
+        r->kept_bytes -= outcome->output_size;
+        if (!run_arrive(r, flight, outcome, 1))
+            mu_outcome_free(outcome);
+        flights_remove(&r->flights, flight);
+    }
+}
+
+static void take(struct run *r, struct mu_outcome *outcome)
+{
+    struct flight *flight = flights_find(&r->flights, outcome->tag);
+
+    if (!flight)
+        say_fatal("an outcome came for input %llu, which was not running",
+                  (unsigned long long)outcome->tag);
+    if (r->options->keep_order) {
+        flight->outcome = outcome;
+        r->kept_bytes += outcome->output_size;
+        release_in_order(r);
+        return;
+    }
+    if (!run_arrive(r, flight, outcome, 1))
+        mu_outcome_free(outcome);
+    flights_remove(&r->flights, flight);
+}
+
+/* Take what has ended; `deadline` is for the first. Returns 0 when some was taken,
+ * MU_TIMEOUT, MU_EMPTY, -EINTR, or an error. */
+static int collect(struct run *r, int64_t deadline)
+{
+    struct mu_outcome *outcomes[TAKE_BATCH];
+    size_t n;
+    int rc = mu_pool_next_many(r->pool, deadline, outcomes, TAKE_BATCH, &n);
+
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        take(r, outcomes[i]);
+    return rc;
+}
+
+/* Nothing can be submitted: wait for an outcome or, when none can come, for
+ * input. */
+static int wait_for_something(struct run *r, enum fed fed)
+{
+    int rc;
+
+    output_flush(&r->output);
+    rc = collect(r, progress_deadline(&r->progress));
+    if (rc == MU_EMPTY) {
+        if (fed == FED_DRY)
+            wakeup_wait();
+        return 0;
+    }
+    if (rc < 0 && rc != -EINTR)
+        return say_refuse("the pool failed: %s", mu_status_text(rc));
+    return 0;
+}
+
+int run_map(struct run *r)
+{
+    enum fed fed = FED_BATCH;
+    int rc = 0;
+
+    while (rc == 0) {
+        run_heed_signals(r);
+        rc = feed(r, &fed);
+        if (rc)
+            break;
+        if (fed == FED_ENDED && r->flights.n == 0)
+            break;
+        run_draw_progress(r);
+        if (fed == FED_BATCH) {
+            /* there is room: take what has ended and go on */
+            rc = collect(r, MU_NOW);
+            rc = rc < 0 && rc != -EINTR
+                     ? say_refuse("the pool failed: %s", mu_status_text(rc))
+                     : 0;
+        } else {
+            rc = wait_for_something(r, fed);
+        }
+    }
+    output_flush(&r->output);
+    return rc;
+}

@@ -1,0 +1,248 @@
+/* stream.c: the bytes of a descriptor, as they arrive. */
+#include "stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "muster/base.h"
+
+#include "say.h"
+#include "text.h"
+#include "wakeup.h"
+
+enum {
+    READ_BYTES = 256 * 1024,
+    AHEAD_BYTES = 1024 * 1024 /* what the reader may hold before it waits */
+};
+
+struct stream {
+    const char *path;
+    int fd;
+    uint64_t file_size;
+    uint64_t position;
+    int is_regular;
+
+    /* main thread: [start, text.size) is not consumed */
+    struct text text;
+    size_t start;
+
+    /* under lock, when a reader runs */
+    pthread_mutex_t lock;
+    pthread_cond_t has_room;
+    struct text ahead;
+    int at_end;
+    int read_errno;
+    int is_waiting; /* the main thread found nothing and wants a ring */
+};
+
+/* Bytes that were read go to the main thread; waits while it has enough.
+ * Reader thread. */
+static void hand_over(struct stream *s, const char *bytes, ssize_t size)
+{
+    int wanted;
+
+    (void)pthread_mutex_lock(&s->lock);
+    while (s->ahead.size >= AHEAD_BYTES)
+        (void)pthread_cond_wait(&s->has_room, &s->lock);
+    if (size > 0)
+        text_append(&s->ahead, bytes, (size_t)size);
+    else
+        s->at_end = 1;
+    if (size < 0)
+        s->read_errno = errno;
+    wanted = s->is_waiting;
+    s->is_waiting = 0;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (wanted)
+        wakeup_ring();
+}
+
+static void *reader_main(void *arg)
+{
+    struct stream *s = arg;
+    char *bytes = text_alloc(1, READ_BYTES);
+    ssize_t size;
+
+    do {
+        do
+            size = read(s->fd, bytes, READ_BYTES);
+        while (size < 0 && errno == EINTR);
+        hand_over(s, bytes, size);
+    } while (size > 0);
+    free(bytes);
+    return NULL;
+}
+
+/* Signals are for the main thread. The reader ends at the end of the pipe, or
+ * with the process: nobody joins it, for it may be inside read(). */
+static int start_reader(struct stream *s)
+{
+    pthread_t reader;
+    sigset_t all;
+    sigset_t before;
+    int rc;
+
+    (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_cond_init(&s->has_room, NULL);
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&reader, NULL, reader_main, s);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc)
+        return say_refuse("cannot start the thread that reads %s: %s", s->path,
+                          strerrordesc_np(rc));
+    (void)pthread_detach(reader);
+    return 0;
+}
+
+int stream_open(const char *path, struct stream **ret_stream)
+{
+    struct stream *s;
+    struct stat st;
+    int fd = STDIN_FILENO;
+
+    if (strcmp(path, "-") == 0)
+        path = "standard input";
+    else
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return say_refuse("cannot read %s: %s", path, strerrordesc_np(errno));
+    if (S_ISDIR(st.st_mode)) {
+        if (fd != STDIN_FILENO)
+            (void)close(fd);
+        return say_refuse("%s is a directory: --each file runs over the files "
+                          "below it",
+                          path);
+    }
+
+    s = text_alloc(1, sizeof *s);
+    s->path = path;
+    s->fd = fd;
+    s->is_regular = S_ISREG(st.st_mode);
+    if (s->is_regular)
+        s->file_size = (uint64_t)st.st_size;
+    else if (start_reader(s) < 0) {
+        free(s);
+        return -1;
+    }
+    *ret_stream = s;
+    return 0;
+}
+
+/* A stream that a reader still uses stays: the process is about to end. */
+void stream_free(struct stream *s)
+{
+    if (!s)
+        return;
+    if (!s->is_regular) {
+        int at_end;
+
+        (void)pthread_mutex_lock(&s->lock);
+        at_end = s->at_end;
+        (void)pthread_mutex_unlock(&s->lock);
+        if (!at_end)
+            return;
+        (void)pthread_mutex_destroy(&s->lock);
+        (void)pthread_cond_destroy(&s->has_room);
+    }
+    if (s->fd != STDIN_FILENO)
+        (void)close(s->fd);
+    text_fini(&s->text);
+    text_fini(&s->ahead);
+    free(s);
+}
+
+const char *stream_data(const struct stream *s, size_t *ret_size)
+{
+    *ret_size = s->text.size - s->start;
+    return text_string(&s->text) + s->start;
+}
+
+void stream_consume(struct stream *s, size_t size)
+{
+    s->start += size;
+    s->position += size;
+}
+
+/* Consumed bytes make room for new ones. */
+static void drop_consumed(struct stream *s)
+{
+    size_t rest = s->text.size - s->start;
+
+    if (s->start == 0)
+        return;
+    memmove(s->text.data, s->text.data + s->start, rest);
+    s->text.size = rest;
+    s->start = 0;
+}
+
+static int fill_from_file(struct stream *s)
+{
+    char *room = text_reserve(&s->text, READ_BYTES);
+    ssize_t size;
+
+    do
+        size = read(s->fd, room, READ_BYTES);
+    while (size < 0 && errno == EINTR);
+    if (size < 0)
+        return say_refuse("cannot read %s: %s", s->path,
+                          strerrordesc_np(errno));
+    s->text.size += (size_t)size;
+    return size ? 0 : MU_EMPTY;
+}
+
+static int fill_from_reader(struct stream *s)
+{
+    int rc = 0;
+
+    (void)pthread_mutex_lock(&s->lock);
+    if (s->ahead.size) {
+        if (s->text.size == 0) {
+            struct text empty = s->text;
+
+            s->text = s->ahead;
+            s->ahead = empty;
+        } else {
+            text_append(&s->text, s->ahead.data, s->ahead.size);
+        }
+        text_clear(&s->ahead);
+        (void)pthread_cond_signal(&s->has_room);
+    } else if (s->read_errno) {
+        rc = say_refuse("cannot read %s: %s", s->path,
+                        strerrordesc_np(s->read_errno));
+    } else if (s->at_end) {
+        rc = MU_EMPTY;
+    } else {
+        s->is_waiting = 1;
+        rc = MU_TIMEOUT;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+int stream_fill(struct stream *s)
+{
+    drop_consumed(s);
+    return s->is_regular ? fill_from_file(s) : fill_from_reader(s);
+}
+
+uint64_t stream_file_size(const struct stream *s)
+{
+    return s->file_size;
+}
+
+uint64_t stream_position(const struct stream *s)
+{
+    return s->position;
+}
+
+int stream_file(const struct stream *s)
+{
+    return s->is_regular ? s->fd : -1;
+}

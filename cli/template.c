@@ -1,0 +1,339 @@
+/* template.c: a command with replacement strings: reading it, filling it in. */
+#include "template.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "program.h"
+#include "say.h"
+
+static const struct {
+    const char *name;
+    enum template_part part;
+} parts[] = {
+    {"", PART_INPUT},       {".", PART_NO_EXTENSION}, {"/", PART_BASE},
+    {"//", PART_DIRECTORY}, {"/.", PART_BASE_NO_EXT}, {"#", PART_SEQ},
+    {"%", PART_SLOT},
+};
+enum { N_PARTS = sizeof parts / sizeof parts[0] };
+
+enum template_part template_part_at(const char *text, size_t *ret_length)
+{
+    const char *name = text + 1;
+    const char *close;
+
+    if (text[0] != '{')
+        return PART_TEXT;
+    close = strchr(text, '}');
+    if (!close)
+        return PART_TEXT;
+    /* with one source of inputs, {1} is {}, {1/.} is {/.} */
+    if (name[0] == '1')
+        name++;
+    for (size_t i = 0; i < N_PARTS; i++) {
+        size_t n = strlen(parts[i].name);
+
+        if ((size_t)(close - name) != n || memcmp(name, parts[i].name, n) != 0)
+            continue;
+        if (name > text + 1 && parts[i].part >= PART_SEQ)
+            return PART_TEXT;
+        *ret_length = (size_t)(close + 1 - text);
+        return parts[i].part;
+    }
+    return PART_TEXT;
+}
+
+/* Segments and text grow apart and are joined at the end. */
+struct builder {
+    struct text segments;
+    struct text text;
+    uint32_t n_segments;
+    uint32_t program; /* as in struct template */
+    int has_input;    /* some {} or part of it was seen */
+};
+
+static void add_segment(struct builder *b, enum template_part part,
+                        const char *text, size_t size)
+{
+    struct template_segment s = {.part = part};
+
+    if (part == PART_TEXT) {
+        s.offset = (uint32_t)b->text.size;
+        s.size = (uint32_t)size;
+        text_append(&b->text, text, size);
+    }
+    text_append(&b->segments, &s, sizeof s);
+    b->n_segments++;
+}
+
+/* What GNU parallel would replace and we do not is refused, not left as it is. */
+static int refuse_foreign(const char *text)
+{
+    const char *close = strchr(text, '}');
+
+    if (strncmp(text, "{=", 2) == 0)
+        return say_refuse("'%.12s...': expressions of Perl are not offered; "
+                          "there are {} {.} {/} {//} {/.} {#} {%%}",
+                          text);
+    if (close && text[1] >= '2' && text[1] <= '9' &&
+        strspn(text + 1, "0123456789./") == (size_t)(close - text - 1))
+        return say_refuse("'%.*s': there is one source of inputs: {} or {1}",
+                          (int)(close + 1 - text), text);
+    return 0;
+}
+
+static int add_word(struct builder *b, const char *word)
+{
+    const char *plain = word;
+
+    while (*word) {
+        size_t length = 0;
+        enum template_part part = template_part_at(word, &length);
+
+        if (part == PART_TEXT) {
+            if (word[0] == '{' && refuse_foreign(word) < 0)
+                return -1;
+            word++;
+            continue;
+        }
+        if (word > plain)
+            add_segment(b, PART_TEXT, plain, (size_t)(word - plain));
+        add_segment(b, part, NULL, 0);
+        b->has_input |= part < PART_SEQ;
+        word += length;
+        plain = word;
+    }
+    if (word > plain)
+        add_segment(b, PART_TEXT, plain, (size_t)(word - plain));
+    add_segment(b, PART_END_OF_WORD, NULL, 0);
+    return 0;
+}
+
+/* A word alone is a line for the shell if a shell would see more in it than a
+ * word. */
+static int is_shell_line(const char *word)
+{
+    for (const char *c = word; *c; c++) {
+        size_t length;
+
+        if (template_part_at(c, &length) != PART_TEXT)
+            c += length - 1;
+        else if (strchr(" \t\n|&;<>()$`\\\"'*?[]#~=!", *c))
+            return 1;
+    }
+    return 0;
+}
+
+static enum template_kind kind_of(char *const *words, size_t n_words)
+{
+    if (n_words == 0 || (n_words == 1 && strcmp(words[0], "{}") == 0))
+        return TEMPLATE_INPUT;
+    return n_words == 1 && is_shell_line(words[0]) ? TEMPLATE_SHELL
+                                                   : TEMPLATE_ARGV;
+}
+
+/* Look the program up now, so that a wrong name is told before anything runs and
+ * the workers need not search. */
+static int find_program(struct builder *b, const char *word)
+{
+    char *path;
+
+    for (const char *c = word; *c; c++) {
+        size_t length;
+
+        if (template_part_at(c, &length) != PART_TEXT)
+            return 0;
+    }
+    path = program_find(word);
+    if (!path)
+        return -1;
+    b->program = (uint32_t)b->text.size + 1;
+    text_append(&b->text, path, strlen(path) + 1);
+    free(path);
+    return 0;
+}
+
+static struct template *join(const struct builder *b, enum template_kind kind,
+                             size_t n_words, size_t *ret_size)
+{
+    size_t size = sizeof(struct template) + b->segments.size + b->text.size;
+    struct template *t = text_alloc(1, size);
+
+    t->kind = kind;
+    t->n_segments = b->n_segments;
+    t->n_words = (uint32_t)n_words;
+    t->text_size = (uint32_t)b->text.size;
+    t->program = b->program;
+    if (b->segments.size)
+        memcpy(t->segments, b->segments.data, b->segments.size);
+    if (b->text.size)
+        memcpy((char *)t->segments + b->segments.size, b->text.data,
+               b->text.size);
+    *ret_size = size;
+    return t;
+}
+
+int template_read(char *const *words, size_t n_words, unsigned flags,
+                  struct template **ret_template, size_t *ret_size)
+{
+    enum template_kind kind = kind_of(words, n_words);
+    struct builder b = {0};
+    int rc = 0;
+
+    if (kind == TEMPLATE_INPUT) {
+        n_words = 1;
+        add_segment(&b, PART_INPUT, NULL, 0);
+        add_segment(&b, PART_END_OF_WORD, NULL, 0);
+        b.has_input = 1;
+    } else {
+        for (size_t i = 0; i < n_words && rc == 0; i++)
+            rc = add_word(&b, words[i]);
+    }
+    if (rc == 0 && !b.has_input && !(flags & TEMPLATE_NO_APPEND)) {
+        if (kind == TEMPLATE_SHELL) {
+            /* before the end of the one word */
+            b.segments.size -= sizeof(struct template_segment);
+            b.n_segments--;
+            add_segment(&b, PART_TEXT, " ", 1);
+        } else {
+            n_words++;
+        }
+        add_segment(&b, PART_INPUT, NULL, 0);
+        add_segment(&b, PART_END_OF_WORD, NULL, 0);
+    }
+    if (rc == 0 && kind == TEMPLATE_ARGV)
+        rc = find_program(&b, words[0]);
+    if (rc == 0)
+        *ret_template = join(&b, kind, n_words, ret_size);
+    text_fini(&b.segments);
+    text_fini(&b.text);
+    return rc;
+}
+
+/* The range of `input` without its extension: the last dot behind the last slash
+ * and what follows it. */
+static size_t without_extension(const char *input, size_t size)
+{
+    for (size_t i = size; i > 0 && input[i - 1] != '/'; i--)
+        if (input[i - 1] == '.')
+            return i - 1;
+    return size;
+}
+
+static size_t base_start(const char *input, size_t size)
+{
+    while (size > 0 && input[size - 1] != '/')
+        size--;
+    return size;
+}
+
+/* As dirname(1) has it: "." without a slash, "/" for what lies in the root; and
+ * a slash at the end belongs to the name before it. */
+static void put_directory(const char *input, size_t size, struct text *ret)
+{
+    while (size > 1 && input[size - 1] == '/')
+        size--;
+    if (size == 1 && input[0] == '/') {
+        text_putc(ret, '/');
+        return;
+    }
+    size = base_start(input, size);
+    if (size == 0) {
+        text_putc(ret, '.');
+        return;
+    }
+    while (size > 1 && input[size - 1] == '/')
+        size--;
+    text_append(ret, input, size);
+}
+
+void template_value(enum template_part part, const struct template_values *v,
+                    struct text *ret_value)
+{
+    size_t base = base_start(v->input, v->input_size);
+
+    switch (part) {
+    case PART_INPUT:
+        text_append(ret_value, v->input, v->input_size);
+        break;
+    case PART_NO_EXTENSION:
+        text_append(ret_value, v->input,
+                    without_extension(v->input, v->input_size));
+        break;
+    case PART_BASE:
+        text_append(ret_value, v->input + base, v->input_size - base);
+        break;
+    case PART_DIRECTORY:
+        put_directory(v->input, v->input_size, ret_value);
+        break;
+    case PART_BASE_NO_EXT:
+        text_append(ret_value, v->input + base,
+                    without_extension(v->input, v->input_size) - base);
+        break;
+    case PART_SEQ:
+        text_printf(ret_value, "%llu", (unsigned long long)v->seq);
+        break;
+    case PART_SLOT:
+        text_printf(ret_value, "%u", v->slot);
+        break;
+    default:
+        break;
+    }
+}
+
+static const char *text_of(const struct template *t)
+{
+    return (const char *)(t->segments + t->n_segments);
+}
+
+void template_fill(const struct template *t, const struct template_values *v,
+                   struct text *ret_words)
+{
+    struct text value = {0};
+
+    for (uint32_t i = 0; i < t->n_segments; i++) {
+        const struct template_segment *s = &t->segments[i];
+
+        if (s->part == PART_TEXT) {
+            text_append(ret_words, text_of(t) + s->offset, s->size);
+        } else if (s->part == PART_END_OF_WORD) {
+            text_putc(ret_words, '\0');
+        } else if (t->kind == TEMPLATE_SHELL) {
+            text_clear(&value);
+            template_value(s->part, v, &value);
+            text_put_shell(ret_words, text_string(&value), value.size);
+        } else {
+            template_value(s->part, v, ret_words);
+        }
+    }
+    text_fini(&value);
+}
+
+void template_show(const struct template *t, const struct template_values *v,
+                   struct text *ret_line)
+{
+    struct text words = {0};
+    const char *word;
+
+    template_fill(t, v, &words);
+    word = words.data;
+    if (t->kind != TEMPLATE_ARGV) {
+        text_append(ret_line, word, words.size - 1);
+    } else {
+        while (word < words.data + words.size) {
+            const char *end =
+                memchr(word, '\0', (size_t)(words.data + words.size - word));
+
+            if (word > words.data)
+                text_putc(ret_line, ' ');
+            text_put_shell(ret_line, word, (size_t)(end - word));
+            word = end + 1;
+        }
+    }
+    text_fini(&words);
+}
+
+const char *template_program(const struct template *t)
+{
+    return t->program ? text_of(t) + t->program - 1 : NULL;
+}

@@ -1,0 +1,87 @@
+/* template.h: the command of `-- command {}`: read once, then filled in for each
+ * input. A template is one flat run of bytes without pointers, for it travels to
+ * the workers as the argument of the pool. */
+#ifndef CLI_TEMPLATE_H
+#define CLI_TEMPLATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "text.h"
+
+enum template_kind {
+    TEMPLATE_ARGV = 0, /* words, run as they are */
+    TEMPLATE_SHELL,    /* one string, run by sh -c, values quoted */
+    TEMPLATE_INPUT     /* the input itself is a command for sh -c */
+};
+
+enum template_part {
+    PART_TEXT = 0,
+    PART_INPUT,        /* {} */
+    PART_NO_EXTENSION, /* {.} */
+    PART_BASE,         /* {/} */
+    PART_DIRECTORY,    /* {//} */
+    PART_BASE_NO_EXT,  /* {/.} */
+    PART_SEQ,          /* {#} */
+    PART_SLOT,         /* {%} */
+    PART_END_OF_WORD
+};
+
+struct template_segment {
+    uint32_t part;
+    uint32_t offset; /* of PART_TEXT, from the first byte of text */
+    uint32_t size;
+};
+
+struct template
+{
+    uint32_t kind;
+    uint32_t n_segments;
+    uint32_t n_words;
+    uint32_t text_size;
+    uint32_t program; /* where its path begins in the text, + 1; 0: none */
+    struct template_segment segments[]; /* then the text */
+};
+
+/* Options that change how a template is filled in. */
+enum template_flags {
+    TEMPLATE_NO_APPEND = 1 /* add no {} to a command without one */
+};
+
+/* Read the words of a command.
+ * words     [n_words]; 0 of them: the inputs are commands
+ * Returns   0 and *ret_template given, to be freed with free(), its size in
+ *           *ret_size; or -1 after saying what is wrong */
+int template_read(char *const *words, size_t n_words, unsigned flags,
+                  struct template **ret_template, size_t *ret_size);
+
+/* What takes the places of {}, {#} and {%}. */
+struct template_values {
+    const char *input;
+    size_t input_size;
+    uint64_t seq;
+    unsigned slot;
+};
+
+/* Append the words, each with a byte of 0 at its end: n_words of them, or the one
+ * string for the shell. */
+void template_fill(const struct template *t, const struct template_values *v,
+                   struct text *ret_words);
+
+/* Append the line that a person would type into a shell for the same. */
+void template_show(const struct template *t, const struct template_values *v,
+                   struct text *ret_line);
+
+/* Append one value of an input: as a whole, or the part that `part` names. */
+void template_value(enum template_part part, const struct template_values *v,
+                    struct text *ret_value);
+
+/* The part that the replacement string at `text` names, its length in *ret_length;
+ * PART_TEXT when there is none. */
+enum template_part template_part_at(const char *text, size_t *ret_length);
+
+/* The file to execute, found in PATH when the template was read; NULL when it
+ * depends on the input. Lent. */
+const char *template_program(const struct template *t);
+
+#endif

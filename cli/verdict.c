@@ -1,0 +1,120 @@
+/* verdict.c: which model to take and why. The fastest wins; what is not slower
+ * beyond the noise counts as equally fast; and of equals, first the one that loses
+ * nothing in a crash, then the simpler one. */
+#include "verdict.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Slower by no more than this share counts as no slower. */
+#define SHARE_EQUAL 0.05
+
+static int by_value(const void *a, const void *b)
+{
+    const double *x = a;
+    const double *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+struct verdict_spread verdict_spread_of(double *values, size_t n)
+{
+    qsort(values, n, sizeof *values, by_value);
+    return (struct verdict_spread){
+        .median =
+            n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2,
+        .min = values[0],
+        .max = values[n - 1],
+    };
+}
+
+static int is_equally_fast(const struct verdict_model *m,
+                           const struct verdict_model *fastest)
+{
+    return m->rate.median >= fastest->rate.median * (1 - SHARE_EQUAL);
+}
+
+static int is_serial(const struct verdict_model *m)
+{
+    return strcmp(m->name, "serial") == 0;
+}
+
+static const struct verdict_model *fastest_of(
+    const struct verdict_model *models, size_t n)
+{
+    const struct verdict_model *best = models;
+
+    for (size_t i = 1; i < n; i++)
+        if (models[i].rate.median > best->rate.median)
+            best = &models[i];
+    return best;
+}
+
+/* The first in the list that serves: the list goes from simple to compound. */
+static const struct verdict_model *first_equal(
+    const struct verdict_model *models, size_t n,
+    const struct verdict_model *fastest, int isolates)
+{
+    for (size_t i = 0; i < n; i++)
+        if (models[i].isolates == isolates &&
+            is_equally_fast(&models[i], fastest))
+            return &models[i];
+    return NULL;
+}
+
+static const struct verdict_model *fastest_isolating(
+    const struct verdict_model *models, size_t n)
+{
+    const struct verdict_model *best = NULL;
+
+    for (size_t i = 0; i < n; i++)
+        if (models[i].isolates &&
+            (!best || models[i].rate.median > best->rate.median))
+            best = &models[i];
+    return best;
+}
+
+static void put_percent_slower(struct text *t, const struct verdict_model *m,
+                               const struct verdict_model *fastest)
+{
+    double share = 1 - m->rate.median / fastest->rate.median;
+
+    if (m == fastest)
+        text_put(t, "it is the fastest");
+    else
+        text_printf(t, "it is within %.0f %% of the fastest (%s)",
+                    share * 100 < 1 ? 1.0 : share * 100, fastest->name);
+}
+
+size_t verdict_choose(const struct verdict_model *models, size_t n,
+                      double task_seconds, struct text *ret_why)
+{
+    const struct verdict_model *fastest = fastest_of(models, n);
+    const struct verdict_model *chosen = first_equal(models, n, fastest, 1);
+    const struct verdict_model *isolating = fastest_isolating(models, n);
+
+    if (chosen) {
+        text_printf(ret_why, "Take %s: ", chosen->name);
+        put_percent_slower(ret_why, chosen, fastest);
+        text_put(ret_why,
+                 ", and a task that crashes costs nothing but itself.");
+        return (size_t)(chosen - models);
+    }
+    chosen = first_equal(models, n, fastest, 0);
+    text_printf(ret_why, "Take %s: ", chosen->name);
+    put_percent_slower(ret_why, chosen, fastest);
+    if (is_serial(chosen) && task_seconds > 0)
+        text_printf(
+            ret_why,
+            ", for at %.2g us a task there is nothing to gain from more "
+            "workers",
+            task_seconds * 1e6);
+    if (isolating)
+        text_printf(
+            ret_why,
+            "; %s, which would survive a crash, has %.0f %% of its speed",
+            isolating->name,
+            isolating->rate.median / chosen->rate.median * 100);
+    text_put(ret_why, ".");
+    return (size_t)(chosen - models);
+}

@@ -1,0 +1,72 @@
+/* wakeup.c: what wakes the main thread while it waits. The state is global
+ * because a signal handler can reach nothing else.
+ *
+ *       handler or reader                main thread
+ *   R1  add to n_signals (release) ---> A1  load n_signals (acquire)
+ *   A2  load pool (acquire)       <--- R2  store pool (release)
+ * The semaphore and mu_pool_interrupt() order the rest. */
+#include "wakeup.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "muster/muster.h"
+
+static sem_t rings;
+static _Atomic int n_signals;
+static _Atomic(struct mu_pool *) waited_pool;
+
+void wakeup_ring(void)
+{
+    int saved_errno = errno;
+    /* A2, pairs with R2 in wakeup_set_pool() */
+    struct mu_pool *pool =
+        atomic_load_explicit(&waited_pool, memory_order_acquire);
+
+    (void)sem_post(&rings);
+    if (pool)
+        mu_pool_interrupt(pool);
+    errno = saved_errno;
+}
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    /* R1, pairs with A1 in wakeup_n_signals() */
+    (void)atomic_fetch_add_explicit(&n_signals, 1, memory_order_release);
+    wakeup_ring();
+}
+
+void wakeup_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    (void)sem_init(&rings, 0, 0);
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
+int wakeup_n_signals(void)
+{
+    /* A1, pairs with R1 in on_signal() */
+    return atomic_load_explicit(&n_signals, memory_order_acquire);
+}
+
+void wakeup_set_pool(struct mu_pool *pool)
+{
+    /* R2, pairs with A2 in wakeup_ring() */
+    atomic_store_explicit(&waited_pool, pool, memory_order_release);
+}
+
+void wakeup_wait(void)
+{
+    while (sem_wait(&rings) < 0 && errno == EINTR)
+        ;
+    /* one look is enough for all the rings that came */
+    while (sem_trywait(&rings) == 0)
+        ;
+}

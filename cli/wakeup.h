@@ -1,0 +1,29 @@
+/* wakeup.h: what wakes the main thread while it waits: bytes that arrived on a
+ * pipe, or SIGINT and SIGTERM.
+ *
+ * The main thread waits in one of two places: in the pool, as long as tasks run,
+ * or in wakeup_wait(), when only more input can bring something to do. A ring is
+ * kept for the one that waits next, so none is lost; a waiter may be woken for
+ * nothing and looks again. */
+#ifndef CLI_WAKEUP_H
+#define CLI_WAKEUP_H
+
+struct mu_pool;
+
+/* Count SIGINT and SIGTERM from now on instead of dying of them. */
+void wakeup_catch_signals(void);
+
+/* How many of them came. One: take no more inputs. Two: stop what runs. */
+int wakeup_n_signals(void);
+
+/* The pool that the main thread may be waiting in; NULL for none. Borrowed until
+ * the next call. */
+void wakeup_set_pool(struct mu_pool *pool);
+
+/* Wake the main thread. Any thread; signal handlers. */
+void wakeup_ring(void);
+
+/* Wait for a ring. Main thread. */
+void wakeup_wait(void);
+
+#endif

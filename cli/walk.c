@@ -1,0 +1,102 @@
+/* walk.c: the regular files at or below a path, by fts(3). */
+#include "walk.h"
+
+#include <errno.h>
+#include <fts.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "say.h"
+#include "text.h"
+
+struct walk {
+    FTS *tree;
+    unsigned n_unread;
+    int is_silent;
+};
+
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+int walk_open(const char *path, struct walk **ret_walk)
+{
+    /* fts wants a list that it may write to */
+    char *start = strdup(path);
+    char *paths[] = {start, NULL};
+    struct walk *w;
+    struct stat st;
+    FTS *tree;
+
+    if (!start)
+        return -ENOMEM;
+    if (stat(path, &st) < 0) {
+        free(start);
+        return -errno;
+    }
+    tree = fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
+    free(start);
+    if (!tree)
+        return -errno;
+    w = text_alloc(1, sizeof *w);
+    w->tree = tree;
+    *ret_walk = w;
+    return 0;
+}
+
+void walk_free(struct walk *w)
+{
+    if (!w)
+        return;
+    (void)fts_close(w->tree);
+    free(w);
+}
+
+const char *walk_next(struct walk *w)
+{
+    FTSENT *entry;
+
+    while ((entry = fts_read(w->tree))) {
+        switch (entry->fts_info) {
+        case FTS_F:
+            return entry->fts_path;
+        case FTS_DEFAULT:
+            /* a pipe or a device is an input only when it was named itself */
+            if (entry->fts_level == FTS_ROOTLEVEL)
+                return entry->fts_path;
+            break;
+        case FTS_DNR:
+        case FTS_ERR:
+        case FTS_NS:
+            w->n_unread++;
+            if (!w->is_silent)
+                say("cannot read %s: %s", entry->fts_path,
+                    strerrordesc_np(entry->fts_errno));
+            break;
+        default:
+            break;
+        }
+    }
+    return NULL;
+}
+
+unsigned walk_n_unread(const struct walk *w)
+{
+    return w->n_unread;
+}
+
+uint64_t walk_count(const char *path)
+{
+    struct walk *w = NULL;
+    uint64_t n = 0;
+
+    if (walk_open(path, &w) < 0 || !w)
+        return 0;
+    w->is_silent = 1;
+    while (walk_next(w))
+        n++;
+    walk_free(w);
+    return n;
+}

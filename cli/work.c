@@ -1,0 +1,196 @@
+/* work.c: WORK: what runs for each input. */
+#include "work.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "compile.h"
+#include "inputs.h"
+#include "say.h"
+#include "symbols.h"
+#include "template.h"
+
+enum { LIST_NAMES_MAX = 12 };
+
+static int open_command(struct work *w, const struct options *o)
+{
+    int feeds = o->each == EACH_RECORD || o->each == EACH_CHUNK;
+    struct template *t;
+    size_t size;
+
+    if (feeds && o->n_command == 0)
+        return say_refuse("-- needs a command: with --each record or chunk the "
+                          "inputs are its standard input");
+    if (template_read(o->command, o->n_command, feeds ? TEMPLATE_NO_APPEND : 0,
+                      &t, &size) < 0)
+        return -1;
+    for (uint32_t i = 0; feeds && i < t->n_segments; i++) {
+        if (t->segments[i].part > PART_TEXT && t->segments[i].part < PART_SEQ) {
+            free(t);
+            return say_refuse("{} has no meaning with --each record or chunk: "
+                              "the bytes are on the command's standard input");
+        }
+    }
+    w->command_size = sizeof *w->command + size;
+    w->command = text_alloc(1, w->command_size);
+    w->command->timeout_ns = o->timeout_ns;
+    w->command->feeds = (uint64_t)feeds;
+    w->template = memcpy(w->command + 1, t, size);
+    free(t);
+    w->fn = command_task;
+    w->spec = "--";
+    return 0;
+}
+
+/* What a module offers, for a name that it does not. */
+struct offer {
+    struct say_nearest nearest;
+    struct text names;
+    unsigned n_names;
+};
+
+static void offer_name(void *ctx, const char *name)
+{
+    struct offer *offer = ctx;
+
+    /* not what the linker and the C library put into every module */
+    if (name[0] == '_')
+        return;
+    say_nearest_offer(&offer->nearest, name);
+    if (offer->n_names++ < LIST_NAMES_MAX)
+        text_printf(&offer->names, "%s%s", offer->names.size ? ", " : "", name);
+}
+
+static int refuse_function(const struct work *w, const char *file,
+                           const char *name)
+{
+    struct offer offer = {.nearest = {.typed = name}};
+
+    (void)symbols_each(w->module, offer_name, &offer);
+    if (!offer.n_names)
+        say("%s exports no function: is '%s' static?", file, name);
+    else if (!*name)
+        say("which function of %s? It has %s%s", file, offer.names.data,
+            offer.n_names > LIST_NAMES_MAX ? ", ..." : "");
+    else if (offer.nearest.best)
+        say("no function '%s' in %s: did you mean '%s'?", name, file,
+            offer.nearest.best);
+    else
+        say("no function '%s' in %s: it has %s%s", name, file, offer.names.data,
+            offer.n_names > LIST_NAMES_MAX ? ", ..." : "");
+    text_fini(&offer.names);
+    return -1;
+}
+
+static mu_task_fn find_function(const struct work *w, const char *file,
+                                const char *name)
+{
+    void *address = *name ? dlsym(w->module, name) : NULL;
+    mu_task_fn fn;
+
+    if (!address) {
+        (void)refuse_function(w, file, name);
+        return NULL;
+    }
+    if (!symbols_is_function(address)) {
+        say("'%s' in %s is not a function", name, file);
+        return NULL;
+    }
+    memcpy(&fn, &address, sizeof fn);
+    return fn;
+}
+
+static int ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text);
+    size_t n_end = strlen(end);
+
+    return n >= n_end && strcmp(text + n - n_end, end) == 0;
+}
+
+static int load(struct work *w, const char *file)
+{
+    struct text path = {0};
+
+    if (access(file, R_OK) < 0)
+        return say_refuse("cannot read %s: WORK is file.c:function, "
+                          "lib.so:function, or -- command",
+                          file);
+    if (ends_with(file, ".c")) {
+        char *object = compile(file);
+
+        if (!object)
+            return -1;
+        text_put(&path, object);
+        free(object);
+    } else {
+        /* without a slash the loader would look elsewhere */
+        text_printf(&path, "%s%s", strchr(file, '/') ? "" : "./", file);
+    }
+    w->module = dlopen(path.data, RTLD_NOW | RTLD_LOCAL);
+    text_fini(&path);
+    if (!w->module)
+        return say_refuse(
+            "cannot load %s: %s", file,
+            dlerror()); // NOLINT(concurrency-mt-unsafe): one thread
+    return 0;
+}
+
+static int open_function(struct work *w, const struct options *o)
+{
+    const char *colon = strrchr(o->work, ':');
+    struct text file = {0};
+    int rc;
+
+    if (!colon && !ends_with(o->work, ".c") && !strstr(o->work, ".so"))
+        return say_refuse(
+            "WORK '%s' is not file.c:function or lib.so:function: "
+            "for a command write -- %s",
+            o->work, o->work);
+    text_append(&file, o->work,
+                colon ? (size_t)(colon - o->work) : strlen(o->work));
+    rc = load(w, file.data);
+    if (rc == 0) {
+        w->fn = find_function(w, file.data, colon ? colon + 1 : "");
+        if (w->fn && o->reduce)
+            w->reduce = find_function(w, file.data, o->reduce);
+        if (!w->fn || (o->reduce && !w->reduce))
+            rc = -1;
+    }
+    text_fini(&file);
+    w->spec = o->work;
+    return rc;
+}
+
+int work_open(struct work *w, const struct options *o)
+{
+    *w = (struct work){0};
+    return o->is_command ? open_command(w, o) : open_function(w, o);
+}
+
+/* The module stays loaded: outcomes may still name its functions. */
+void work_close(struct work *w)
+{
+    free(w->command);
+    w->command = NULL;
+}
+
+void work_show(const struct work *w, const struct input *in, unsigned slot,
+               struct text *ret_line)
+{
+    struct template_values v = {
+        .input = in->name,
+        .input_size = in->name_size,
+        .seq = in->seq,
+        .slot = slot,
+    };
+
+    if (w->command) {
+        template_show(w->template, &v, ret_line);
+        return;
+    }
+    text_printf(ret_line, "%s ", w->spec);
+    text_put_shell(ret_line, in->name, in->name_size);
+}

@@ -1,0 +1,218 @@
+/* test_numbers.c: sizes, durations, -j, --halt, and which word was meant. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "halt.h"
+#include "parse.h"
+#include "say.h"
+#include "width.h"
+
+static void sizes_have_units(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {
+        {"0", 0},          {"512", 512},     {"64K", 65536},   {"64k", 64000},
+        {"1.5M", 1572864}, {"1Gi", 1 << 30}, {"1gi", 1 << 30}, {"2m", 2000000},
+    };
+    static const char *const bad[] = {"",  "x",   "1x",        "-1",   "1KB",
+                                      "K", "1e9", "99999999P", "0x10", "nan"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        uint64_t bytes = 1;
+
+        assert_int_equal(parse_size(good[i].text, &bytes), 0);
+        assert_int_equal(bytes, good[i].bytes);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        uint64_t bytes;
+
+        assert_int_equal(parse_size(bad[i], &bytes), -1);
+    }
+}
+
+static void durations_are_sums(void **state)
+{
+    int64_t ns = 0;
+
+    (void)state;
+    assert_int_equal(parse_duration("90", &ns), 0);
+    assert_int_equal(ns, INT64_C(90000000000));
+    assert_int_equal(parse_duration("1d3.5h16.6m4s", &ns), 0);
+    assert_int_equal(ns, INT64_C(100000000000000));
+    assert_int_equal(parse_duration(".5", &ns), 0);
+    assert_int_equal(ns, 500000000);
+    assert_int_equal(parse_duration("", &ns), -1);
+    assert_int_equal(parse_duration("1w", &ns), -1);
+    assert_int_equal(parse_duration("-1", &ns), -1);
+    assert_int_equal(parse_duration("s", &ns), -1);
+}
+
+static void jobs_count_from_the_cpus(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned jobs;
+    } good[] = {{"3", 3},   {"+2", 10}, {"-2", 6},   {"-20", 1},  {"50%", 4},
+                {"10%", 1}, {"0", 0},   {"110%", 9}, {"10.5%", 1}};
+    unsigned jobs = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(parse_jobs(good[i].text, 8, &jobs), 0);
+        assert_int_equal(jobs, good[i].jobs);
+    }
+    assert_int_equal(parse_jobs("two", 8, &jobs), -1);
+    assert_int_equal(parse_jobs("1.5", 8, &jobs), -1);
+    assert_int_equal(parse_jobs("", 8, &jobs), -1);
+}
+
+static void check_width(const char *model, const char *jobs,
+                        const char *expected)
+{
+    struct text full = {0};
+
+    assert_int_equal(width_apply(model, jobs, 4, 3, &full), 0);
+    assert_string_equal(text_string(&full), expected);
+    text_fini(&full);
+}
+
+static void width_goes_to_the_innermost_open_layer(void **state)
+{
+    struct text full = {0};
+
+    (void)state;
+    check_width("processes", "2", "processes:2");
+    check_width("processes/threads", "2", "processes/threads:2");
+    check_width("processes/threads:2", "3", "processes:3/threads:2");
+    check_width("processes", "0", "processes:3");
+    check_width("serial", "1", "serial");
+    check_width("threads:2", NULL, "threads:2");
+    assert_int_equal(width_apply("threads:2", "3", 4, 0, &full), -1);
+    assert_int_equal(width_apply("serial", "2", 4, 0, &full), -1);
+    text_fini(&full);
+}
+
+static void halt_forms_are_those_of_parallel(void **state)
+{
+    struct halt_rule rule;
+
+    (void)state;
+    assert_int_equal(halt_parse("now,fail=1", &rule), 0);
+    assert_int_equal(rule.when, HALT_NOW);
+    assert_int_equal(rule.why, HALT_FAIL);
+    assert_int_equal(rule.count, 1);
+    assert_int_equal(halt_parse("soon,success=30%", &rule), 0);
+    assert_int_equal(rule.is_percent, 1);
+    assert_int_equal(halt_parse("-2", &rule), 0);
+    assert_int_equal(rule.when, HALT_NOW);
+    assert_int_equal(rule.why, HALT_SUCCESS);
+    assert_int_equal(halt_parse("5%", &rule), 0);
+    assert_int_equal(rule.when, HALT_SOON);
+    assert_int_equal(halt_parse("0", &rule), 0);
+    assert_int_equal(rule.when, HALT_NEVER);
+    assert_int_equal(halt_parse("now", &rule), -1);
+    assert_int_equal(halt_parse("later,fail=1", &rule), -1);
+    assert_int_equal(halt_parse("now,fail=", &rule), -1);
+    assert_int_equal(halt_parse("now,fail=200%", &rule), -1);
+}
+
+static void halt_acts_once_its_count_is_reached(void **state)
+{
+    struct halt h = {.rule = {HALT_NOW, HALT_FAIL, 0, 2}};
+
+    (void)state;
+    assert_int_equal(halt_count(&h, 0, 0), HALT_NEVER);
+    assert_int_equal(halt_count(&h, 3, 0), HALT_NEVER);
+    assert_int_equal(halt_count(&h, 4, 0), HALT_NOW);
+    assert_int_equal(halt_count(&h, 4, 0), HALT_NEVER);
+    assert_int_equal(halt_exit_status(&h), 2);
+}
+
+static void halt_at_one_exits_with_its_status(void **state)
+{
+    struct halt h = {.rule = {HALT_SOON, HALT_FAIL, 0, 1}};
+    struct halt s = {.rule = {HALT_SOON, HALT_SUCCESS, 0, 1}};
+
+    (void)state;
+    assert_int_equal(halt_count(&h, 139, 0), HALT_SOON);
+    assert_int_equal(halt_exit_status(&h), 139);
+    assert_int_equal(halt_count(&s, 7, 0), HALT_NEVER);
+    assert_int_equal(halt_count(&s, 0, 0), HALT_SOON);
+    assert_int_equal(halt_exit_status(&s), 0);
+}
+
+static void halt_percent_waits_for_the_total(void **state)
+{
+    struct halt h = {.rule = {HALT_SOON, HALT_FAIL, 1, 50}};
+
+    (void)state;
+    assert_int_equal(halt_count(&h, 1, 0), HALT_NEVER);
+    assert_int_equal(halt_count(&h, 1, 4), HALT_SOON);
+    assert_int_equal(halt_exit_status(&h), 50);
+}
+
+static void exit_status_counts_to_101(void **state)
+{
+    struct halt h = {{0}};
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        (void)halt_count(&h, 1, 0);
+    assert_int_equal(halt_exit_status(&h), 100);
+    for (int i = 0; i < 100; i++)
+        (void)halt_count(&h, 1, 0);
+    assert_int_equal(halt_exit_status(&h), 101);
+}
+
+static void distance_counts_swaps_as_one(void **state)
+{
+    (void)state;
+    assert_int_equal(say_distance("model", "model"), 0);
+    assert_int_equal(say_distance("modle", "model"), 1);
+    assert_int_equal(say_distance("", "abc"), 3);
+    assert_int_equal(say_distance("kitten", "sitting"), 3);
+}
+
+static void nearest_prefers_a_beginning(void **state)
+{
+    struct say_nearest n = {.typed = "kep"};
+    struct say_nearest far = {.typed = "zzz"};
+
+    (void)state;
+    say_nearest_offer(&n, "help");
+    say_nearest_offer(&n, "keep-order");
+    assert_string_equal(n.best, "help");
+    n = (struct say_nearest){.typed = "keep"};
+    say_nearest_offer(&n, "help");
+    say_nearest_offer(&n, "keep-order");
+    assert_string_equal(n.best, "keep-order");
+    say_nearest_offer(&far, "model");
+    assert_null(far.best);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_have_units),
+        cmocka_unit_test(durations_are_sums),
+        cmocka_unit_test(jobs_count_from_the_cpus),
+        cmocka_unit_test(width_goes_to_the_innermost_open_layer),
+        cmocka_unit_test(halt_forms_are_those_of_parallel),
+        cmocka_unit_test(halt_acts_once_its_count_is_reached),
+        cmocka_unit_test(halt_at_one_exits_with_its_status),
+        cmocka_unit_test(halt_percent_waits_for_the_total),
+        cmocka_unit_test(exit_status_counts_to_101),
+        cmocka_unit_test(distance_counts_swaps_as_one),
+        cmocka_unit_test(nearest_prefers_a_beginning),
+    };
+
+    return cmocka_run_group_tests_name("numbers", tests, NULL, NULL);
+}

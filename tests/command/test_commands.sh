@@ -1,0 +1,86 @@
+#!/bin/sh
+# test_commands.sh: `-- command {}` does what GNU parallel and xargs do.
+. "$(dirname "$0")/lib.sh"
+need_gnu_parallel
+need xargs
+PARALLEL_HOME=$scratch
+export PARALLEL_HOME
+: >will-cite
+
+# both WHAT INPUT ARGUMENT...: the same output and the same exit status
+both() {
+    what=$1
+    input=$2
+    shift 2
+    printf '%b' "$input" | parallel -k "$@" >expected 2>/dev/null
+    expected_status=$?
+    printf '%b' "$input" | m -k -- "$@" >got 2>/dev/null
+    same "status of $what" "$expected_status" "$?"
+    same_files "$what" expected got
+}
+
+for model in $MODELS; do
+    both 'the input behind the words' 'a\nb\nc\n' echo x
+    both 'the input in its place' 'a\nb\n' echo 1 {} 2 {}
+    both 'parts of the input' 'a/b.c.d\n/x\n/x/y.\n.hid\nx/\nsub.dir/bar\n' \
+        echo {} {.} {/} {//} {/.} '{#}'
+    both 'blanks and quotes' "a  b\n'\n\"\n\$HOME\n*\n" echo {}
+    both 'a line of the shell' 'a b\nx;y\n' 'echo {} | tr a-z A-Z; echo 2'
+    both 'a line without a place' 'a\nb\n' 'echo x | cat -'
+    both 'exit statuses' '0\n3\n7\n0\n' 'echo {}; exit {}'
+    both 'a signal' '0\n9\n' 'kill -{} $$'
+    both 'inputs that are commands' 'echo 1; echo 2\necho 3 | cat\n' {}
+    both 'no newline at the end' 'a\nb' printf %s
+    both 'no input' '' echo x
+    both 'environment' 'a\nb\n' 'echo {} $PARALLEL_SEQ'
+    both 'standard input is empty' 'a\n' 'cat; echo {}'
+    parallel -k echo ::: x y >expected
+    m -k -- echo ::: x y >got
+    same_files ':::' expected got
+    parallel -k ::: 'echo 1' 'echo 2' >expected
+    m -k -- ::: 'echo 1' 'echo 2' >got
+    same_files 'commands after :::' expected got
+    parallel -k --tag 'echo {}; echo 2' ::: x y >expected
+    m -k --tag -- 'echo {}; echo 2' ::: x y >got
+    same_files '--tag' expected got
+    parallel -k --tag 'echo e{} >&2' ::: x y 2>expected
+    m -k --tag -- 'echo e{} >&2' ::: x y 2>got
+    same_files '--tag on standard error' expected got
+    parallel --dry-run -k echo {} '|' wc ::: "it's" 'a b' | sed 's/|/'"'|'"'/' >expected
+    m --dry-run -- echo {} '|' wc ::: "it's" 'a b' >got
+    same_files '--dry-run of words' expected got
+    parallel --dry-run -k 'echo {} | wc {/.}' ::: "it's" 'a b' "a'b'/c.d" >expected
+    m --dry-run -- 'echo {} | wc {/.}' ::: "it's" 'a b' "a'b'/c.d" >got
+    same_files '--dry-run of a line' expected got
+    seq 40 | xargs -n1 echo >expected
+    seq 40 | m -k -- echo >got
+    same_files 'as xargs -n1' expected got
+    seq 300 | parallel -k --pipe --recend '\n' -N100 wc -l >expected
+    seq 300 >lines
+    size=$(head -n 100 lines | wc -c)
+    same 'a chunk on standard input' "$(wc -l <lines)" \
+        "$(m -k --each "chunk=$size" -- wc -l <lines | awk '{n += $1} END {print n}')"
+    same 'a slot is not above the width' '' \
+        "$(seq 50 | m -- echo {%} | awk '$1 < 1 || $1 > 4')"
+done
+
+# What a command prints stays together, though all print at the same time.
+model=threads:4
+m -- 'for i in 1 2 3 4 5; do echo {}; echo {} >&2; done' ::: a b c d e f g h \
+    >got 2>errors
+same 'output is not mixed' '8' "$(uniq got | wc -l)"
+same 'errors are not mixed' '8' "$(uniq errors | wc -l)"
+# A background process that keeps the output open delays nobody and says nothing
+# more.
+mkfifo never
+m -- 'echo {}; (read x <never; echo late) & exit 0' ::: a >got
+same 'a background process' 'a' "$(cat got)"
+: >never
+
+# A command's own group is ended with it, at its time.
+mkfifo hold
+m --timeout 0.2 --joblog log -- 'sh -c "read x <hold"; echo never' ::: a >got
+same 'status of --timeout' 1 $?
+same '--timeout' '' "$(cat got)"
+same 'its record' '-1	15' "$(tail -n 1 log | cut -f7,8)"
+finish

@@ -1,0 +1,120 @@
+#!/bin/sh
+# test_errors.sh: whatever is wrong gets one line that says what would be right,
+# status 255, and no file is touched.
+. "$(dirname "$0")/lib.sh"
+cat >broken.c <<'EOF'
+int broken(struct mu_task *t) { return 0 }
+EOF
+cat >wish.c <<'EOF'
+/* muster: libs=-lm */
+EOF
+cat >missing.c <<'EOF'
+/* muster: pkg-config=no-such-package-anywhere */
+EOF
+echo 'static int hidden;' >empty.c
+echo 'not a library' >text.so
+printf 'not a joblog\n' >bad.log
+: >log
+: >nothing
+
+# wrong PATTERN ARGUMENT...: the last line has the pattern, and it is one line
+wrong() {
+    pattern=$1
+    shift
+    echo kept >log
+    got=$("$MUSTER" "$@" --joblog log --results tree </dev/null 2>&1)
+    same "status of '$*'" 255 $?
+    has "message of '$*'" "^muster: .*$pattern" "$(echo "$got" | tail -n 1)"
+    same "the log after '$*'" kept "$(cat log)"
+    same "no results after '$*'" 1 "$([ -e tree ] || echo 1)"
+}
+
+# one_line PATTERN ARGUMENT...: the same without those options
+one_line() {
+    pattern=$1
+    shift
+    got=$("$MUSTER" "$@" </dev/null 2>&1)
+    same "status of '$*'" 255 $?
+    has "message of '$*'" "^muster: .*$pattern" "$got"
+    same "lines of '$*'" 1 "$(echo "$got" | wc -l)"
+}
+
+one_line "did you mean 'muster map'" mpa
+one_line 'there are map and compare' frobnicate
+one_line 'muster map work.c:echo' work.c:echo
+one_line 'WORK is missing' map
+one_line 'WORK is missing' map ::: a
+one_line 'did you mean --keep-order' map --keep-ordr work.c:echo
+one_line 'did you mean --retries' map --retry 3 work.c:echo
+one_line 'no option --rounds' map --rounds 3 work.c:echo
+one_line 'no option -x' map -x work.c:echo
+one_line '--bar takes no value' map --bar=1 work.c:echo
+one_line '--model needs a value' map work.c:echo --model
+one_line '--model theads: ' map --model theads work.c:echo
+one_line '--model threads/processes: ' map --model threads/processes work.c:echo
+one_line '--model threads:x: ' map --model threads:x work.c:echo
+one_line '-j two: it is a number' map -j two work.c:echo
+one_line 'has its counts already' map --model threads:2 -j 3 work.c:echo ::: a
+one_line 'runs one task at a time' map --model serial -j 3 work.c:echo ::: a
+one_line '--each page: it is line, file' map --each page work.c:echo
+one_line "'x' is no size" map --each chunk=x work.c:echo
+one_line "'0' is no size" map --each record=0 work.c:echo
+one_line '--halt always: it is never' map --halt always work.c:echo
+one_line '--retries x: ' map --retries x work.c:echo
+one_line '--timeout soon: it is seconds' map --timeout soon work.c:echo
+one_line 'median is not offered' map --timeout 200% work.c:echo
+one_line '--memory lots: it is bytes' map --memory lots work.c:echo
+one_line '--total-jobs x: ' map --total-jobs x work.c:echo
+one_line '--resume needs --joblog' map --resume work.c:echo
+one_line 'from ::: or from -a' map -a nothing work.c:echo ::: a
+one_line 'there is one input file' map -a nothing -a nothing work.c:echo
+one_line 'one source of inputs' map work.c:echo ::: a ::: b
+one_line "'b' after WORK work.c:echo: inputs follow after :::" map work.c:echo b
+one_line '--tag cannot go with --reduce' map --tag --reduce add work.c:echo
+one_line '--resume cannot go with --reduce' \
+    map --joblog nothing --resume --reduce add work.c:echo
+one_line '--reduce combines the outputs of a C function' map --reduce add -- echo
+one_line '--rounds 0: ' compare --rounds 0 work.c:echo
+one_line '--models theads: ' compare --models theads work.c:echo
+one_line 'no option --joblog' compare --joblog x work.c:echo
+
+wrong 'cannot read nosuch.c' map nosuch.c:echo
+wrong 'not file.c:function or lib.so:function: for a command write -- echo' map echo
+wrong "no function 'ehco' in work.c: did you mean 'echo'" map work.c:ehco
+wrong "no function 'qqqqqqqq' in work.c: it has " map work.c:qqqqqqqq
+wrong 'which function of work.c\? It has ' map work.c
+wrong "'number' in work.c is not a function" map work.c:number
+wrong "is 'hidden' static" map empty.c:hidden
+wrong "no function 'ad' in work.c: did you mean 'add'" map --reduce ad work.c:echo
+wrong 'cannot load text.so' map text.so:f
+wrong 'broken.c does not compile' map broken.c:broken
+wrong "'libs' in its muster: comment is not one of" map wish.c:f
+wrong 'packages that pkg-config does not know' map missing.c:f
+wrong 'cannot read nosuch: No such file' map -a nosuch work.c:echo
+
+# behind ::: or -- there is no room for more options
+before() {
+    pattern=$1
+    shift
+    echo kept >log
+    got=$("$MUSTER" map --joblog log --results tree "$@" </dev/null 2>&1)
+    same "status of '$*'" 255 $?
+    has "message of '$*'" "^muster: .*$pattern" "$got"
+    same "the log after '$*'" kept "$(cat log)"
+    same "no results after '$*'" 1 "$([ -e tree ] || echo 1)"
+}
+before 'cannot read input nosuch: No such file' --each file work.c:echo ::: work.c nosuch
+before "no command 'ehco' in PATH: did you mean 'echo'" -- ehco {} ::: a
+before 'cannot run ./work.c: not executable' -- ./work.c ::: a
+before 'expressions of Perl' -- echo '{= s/a/b/ =}' ::: a
+before 'one source of inputs' -- echo '{2}' ::: a
+before '[{][}] has no meaning with --each record or chunk' --each chunk=1K -- echo {} ::: work.c
+before 'is a directory' -a . work.c:echo
+before 'cannot stop a task at a timeout' --model serial --timeout 3 work.c:echo ::: a
+before 'cannot limit the memory of a task' --model threads --memory 1G work.c:echo ::: a
+one_line 'bad.log, line 1 is no line of a joblog: not a joblog' \
+    map --model serial --joblog bad.log --resume work.c:echo ::: a
+same 'a wrong log stays as it is' 'not a joblog' "$(cat bad.log)"
+one_line 'cannot write to --joblog nosuch/log' map --model serial --joblog nosuch/log work.c:echo ::: a
+one_line 'cannot write to --results nothing/x' map --model serial --results nothing/x work.c:echo ::: a
+finish

@@ -1,0 +1,65 @@
+#!/bin/sh
+# test_failures.sh: exit statuses, retries, --halt, reports, crashes.
+. "$(dirname "$0")/lib.sh"
+
+# status EXPECTED ARGUMENT...
+status() {
+    expected=$1
+    shift
+    m "$@" >/dev/null 2>&1
+    same "status of $*" "$expected" $?
+}
+
+for model in $MODELS; do
+    status 0 work.c:code ::: 0 0
+    status 2 work.c:code ::: 0 1 2
+    seq 100 >hundred
+    status 100 -a hundred work.c:code
+    seq 150 >more
+    status 101 -a more work.c:code
+    same '--retries' 3 "$(m --retries 3 work.c:third ::: x)"
+    status 1 --retries 2 work.c:third ::: x
+    same '--retries 0 is without end' 3 "$(m --retries 0 work.c:third ::: x)"
+
+    status 3 --halt soon,fail=1 work.c:code ::: 3
+    status 0 --halt soon,success=1 work.c:code ::: 3 0
+    status 2 --halt soon,fail=2 work.c:code ::: 1 1
+    status 50 --halt soon,fail=50% work.c:code ::: 1 1 0 0
+    status 137 --halt now,fail=1 -- 'kill -9 $$' ::: a
+    seq 100000 >inputs
+    m --halt soon,done=1 -a inputs work.c:echo >got
+    same '--halt stops early' 1 "$([ "$(wc -l <got)" -lt 100000 ] && echo 1)"
+
+    report=$("$MUSTER" map --model "$model" work.c:code ::: 0 5 0 2>&1 >/dev/null)
+    has 'a failure and its input' "^muster: input 2, '5', failed.* 5" "$report"
+    has 'the counts' '^muster: 2 done, 1 failed in .* a second, ' "$report"
+    report=$("$MUSTER" map --model "$model" -a more work.c:code 2>&1 >/dev/null)
+    has 'many failures' 'and 140 more' "$report"
+    report=$("$MUSTER" map --model "$model" -- 'exit {}' ::: 4 2>&1)
+    has 'a command that failed' "input 1, '4', failed: exit status 4" "$report"
+    report=$("$MUSTER" map --model "$model" -- 'kill -SEGV $$' ::: 4 2>&1)
+    has 'a command that crashed' "'4', crashed: SIGSEGV" "$report"
+    report=$("$MUSTER" map --json --model "$model" work.c:code ::: 0 5 2>&1 >got)
+    has 'the report as JSON' '^\{"model":.*"done":1,"failed":1,.*"failures":\[\{"seq":2,"input":"5"' "$report"
+    has 'outcomes as JSON' '^\{"seq":2,"input":"5","status":"failed","code":5,' "$(cat got)"
+    same '--quiet' '' "$("$MUSTER" map --quiet --model "$model" work.c:code ::: 1 2>&1)"
+
+    case $model in
+    processes*) ;;
+    *) continue ;;
+    esac
+    report=$("$MUSTER" map -k --model "$model" work.c:crash ::: a bad c 2>&1 >got)
+    same 'status of a crash' 1 $?
+    same 'the others are not lost' 'a c ' "$(tr '\n' ' ' <got)"
+    has 'which input, which signal, where' \
+        "^muster: input 2, 'bad', crashed: SIGSEGV at 0x8 in crash" "$report"
+    has 'its backtrace' '^muster:     #0.*crash.*work.c' "$report"
+    has 'the count' '2 done, 1 crashed in' "$report"
+    report=$("$MUSTER" map --timeout 0.2 --model "$model" work.c:hang ::: a 2>&1)
+    has '--timeout of a function' "'a', timed out" "$report"
+    m --joblog log --timeout 0.2 work.c:hang ::: a
+    same 'its record' '-1' "$(tail -n 1 log | cut -f7)"
+    m --joblog log work.c:crash ::: bad
+    same 'the record of a crash' '0	11' "$(tail -n 1 log | cut -f7,8)"
+done
+finish

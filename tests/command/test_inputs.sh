@@ -1,0 +1,79 @@
+#!/bin/sh
+# test_inputs.sh: where inputs come from, and what one of them is.
+. "$(dirname "$0")/lib.sh"
+
+for model in $MODELS; do
+    same 'words' 'a b c ' "$(m -k work.c:echo ::: a b c | tr '\n' ' ')"
+    same 'no words' '' "$(m work.c:echo :::)"
+    same 'an empty word' '0' "$(m work.c:size ::: '')"
+    same 'lines' 'a b  c ' "$(printf 'a\nb\n\nc' | m -k work.c:echo | tr '\n' ' ')"
+    same 'no lines' '' "$(m work.c:echo </dev/null)"
+    same 'NUL' '3 1 ' "$(printf 'a\nb\0c' | m -k -0 work.c:size | tr '\n' ' ')"
+    printf 'x\nyy\n' >list
+    same '-a' '1 2 ' "$(m -k -a list work.c:size | tr '\n' ' ')"
+    same '-a -' '1 2 ' "$(m -k -a - work.c:size <list | tr '\n' ' ')"
+    same '::::' '1 2 ' "$(m -k work.c:size :::: list | tr '\n' ' ')"
+
+    seq 20000 >numbers
+    m -k work.c:echo <numbers >got
+    same_files 'a file keeps its order' numbers got
+    # shellcheck disable=SC2002
+    cat numbers | m -k work.c:echo >got
+    same_files 'a pipe keeps its order' numbers got
+    m work.c:echo <numbers | sort -n >got
+    same_files 'nothing is lost' numbers got
+    head -c 3000000 /dev/zero | tr '\0' x >long
+    same 'a long line' '3000000' "$(m work.c:size <long)"
+
+    mkdir -p tree/a/b tree/c
+    printf 12 >tree/a/two; printf 123 >tree/a/b/three; : >tree/c/none
+    ln -sf ../a tree/c/link
+    same 'files' '2 0 ' \
+        "$(m -k --each file work.c:size ::: tree/a/two tree/c/none | tr '\n' ' ')"
+    same 'a tree' '3 2 0 ' "$(m -k --each file work.c:size ::: tree | tr '\n' ' ')"
+    same 'files by name on a pipe' '2 3 2 ' \
+        "$(printf 'tree/a/two\ntree/a\n' |
+            m -k --each file work.c:size | tr '\n' ' ')"
+    m -k --each file work.c:copy ::: numbers >got
+    same_files 'the contents of a file' numbers got
+
+    same 'records' '4 4 2 ' \
+        "$(printf 0123456789 | m -k --each record=4 work.c:size | tr '\n' ' ')"
+    printf 0123456789 >ten
+    same 'records of a file' '4 4 2 ' \
+        "$(m -k --each record=4 work.c:size ::: ten | tr '\n' ' ')"
+    same 'records of two files' '8 2 8 2 ' \
+        "$(m -k --each record=8 work.c:size ::: ten ten | tr '\n' ' ')"
+    m -k --each chunk=1000 work.c:copy <numbers >got
+    same_files 'chunks have every byte once' numbers got
+    same 'chunks end with a line' '' \
+        "$(m -k --each chunk=1000 --tag work.c:copy ::: numbers |
+            cut -f2 | cmp - numbers)"
+    seq 300000 >many
+    m -k --each chunk=300K work.c:copy ::: many >got
+    same_files 'chunks that are ranges' many got
+    same 'how many chunks' '7' \
+        "$(m --each chunk=300K work.c:size ::: many | wc -l)"
+    # shellcheck disable=SC2002
+    same 'sizes of chunks, by pipe and by range' \
+        "$(m -k --each chunk=300K work.c:size ::: many)" \
+        "$(cat many | m -k --each chunk=300K work.c:size)"
+    printf 'a\nlonger than a chunk\nb' >uneven
+    same 'a line longer than a chunk' '22 1 ' \
+        "$(m -k --each chunk=3 work.c:size ::: uneven | tr '\n' ' ')"
+done
+
+# A pipe is worked on as it arrives: the first answer comes before the writer
+# writes on, else both wait for ever (the test times out).
+model=threads:2
+mkfifo there back
+m work.c:echo <there >back &
+exec 3>there 4<back
+echo one >&3
+read -r answer <&4
+echo two >&3
+read -r second <&4
+exec 3>&-
+wait $!
+same 'a pipe is answered as it arrives' 'one two' "$answer $second"
+finish

@@ -1,0 +1,50 @@
+#!/bin/sh
+# test_options.sh: what the other options do.
+. "$(dirname "$0")/lib.sh"
+
+for model in $MODELS; do
+    same '--tag' 'a	a b	b ' "$(m -k --tag work.c:echo ::: a b | tr '\n' ' ')"
+    same '--reduce' 500500 "$(seq 1000 | m --reduce add work.c:echo)"
+    same '--reduce keeps the order' 'a b c d e f ' \
+        "$(m --reduce join work.c:echo ::: a b c d e f | tr '\n' ' ')"
+    same '--reduce of nothing' '' "$(m --reduce add work.c:echo </dev/null)"
+    same '--reduce of one' '7' "$(m --reduce add work.c:echo ::: 7)"
+    seq 100 | m --joblog log --reduce add work.c:echo >/dev/null
+    same 'records of --reduce' 101 "$(wc -l <log)"
+    same '--reduce --halt soon' 3 \
+        "$(m --halt soon,fail=1 --reduce join work.c:code ::: 3 >/dev/null; echo $?)"
+
+    same '--dry-run' "work.c:echo 'a b'
+work.c:echo c" "$(m --dry-run --joblog never work.c:echo ::: 'a b' c)"
+    same '--dry-run writes no log' 1 "$([ -e never ] || echo 1)"
+    shown=$(m --bar --progress --eta work.c:echo ::: a b 2>&1 >/dev/null | tr '\r' '\n')
+    has '--bar' '^100% \[#+\] .*0 running, 2/2 done' "$shown"
+    shown=$(seq 3 | m --progress work.c:echo 2>&1 >/dev/null | tr '\r' '\n')
+    has '--progress' '^0 running, 3/3 done, ' "$shown"
+    shown=$(m --eta work.c:echo ::: a b 2>&1 >/dev/null | tr '\r' '\n')
+    has '--eta' '2/2 done, .*/s, 0s left' "$shown"
+    same '--json' '{"seq":1,"input":"a","status":"done","code":0,"signal":0,"attempts":1,' \
+        "$(m --json work.c:echo ::: a | sed 's/"worker.*//')"
+    has 'its output' '"output":"a\\u000a"\}$' "$(m --json work.c:echo ::: a)"
+    report=$("$MUSTER" map --model "$model" work.c:echo ::: a b 2>&1 >/dev/null)
+    has 'the report' '^muster: 2 done in [0-9.]+ s, [0-9.]+ a second, ' "$report"
+done
+
+report=$("$MUSTER" map --model threads -j 3 work.c:echo ::: a 2>&1 >/dev/null)
+has '-j' 'threads:3$' "$report"
+report=$("$MUSTER" map -kj2 --model=threads work.c:echo ::: a 2>&1 >/dev/null)
+has 'letters together' 'threads:2$' "$report"
+report=$("$MUSTER" map work.c:echo -P 2 --model threads ::: a 2>&1 >/dev/null)
+has 'options behind WORK' 'threads:2$' "$report"
+report=$("$MUSTER" map --model threads -j 0 work.c:echo ::: a b c 2>&1 >/dev/null)
+has '-j 0' 'threads:3$' "$report"
+
+for page in '--help' 'map --help' 'compare --help'; do
+    # shellcheck disable=SC2086
+    "$MUSTER" $page >page
+    same "status of $page" 0 $?
+    same "lines of $page" 1 "$([ "$(wc -l <page)" -le 24 ] && echo 1)"
+    same "columns of $page" '' "$(grep -E '.{81}' page)"
+done
+has '--version' '^muster [0-9]+\.[0-9]+\.[0-9]+$' "$("$MUSTER" --version)"
+finish

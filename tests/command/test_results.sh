@@ -1,0 +1,53 @@
+#!/bin/sh
+# test_results.sh: --results in its four forms.
+. "$(dirname "$0")/lib.sh"
+
+# the columns that do not depend on the clock
+plain() {
+    sed -E 's/[0-9]{10}\.[0-9]{3}/T/; s/([,	]|: )[0-9]+\.[0-9]{3}([,	])/\1R\2/' "$1"
+}
+
+for model in $MODELS; do
+    rm -rf tree named
+    same 'nothing on standard output' '' \
+        "$(m --results tree -- 'echo {}; echo e >&2' ::: a/b 'c d' 2>&1)"
+    same 'the files' 'tree/1/a\_b/seq tree/1/a\_b/stderr tree/1/a\_b/stdout tree/1/c d/seq tree/1/c d/stderr tree/1/c d/stdout ' \
+        "$(find tree -type f | sort | tr '\n' ' ')"
+    same 'output' 'a/b' "$(cat 'tree/1/a\_b/stdout')"
+    same 'errors' 'e' "$(cat 'tree/1/a\_b/stderr')"
+    same 'number' 2 "$(cat 'tree/1/c d/seq')"
+    m --results 'named/{/.}.txt' work.c:echo ::: x/a.c b.c
+    same 'named files' 'a.txt a.txt.err a.txt.seq b.txt b.txt.err b.txt.seq ' \
+        "$(cd named && find . -type f | sed 's|./||' | sort | tr '\n' ' ')"
+    same 'its output' 'x/a.c' "$(cat named/a.txt)"
+    m --results 'dirs/{#}/' work.c:echo ::: x
+    same 'a directory for each' 'x' "$(cat dirs/1/stdout)"
+    m -k --results t.csv work.c:echo ::: 'a,"b' c
+    same 'a table' 'Seq,Host,Starttime,JobRuntime,Send,Receive,Exitval,Signal,Command,V1,Stdout,Stderr' \
+        "$(head -n 1 t.csv)"
+    has 'its quotes' '^1,:,.*,0,5,0,0,"work.c:echo .a,""b.","a,""b","a,""b$' "$(cat t.csv)"
+    m -k --results t.json work.c:echo ::: 'a"b'
+    has 'objects' '"Seq": 1, .*"V": \[ "a\\"b" \], "Stdout": "a\\"b\\u000a", "Stderr": "" \}$' \
+        "$(cat t.json)"
+done
+
+need_gnu_parallel
+PARALLEL_HOME=$scratch
+export PARALLEL_HOME
+: >will-cite
+model=threads:2
+for form in t.csv t.tsv t.json; do
+    parallel -k --results "$form" 'echo {}; echo 2 >&2; exit 3' ::: 'a b' "c'd" 'e,f"' 2>/dev/null
+    plain "$form" >expected
+    m -k --results "$form" -- 'echo {}; echo 2 >&2; exit 3' ::: 'a b' "c'd" 'e,f"'
+    plain "$form" >got
+    same_files "$form" expected got
+done
+for name in out 'o_{}/' 'o_{/.}.{#}'; do
+    rm -rf expected.dir got.dir
+    mkdir expected.dir got.dir
+    (cd expected.dir && parallel --results "$name" 'echo {}; echo 2 >&2' ::: 'a b' c.d 'x\y' 2>/dev/null)
+    (cd got.dir && m --results "$name" -- 'echo {}; echo 2 >&2' ::: 'a b' c.d 'x\y')
+    same "--results $name" '' "$(diff -r expected.dir got.dir 2>&1)"
+done
+finish

@@ -1,0 +1,109 @@
+#!/bin/sh
+# test_signals.sh: SIGINT, SIGKILL and --resume: nothing is lost, nothing runs
+# twice. Tasks and the test wait for each other through fifos, not for the clock.
+. "$(dirname "$0")/lib.sh"
+cat >gate.c <<'EOF'
+#include <fcntl.h>
+#include <muster/task.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Tell that it runs, through the fifo "up", and if its input is "wait", end only
+ * when the fifo "go" has a writer. */
+int gate(struct mu_task *t)
+{
+    size_t n;
+    const char *s = mu_task_input(t, &n);
+    int fd = open("up", O_WRONLY);
+    char c;
+
+    if (write(fd, "x\n", 2) != 2)
+        return 1;
+    close(fd);
+    if (n == 4 && memcmp(s, "wait", 4) == 0) {
+        fd = open("go", O_RDONLY);
+        while (read(fd, &c, 1) > 0)
+            ;
+        close(fd);
+    }
+    mu_task_write(t, s, n);
+    return mu_task_write(t, "\n", 1);
+}
+EOF
+mkfifo up go inputs
+# both ends stay open, so that nobody waits to open one
+exec 5<>up
+
+for model in $MODELS; do
+    case $model in
+    serial) continue ;;
+    esac
+
+    # one SIGINT: no more inputs, but what runs ends
+    exec 6<>inputs
+    "$MUSTER" map --model "$model" --joblog log gate.c:gate <&6 >out 2>err 5<&- 6<&- &
+    pid=$!
+    echo wait >&6
+    read -r _ <&5
+    kill -INT $pid
+    # its answer comes when the signal has been seen
+    while ! grep -q interrupted err; do
+        kill -0 $pid || break
+    done
+    echo late >&6
+    : >go
+    wait $pid
+    same 'status of SIGINT' 255 $?
+    same 'what ran has ended' wait "$(cat out)"
+    has 'the report' '1 done in' "$(tail -n 1 err)"
+    same 'its record' 2 "$(wc -l <log)"
+    exec 6<&-
+
+    # two: what runs is stopped, where the model can
+    case $model in
+    processes*)
+        exec 6<>inputs
+        "$MUSTER" map --model "$model" --joblog log gate.c:gate <&6 >out 2>err 5<&- 6<&- &
+        pid=$!
+        echo wait >&6
+        read -r _ <&5
+        kill -INT $pid
+        while ! grep -q interrupted err; do
+            kill -0 $pid || break
+        done
+        kill -INT $pid
+        wait $pid
+        same 'status of two SIGINT' 255 $?
+        same 'no output of what was stopped' '' "$(cat out)"
+        has 'it counts as cancelled' '1 cancelled' "$(tail -n 1 err)"
+        same 'and has no record' 1 "$(wc -l <log)"
+        exec 6<&-
+        ;;
+    esac
+
+    # SIGKILL: what has a record does not run again, everything else does
+    exec 6<>inputs
+    "$MUSTER" map --quiet --model "$model" --joblog log gate.c:gate <&6 >out 5<&- 6<&- &
+    pid=$!
+    printf '1\n2\n3\nwait\n' >&6
+    for _ in 1 2 3 4; do
+        read -r _ <&5
+    done
+    while [ "$(wc -l <log)" -lt 4 ]; do
+        kill -0 $pid || break
+    done
+    kill -KILL $pid
+    wait $pid 2>/dev/null
+    exec 6<&-
+    same 'records before SIGKILL' '1 2 3 ' "$(tail -n +2 log | cut -f1 | sort | tr '\n' ' ')"
+    cat out >all
+    printf '1\n2\n3\nwait\n5\n' >again
+    : >go &
+    m --joblog log --resume gate.c:gate <again >>all
+    wait $!
+    for _ in 1 2; do
+        read -r _ <&5
+    done
+    same 'each ran once' '1 2 3 5 wait ' "$(sort all | tr '\n' ' ')"
+done
+finish
