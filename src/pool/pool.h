@@ -37,7 +37,6 @@ struct mu_pool {
     struct mui_group *groups;
     unsigned n_groups;
     unsigned n_given_up;
-    unsigned i_next_lane; /* where handing out goes on */
 
     /* Models that work in this process: the lanes and their memory. */
     struct mui_lane *own_lanes;

@@ -275,9 +275,9 @@ static bool give_queue(struct mu_pool *pool)
     window = mui_policy_window(
         pool->options.window, pool->run_ns, pool->terms.n_slots,
         pool->queue.n + pool->n_given, pool->model.n_lanes);
-    /* begin after the group that was served first last time */
-    for (unsigned k = 0; k < pool->n_groups && pool->queue.n; k++) {
-        unsigned i = (pool->i_next_lane + k) % pool->n_groups;
+    /* always in the same order: few tasks go to workers that are awake, and the
+     * others sleep */
+    for (unsigned i = 0; i < pool->n_groups && pool->queue.n; i++) {
         struct mui_group *group = &pool->groups[i];
 
         if (!group->lanes || group->lone || i == drained)
@@ -285,7 +285,6 @@ static bool give_queue(struct mu_pool *pool)
         for (unsigned j = 0; j < group->n_lanes; j++)
             moved |= give_lane(pool, group, j, window);
     }
-    pool->i_next_lane = (pool->i_next_lane + 1) % pool->n_groups;
     return moved;
 }
 
