@@ -60,6 +60,13 @@
  * have been too young then to be taken from another. */
 enum { RING_AGAIN_NS = 250 * 1000 };
 
+/* Builds in which one of the handshakes is broken: tests/stress/test_lane.c has to
+ * fail in each. 0 is the lane as it is. */
+#ifndef MUI_LANE_WEAK
+#    define MUI_LANE_WEAK 0
+#endif
+enum { WEAK_PUBLISH = 1, WEAK_H1, WEAK_H1_SUPERVISOR, WEAK_H2, WEAK_H3 };
+
 enum mui_slot_state {
     SLOT_FREE = 0,
     SLOT_ORDERED, /* the worker owes a reply */
@@ -197,6 +204,9 @@ int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
         return MU_FULL;
     lane->owner[index & lane->mask] = owner;
     lane->state[index & lane->mask] = SLOT_ORDERED;
+    if (MUI_LANE_WEAK == WEAK_PUBLISH)
+        atomic_store_explicit(&slot->lap, lap_of(index, lane->shift),
+                              memory_order_release);
     write_order(slot, order, attempt);
     if (lane->any_cancelled)
         /* relaxed: the lap below publishes it */
@@ -217,7 +227,8 @@ int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
 /* H2, the supervisor's side; see mui_lane_sleep(). */
 static void lane_ring_down(struct mui_lane *lane)
 {
-    atomic_fetch_add_explicit(&lane->down->bell, 1, memory_order_seq_cst);
+    if (MUI_LANE_WEAK != WEAK_H2)
+        atomic_fetch_add_explicit(&lane->down->bell, 1, memory_order_seq_cst);
     if (atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst))
         mui_futex_wake(&lane->down->bell, 1, lane->shared);
 }
@@ -329,7 +340,8 @@ unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
     atomic_store_explicit(&lane->down->revoked,
                           (uint64_t)from << 32 | lane->tail,
                           memory_order_seq_cst);
-    started = mui_lane_started(lane, NULL);
+    if (MUI_LANE_WEAK != WEAK_H1_SUPERVISOR)
+        started = mui_lane_started(lane, NULL);
     if (started - lane->head > from - lane->head)
         from = started;
     for (uint32_t i = from; i != lane->tail; i++) {
@@ -423,7 +435,7 @@ static bool order_is_there(const struct mui_lane_worker *w, uint32_t index)
            lap_of(index, w->shift);
 }
 
-/* H3, the worker's side: the caller exchanged `started` or `sleeping` before.
+/* H3, the worker's side, when the caller exchanged `started` or `sleeping` before.
  * Returns what it rang for; 0: it did not. */
 static uint32_t ring_if_wished(struct mui_lane_worker *w, uint32_t states)
 {
@@ -451,13 +463,9 @@ static bool is_revoked(const struct mui_lane_worker *w, uint32_t index)
 /* Nothing there: say so if that is wished, and tell an end from a pause. */
 static int take_nothing(struct mui_lane_worker *w)
 {
-    if (w->dirty) {
-        uint32_t same = w->next;
-
-        /* H3: an exchange between the replies and the look at the wishes */
-        atomic_exchange_explicit(&w->up->started, same, memory_order_seq_cst);
+    if (w->dirty)
+        /* without a handshake: if it misses a wish, mui_lane_sleep() will not */
         (void)ring_if_wished(w, MUI_WANT_DONE);
-    }
     /* acquire, pairs with mui_lane_close(): its orders are visible too */
     if (atomic_load_explicit(&w->down->closed, memory_order_acquire) &&
         !order_is_there(w, w->next))
@@ -474,8 +482,12 @@ int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
         if (!order_is_there(w, index))
             return take_nothing(w);
         /* H1, the worker's side; see mui_lane_revoke() */
-        atomic_exchange_explicit(&w->up->started, index + 1,
-                                 memory_order_seq_cst);
+        if (MUI_LANE_WEAK != WEAK_H1)
+            atomic_exchange_explicit(&w->up->started, index + 1,
+                                     memory_order_seq_cst);
+        else
+            atomic_store_explicit(&w->up->started, index + 1,
+                                  memory_order_relaxed);
         w->next = index + 1;
         if (w->dirty)
             (void)ring_if_wished(w, MUI_WANT_DONE);
@@ -544,7 +556,8 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
     /* H2, the worker's side; see lane_ring_down() */
     bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
     atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
-    if (ring_if_wished(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
+    if (MUI_LANE_WEAK != WEAK_H3 &&
+        ring_if_wished(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
         again_ns = mu_after_ns(RING_AGAIN_NS);
     if (!has_work(w) && !mui_lane_is_spent(w, true) &&
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)

@@ -1,0 +1,210 @@
+/* test_pool.c: every call of the pool that can fail is made to fail: the first,
+ * then the second, until none is left. An open that fails says why and leaves
+ * nothing behind; a task that was submitted ends all the same.
+ *
+ * The linker sends the calls of the library here (--wrap, tests/CMakeLists.txt). */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "muster/muster.h"
+
+/* Calls until the one that fails; 0: none will. */
+static _Atomic int countdown;
+static _Atomic int n_failed;
+
+static int fails(void)
+{
+    int left = atomic_load_explicit(&countdown, memory_order_relaxed);
+
+    while (left > 0)
+        if (atomic_compare_exchange_weak_explicit(&countdown, &left, left - 1,
+                                                  memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+            if (left > 1)
+                return 0;
+            atomic_fetch_add_explicit(&n_failed, 1, memory_order_relaxed);
+            errno = ENOMEM;
+            return 1;
+        }
+    return 0;
+}
+
+static void arm(int n)
+{
+    atomic_store_explicit(&n_failed, 0, memory_order_relaxed);
+    atomic_store_explicit(&countdown, n, memory_order_relaxed);
+}
+
+/* Returns whether the call was made to fail. */
+static int disarm(void)
+{
+    atomic_store_explicit(&countdown, 0, memory_order_relaxed);
+    return atomic_load_explicit(&n_failed, memory_order_relaxed);
+}
+
+#define WRAP(type, name, params, args, failure)                                \
+    type __real_##name params;                                                 \
+    type __wrap_##name params;                                                 \
+    type __wrap_##name params                                                  \
+    {                                                                          \
+        return fails() ? (failure) : __real_##name args;                       \
+    }
+
+WRAP(void *, malloc, (size_t size), (size), NULL)
+WRAP(void *, calloc, (size_t n, size_t size), (n, size), NULL)
+WRAP(void *, realloc, (void *old, size_t size), (old, size), NULL)
+WRAP(void *, aligned_alloc, (size_t align, size_t size), (align, size), NULL)
+WRAP(void *, mmap,
+     (void *at, size_t size, int prot, int flags, int fd, off_t offset),
+     (at, size, prot, flags, fd, offset), MAP_FAILED)
+WRAP(int, memfd_create, (const char *name, unsigned flags), (name, flags), -1)
+WRAP(int, ftruncate, (int fd, off_t size), (fd, size), -1)
+WRAP(int, epoll_create1, (int flags), (flags), -1)
+WRAP(int, epoll_ctl, (int epfd, int op, int fd, struct epoll_event *event),
+     (epfd, op, fd, event), -1)
+WRAP(int, eventfd, (unsigned value, int flags), (value, flags), -1)
+WRAP(int, socketpair, (int domain, int type, int protocol, int *fds),
+     (domain, type, protocol, fds), -1)
+WRAP(int, pthread_create,
+     (pthread_t * thread, const pthread_attr_t *attr, void *(*body)(void *),
+      void *arg),
+     (thread, attr, body, arg), EAGAIN)
+
+/* -- what may not be left behind -- */
+
+static unsigned count_entries(const char *path)
+{
+    DIR *dir = opendir(path);
+    unsigned n = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir))
+        n++;
+    (void)closedir(dir);
+    return n;
+}
+
+static unsigned count_descriptors(void)
+{
+    return count_entries("/proc/self/fd");
+}
+
+static unsigned count_threads(void)
+{
+    return count_entries("/proc/self/task");
+}
+
+static int echo(struct mu_task *t)
+{
+    size_t size;
+    const void *input = mu_task_input(t, &size);
+
+    return mu_task_write(t, input, size) == 0 ? 0 : 1;
+}
+
+static void open_fails_cleanly_at_every_call(void **state)
+{
+    struct mu_pool_options options = {.arg = "arg", .arg_size = 3};
+    struct mu_pool *pool;
+    unsigned n_fds;
+    unsigned n_threads;
+    int n;
+
+    /* one round first: what is made once and kept is made now */
+    assert_int_equal(mu_pool_open(*state, &options, &pool, NULL), 0);
+    mu_pool_close(pool);
+    n_fds = count_descriptors();
+    n_threads = count_threads();
+    for (n = 1;; n++) {
+        struct mu_error err = {.text = ""};
+        int rc;
+
+        arm(n);
+        pool = NULL;
+        rc = mu_pool_open(*state, &options, &pool, &err);
+        if (!disarm())
+            break;
+        if (rc == 0) {
+            mu_pool_close(pool); /* it could do without */
+        } else {
+            assert_null(pool);
+            assert_true(rc < 0);
+            assert_true(err.text[0] != '\0');
+        }
+        assert_int_equal(count_descriptors(), n_fds);
+        assert_int_equal(count_threads(), n_threads);
+    }
+    assert_true(n > 3);
+    mu_pool_close(pool);
+}
+
+static void tasks_end_whatever_fails(void **state)
+{
+    enum { N = 8 };
+    char input[5000];
+
+    memset(input, 'x', sizeof input);
+    for (int n = 1;; n++) {
+        struct mu_pool *pool;
+        struct mu_outcome *o;
+        unsigned n_submitted = 0;
+        unsigned n_ended = 0;
+        int hit;
+
+        assert_int_equal(mu_pool_open(*state, NULL, &pool, NULL), 0);
+        arm(n);
+        for (unsigned i = 0; i < N; i++) {
+            int rc =
+                mu_pool_submit(pool, echo, input, sizeof input, NULL, NULL);
+
+            assert_true(rc == 0 || rc == -ENOMEM);
+            n_submitted += rc == 0;
+        }
+        while (mu_pool_next(pool, MU_NEVER, &o) == 0) {
+            n_ended++;
+            if (o->status == MU_DONE)
+                assert_int_equal(o->output_size, sizeof input);
+            mu_outcome_free(o);
+        }
+        hit = disarm();
+        assert_int_equal(n_submitted, n_ended);
+        mu_pool_close(pool);
+        if (!hit)
+            break;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        {"serial/open", open_fails_cleanly_at_every_call, NULL, NULL, "serial"},
+        {"threads/open", open_fails_cleanly_at_every_call, NULL, NULL,
+         "threads:2"},
+        {"processes/open", open_fails_cleanly_at_every_call, NULL, NULL,
+         "processes:2"},
+        {"serial/tasks", tasks_end_whatever_fails, NULL, NULL, "serial"},
+        {"threads/tasks", tasks_end_whatever_fails, NULL, NULL, "threads:2"},
+        {"processes/tasks", tasks_end_whatever_fails, NULL, NULL,
+         "processes:2"},
+    };
+
+    if (mu_init(NULL) != 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

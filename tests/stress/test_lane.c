@@ -1,0 +1,197 @@
+/* test_lane.c: a lane under two threads that push, run, revoke, and sleep at
+ * random. Each order has to be run once or be given back, and nobody may sleep for
+ * ever. Built once as it is, and once for each way to break it (MUI_LANE_WEAK),
+ * which it has to notice. Usage: test_lane [SEED] */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "muster/base.h"
+
+#include "sync/lane.h"
+#include "sys/futex.h"
+
+enum {
+    SLOTS = 16,
+    N_ORDERS = 2000000,
+    WATCHDOG_NS = 2000 * 1000 * 1000 /* both asleep for so long: lost wake-up */
+};
+
+static struct mui_lane lane;
+static struct mui_lane_worker worker;
+static _Atomic uint32_t bell; /* raised by the worker's ring */
+static uint8_t n_runs[N_ORDERS];
+static uint8_t n_back[N_ORDERS];
+static unsigned n_open; /* orders pushed whose end was not seen */
+static unsigned long seed = 1;
+
+static void fail(const char *what, unsigned long number)
+{
+    printf("seed %lu: %s (order %lu)\n", seed, what, number);
+    exit(1);
+}
+
+static uint32_t next_random(uint64_t *state)
+{
+    *state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (uint32_t)(*state >> 33);
+}
+
+static void ring(struct mui_lane_worker *w, uint32_t why)
+{
+    (void)w;
+    (void)why;
+    atomic_fetch_add_explicit(&bell, 1, memory_order_release);
+    mui_futex_wake(&bell, 1, 0);
+}
+
+static void *worker_main(void *arg)
+{
+    const struct mui_order *order;
+    uint32_t index;
+    int rc;
+
+    (void)arg;
+    while ((rc = mui_lane_take(&worker, &order, &index)) != MU_CLOSED) {
+        if (rc == MU_EMPTY) {
+            mui_lane_sleep(&worker, MU_NEVER);
+            continue;
+        }
+        if (order->tag >= N_ORDERS || order->fn != ~order->tag)
+            fail("a torn order", order->tag);
+        n_runs[order->tag]++;
+        mui_lane_reply(&worker, &(struct mui_reply){.index = index,
+                                                    .code = (int)order->tag});
+    }
+    return NULL;
+}
+
+static void give_back(void *ctx, void *owner)
+{
+    (void)ctx;
+    n_back[(uintptr_t)owner - 1]++;
+    n_open--;
+}
+
+static bool collect(void)
+{
+    struct mui_reply reply;
+    bool any = false;
+    void *owner;
+    int rc;
+
+    while ((rc = mui_lane_collect(&lane, &reply, &owner)) == MU_OK) {
+        any = true;
+        if (!owner)
+            continue;
+        if (reply.kind == MUI_REPLY_RETURNED)
+            n_back[(uintptr_t)owner - 1]++;
+        else if ((uintptr_t)owner - 1 != (uintptr_t)reply.code)
+            fail("the reply of another order", (uintptr_t)owner - 1);
+        n_open--;
+    }
+    if (rc == MU_ECORRUPT)
+        fail("an order was run after it was taken back", 0);
+    return any;
+}
+
+static void sleep_for_replies(void)
+{
+    uint32_t seen = atomic_load_explicit(&bell, memory_order_acquire);
+
+    mui_lane_want(&lane, MUI_WANT_DONE);
+    if (collect() || n_open == 0)
+        return;
+    if (mui_futex_wait(&bell, seen, 0, mu_after_ns(WATCHDOG_NS)) == MU_TIMEOUT)
+        fail("a wake-up was lost", 0);
+}
+
+static void spin_for_replies(void)
+{
+    int64_t end = mu_after_ns(WATCHDOG_NS);
+
+    while (n_open && !collect()) {
+        if (mu_now_ns() > end)
+            fail("a wake-up was lost", 0);
+        mui_cpu_pause();
+    }
+}
+
+static void supervise(uint64_t *random)
+{
+    unsigned long n = 0;
+
+    while (n < N_ORDERS) {
+        unsigned batch = next_random(random) % 4 + 1;
+        uint32_t index;
+
+        while (batch-- > 0 && n < N_ORDERS && mui_lane_room(&lane)) {
+            struct mui_order order = {.tag = n, .fn = ~n};
+
+            (void)mui_lane_push(&lane, &order, 1, (void *)(uintptr_t)(n + 1),
+                                &index);
+            n_open++;
+            n++;
+        }
+        mui_lane_flush(&lane);
+        switch (next_random(random) % 8) {
+        case 0:
+            (void)mui_lane_revoke(&lane, next_random(random) % 2, give_back,
+                                  NULL);
+            break;
+        case 1:
+        case 2:
+            sleep_for_replies();
+            break;
+        case 3:
+            spin_for_replies();
+            break;
+        default:
+            (void)collect();
+        }
+    }
+    while (n_open)
+        sleep_for_replies();
+}
+
+int main(int argc, char **argv)
+{
+    void *down = aligned_alloc(4096, mui_lane_down_bytes(SLOTS));
+    void *up = aligned_alloc(4096, mui_lane_up_bytes(SLOTS));
+    struct timespec end;
+    uint64_t random;
+    pthread_t thread;
+
+    if (argc > 1)
+        seed = strtoul(argv[1], NULL, 10);
+    random = seed;
+    memset(down, 0, mui_lane_down_bytes(SLOTS));
+    memset(up, 0, mui_lane_up_bytes(SLOTS));
+    if (mui_lane_init(&lane, down, up, NULL, 0, SLOTS, false) != 0)
+        return 1;
+    mui_lane_worker_init(&worker, down, up, NULL, 0, SLOTS, false);
+    worker.ring = ring;
+    worker.spin_ns = seed % 2 ? 0 : 1000;
+    if (pthread_create(&thread, NULL, worker_main, NULL) != 0)
+        return 1;
+    supervise(&random);
+    mui_lane_close(&lane);
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += WATCHDOG_NS / (1000 * 1000 * 1000);
+    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &end) != 0)
+        fail("the worker slept through the end", 0);
+    for (unsigned long i = 0; i < N_ORDERS; i++)
+        if (n_runs[i] + n_back[i] != 1)
+            fail(n_runs[i] + n_back[i] ? "an order ended twice"
+                                       : "an order was lost",
+                 i);
+    printf("%d orders, each run once or given back\n", N_ORDERS);
+    mui_lane_fini(&lane);
+    free(down);
+    free(up);
+    return 0;
+}
