@@ -36,13 +36,13 @@ const char *mu_status_text(int status)
     return text ? text : "unknown status";
 }
 
-int mui_fail(struct mu_error *err, int code, const char *format, ...)
+void mui_error_say(struct mu_error *err, int code, const char *format, ...)
 {
     va_list args;
     int length;
 
     if (!err)
-        return code;
+        return;
     err->code = code;
     va_start(args, format);
     length = vsnprintf(err->text, sizeof err->text, format, args);
@@ -52,7 +52,6 @@ int mui_fail(struct mu_error *err, int code, const char *format, ...)
     else if (code < 0 && code > -4096 && (size_t)length < sizeof err->text)
         (void)snprintf(err->text + length, sizeof err->text - (size_t)length,
                        ": %s", mu_status_text(code));
-    return code;
 }
 
 const char *mu_version(void)

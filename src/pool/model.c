@@ -133,7 +133,8 @@ int mui_model_parse(const char *text, unsigned n_cpus,
         rc = parse_layer(at, end, spec, err);
         if (rc < 0)
             return rc;
-        if (spec->ops->rank <= rank || m.n_layers + 2 > MUI_MODEL_LAYERS)
+        if (m.n_layers > 0 &&
+            (spec->ops->rank <= rank || m.n_layers + 2 > MUI_MODEL_LAYERS))
             return mui_fail(err, MU_EMODEL,
                             "model: '%s' cannot stand below '%s'; " LEGAL_ORDER,
                             spec->ops->name, spec[-1].ops->name);

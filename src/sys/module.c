@@ -230,7 +230,7 @@ static int walk_object(struct dl_phdr_info *info, size_t size, void *ctx)
 static void survey(struct module_table *t, bool add)
 {
     struct walk walk = {.wanted = NULL};
-    struct module_entry entry;
+    struct module_entry entry = {.device = 0};
 
     (void)dl_iterate_phdr(walk_object, &walk);
     for (size_t i = 0; i < walk.n; i++) {
@@ -316,7 +316,7 @@ static int encode_slowly(struct module_table *t, const void *address,
                          uint64_t *ret_code)
 {
     struct walk walk = {.wanted = address};
-    struct module_entry entry;
+    struct module_entry entry = {.device = 0};
     int i_module = -EINVAL;
 
     (void)dl_iterate_phdr(walk_object, &walk);

@@ -38,17 +38,18 @@ static void own_function_comes_back(void **state)
     assert_int_equal(code, again);
 }
 
+/* lfind: no sanitizer puts one of its own in its place. */
 static void function_of_a_library_comes_back(void **state)
 {
     uint64_t code;
     void *address;
 
     (void)state;
-    assert_int_equal(mui_module_encode(dlsym(RTLD_DEFAULT, "qsort"), &code), 0);
+    assert_int_equal(mui_module_encode(dlsym(RTLD_DEFAULT, "lfind"), &code), 0);
     assert_int_not_equal(code >> 48, 0);
     assert_non_null(strstr(mui_module_path((unsigned)(code >> 48)), "libc"));
     assert_int_equal(mui_module_decode(code, &address), 0);
-    assert_ptr_equal(address, dlsym(RTLD_DEFAULT, "qsort"));
+    assert_ptr_equal(address, dlsym(RTLD_DEFAULT, "lfind"));
 }
 
 static void data_outside_modules_is_refused(void **state)

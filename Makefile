@@ -1,0 +1,60 @@
+# The front door of muster. CMake does the building: see CMakePresets.json.
+#
+#   make          what is missing installed, then the library and the command built
+#   make demo     the main job on files that this machine has
+#   make check    everything that is a check; what CI runs
+#   make help     the rest
+
+PREFIX ?= /usr/local
+BUILD   = build/release
+
+.PHONY: all setup configure demo check test torture install format clean help \
+        bench bench-map bench-team bench-process bench-channel
+
+all: configure
+	cmake --build $(BUILD)
+
+setup:
+	@tools/setup.sh build
+
+configure: setup
+	@cmake --preset release >/dev/null
+
+demo: all
+	@tools/demo.sh $(BUILD)
+
+check:
+	@tools/check/all.sh
+
+# The tests of one build, without the static checks: seconds.
+test: all
+	ctest --preset release -j "$$(nproc)" -LE static
+
+torture: all
+	tools/torture.sh $(BUILD)
+
+bench: bench-map
+
+bench-map bench-team bench-process bench-channel: all
+	@tools/bench.sh $(BUILD) $@
+
+install: all
+	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
+
+format:
+	git ls-files '*.[ch]' | xargs clang-format -i
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make                    build (installs what is missing from Debian packages)'
+	@echo 'make demo               count the words of this machine, then survive a crash'
+	@echo 'make test               the tests of the release build'
+	@echo 'make check              all compilers, sanitizers, tests and static checks'
+	@echo 'make torture            the tests again and again, on a busy machine'
+	@echo 'make bench              the map suite, beside its rivals'
+	@echo 'make bench-team         fork and join; also bench-process, bench-channel'
+	@echo 'make install PREFIX=/usr/local DESTDIR='
+	@echo 'make format, make clean'

@@ -1,0 +1,111 @@
+# man3.awk: manual pages of section 3 from the comments of the public headers.
+# Usage: awk -v out=FOLDER -f man3.awk include/muster/*.h
+#
+# A page a header, muster_pool.3 for pool.h: its opening comment, then every
+# declaration under the comment that stands before it, word for word. A link for
+# each function: mu_pool_open.3.
+
+function start_page(file,    name)
+{
+    name = file
+    sub(/.*\//, "", name)
+    header = "muster/" name
+    sub(/\.h$/, "", name)
+    page_name = "muster_" name
+    page = out "/" page_name ".3"
+    comment = declaration = ""
+    in_comment = seen_opening = depth = 0
+    printf ".Dd November 21, 2026\n.Dt %s 3\n.Os\n", toupper(page_name) > page
+}
+
+# Text that roff is to leave alone.
+function literal(text)
+{
+    gsub(/\\/, "\\e", text)
+    gsub(/\n\./, "\n\\\\\\&.", text)
+    gsub(/\n'/, "\n\\\\\\&'", text)
+    gsub(/-/, "\\-", text)
+    return text
+}
+
+function print_opening(    what, rest)
+{
+    what = comment
+    sub(/^[a-z_]+\.h: */, "", what)
+    rest = what
+    gsub(/\n.*/, "", what)
+    sub(/[.:]? *$/, "", what)
+    printf ".Sh NAME\n.Nm %s\n.Nd %s\n", page_name, what > page
+    printf ".Sh SYNOPSIS\n.In %s\n.Sh DESCRIPTION\n", header > page
+    printf ".Bd -literal\n%s\n.Ed\n", literal(rest) > page
+}
+
+function print_declaration(    name, text)
+{
+    text = declaration
+    gsub(/MU_API |MU_NODISCARD /, "", text)
+    sub(/\n+$/, "", text)
+    if (match(text, /mu_[a-z0-9_]+\(/) && text !~ /^(struct|enum|typedef|#)/)
+        name = substr(text, RSTART, RLENGTH - 1)
+    if (name) {
+        printf ".so man3/%s.3\n", page_name > (out "/" name ".3")
+        close(out "/" name ".3")
+        printf ".Ss %s\n", name > page
+    } else if (comment != "") {
+        match(text, /(mu|MU)_[a-zA-Z0-9_]+/)
+        printf ".Ss %s\n", substr(text, RSTART, RLENGTH) > page
+    }
+    printf ".Bd -literal\n%s\n", literal(text) > page
+    if (comment != "")
+        printf "\n%s\n", literal(comment) > page
+    printf ".Ed\n" > page
+}
+
+function end_declaration()
+{
+    if (declaration ~ /MU_API|typedef|^struct [a-z_]+ \{|^enum|^#define MU_/ &&
+        declaration !~ /^#define MU_(BEGIN|END|API|NOD|PRINTF)/)
+        print_declaration()
+    declaration = comment = ""
+}
+
+FNR == 1 {
+    if (page)
+        close(page)
+    start_page(FILENAME)
+}
+
+# Comments at the left margin; those inside a declaration are part of it.
+!in_comment && depth == 0 && declaration == "" && /^\/\*/ {
+    in_comment = 1
+    comment = ""
+    sub(/^\/\* ?/, "")
+}
+in_comment {
+    line = $0
+    done = sub(/ *\*\/.*$/, "", line)
+    sub(/^ \* ?/, "", line)
+    comment = comment (comment == "" ? "" : "\n") line
+    if (done) {
+        in_comment = 0
+        if (!seen_opening) {
+            seen_opening = 1
+            print_opening()
+            comment = ""
+        }
+    }
+    next
+}
+
+# Blank lines and what is for the compiler alone.
+declaration == "" && (/^ *$/ || /^#(ifndef|include|endif|if|else)/ || /^MU_(BEGIN|END)/ || /^#define MUSTER_/) {
+    if (/^ *$/ && comment != "")
+        comment = ""
+    next
+}
+{
+    declaration = declaration $0 "\n"
+    depth += gsub(/[{(]/, "&") - gsub(/[})]/, "&")
+    if (/^#define/ ? !/\\$/ : (depth == 0 && /;/))
+        end_declaration()
+}
