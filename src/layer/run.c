@@ -157,16 +157,17 @@ static int open_range(struct mui_runner *runner,
 static int input_begin(struct mui_runner *runner, const struct mui_order *order)
 {
     struct mu_task *t = &runner->task;
-    const uint8_t *at = t->terms->arena
-                            ? t->terms->arena + order->u.span.address
-                            : (const uint8_t *)(uintptr_t)order->u.span.address;
+    const uint8_t *at;
 
     t->parts = NULL;
-    switch ((enum mui_form)order->form) {
-    case MUI_FORM_INLINE:
+    if (order->form == MUI_FORM_INLINE) {
         t->input = order->u.bytes;
         t->input_size = order->inline_size;
         return 0;
+    }
+    at = t->terms->arena ? t->terms->arena + order->u.span.address
+                         : (const uint8_t *)(uintptr_t)order->u.span.address;
+    switch ((enum mui_form)order->form) {
     case MUI_FORM_SPAN:
         t->input = at;
         t->input_size = (size_t)order->u.span.size;
@@ -179,6 +180,7 @@ static int input_begin(struct mui_runner *runner, const struct mui_order *order)
         return 0;
     case MUI_FORM_FILE:
         return open_range(runner, (const struct mui_file_range *)at);
+    case MUI_FORM_INLINE:
     case MUI_N_FORMS:
         break;
     }

@@ -107,6 +107,9 @@ int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err)
         base = mmap(NULL, arena->bytes, PROT_READ | PROT_WRITE,
                     MAP_SHARED | MAP_NORESERVE, arena->fd, 0);
         if (base != MAP_FAILED) {
+            /* a worker forked from a program that did not call mu_init() must not
+             * inherit a mapping that it can write */
+            (void)madvise(base, arena->bytes, MADV_DONTFORK);
             arena->base = base;
             break;
         }

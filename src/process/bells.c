@@ -10,6 +10,8 @@
 
 #include "muster/base.h"
 
+#include "sys/descriptor.h"
+
 /* Ids of our own descriptors. */
 static const uint64_t id_kick = UINT64_MAX;
 static const uint64_t id_poke = UINT64_MAX - 1;
@@ -34,10 +36,12 @@ int mui_bells_init(struct mui_bells *b)
 {
     int rc;
 
-    b->bells_fd = epoll_create1(EPOLL_CLOEXEC);
-    b->monitor_fd = epoll_create1(EPOLL_CLOEXEC);
-    b->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    b->poke_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    b->bells_fd = mui_descriptor_above_stdio(epoll_create1(EPOLL_CLOEXEC));
+    b->monitor_fd = mui_descriptor_above_stdio(epoll_create1(EPOLL_CLOEXEC));
+    b->kick_fd =
+        mui_descriptor_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    b->poke_fd =
+        mui_descriptor_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     (void)pthread_mutex_init(&b->lock, NULL);
     if (b->bells_fd < 0 || b->monitor_fd < 0 || b->kick_fd < 0 ||
         b->poke_fd < 0)

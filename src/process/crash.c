@@ -45,6 +45,8 @@ static struct mui_crash_setup the;
 /* The thread that writes the record; 0: none yet. */
 static _Atomic int claimant;
 static _Atomic int n_faults;
+static _Atomic uint64_t memory_limit;   /* RLIMIT_DATA; 0: none of ours */
+static _Atomic uint64_t memory_allowed; /* of that, what tasks may have */
 
 static void publish(void)
 {
@@ -119,16 +121,20 @@ static uint64_t data_bytes(void)
     return pages * PAGE;
 }
 
-/* Whether memory ran out: the limit is near; nearer than half when it looks as if
- * the NULL of a malloc() was used. */
+/* Whether memory ran out: less than an eighth of what was allowed is left; or less
+ * than half, when it looks as if the NULL of a malloc() was used. */
 static bool is_out_of_memory(int signal, uint64_t address)
 {
-    uint64_t used = the.memory_limit ? data_bytes() : 0;
-    uint64_t near = the.memory_limit / 8;
+    /* acquire, pairs with mui_crash_set_memory() */
+    uint64_t limit = atomic_load_explicit(&memory_limit, memory_order_acquire);
+    uint64_t used = limit ? data_bytes() : 0;
+    /* relaxed: published by the limit */
+    uint64_t near =
+        atomic_load_explicit(&memory_allowed, memory_order_relaxed) / 8;
 
     if (signal == SIGSEGV && address < PAGE)
-        near = the.memory_limit / 2;
-    return used > 0 && used + near >= the.memory_limit;
+        near *= 4;
+    return used > 0 && used + near >= limit;
 }
 
 /* -- frames -- */
@@ -347,9 +353,11 @@ void mui_crash_install(const struct mui_crash_setup *setup)
     (void)mui_flow_watch(on_flow_died);
 }
 
-void mui_crash_set_memory_limit(uint64_t bytes)
+void mui_crash_set_memory(uint64_t limit, uint64_t allowed)
 {
-    the.memory_limit = bytes;
+    atomic_store_explicit(&memory_allowed, allowed, memory_order_relaxed);
+    /* release, pairs with is_out_of_memory() */
+    atomic_store_explicit(&memory_limit, limit, memory_order_release);
 }
 
 bool mui_crash_read(const struct mui_crash *record, unsigned n_lanes,

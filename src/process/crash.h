@@ -48,15 +48,14 @@ struct mui_crash_setup {
     const void *lanes;
     uint64_t lane_bytes; /* of one */
     unsigned n_lanes;
-    uint64_t memory_limit; /* RLIMIT_DATA; 0: none */
 };
 
 /* In a worker: handlers of SIGSEGV and the like, and of exit(). Nothing that the
  * host registered with atexit() runs. Needs alternate signal stacks. */
 void mui_crash_install(const struct mui_crash_setup *setup);
 
-/* The limit was set later. */
-void mui_crash_set_memory_limit(uint64_t bytes);
+/* From now on RLIMIT_DATA is `limit`, of which tasks may use `allowed`. */
+void mui_crash_set_memory(uint64_t limit, uint64_t allowed);
 
 /* Load what unwinding needs. Before the fork, so that workers have it. */
 void mui_crash_warm_up(void);

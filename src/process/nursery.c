@@ -2,7 +2,6 @@
 #include "process/nursery.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -28,17 +27,6 @@ static struct {
     unsigned n_refs;
     bool for_good; /* made by mu_init() */
 } the = {.main_fd = -1};
-
-/* Descriptors 0 to 2 belong to the host also while they are closed. */
-static int above_stdio(int fd)
-{
-    int high = fd < 3 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : fd;
-    int rc = -errno;
-
-    if (high != fd)
-        (void)close(fd);
-    return high < 0 ? rc : high;
-}
 
 /* fork() without an exit signal. The C library does not hear of it, so the child
  * is only good for what uses no thread identity: the guardian. */
@@ -86,12 +74,11 @@ static int start(struct mu_error *err)
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)close(fds[1]);
     (void)close(pidfd);
-    rc = above_stdio(fds[0]);
-    if (pid < 0)
+    if (pid < 0) {
+        (void)close(fds[0]);
         return mui_fail(err, pid, "nursery: fork");
-    if (rc < 0)
-        return mui_fail(err, rc, "nursery: fcntl");
-    the.main_fd = rc;
+    }
+    the.main_fd = fds[0];
     the.guardian = pid;
     the.forked = mui_forked();
     the.n_refs = 0;

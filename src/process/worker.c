@@ -23,8 +23,8 @@
 static struct {
     struct mui_worker_head *head;
     int bell_fd;
-    ino_t bell_inode;   /* tells our bell from what a task put in its place */
-    unsigned n_threads; /* that belong here */
+    ino_t bell_inode; /* tells our bell from what a task put in its place */
+    _Atomic unsigned n_threads; /* that belong here; 0: not known yet */
     _Atomic bool spent;
     _Atomic uint32_t n_mute; /* bells that could not be rung */
 } the;
@@ -76,12 +76,16 @@ static void ring_lane(struct mui_lane_worker *lane, uint32_t why)
 
 static bool is_spent(struct mui_lane_worker *lane, bool look)
 {
+    /* relaxed: it carries nothing but itself */
+    unsigned n_threads =
+        atomic_load_explicit(&the.n_threads, memory_order_relaxed);
+
     (void)lane;
     /* acquire: pairs with the stores, for the sake of what follows an end */
     if (atomic_load_explicit(&the.spent, memory_order_acquire))
         return true;
-    if (!look ||
-        (mui_census_threads() <= the.n_threads && !mui_census_has_children()))
+    if (!look || n_threads == 0 ||
+        (mui_census_threads() <= n_threads && !mui_census_has_children()))
         return false;
     atomic_store_explicit(&the.spent, true, memory_order_release);
     return true;
@@ -153,7 +157,7 @@ static void limit_memory(uint64_t bytes)
     limit.rlim_cur = now + bytes;
     limit.rlim_max = now + bytes;
     if (setrlimit(RLIMIT_DATA, &limit) == 0)
-        mui_crash_set_memory_limit(now + bytes);
+        mui_crash_set_memory(now + bytes, bytes);
 }
 
 static void announce(uint32_t stage)
@@ -165,7 +169,8 @@ static void announce(uint32_t stage)
 
 void mui_worker_up(uint64_t memory_bytes)
 {
-    the.n_threads = mui_census_threads();
+    atomic_store_explicit(&the.n_threads, mui_census_threads(),
+                          memory_order_relaxed);
     if (memory_bytes)
         limit_memory(memory_bytes);
     announce(MUI_STAGE_UP);

@@ -8,6 +8,19 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+int mui_descriptor_above_stdio(int fd)
+{
+    int high;
+    int rc;
+
+    if (fd < 0 || fd > 2)
+        return fd;
+    high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    rc = high < 0 ? -errno : high;
+    (void)close(fd);
+    return rc;
+}
+
 static int by_number(const void *a, const void *b)
 {
     int x = *(const int *)a;

@@ -2,6 +2,11 @@
 #ifndef MUI_SYS_DESCRIPTOR_H
 #define MUI_SYS_DESCRIPTOR_H
 
+/* Descriptors 0 to 2 are the host's also while they are closed: move `fd`, which
+ * may be a negated errno, above them. The descriptor that takes its place, close-on-
+ * exec; or -errno, and `fd` is closed. */
+int mui_descriptor_above_stdio(int fd);
+
 /* Close all but 0, 1, 2 and the n of `keep`, which it sorts. n may be 0. */
 void mui_descriptors_keep(int *keep, unsigned n);
 

@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "sys/descriptor.h"
+
 int mui_memfd_open(const char *name, uint64_t bytes)
 {
     struct rlimit limit;
@@ -18,8 +20,9 @@ int mui_memfd_open(const char *name, uint64_t bytes)
         (getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes > limit.rlim_cur))
         return -EFBIG;
     fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
     if (fd < 0)
-        return -errno;
+        return fd;
     if (ftruncate(fd, (off_t)bytes) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
         rc = -errno;

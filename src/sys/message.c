@@ -9,6 +9,8 @@
 
 #include "muster/base.h"
 
+#include "sys/descriptor.h"
+
 union control {
     struct cmsghdr head;
     char bytes[CMSG_SPACE(sizeof(int) * MUI_MESSAGE_FDS)];
@@ -16,8 +18,19 @@ union control {
 
 int mui_message_pair(int ret_fds[2])
 {
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_fds) < 0)
+    int fds[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
         return -errno;
+    for (int i = 0; i < 2; i++) {
+        fds[i] = mui_descriptor_above_stdio(fds[i]);
+        if (fds[i] < 0) {
+            (void)close(fds[1 - i]);
+            return fds[i];
+        }
+    }
+    ret_fds[0] = fds[0];
+    ret_fds[1] = fds[1];
     return 0;
 }
 

@@ -5,11 +5,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sys/descriptor.h"
+
 int mui_pidfd_open(pid_t pid)
 {
     long fd = syscall(SYS_pidfd_open, pid, 0);
 
-    return fd < 0 ? -errno : (int)fd;
+    return mui_descriptor_above_stdio(fd < 0 ? -errno : (int)fd);
 }
 
 int mui_pidfd_kill(int pidfd, int signal)

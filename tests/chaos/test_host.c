@@ -1,0 +1,372 @@
+/* test_host.c: what a host may expect of a library that forks: each case runs in a
+ * process of its own. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "muster/muster.h"
+
+#include "chaos/deeds.h"
+
+/* In a case: end with the line at which something was not so. */
+#define EXPECT(condition)                                                      \
+    do {                                                                       \
+        if (!(condition)) {                                                    \
+            (void)fprintf(stderr, "line %d: %s\n", __LINE__, #condition);      \
+            _exit(1);                                                          \
+        }                                                                      \
+    } while (0)
+
+static void run_case(void (*body)(void))
+{
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(60);
+        body();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static struct mu_pool *open_pool(void)
+{
+    struct mu_pool *pool;
+    struct mu_error err;
+    int rc = mu_pool_open("processes:2", NULL, &pool, &err);
+
+    if (rc != 0)
+        (void)fprintf(stderr, "%s\n", err.text);
+    EXPECT(rc == 0);
+    return pool;
+}
+
+static struct mu_outcome *run_one(struct mu_pool *pool, mu_task_fn fn)
+{
+    struct mu_outcome *o;
+
+    EXPECT(mu_pool_submit(pool, fn, "hello", 5, NULL, NULL) == 0);
+    EXPECT(mu_pool_next(pool, MU_NEVER, &o) == 0);
+    return o;
+}
+
+static void pool_works(struct mu_pool *pool)
+{
+    struct mu_outcome *o = run_one(pool, deed_innocent);
+
+    EXPECT(o->status == MU_DONE);
+    EXPECT(strcmp(o->output, "hello") == 0);
+    mu_outcome_free(o);
+    o = run_one(pool, deeds[0].fn);
+    EXPECT(o->status == MU_CRASHED);
+    mu_outcome_free(o);
+}
+
+static void *idle(void *arg)
+{
+    (void)arg;
+    for (;;)
+        (void)pause();
+}
+
+/* -- signals and children -- */
+
+static volatile sig_atomic_t n_sigchld;
+
+static void count_sigchld(int signal)
+{
+    (void)signal;
+    n_sigchld++;
+}
+
+static void host_is_not_disturbed(void)
+{
+    struct sigaction action = {.sa_handler = count_sigchld};
+    struct sigaction fault;
+    struct sigaction after;
+    struct mu_pool *pool;
+    sigset_t mask;
+
+    EXPECT(sigaction(SIGSEGV, NULL, &fault) == 0);
+    EXPECT(sigaction(SIGCHLD, &action, NULL) == 0);
+    EXPECT(mu_init(NULL) == 0);
+    pool = open_pool();
+    pool_works(pool);
+    /* a host that waits for all its children does not wait for ours */
+    EXPECT(wait(NULL) == -1 && errno == ECHILD);
+    mu_pool_close(pool);
+    EXPECT(wait(NULL) == -1 && errno == ECHILD);
+    EXPECT(n_sigchld == 0);
+    EXPECT(sigaction(SIGCHLD, NULL, &after) == 0);
+    EXPECT(after.sa_handler == count_sigchld);
+    EXPECT(sigaction(SIGSEGV, NULL, &after) == 0);
+    EXPECT(after.sa_handler == fault.sa_handler);
+    EXPECT(pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0);
+    EXPECT(!sigismember(&mask, SIGCHLD) && !sigismember(&mask, SIGINT));
+}
+
+static void ignored_sigchld_is_no_harm(void)
+{
+    struct mu_pool *pool;
+
+    EXPECT(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
+    pool = open_pool();
+    pool_works(pool);
+    mu_pool_close(pool);
+}
+
+/* -- when a nursery can be had -- */
+
+static void threads_need_init(void)
+{
+    struct mu_pool *pool;
+    struct mu_error err;
+    pthread_t thread;
+
+    EXPECT(pthread_create(&thread, NULL, idle, NULL) == 0);
+    EXPECT(mu_pool_open("processes:2", NULL, &pool, &err) == MU_EINIT);
+    EXPECT(strstr(err.text, "mu_init()"));
+    EXPECT(mu_init(&err) == MU_EINIT);
+}
+
+static void init_then_threads(void)
+{
+    struct mu_pool *pool;
+    pthread_t thread;
+
+    EXPECT(mu_init(NULL) == 0);
+    EXPECT(mu_init(NULL) == 0);
+    EXPECT(pthread_create(&thread, NULL, idle, NULL) == 0);
+    pool = open_pool();
+    pool_works(pool);
+    mu_pool_close(pool);
+}
+
+static int the_number;
+
+static int say_number(struct mu_task *task)
+{
+    return mu_task_printf(task, "%d", the_number);
+}
+
+/* Without mu_init() the workers have the memory of the time of opening. */
+static void memory_of_opening_is_shared(void)
+{
+    for (the_number = 1; the_number <= 2; the_number++) {
+        struct mu_pool *pool = open_pool();
+        struct mu_outcome *o = run_one(pool, say_number);
+
+        EXPECT(atoi(o->output) == the_number);
+        mu_outcome_free(o);
+        mu_pool_close(pool);
+    }
+}
+
+static void two_pools_at_once(void)
+{
+    struct mu_pool *first = open_pool();
+    struct mu_pool *second = open_pool();
+
+    pool_works(first);
+    pool_works(second);
+    mu_pool_close(first);
+    pool_works(second);
+    mu_pool_close(second);
+}
+
+static void child_of_fork_has_its_own(void)
+{
+    struct mu_pool *pool;
+    int status;
+    pid_t pid;
+
+    EXPECT(mu_init(NULL) == 0);
+    pool = open_pool();
+    pid = fork();
+    if (pid == 0) {
+        struct mu_pool *own;
+
+        EXPECT(mu_pool_submit(pool, deed_innocent, NULL, 0, NULL, NULL) ==
+               -EINVAL);
+        own = open_pool();
+        pool_works(own);
+        mu_pool_close(own);
+        _exit(0);
+    }
+    EXPECT(waitpid(pid, &status, 0) == pid && status == 0);
+    pool_works(pool);
+    mu_pool_close(pool);
+}
+
+static void *open_in_thread(void *arg)
+{
+    struct mu_pool *pool = open_pool();
+
+    pool_works(pool);
+    mu_pool_close(pool);
+    return arg;
+}
+
+static void thread_opens_a_pool(void)
+{
+    pthread_t thread;
+
+    EXPECT(mu_init(NULL) == 0);
+    EXPECT(pthread_create(&thread, NULL, open_in_thread, NULL) == 0);
+    EXPECT(pthread_join(thread, NULL) == 0);
+}
+
+/* -- descriptors and output -- */
+
+static void closed_stdio_stays_closed(void)
+{
+    struct mu_pool *pool;
+
+    (void)close(0);
+    (void)close(1);
+    EXPECT(mu_init(NULL) == 0);
+    EXPECT(fcntl(0, F_GETFD) == -1);
+    EXPECT(fcntl(1, F_GETFD) == -1);
+    pool = open_pool();
+    pool_works(pool);
+    mu_pool_close(pool);
+}
+
+/* A descriptor of the host does not reach a worker. */
+static int count_descriptors(struct mu_task *task)
+{
+    int n = 0;
+
+    for (int fd = 3; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) != -1;
+    return mu_task_printf(task, "%d", n);
+}
+
+static void descriptors_are_not_inherited(void)
+{
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+
+    for (int i = 0; i < 20; i++)
+        EXPECT(dup(2) >= 0);
+    pool = open_pool();
+    o = run_one(pool, count_descriptors);
+    EXPECT(atoi(o->output) == 1); /* its bell */
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
+static const char *note_path;
+
+static void note_exit(void)
+{
+    int fd = open(note_path, O_WRONLY | O_APPEND);
+
+    (void)!write(fd, "exit\n", 5);
+    (void)close(fd);
+}
+
+static off_t note_size(void)
+{
+    struct stat st;
+
+    EXPECT(stat(note_path, &st) == 0);
+    return st.st_size;
+}
+
+static int flush_all(struct mu_task *task)
+{
+    (void)task;
+    (void)fflush(stdout);
+    exit(0);
+}
+
+/* What the host registered with atexit() and left in a buffer is the host's. */
+static void exit_handlers_and_buffers_are_the_hosts(void)
+{
+    char path[] = "/tmp/test-host-XXXXXX";
+    struct mu_pool *pool;
+    int fd = mkstemp(path);
+
+    EXPECT(fd >= 0);
+    note_path = path;
+    EXPECT(atexit(note_exit) == 0);
+    EXPECT(dup2(fd, 1) == 1);
+    (void)printf("not flushed");
+    pool = open_pool();
+    pool_works(pool);
+    mu_outcome_free(run_one(pool, flush_all));
+    mu_outcome_free(run_one(pool, deeds[7].fn)); /* exit */
+    mu_pool_close(pool);
+    EXPECT(note_size() == 0);
+    (void)unlink(path);
+}
+
+static void limits_of_files_are_respected(void)
+{
+    struct mu_pool *pool;
+    struct mu_error err;
+
+    EXPECT(mu_init(NULL) == 0);
+    /* no descriptors: an error that says so, not a hang */
+    for (int fd = 3; dup(2) >= 0; fd++)
+        continue;
+    EXPECT(mu_pool_open("processes:2", NULL, &pool, &err) < 0);
+    EXPECT(err.text[0]);
+}
+
+#define CASE(name)                                                             \
+    static void test_##name(void **state)                                      \
+    {                                                                          \
+        (void)state;                                                           \
+        run_case(name);                                                        \
+    }
+
+CASE(host_is_not_disturbed)
+CASE(ignored_sigchld_is_no_harm)
+CASE(threads_need_init)
+CASE(init_then_threads)
+CASE(memory_of_opening_is_shared)
+CASE(two_pools_at_once)
+CASE(child_of_fork_has_its_own)
+CASE(thread_opens_a_pool)
+CASE(closed_stdio_stays_closed)
+CASE(descriptors_are_not_inherited)
+CASE(exit_handlers_and_buffers_are_the_hosts)
+CASE(limits_of_files_are_respected)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_host_is_not_disturbed),
+        cmocka_unit_test(test_ignored_sigchld_is_no_harm),
+        cmocka_unit_test(test_threads_need_init),
+        cmocka_unit_test(test_init_then_threads),
+        cmocka_unit_test(test_memory_of_opening_is_shared),
+        cmocka_unit_test(test_two_pools_at_once),
+        cmocka_unit_test(test_child_of_fork_has_its_own),
+        cmocka_unit_test(test_thread_opens_a_pool),
+        cmocka_unit_test(test_closed_stdio_stays_closed),
+        cmocka_unit_test(test_descriptors_are_not_inherited),
+        cmocka_unit_test(test_exit_handlers_and_buffers_are_the_hosts),
+        cmocka_unit_test(test_limits_of_files_are_respected),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,273 @@
+/* test_supervisor.c: the supervisor, the nursery and the guardian are killed, in
+ * every phase, with workers that are busy: no process is left, and no file. */
+#include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "muster/muster.h"
+
+#include "chaos/deeds.h"
+#include "chaos/descent.h"
+
+static size_t count_files(void)
+{
+    glob_t found = {.gl_pathc = 0};
+    size_t n = 0;
+
+    if (glob("/dev/shm/*", GLOB_NOSORT, NULL, &found) == 0)
+        n += found.gl_pathc;
+    globfree(&found);
+    if (glob("/tmp/*muster*", GLOB_NOSORT, NULL, &found) == 0)
+        n += found.gl_pathc;
+    globfree(&found);
+    return n;
+}
+
+/* A task that never ends, with a child in a session of its own. */
+static int busy(struct mu_task *task)
+{
+    (void)task;
+    if (fork() == 0) {
+        (void)setsid();
+        if (fork() == 0)
+            for (;;)
+                (void)pause();
+        for (;;)
+            continue;
+    }
+    for (;;)
+        continue;
+}
+
+static int say_pid(struct mu_task *task)
+{
+    (void)mu_task_printf(task, "%d", (int)getpid());
+    return 0;
+}
+
+/* What a supervisor does before it is killed; each phase writes a byte when it is
+ * reached, and stays there. */
+enum phase { AFTER_INIT, AFTER_OPEN, BUSY, CRASHING, CLOSING, N_PHASES };
+
+static void reached(int fd)
+{
+    (void)!write(fd, "", 1);
+}
+
+static _Noreturn void supervise(enum phase phase, const char *model, int fd)
+{
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+
+    if (mu_init(NULL) != 0)
+        _exit(1);
+    if (phase == AFTER_INIT) {
+        reached(fd);
+        (void)pause();
+    }
+    if (mu_pool_open(model, NULL, &pool, NULL) != 0)
+        _exit(2);
+    if (phase == AFTER_OPEN) {
+        reached(fd);
+        (void)pause();
+    }
+    for (int i = 0; i < 8; i++)
+        if (mu_pool_submit(pool, phase == CRASHING ? deeds[0].fn : busy, NULL,
+                           0, NULL, NULL) != 0)
+            _exit(3);
+    if (phase == CRASHING)
+        for (bool told = false;;) {
+            if (mu_pool_next(pool, MU_NEVER, &o) != 0)
+                _exit(4);
+            mu_outcome_free(o);
+            if (!told)
+                reached(fd);
+            told = true;
+            if (mu_pool_submit(pool, deeds[0].fn, NULL, 0, NULL, NULL) != 0)
+                _exit(5);
+        }
+    if (mu_pool_next(pool, mu_after_ns(20 * 1000 * 1000), &o) == 0)
+        _exit(6);
+    reached(fd);
+    if (phase == CLOSING)
+        mu_pool_close(pool);
+    for (;;)
+        (void)pause();
+}
+
+/* Start ourselves again as a supervisor, which gives it a mark of its own. */
+static pid_t start(enum phase phase, const char *model, int *ret_fd)
+{
+    char phase_text[16];
+    char fd_text[16];
+    int fds[2];
+    pid_t pid;
+
+    assert_int_equal(pipe(fds), 0);
+    (void)snprintf(phase_text, sizeof phase_text, "%d", (int)phase);
+    (void)snprintf(fd_text, sizeof fd_text, "%d", fds[1]);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)execl("/proc/self/exe", "supervisor", phase_text, model, fd_text,
+                    NULL);
+        _exit(9);
+    }
+    (void)close(fds[1]);
+    *ret_fd = fds[0];
+    return pid;
+}
+
+static void nothing_is_left(pid_t supervisor)
+{
+    /* "within a second" is the promise; the test waits longer before it gives up
+     * only because other tests share the machine */
+    for (int i = 0; i < 10000 && descent_count(supervisor, NULL, 0) > 0; i++)
+        (void)usleep(1000);
+    assert_int_equal(descent_count(supervisor, NULL, 0), 0);
+}
+
+static void killed_supervisor_leaves_nothing(void **state)
+{
+    static const char *const models[] = {"processes:4",
+                                         "processes:2/threads:2"};
+    size_t n_files = count_files();
+
+    (void)state;
+    for (int i_model = 0; i_model < 2; i_model++)
+        for (enum phase phase = 0; phase < N_PHASES; phase++)
+            for (int round = 0; round < 3; round++) {
+                int fd;
+                char byte;
+                pid_t pid = start(phase, models[i_model], &fd);
+
+                assert_int_equal(read(fd, &byte, 1), 1);
+                (void)usleep((useconds_t)round * 300); /* not always the same */
+                assert_int_equal(kill(pid, SIGKILL), 0);
+                assert_int_equal(waitpid(pid, NULL, 0), pid);
+                nothing_is_left(pid);
+                (void)close(fd);
+            }
+    assert_int_equal(count_files(), n_files);
+}
+
+/* -- nursery and guardian -- */
+
+/* 0: it has gone. */
+static pid_t parent_of(pid_t pid)
+{
+    char path[64];
+    char text[512] = "";
+    int fd;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    fd = open(path, O_RDONLY);
+    if (fd < 0)
+        return 0;
+    (void)!read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    if (!strrchr(text, ')'))
+        return 0;
+    return (pid_t)strtol(strrchr(text, ')') + 4, NULL, 10);
+}
+
+static pid_t run_one(struct mu_pool *pool)
+{
+    struct mu_outcome *o;
+    pid_t pid;
+
+    assert_int_equal(mu_pool_submit(pool, say_pid, NULL, 0, NULL, NULL), 0);
+    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+    assert_int_equal(o->status, MU_DONE);
+    pid = (pid_t)strtol(o->output, NULL, 10);
+    mu_outcome_free(o);
+    return pid;
+}
+
+static void innocents_survive(struct mu_pool *pool, pid_t victim)
+{
+    enum { N = 2000 };
+    struct mu_outcome *o;
+    unsigned char seen[N] = {0};
+
+    for (unsigned i = 0; i < N; i++) {
+        const struct mu_submit how = {.tag = i};
+
+        assert_int_equal(
+            mu_pool_submit(pool, deed_innocent, &i, sizeof i, &how, NULL), 0);
+        if (i == N / 2)
+            assert_int_equal(kill(victim, SIGKILL), 0);
+    }
+    for (unsigned i = 0; i < N; i++) {
+        assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+        assert_int_equal(o->status, MU_DONE);
+        assert_int_equal(++seen[o->tag], 1);
+        mu_outcome_free(o);
+    }
+}
+
+static void killed_nursery_is_replaced(void **state)
+{
+    struct mu_pool *pool;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:3", NULL, &pool, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        pid_t nursery = parent_of(run_one(pool));
+        pid_t next = 0;
+
+        innocents_survive(pool, nursery);
+        /* a worker can outlive it by a task or two */
+        for (int j = 0; j < 100000 && (next == 0 || next == nursery); j++)
+            next = parent_of(run_one(pool));
+        assert_int_not_equal(next, nursery);
+    }
+    mu_pool_close(pool);
+}
+
+static void killed_guardian_is_not_missed(void **state)
+{
+    struct mu_pool *pool;
+    struct mu_pool *second;
+    pid_t nursery;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:3", NULL, &pool, NULL), 0);
+    nursery = parent_of(run_one(pool));
+    innocents_survive(pool, parent_of(nursery));
+    assert_int_equal(parent_of(run_one(pool)), nursery);
+    assert_int_equal(mu_pool_open("processes:1", NULL, &second, NULL), 0);
+    assert_int_equal(parent_of(run_one(second)), nursery);
+    mu_pool_close(second);
+    mu_pool_close(pool);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(killed_supervisor_leaves_nothing),
+        cmocka_unit_test(killed_nursery_is_replaced),
+        cmocka_unit_test(killed_guardian_is_not_missed),
+    };
+
+    descent_mark(argv);
+    if (argc == 4)
+        supervise((enum phase)atoi(argv[1]), argv[2], atoi(argv[3]));
+    if (mu_init(NULL) != 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
