@@ -141,6 +141,28 @@ static void log_ended(struct run *r, struct ended *e)
     }
 }
 
+void run_count(struct run *r, const struct mu_outcome *outcome)
+{
+    struct ended e;
+    uint64_t total;
+    int is_exact;
+
+    ended_read(&e, outcome, r->work.command != NULL);
+    if (e.status == MU_CANCELLED)
+        return;
+    total = inputs_total(r->inputs, &is_exact);
+    switch (halt_count(&r->halt, ended_exit_status(&e), is_exact ? total : 0)) {
+    case HALT_NOW:
+        run_stop(r, 1);
+        break;
+    case HALT_SOON:
+        run_stop(r, 0);
+        break;
+    default:
+        break;
+    }
+}
+
 int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
                int may_take)
 {
@@ -150,27 +172,12 @@ int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
         .name_size = flight->name.size,
         .sent_bytes = flight->sent_bytes,
     };
-    uint64_t total;
-    int is_exact;
 
     if (flight->submit_ns)
         e.start_ns = flight->submit_ns + outcome->queue_ns;
     ended_read(&e, outcome, r->work.command != NULL);
-    if (e.status != MU_CANCELLED) {
+    if (e.status != MU_CANCELLED)
         log_ended(r, &e);
-        total = inputs_total(r->inputs, &is_exact);
-        switch (
-            halt_count(&r->halt, ended_exit_status(&e), is_exact ? total : 0)) {
-        case HALT_NOW:
-            run_stop(r, 1);
-            break;
-        case HALT_SOON:
-            run_stop(r, 0);
-            break;
-        default:
-            break;
-        }
-    }
     return report_add(&r->report, &e, outcome, may_take);
 }
 
@@ -180,6 +187,9 @@ void run_stop(struct run *r, int now)
 
     r->inputs_ended = 1;
     r->has_input = 0;
+    /* with --reduce, steps that combine wait in the same queue */
+    if (!now && !r->options->reduce)
+        (void)mu_pool_cancel_waiting(r->pool);
     if (!now || r->is_stopping)
         return;
     r->is_stopping = 1;

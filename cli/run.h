@@ -27,6 +27,7 @@ struct run {
     int is_broken;    /* something went wrong that is no task's failure */
 
     struct flights flights;
+    uint64_t n_in_pool;  /* tasks submitted and not taken back */
     uint64_t kept_bytes; /* held in outcomes that wait for earlier ones */
 
     struct seq_set has_run;
@@ -56,7 +57,10 @@ struct flight *run_depart(struct run *r);
 void run_describe_input(const struct run *r, struct mu_span *ret_bytes,
                         struct mu_submit *ret_how);
 
-/* Count and log an outcome whose turn it is. With may_take, r->report may keep it;
+/* Count an outcome that has come, for --halt and the exit status. */
+void run_count(struct run *r, const struct mu_outcome *outcome);
+
+/* Log and report an outcome whose turn it is. With may_take, r->report may keep it;
  * returns 1 when it did. */
 int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
                int may_take);

@@ -18,9 +18,14 @@ enum {
 /* Why feeding stopped. */
 enum fed { FED_BATCH = 0, FED_FULL, FED_DRY, FED_ENDED };
 
-/* With -k, outcomes pile up behind a slow task: no further then. */
+/* With -k, outcomes pile up behind a slow task: no further then. With --halt no
+ * task starts after the outcome that halts, so none is handed over before a worker
+ * is free for it. */
 static int is_too_far_ahead(const struct run *r)
 {
+    if (r->options->halt.when != HALT_NEVER &&
+        r->n_in_pool >= mu_pool_width(r->pool))
+        return 1;
     return r->options->keep_order &&
            (r->flights.n >= KEEP_TASKS_MAX || r->kept_bytes >= KEEP_BYTES_MAX);
 }
@@ -39,6 +44,7 @@ static int submit(struct run *r)
     if (rc)
         return rc;
     (void)run_depart(r);
+    r->n_in_pool++;
     r->has_input = 0;
     return 0;
 }
@@ -97,6 +103,8 @@ static void take(struct run *r, struct mu_outcome *outcome)
     if (!flight)
         say_fatal("an outcome came for input %llu, which was not running",
                   (unsigned long long)outcome->tag);
+    r->n_in_pool--;
+    run_count(r, outcome);
     if (r->options->keep_order) {
         flight->outcome = outcome;
         r->kept_bytes += outcome->output_size;

@@ -34,6 +34,7 @@ static int see_outcome(void *ctx, const struct mu_outcome *outcome)
     run_heed_signals(r);
     if (!flight)
         return -EINVAL;
+    run_count(r, outcome);
     /* it is only lent, so nothing of it is kept */
     (void)run_arrive(r, flight, (struct mu_outcome *)outcome, 0);
     flights_remove(&r->flights, flight);

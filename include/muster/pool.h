@@ -186,6 +186,10 @@ MU_API int mu_pool_cancel(struct mu_pool *pool, uint64_t id, int kill);
 /* The same for every task that has no outcome yet. */
 MU_API int mu_pool_cancel_all(struct mu_pool *pool, int kill);
 
+/* Take back every task that has not started: it becomes `cancelled`. Those that run
+ * are not told, and go on to their own end. Returns 0. */
+MU_API int mu_pool_cancel_waiting(struct mu_pool *pool);
+
 /* Make a waiting mu_pool_next(), _wait() or _submit() return -EINTR: one that
  * waits now, or else the next one that would wait.
  * Context   signal handlers too */

@@ -159,6 +159,46 @@ static void cancel_each(void *ctx, struct mui_job *job)
         all->rc = rc;
 }
 
+/* What was given to workers and has not started goes back into the queue. */
+static void recall_one(void *ctx, void *owner)
+{
+    struct mu_pool *pool = ctx;
+
+    pool->n_given--;
+    mui_pool_requeue(pool, owner, false, false);
+}
+
+static void recall(struct mu_pool *pool)
+{
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        const struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++)
+            if (group->lanes[j].down)
+                (void)mui_lane_revoke(&group->lanes[j], 0, recall_one, pool);
+    }
+}
+
+static void cancel_queued(void *ctx, struct mui_job *job)
+{
+    if (job->state == MUI_JOB_QUEUED || job->state == MUI_JOB_SUSPECT)
+        cancel_waiting(ctx, job);
+}
+
+int mu_pool_cancel_waiting(struct mu_pool *pool)
+{
+    int rc = mui_pool_check(pool);
+
+    if (rc < 0)
+        return rc;
+    (void)pthread_mutex_lock(&pool->lock);
+    recall(pool);
+    mui_job_each(pool->store, cancel_queued, pool);
+    mui_pool_leave(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return 0;
+}
+
 int mu_pool_cancel_all(struct mu_pool *pool, int kill)
 {
     struct cancel_all all = {.pool = pool, .kill = kill};
@@ -167,6 +207,7 @@ int mu_pool_cancel_all(struct mu_pool *pool, int kill)
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&pool->lock);
+    recall(pool);
     mui_job_each(pool->store, cancel_each, &all);
     mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);

@@ -81,6 +81,12 @@ static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
 
     pool->n_waiting++;
     mui_pool_want_news(pool);
+    /* relaxed: behind the acquire above. One that came before it would not change
+     * `news` again */
+    if (atomic_load_explicit(&pool->interrupted, memory_order_relaxed)) {
+        pool->n_waiting--;
+        return;
+    }
     if (!mui_pool_pump(pool)) {
         (void)pthread_mutex_unlock(&pool->lock);
         if (pool->layer->ops->sleep)

@@ -27,8 +27,11 @@ for model in $MODELS; do
     status 50 --halt soon,fail=50% work.c:code ::: 1 1 0 0
     status 137 --halt now,fail=1 -- 'kill -9 $$' ::: a
     seq 100000 >inputs
-    m --halt soon,done=1 -a inputs work.c:echo >got
-    same '--halt stops early' 1 "$([ "$(wc -l <got)" -lt 100000 ] && echo 1)"
+    m --halt soon,done=10 -a inputs work.c:echo >got
+    same '--halt soon: no more than one a worker after that' 1 \
+        "$([ "$(wc -l <got)" -lt 20 ] && echo 1)"
+    m --halt now,done=10 -k -a inputs work.c:echo >got
+    same '--halt now' 1 "$([ "$(wc -l <got)" -lt 20 ] && echo 1)"
 
     report=$("$MUSTER" map --model "$model" work.c:code ::: 0 5 0 2>&1 >/dev/null)
     has 'a failure and its input' "^muster: input 2, '5', failed.* 5" "$report"

@@ -59,6 +59,24 @@ for model in $MODELS; do
     same 'its record' 2 "$(wc -l <log)"
     exec 6<&-
 
+    # what waits for a worker does not start after it
+    exec 6<>inputs
+    "$MUSTER" map --model "$model" --joblog log gate.c:gate <&6 >out 2>err 5<&- 6<&- &
+    pid=$!
+    yes wait | head -n 100 >&6
+    read -r _ <&5
+    kill -INT $pid
+    while ! grep -q interrupted err; do
+        kill -0 $pid || break
+    done
+    echo open >go
+    wait $pid
+    same 'what had not started was left' 1 "$([ "$(wc -l <out)" -le 4 ] && echo 1)"
+    has 'and counts as cancelled' ', 9[6-9] cancelled' "$(tail -n 1 err)"
+    exec 6<&-
+    # drop what the others told
+    dd if=up of=/dev/null iflag=nonblock 2>/dev/null
+
     # two: what runs is stopped, where the model can
     case $model in
     processes*)

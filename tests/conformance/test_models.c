@@ -320,6 +320,39 @@ static void full_queue_says_so(void **state)
     mu_pool_close(pool);
 }
 
+static void cancel_waiting_leaves_what_runs(void **state)
+{
+    enum { N = 100 };
+    struct mu_pool_options options = {.queue_tasks = N};
+    struct mu_pool *pool = open_pool(state, &options);
+    struct mu_pool_stats stats;
+    struct mu_outcome *o;
+    unsigned n_cancelled = 0;
+    int is_serial = strcmp(*state, "serial") == 0;
+
+    for (unsigned i = 0; i < N; i++)
+        assert_int_equal(
+            mu_pool_submit(pool, wait_for_cancel, NULL, 0, NULL, NULL), MU_OK);
+    assert_int_equal(mu_pool_cancel_waiting(pool), 0);
+    while (n_cancelled < N &&
+           mu_pool_next(pool, mu_after_ns(20000000), &o) == MU_OK) {
+        assert_int_equal(o->status, MU_CANCELLED);
+        mu_outcome_free(o);
+        n_cancelled++;
+    }
+    mu_pool_stats(pool, &stats);
+    assert_in_range(N - n_cancelled, 0, is_serial ? 0 : mu_pool_width(pool));
+    assert_int_equal(stats.n_queued, 0);
+    assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
+    while (n_cancelled < N) {
+        o = take(pool);
+        assert_int_equal(o->status, MU_CANCELLED);
+        mu_outcome_free(o);
+        n_cancelled++;
+    }
+    mu_pool_close(pool);
+}
+
 static void wait_takes_one_task(void **state)
 {
     struct mu_pool *pool = open_pool(state, NULL);
@@ -513,6 +546,7 @@ static const struct {
     T(retries_until_done),     T(borrowed_input_is_read_in_place),
     T(file_input_is_mapped),   T(arg_is_seen),
     T(full_queue_says_so),     T(wait_takes_one_task),
+    T(cancel_waiting_leaves_what_runs),
     T(interrupt_ends_a_wait),  T(close_with_work_left),
     T(outcome_outlives_pool),  T(map_keeps_order),
     T(reduce_is_ordered),      T(reduce_says_when_combining_fails),
