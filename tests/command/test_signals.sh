@@ -30,6 +30,15 @@ int gate(struct mu_task *t)
     return mu_task_write(t, "\n", 1);
 }
 EOF
+
+# descendants PID: all processes below it
+descendants() {
+    for below in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
+        echo "$below"
+        descendants "$below"
+    done
+}
+
 mkfifo up go inputs
 # both ends stay open, so that nobody waits to open one
 exec 5<>up
@@ -110,18 +119,24 @@ for model in $MODELS; do
     while [ "$(wc -l <log)" -lt 4 ]; do
         kill -0 $pid || break
     done
+    workers=$(descendants $pid)
     kill -KILL $pid
     wait $pid 2>/dev/null
+    # the old workers wait at the gate too: not one may be left to pass it
+    for worker in $workers; do
+        while [ -e /proc/"$worker"/exe ]; do :; done
+    done
     exec 6<&-
     same 'records before SIGKILL' '1 2 3 ' "$(tail -n +2 log | cut -f1 | sort | tr '\n' ' ')"
     cat out >all
     printf '1\n2\n3\nwait\n5\n' >again
-    : >go &
-    m --joblog log --resume gate.c:gate <again >>all
-    wait $!
+    "$MUSTER" map --quiet --model "$model" --joblog log --resume gate.c:gate <again >>all 5<&- &
+    pid=$!
     for _ in 1 2; do
         read -r _ <&5
     done
+    : >go
+    wait $pid
     same 'each ran once' '1 2 3 5 wait ' "$(sort all | tr '\n' ' ')"
 done
 finish
