@@ -181,25 +181,25 @@ static int allow_pure(scmp_filter_ctx filter)
         SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
     /* what is printed, to where the host prints */
     rc |= seccomp_rule_add(filter, allow, SCMP_SYS(write), 1,
-                           SCMP_A0(SCMP_CMP_LE, 2));
+                           SCMP_A0(SCMP_CMP_LE, 2, 0));
     rc |= seccomp_rule_add(filter, allow, SCMP_SYS(writev), 1,
-                           SCMP_A0(SCMP_CMP_LE, 2));
+                           SCMP_A0(SCMP_CMP_LE, 2, 0));
     /* ringing the bell, which has no other address to send to */
     rc |= seccomp_rule_add(filter, allow, SCMP_SYS(sendto), 1,
-                           SCMP_A4(SCMP_CMP_EQ, 0));
+                           SCMP_A4(SCMP_CMP_EQ, 0, 0));
     rc |= seccomp_rule_add(filter, allow, SCMP_SYS(fstat), 0);
     rc |= seccomp_rule_add(
         filter, allow, SCMP_SYS(newfstatat), 1,
         SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));
     /* abort() and raise(): ourselves only */
     rc |= seccomp_rule_add(filter, allow, SCMP_SYS(tgkill), 1,
-                           SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+                           SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
     /* reading limits; renewing that of CPU time; reading how much memory is used:
      * there is no other file open */
     rc |= seccomp_rule_add(filter, allow, SCMP_SYS(prlimit64), 1,
-                           SCMP_A2(SCMP_CMP_EQ, 0));
+                           SCMP_A2(SCMP_CMP_EQ, 0, 0));
     rc |= seccomp_rule_add(filter, allow, SCMP_SYS(prlimit64), 1,
-                           SCMP_A1(SCMP_CMP_EQ, RLIMIT_CPU));
+                           SCMP_A1(SCMP_CMP_EQ, RLIMIT_CPU, 0));
     rc |= seccomp_rule_add(filter, allow, SCMP_SYS(pread64), 0);
     return rc;
 }
@@ -208,7 +208,7 @@ static int allow_pure(scmp_filter_ctx filter)
 static int refuse_network(scmp_filter_ctx filter)
 {
     return seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(socket), 1,
-                            SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+                            SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
 }
 
 int mui_sandbox_enter_calls(unsigned flags)

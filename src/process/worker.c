@@ -7,6 +7,7 @@
 #include "process/worker.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "process/crash.h"
 #include "process/sandbox.h"
 #include "sys/census.h"
+#include "sys/futex.h"
 #include "sys/thread.h"
 
 static struct {
@@ -26,8 +28,9 @@ static struct {
     int bell_fd;
     ino_t bell_inode; /* tells our bell from what a task put in its place */
     struct mui_limits limits;
-    _Atomic unsigned n_threads;  /* that belong here; 0: not up yet */
-    _Atomic uint64_t data_bytes; /* before the first task */
+    unsigned n_threads;  /* that belong here; constant once `up` */
+    uint64_t data_bytes; /* before the first task; constant once `up` */
+    _Atomic uint32_t up; /* futex: lanes can be served */
     _Atomic unsigned n_tasks;
     _Atomic bool spent;
     _Atomic uint32_t n_mute; /* bells that could not be rung */
@@ -81,20 +84,12 @@ static void ring_lane(struct mui_lane_worker *lane, uint32_t why)
 /* Things that only system calls tell. */
 static bool has_leftovers(void)
 {
-    /* relaxed: they carry nothing but themselves */
-    unsigned n_threads =
-        atomic_load_explicit(&the.n_threads, memory_order_relaxed);
-    uint64_t data_bytes =
-        atomic_load_explicit(&the.data_bytes, memory_order_relaxed);
-
-    if (n_threads == 0)
-        return false; /* not up yet */
     if (the.limits.recycle_bytes &&
-        mui_limits_data_bytes() > data_bytes + the.limits.recycle_bytes)
+        mui_limits_data_bytes() > the.data_bytes + the.limits.recycle_bytes)
         return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)
         return false; /* it could leave nothing, and may not look */
-    return mui_census_threads() > n_threads || mui_census_has_children();
+    return mui_census_threads() > the.n_threads || mui_census_has_children();
 }
 
 static bool has_run_enough(void)
@@ -106,11 +101,21 @@ static bool has_run_enough(void)
                the.limits.recycle_tasks;
 }
 
+/* No lane is served before limits and sandbox are in place. Threads that serve
+ * lanes come here before their first order. */
+static void await_up(void)
+{
+    /* acquire, pairs with mui_worker_up() */
+    while (!atomic_load_explicit(&the.up, memory_order_acquire))
+        (void)mui_futex_wait(&the.up, 0, 0, MU_NEVER);
+}
+
 static bool is_spent(struct mui_lane_worker *lane, unsigned look)
 {
     bool spent;
 
     (void)lane;
+    await_up();
     /* acquire: pairs with the stores, for the sake of what follows an end */
     if (atomic_load_explicit(&the.spent, memory_order_acquire))
         return true;
@@ -179,14 +184,16 @@ int mui_worker_up(void)
 
     mui_limits_begin(&the.limits);
     if (the.limits.recycle_bytes)
-        atomic_store_explicit(&the.data_bytes, mui_limits_data_bytes(),
-                              memory_order_relaxed);
-    atomic_store_explicit(&the.n_threads, mui_census_threads(),
-                          memory_order_relaxed);
+        the.data_bytes = mui_limits_data_bytes();
+    the.n_threads = mui_census_threads();
     rc = mui_sandbox_enter_calls(the.limits.sandbox);
-    if (rc == 0)
-        announce(MUI_STAGE_UP);
-    return rc;
+    if (rc < 0)
+        return rc;
+    announce(MUI_STAGE_UP);
+    /* release, pairs with await_up() */
+    atomic_store_explicit(&the.up, 1, memory_order_release);
+    mui_futex_wake(&the.up, INT_MAX, 0);
+    return 0;
 }
 
 void mui_worker_failed(const struct mu_error *err)
