@@ -67,7 +67,38 @@ struct mu_pool_options {
     size_t arg_size;
     /* Bind each worker to a CPU of its own. */
     int pin;
+
+    /* What follows is about worker processes and needs a model that isolates. */
+
+    /* CPU time, private to one task under `processes`, that a worker may use from
+     * the start of a task on, rounded up to seconds: then SIGXCPU. 0: no limit. */
+    int64_t cpu_ns;
+    /* The largest file that a task may write: then SIGXFSZ. 0: no limit. */
+    uint64_t file_bytes;
+    /* Descriptors that a worker may have open: then EMFILE. 0: no limit of ours. */
+    unsigned open_files;
+    /* Replace a worker process, between tasks, once it has run so many tasks, or has
+     * grown by so many bytes of private memory. 0: never. */
+    unsigned recycle_tasks;
+    uint64_t recycle_bytes;
+    /* What the kernel refuses to a worker: MU_SANDBOX_... A refused system call ends
+     * the task as `crashed` by SIGSYS, and mu_outcome_describe() names the call; a
+     * refused file is the error -EACCES in the task. */
+    unsigned sandbox;
+    /* Lists of paths, ended by NULL; NULL: no list. With read_paths only these, and
+     * what is below them, can be read; with write_paths or MU_SANDBOX_READ_ONLY only
+     * write_paths can be written. Opened when the pool is. */
+    const char *const *read_paths;
+    const char *const *write_paths;
 };
+
+/* Compute only: no files, no network, no processes or threads, no signals to
+ * others. Standard output and error can be written. */
+#define MU_SANDBOX_PURE 0x1u
+/* No file can be written, made or removed, but below write_paths. */
+#define MU_SANDBOX_READ_ONLY 0x2u
+/* No sockets but those of this machine (AF_UNIX). */
+#define MU_SANDBOX_NO_NETWORK 0x4u
 
 /* Options of one submission. {0} is every default; new fields go to the end. */
 struct mu_submit {

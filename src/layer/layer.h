@@ -23,6 +23,7 @@
 
 #include "muster/base.h"
 
+#include "process/limit.h"
 #include "sync/lane.h"
 
 enum mui_layer_cap {
@@ -43,7 +44,10 @@ struct mui_layer_spec {
 
 /* What every worker of a pool needs to know; plain data that fork copies. */
 struct mui_terms {
-    uint64_t memory_bytes; /* 0: no limit */
+    struct mui_limits limits; /* of worker processes */
+    /* lists of paths for the sandbox; the supervisor's memory, used at open */
+    const char *const *read_paths;
+    const char *const *write_paths;
     uint64_t output_bytes; /* of one task */
     unsigned n_slots;      /* of a lane */
     int spin_ns;           /* how long an idle worker spins */

@@ -25,6 +25,7 @@
 #include "process/bells.h"
 #include "process/nursery.h"
 #include "process/peer.h"
+#include "process/sandbox.h"
 #include "process/worker.h"
 #include "sys/futex.h"
 #include "sys/memfd.h"
@@ -46,6 +47,7 @@ struct processes_plan {
     struct mui_terms terms;
     struct mui_block_shape shape;
     struct mui_layer_spec below[PLAN_LAYERS];
+    bool has_sandbox_fd;
 };
 
 enum peer_state {
@@ -72,7 +74,8 @@ struct processes_layer {
     bool has_nursery;
     pthread_t monitor;
     bool has_monitor;
-    int channel; /* -1: none */
+    int channel;    /* -1: none */
+    int sandbox_fd; /* -1: none */
 
     /* under the desk's lock */
     struct processes_peer *peers;
@@ -124,7 +127,8 @@ static int worker_open(struct processes_plan *plan,
                                      .down_fd = start->fds[0],
                                      .up_fd = start->fds[1],
                                      .bell_fd = start->fds[2],
-                                     .spin_ns = plan->terms.spin_ns};
+                                     .spin_ns = plan->terms.spin_ns,
+                                     .limits = plan->terms.limits};
     struct mui_layer_config config = {.spec = plan->below,
                                       .terms = &plan->terms};
     int rc = mui_worker_init(&setup, &config.port.lanes);
@@ -135,6 +139,10 @@ static int worker_open(struct processes_plan *plan,
     rc = map_arena(&plan->terms, start->plan_fds[0]);
     if (rc < 0)
         return mui_fail(err, rc, "processes: map the inputs in a worker");
+    rc =
+        mui_sandbox_enter_files(plan->has_sandbox_fd ? start->plan_fds[1] : -1);
+    if (rc < 0)
+        return mui_fail(err, rc, "processes: restrict files in a worker");
     return mui_layer_open(&config, ret_below, err);
 }
 
@@ -151,7 +159,12 @@ static int worker_main(const struct mui_nursery_start *start)
         mui_worker_failed(&err);
         return 1;
     }
-    mui_worker_up(plan.terms.memory_bytes);
+    rc = mui_worker_up();
+    if (rc < 0) {
+        (void)mui_fail(&err, rc, "processes: enter the sandbox in a worker");
+        mui_worker_failed(&err);
+        return 1;
+    }
     mui_layer_run(below);
     mui_layer_close(below);
     mui_worker_retire();
@@ -256,7 +269,7 @@ static void death_from_words(const struct mui_crash *crash,
                : crash->kind == MUI_CRASH_EXIT ? MUI_DEATH_EXITED
                                                : MUI_DEATH_RETIRED;
     ret->signal = crash->kind == MUI_CRASH_SIGNAL ? crash->signal : 0;
-    ret->code = crash->kind == MUI_CRASH_EXIT ? crash->code : 0;
+    ret->code = crash->code;
     ret->out_of_memory = crash->out_of_memory != 0;
     ret->stack_overflow = crash->stack_overflow != 0;
     ret->i_lane = crash->i_lane == MUI_CRASH_LANE_FOREIGN ? MUI_LANE_FOREIGN
@@ -384,9 +397,9 @@ static void heed_report(struct processes_layer *p,
 
 static int connect_nursery(struct processes_layer *p, struct mu_error *err)
 {
-    int fds[1] = {p->base.terms->arena_fd};
+    int fds[2] = {p->base.terms->arena_fd, p->sandbox_fd};
     int rc = mui_nursery_connect(worker_main, &p->plan, sizeof p->plan, fds,
-                                 fds[0] >= 0 ? 1 : 0, &p->channel, err);
+                                 p->sandbox_fd >= 0 ? 2 : 1, &p->channel, err);
 
     if (rc < 0) {
         p->channel = -1;
@@ -647,6 +660,7 @@ static int make_plan(struct processes_layer *p,
         return mui_fail(err, -EINVAL,
                         "processes: output_bytes above 1 TiB a task");
     plan->terms = *config->terms;
+    plan->has_sandbox_fd = p->sandbox_fd >= 0;
     plan->shape = (struct mui_block_shape){
         .n_lanes = lanes_below(plan->below),
         .n_slots = config->terms->n_slots,
@@ -718,8 +732,13 @@ static int processes_open(struct mui_layer *l,
 
     p->desk = config->desk;
     p->channel = -1;
+    p->sandbox_fd = -1;
     p->alarm_ns = MU_NEVER;
-    rc = make_plan(p, config, err);
+    rc = mui_sandbox_prepare(config->terms->limits.sandbox,
+                             config->terms->read_paths,
+                             config->terms->write_paths, &p->sandbox_fd, err);
+    if (rc == 0)
+        rc = make_plan(p, config, err);
     if (rc == 0)
         rc = make_tables(p, err);
     if (rc < 0)
@@ -870,6 +889,8 @@ static void processes_fini(struct mui_layer *l)
             mui_peer_close(&p->peers[i].peer, &p->plan.shape);
     if (p->channel >= 0)
         (void)close(p->channel);
+    if (p->sandbox_fd >= 0)
+        (void)close(p->sandbox_fd);
     if (p->has_bells)
         mui_bells_fini(&p->bells);
     if (p->has_nursery)

@@ -242,7 +242,9 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
     reply.run_ns = end_ns - reply.start_ns;
     runner->now_ns = end_ns;
     /* a look costs two system calls: a task that was short has left little */
-    reply.last = mui_lane_is_spent(t->lane, reply.run_ns > LOOK_AFTER_NS);
+    reply.last = mui_lane_is_spent(
+        t->lane, reply.run_ns > LOOK_AFTER_NS ? MUI_LOOK_RAN | MUI_LOOK_CLOSELY
+                                              : MUI_LOOK_RAN);
     mui_output_post(&t->output, &reply);
     mui_lane_reply(t->lane, &reply);
 }

@@ -53,6 +53,8 @@ static void note_death(struct mui_job *job, const struct mui_death *death)
         job->note = MUI_NOTE_CORRUPT;
     if (death->how == MUI_DEATH_STOPPED)
         job->note = MUI_NOTE_STOPPED;
+    if (death->stack_overflow)
+        job->note = MUI_NOTE_OVERFLOW;
     free(job->frames);
     job->frames = NULL;
     job->n_frames = 0;

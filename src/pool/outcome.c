@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pool/job.h"
+#include "process/sandbox.h"
 #include "process/symbol.h"
 #include "sys/module.h"
 
@@ -44,7 +45,7 @@ static int describe_crash(const struct mui_job *job, char *text, size_t size)
 {
     const struct mu_outcome *o = &job->out;
     const char *abbreviation = sigabbrev_np(o->signal);
-    char at[40] = "";
+    char at[64] = "";
     char where[200] = "";
     char in[210] = "";
 
@@ -53,12 +54,18 @@ static int describe_crash(const struct mui_job *job, char *text, size_t size)
     if (job->note == MUI_NOTE_STOPPED)
         return snprintf(text, size, "crashed: stopped itself with SIG%s",
                         abbreviation ? abbreviation : "STOP");
-    if (o->fault_address)
+    if (o->signal == SIGSYS && o->code) {
+        char call[40];
+
+        (void)mui_sandbox_call_name(o->code, call, sizeof call);
+        (void)snprintf(at, sizeof at, ": %.30s refused", call);
+    } else if (o->fault_address)
         (void)snprintf(at, sizeof at, " at %p", o->fault_address);
     if (job->n_frames && mui_symbol_describe(job->frames[telling_frame(job)],
                                              where, sizeof where) > 0)
         (void)snprintf(in, sizeof in, " in %s", where);
-    return snprintf(text, size, "%s: SIG%s%s%s", mu_status_name(o->status),
+    return snprintf(text, size, "%s: %sSIG%s%s%s", mu_status_name(o->status),
+                    job->note == MUI_NOTE_OVERFLOW ? "stack overflow, " : "",
                     abbreviation ? abbreviation : "?", at, in);
 }
 

@@ -34,6 +34,15 @@ static int check_options(const struct mui_model *model,
                         "pool: '%s' cannot limit the memory of a task, only a "
                         "model with processes can",
                         model->text);
+    if ((o->cpu_ns || o->file_bytes || o->open_files || o->recycle_tasks ||
+         o->recycle_bytes || o->sandbox || o->read_paths || o->write_paths) &&
+        !isolates)
+        return mui_fail(err, MU_EMODEL,
+                        "pool: '%s' has no worker processes to limit, recycle "
+                        "or sandbox, only a model with processes has",
+                        model->text);
+    if (o->cpu_ns < 0)
+        return mui_fail(err, -EINVAL, "pool: the CPU time is below 0");
     if (o->retries > UINT16_MAX)
         return mui_fail(err, -EINVAL, "pool: %u retries are too many",
                         o->retries);
@@ -57,11 +66,19 @@ static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o)
     if (!pool->options.output_bytes)
         pool->options.output_bytes = UINT64_C(4) << 30;
     pool->terms = (struct mui_terms){
-        .memory_bytes = pool->options.memory_bytes,
         .output_bytes = pool->options.output_bytes,
         .n_slots = LANE_SLOTS,
         .spin_ns = pool->model.n_lanes > mu_usable_cpus() ? 0 : SPIN_NS,
         .pin = pool->options.pin,
+        .limits = {.memory_bytes = pool->options.memory_bytes,
+                   .cpu_ns = pool->options.cpu_ns,
+                   .file_bytes = pool->options.file_bytes,
+                   .open_files = pool->options.open_files,
+                   .recycle_tasks = pool->options.recycle_tasks,
+                   .recycle_bytes = pool->options.recycle_bytes,
+                   .sandbox = pool->options.sandbox},
+        .read_paths = pool->options.read_paths,
+        .write_paths = pool->options.write_paths,
         .arena_fd = -1,
     };
 }

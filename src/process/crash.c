@@ -12,7 +12,6 @@
 #include "process/crash.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include <unistd.h>
 #include <unwind.h>
 
+#include "process/limit.h"
 #include "sys/flow.h"
 #include "sys/module.h"
 
@@ -39,7 +39,7 @@ enum {
 };
 
 static const int fatal_signals[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
-                                    SIGABRT, SIGTRAP, SIGSYS};
+                                    SIGABRT, SIGTRAP, SIGSYS, SIGXFSZ};
 
 static struct mui_crash_setup the;
 /* The thread that writes the record; 0: none yet. */
@@ -94,40 +94,13 @@ static int lane_of_flow(void)
 
 /* -- memory -- */
 
-/* Bytes of private memory that count against RLIMIT_DATA; 0: not known. */
-static uint64_t data_bytes(void)
-{
-    char text[128];
-    const char *at = text;
-    uint64_t pages = 0;
-    ssize_t length;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return 0;
-    length = read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    if (length <= 0)
-        return 0;
-    text[length] = '\0';
-    for (int i = 0; i < 5; i++) {
-        at = strchr(at, ' ');
-        if (!at)
-            return 0;
-        at++;
-    }
-    while (*at >= '0' && *at <= '9')
-        pages = pages * 10 + (uint64_t)(*at++ - '0');
-    return pages * PAGE;
-}
-
 /* Whether memory ran out: less than an eighth of what was allowed is left; or less
  * than half, when it looks as if the NULL of a malloc() was used. */
 static bool is_out_of_memory(int signal, uint64_t address)
 {
     /* acquire, pairs with mui_crash_set_memory() */
     uint64_t limit = atomic_load_explicit(&memory_limit, memory_order_acquire);
-    uint64_t used = limit ? data_bytes() : 0;
+    uint64_t used = limit ? mui_limits_data_bytes() : 0;
     /* relaxed: published by the limit */
     uint64_t near =
         atomic_load_explicit(&memory_allowed, memory_order_relaxed) / 8;
@@ -277,8 +250,9 @@ static void on_fault(int signal, siginfo_t *info, void *arg)
     if (claim()) {
         record->kind = MUI_CRASH_SIGNAL;
         record->signal = signal;
-        record->code = info->si_code;
-        record->address = sent ? 0 : (uint64_t)(uintptr_t)info->si_addr;
+        record->code = signal == SIGSYS && !sent ? info->si_syscall : 0;
+        record->address =
+            sent || signal == SIGSYS ? 0 : (uint64_t)(uintptr_t)info->si_addr;
         record->i_lane = lane_of_flow();
         record->n_frames = 0;
         record->dumps_core = wants_core();

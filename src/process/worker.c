@@ -1,30 +1,37 @@
 /* worker.c: the inside of a worker process.
  *
  * A worker that a task has changed in a way that outlives the task (threads or
- * children left behind, its bell closed) is spent: each of its lanes ends after the
+ * children left behind, its bell closed, memory), or that has run enough, is spent: each of its lanes ends after the
  * order it has, and the process with the last of them. The supervisor puts another
  * in its place, which is cheap, instead of hoping. */
 #include "process/worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "muster/pool.h"
+
 #include "process/crash.h"
+#include "process/sandbox.h"
 #include "sys/census.h"
+#include "sys/futex.h"
 #include "sys/thread.h"
 
 static struct {
     struct mui_worker_head *head;
     int bell_fd;
     ino_t bell_inode; /* tells our bell from what a task put in its place */
-    _Atomic unsigned n_threads; /* that belong here; 0: not known yet */
+    struct mui_limits limits;
+    unsigned n_threads;  /* that belong here; constant once `up` */
+    uint64_t data_bytes; /* before the first task; constant once `up` */
+    _Atomic uint32_t up; /* futex: lanes can be served */
+    _Atomic unsigned n_tasks;
     _Atomic bool spent;
     _Atomic uint32_t n_mute; /* bells that could not be rung */
 } the;
@@ -74,21 +81,52 @@ static void ring_lane(struct mui_lane_worker *lane, uint32_t why)
 
 /* -- leftovers -- */
 
-static bool is_spent(struct mui_lane_worker *lane, bool look)
+/* Things that only system calls tell. */
+static bool has_leftovers(void)
 {
-    /* relaxed: it carries nothing but itself */
-    unsigned n_threads =
-        atomic_load_explicit(&the.n_threads, memory_order_relaxed);
+    if (the.limits.recycle_bytes &&
+        mui_limits_data_bytes() > the.data_bytes + the.limits.recycle_bytes)
+        return true;
+    if (the.limits.sandbox & MU_SANDBOX_PURE)
+        return false; /* it could leave nothing, and may not look */
+    return mui_census_threads() > the.n_threads || mui_census_has_children();
+}
+
+static bool has_run_enough(void)
+{
+    /* relaxed: a count */
+    return the.limits.recycle_tasks &&
+           atomic_fetch_add_explicit(&the.n_tasks, 1, memory_order_relaxed) +
+                   1 >=
+               the.limits.recycle_tasks;
+}
+
+/* No lane is served before limits and sandbox are in place. Threads that serve
+ * lanes come here before their first order. */
+static void await_up(void)
+{
+    /* acquire, pairs with mui_worker_up() */
+    while (!atomic_load_explicit(&the.up, memory_order_acquire))
+        (void)mui_futex_wait(&the.up, 0, 0, MU_NEVER);
+}
+
+static bool is_spent(struct mui_lane_worker *lane, unsigned look)
+{
+    bool spent;
 
     (void)lane;
+    await_up();
     /* acquire: pairs with the stores, for the sake of what follows an end */
     if (atomic_load_explicit(&the.spent, memory_order_acquire))
         return true;
-    if (!look || n_threads == 0 ||
-        (mui_census_threads() <= n_threads && !mui_census_has_children()))
-        return false;
-    atomic_store_explicit(&the.spent, true, memory_order_release);
-    return true;
+    if (look & MUI_LOOK_RAN && the.limits.cpu_ns)
+        mui_limits_renew_cpu(the.limits.cpu_ns);
+    spent = look & MUI_LOOK_RAN && has_run_enough();
+    if (!spent && look & MUI_LOOK_CLOSELY)
+        spent = has_leftovers();
+    if (spent)
+        atomic_store_explicit(&the.spent, true, memory_order_release);
+    return spent;
 }
 
 /* -- life -- */
@@ -106,6 +144,8 @@ int mui_worker_init(const struct mui_worker_setup *setup,
         return rc;
     the.head = mui_block_head(&block);
     the.bell_fd = setup->bell_fd;
+    the.limits = setup->limits;
+    mui_limits_init(&the.limits);
     if (fstat(the.bell_fd, &st) < 0)
         return -errno;
     the.bell_inode = st.st_ino;
@@ -131,35 +171,6 @@ int mui_worker_init(const struct mui_worker_setup *setup,
     return 0;
 }
 
-/* Private memory now, from /proc/self/statm: "size resident shared text lib data". */
-static uint64_t data_bytes_now(void)
-{
-    unsigned long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-
-    if (!file)
-        return 0;
-    if (fscanf(file, "%*u %*u %*u %*u %*u %llu", &pages) != 1)
-        pages = 0;
-    (void)fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-/* What it has now it does not owe to a task. */
-static void limit_memory(uint64_t bytes)
-{
-    uint64_t now = data_bytes_now();
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_DATA, &limit) < 0 || bytes > limit.rlim_max ||
-        now > limit.rlim_max - bytes)
-        return;
-    limit.rlim_cur = now + bytes;
-    limit.rlim_max = now + bytes;
-    if (setrlimit(RLIMIT_DATA, &limit) == 0)
-        mui_crash_set_memory(now + bytes, bytes);
-}
-
 static void announce(uint32_t stage)
 {
     /* release, pairs with mui_peer_stage(): the reason comes before it */
@@ -167,13 +178,22 @@ static void announce(uint32_t stage)
     (void)ring();
 }
 
-void mui_worker_up(uint64_t memory_bytes)
+int mui_worker_up(void)
 {
-    atomic_store_explicit(&the.n_threads, mui_census_threads(),
-                          memory_order_relaxed);
-    if (memory_bytes)
-        limit_memory(memory_bytes);
+    int rc;
+
+    mui_limits_begin(&the.limits);
+    if (the.limits.recycle_bytes)
+        the.data_bytes = mui_limits_data_bytes();
+    the.n_threads = mui_census_threads();
+    rc = mui_sandbox_enter_calls(the.limits.sandbox);
+    if (rc < 0)
+        return rc;
     announce(MUI_STAGE_UP);
+    /* release, pairs with await_up() */
+    atomic_store_explicit(&the.up, 1, memory_order_release);
+    mui_futex_wake(&the.up, INT_MAX, 0);
+    return 0;
 }
 
 void mui_worker_failed(const struct mu_error *err)

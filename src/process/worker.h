@@ -9,6 +9,7 @@
 #include "muster/base.h"
 
 #include "process/block.h"
+#include "process/limit.h"
 #include "sync/lane.h"
 
 struct mui_worker_setup {
@@ -17,6 +18,7 @@ struct mui_worker_setup {
     int up_fd;
     int bell_fd;
     int spin_ns;
+    struct mui_limits limits;
 };
 
 /* Map the lanes, and get ready for the worst. Gives *ret_lanes, shape.n_lanes of
@@ -24,8 +26,9 @@ struct mui_worker_setup {
 int mui_worker_init(const struct mui_worker_setup *setup,
                     struct mui_lane_worker **ret_lanes);
 
-/* The lanes are served from now on, within the limits. */
-void mui_worker_up(uint64_t memory_bytes);
+/* The lanes are served from now on, within the limits and the sandbox. 0 or
+ * -errno. */
+int mui_worker_up(void);
 
 /* They will not be, because of `err`. */
 void mui_worker_failed(const struct mu_error *err);

@@ -559,7 +559,7 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
     if (MUI_LANE_WEAK != WEAK_H3 &&
         ring_if_wished(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
         again_ns = mu_after_ns(RING_AGAIN_NS);
-    if (!has_work(w) && !mui_lane_is_spent(w, true) &&
+    if (!has_work(w) && !mui_lane_is_spent(w, MUI_LOOK_CLOSELY) &&
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
         (void)mui_futex_wait(&w->down->bell, bell, w->shared,
                              deadline_ns < again_ns ? deadline_ns : again_ns);
@@ -581,7 +581,7 @@ uint32_t mui_lane_number(const struct mui_lane_worker *w)
     return atomic_load_explicit(&w->down->number, memory_order_relaxed);
 }
 
-bool mui_lane_is_spent(struct mui_lane_worker *w, bool look)
+bool mui_lane_is_spent(struct mui_lane_worker *w, unsigned look)
 {
     return w->is_spent && w->is_spent(w, look);
 }

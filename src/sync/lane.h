@@ -178,6 +178,12 @@ void mui_lane_cancel(struct mui_lane *lane, uint32_t index);
 /* No more orders will come: the worker ends after those there. Wakes it. */
 void mui_lane_close(struct mui_lane *lane);
 
+/* Why a worker asks whether it is spent. */
+enum {
+    MUI_LOOK_RAN = 1,    /* it has run a task */
+    MUI_LOOK_CLOSELY = 2 /* it has time for system calls */
+};
+
 /* The worker's end. One thread or fiber scheduler. */
 struct mui_lane_worker {
     const struct mui_lane_down *down;
@@ -195,9 +201,8 @@ struct mui_lane_worker {
     /* Ring: tell the supervisor (MUI_WANT_... that it is for). */
     void (*ring)(struct mui_lane_worker *w, uint32_t why);
     void *ring_ctx;
-    /* Optional: whether this worker is to take no further order. With `look` it
-     * may make system calls to find out. */
-    bool (*is_spent)(struct mui_lane_worker *w, bool look);
+    /* Optional: whether this worker is to take no further order. */
+    bool (*is_spent)(struct mui_lane_worker *w, unsigned look);
 };
 
 void mui_lane_worker_init(struct mui_lane_worker *w, const void *down, void *up,
@@ -226,7 +231,7 @@ bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index);
 uint32_t mui_lane_number(const struct mui_lane_worker *w);
 
 /* Whether the worker has to end, see is_spent; not for lanes between threads. */
-bool mui_lane_is_spent(struct mui_lane_worker *w, bool look);
+bool mui_lane_is_spent(struct mui_lane_worker *w, unsigned look);
 
 /* How many replies with region memory the supervisor has released. */
 uint32_t mui_lane_released(const struct mui_lane_worker *w);

@@ -69,7 +69,7 @@ int mui_thread_start(pthread_t *ret_thread, const char *name,
                      void *(*body)(void *), void *arg)
 {
     static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
-                                 SIGTRAP, SIGABRT, SIGSYS};
+                                 SIGTRAP, SIGABRT, SIGSYS, SIGXFSZ};
     struct start *start = malloc(sizeof *start);
     sigset_t block;
     sigset_t before;

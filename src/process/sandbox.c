@@ -1,0 +1,245 @@
+/* sandbox.c: seccomp by libseccomp, Landlock by its system calls. */
+#include "process/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "muster/pool.h"
+
+#include "base/error.h"
+
+/* -- files: Landlock -- */
+
+static const uint64_t read_access = LANDLOCK_ACCESS_FS_EXECUTE |
+                                    LANDLOCK_ACCESS_FS_READ_FILE |
+                                    LANDLOCK_ACCESS_FS_READ_DIR;
+static const uint64_t write_access =
+    LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
+    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR |
+    LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
+    LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
+    LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
+/* LANDLOCK_ACCESS_FS_TRUNCATE, of kernel 6.2: not in every header */
+static const uint64_t truncate_access = UINT64_C(1) << 14;
+/* what can be allowed for a file that is no directory */
+static const uint64_t file_access =
+    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |
+    LANDLOCK_ACCESS_FS_WRITE_FILE | UINT64_C(1) << 14;
+
+static int add_path(int ruleset, const char *path, uint64_t access,
+                    struct mu_error *err)
+{
+    struct landlock_path_beneath_attr rule;
+    struct stat st;
+    int rc = 0;
+    int fd = open(path, O_PATH | O_CLOEXEC);
+
+    if (fd < 0)
+        return mui_fail(err, -errno, "sandbox: %s", path);
+    if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
+        access &= file_access;
+    rule = (struct landlock_path_beneath_attr){.allowed_access = access,
+                                               .parent_fd = fd};
+    if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
+                &rule, 0) < 0)
+        rc = mui_fail(err, -errno, "sandbox: rule for %s", path);
+    (void)close(fd);
+    return rc;
+}
+
+static int add_paths(int ruleset, const char *const *paths, uint64_t access,
+                     struct mu_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; paths && paths[i] && rc == 0; i++)
+        rc = add_path(ruleset, paths[i], access, err);
+    return rc;
+}
+
+static int make_ruleset(const char *const *read_paths,
+                        const char *const *write_paths, int *ret_fd,
+                        struct mu_error *err)
+{
+    struct landlock_ruleset_attr attr = {.handled_access_fs = write_access};
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0,
+                           LANDLOCK_CREATE_RULESET_VERSION);
+    uint64_t truncation = version >= 3 ? truncate_access : 0;
+    int fd;
+    int rc;
+
+    if (version < 0)
+        return mui_fail(err, MU_EMODEL,
+                        "sandbox: this kernel has no Landlock (%s)",
+                        mu_status_text(-errno));
+    attr.handled_access_fs |= truncation;
+    if (read_paths)
+        attr.handled_access_fs |= read_access;
+    fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+    if (fd < 0)
+        return mui_fail(err, -errno, "sandbox: landlock_create_ruleset");
+    rc = add_paths(fd, read_paths, read_access, err);
+    if (rc == 0)
+        rc = add_paths(fd, write_paths,
+                       attr.handled_access_fs &
+                           (write_access | truncation | read_access),
+                       err);
+    if (rc < 0) {
+        (void)close(fd);
+        return rc;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int mui_sandbox_prepare(unsigned flags, const char *const *read_paths,
+                        const char *const *write_paths, int *ret_fd,
+                        struct mu_error *err)
+{
+    *ret_fd = -1;
+    if (flags &
+        ~(MU_SANDBOX_PURE | MU_SANDBOX_READ_ONLY | MU_SANDBOX_NO_NETWORK))
+        return mui_fail(err, -EINVAL, "sandbox: flags 0x%x", flags);
+    if (!(flags & MU_SANDBOX_READ_ONLY) && !read_paths && !write_paths)
+        return 0;
+    return make_ruleset(read_paths, write_paths, ret_fd, err);
+}
+
+int mui_sandbox_enter_files(int fd)
+{
+    int rc = 0;
+
+    if (fd < 0)
+        return 0;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+        rc = -errno;
+    (void)close(fd);
+    return rc;
+}
+
+/* -- system calls: seccomp -- */
+
+/* What a computation needs of the kernel, besides what is allowed by argument:
+ * memory, time, waiting, its end. None opens, creates, sends or changes anything
+ * that outlives it. */
+static const int pure_calls[] = {
+    SCMP_SYS(brk),
+    SCMP_SYS(clock_getres),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(close),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(futex),
+    SCMP_SYS(getcpu),
+    SCMP_SYS(getpid),
+    SCMP_SYS(getppid),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(gettid),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(madvise),
+    SCMP_SYS(mprotect),
+    SCMP_SYS(mremap),
+    SCMP_SYS(munmap),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(pause),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(rseq),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(time),
+    SCMP_SYS(uname),
+};
+
+static int allow_pure(scmp_filter_ctx filter)
+{
+    const uint32_t allow = SCMP_ACT_ALLOW;
+    int rc = 0;
+
+    for (size_t i = 0; i < sizeof pure_calls / sizeof *pure_calls; i++)
+        rc |= seccomp_rule_add(filter, allow, pure_calls[i], 0);
+    /* memory without a file */
+    rc |= seccomp_rule_add(
+        filter, allow, SCMP_SYS(mmap), 1,
+        SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
+    /* what is printed, to where the host prints */
+    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(write), 1,
+                           SCMP_A0(SCMP_CMP_LE, 2, 0));
+    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(writev), 1,
+                           SCMP_A0(SCMP_CMP_LE, 2, 0));
+    /* ringing the bell, which has no other address to send to */
+    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(sendto), 1,
+                           SCMP_A4(SCMP_CMP_EQ, 0, 0));
+    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(fstat), 0);
+    rc |= seccomp_rule_add(
+        filter, allow, SCMP_SYS(newfstatat), 1,
+        SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));
+    /* abort() and raise(): ourselves only */
+    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(tgkill), 1,
+                           SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
+    /* reading limits; renewing that of CPU time; reading how much memory is used:
+     * there is no other file open */
+    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(prlimit64), 1,
+                           SCMP_A2(SCMP_CMP_EQ, 0, 0));
+    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(prlimit64), 1,
+                           SCMP_A1(SCMP_CMP_EQ, RLIMIT_CPU, 0));
+    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(pread64), 0);
+    return rc;
+}
+
+/* Sockets but those of this machine. */
+static int refuse_network(scmp_filter_ctx filter)
+{
+    return seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(socket), 1,
+                            SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
+}
+
+int mui_sandbox_enter_calls(unsigned flags)
+{
+    scmp_filter_ctx filter;
+    int rc;
+
+    if (!(flags & (MU_SANDBOX_PURE | MU_SANDBOX_NO_NETWORK)))
+        return 0;
+    /* a trap, not a kill: the handler names the call and where it came from */
+    filter =
+        seccomp_init(flags & MU_SANDBOX_PURE ? SCMP_ACT_TRAP : SCMP_ACT_ALLOW);
+    if (!filter)
+        return -ENOMEM;
+    rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+    if (rc == 0)
+        rc = flags & MU_SANDBOX_PURE ? allow_pure(filter)
+                                     : refuse_network(filter);
+    if (rc == 0)
+        rc = seccomp_load(filter);
+    seccomp_release(filter);
+    return rc < 0 ? rc : 0;
+}
+
+int mui_sandbox_call_name(int number, char *text, size_t size)
+{
+    char *name =
+        seccomp_syscall_resolve_num_arch(seccomp_arch_native(), number);
+    int length = name ? snprintf(text, size, "%s", name)
+                      : snprintf(text, size, "system call %d", number);
+
+    free(name);
+    return length;
+}

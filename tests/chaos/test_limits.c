@@ -1,0 +1,302 @@
+/* test_limits.c: limits, sandboxes and recycling of worker processes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "muster/muster.h"
+
+#include "chaos/deeds.h"
+
+static const char *const models[] = {"processes:2", "processes:1/threads:2"};
+
+static struct mu_outcome *run(const char *model,
+                              const struct mu_pool_options *options,
+                              mu_task_fn fn, const char *input)
+{
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+    struct mu_error err;
+
+    if (mu_pool_open(model, options, &pool, &err) != 0)
+        fail_msg("%s: %s", model, err.text);
+    assert_int_equal(
+        mu_pool_submit(pool, fn, input, strlen(input) + 1, NULL, NULL), 0);
+    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+    mu_pool_close(pool);
+    return o;
+}
+
+static void expect(const char *model, const struct mu_pool_options *options,
+                   mu_task_fn fn, const char *input, const char *expected)
+{
+    struct mu_outcome *o = run(model, options, fn, input);
+    char text[500];
+
+    (void)mu_outcome_describe(o, text, sizeof text);
+    if (!strstr(text, expected))
+        fail_msg("under %s with '%s': %s", model, input, text);
+    mu_outcome_free(o);
+}
+
+/* -- tasks: 0 when what they tried was allowed, else errno -- */
+
+static int read_file(struct mu_task *task)
+{
+    char byte;
+    int fd = open(mu_task_input(task, NULL), O_RDONLY);
+
+    if (fd < 0)
+        return errno;
+    return read(fd, &byte, 1) < 0 ? errno : 0;
+}
+
+static int write_file(struct mu_task *task)
+{
+    int fd = open(mu_task_input(task, NULL), O_WRONLY | O_CREAT, 0600);
+
+    if (fd < 0)
+        return errno;
+    return write(fd, "x", 1) == 1 ? 0 : errno;
+}
+
+static int remove_file(struct mu_task *task)
+{
+    return unlink(mu_task_input(task, NULL)) == 0 ? 0 : errno;
+}
+
+static int open_socket(struct mu_task *task)
+{
+    int domain =
+        *(const char *)mu_task_input(task, NULL) == 'u' ? AF_UNIX : AF_INET;
+
+    return socket(domain, SOCK_STREAM, 0) >= 0 ? 0 : errno;
+}
+
+static int fork_child(struct mu_task *task)
+{
+    (void)task;
+    return fork() >= 0 ? 0 : errno;
+}
+
+static int kill_parent(struct mu_task *task)
+{
+    (void)task;
+    return kill(getppid(), 0) == 0 ? 0 : errno;
+}
+
+static int compute(struct mu_task *task)
+{
+    char *memory = malloc(50 << 20);
+    double x = 0;
+
+    memset(memory, 1, 50 << 20);
+    for (int i = 0; i < 1000; i++)
+        x += memory[i * 1000];
+    free(memory);
+    return mu_task_printf(task, "%g\n", x);
+}
+
+static int grow_file(struct mu_task *task)
+{
+    char path[] = "/tmp/test-limits-XXXXXX";
+    static char bytes[1 << 20];
+    int fd = mkstemp(path);
+
+    (void)task;
+    (void)unlink(path);
+    for (int i = 0; i < 16; i++)
+        if (write(fd, bytes, sizeof bytes) < 0)
+            return errno;
+    return 0;
+}
+
+static int open_many(struct mu_task *task)
+{
+    (void)task;
+    for (int i = 0; i < 100; i++)
+        if (dup(1) < 0)
+            return errno;
+    return 0;
+}
+
+static int say_pid(struct mu_task *task)
+{
+    return mu_task_printf(task, "%d", (int)getpid());
+}
+
+static int leak_and_say_pid(struct mu_task *task)
+{
+    char *volatile leak = malloc(4 << 20);
+
+    memset(leak, 1, 4 << 20);
+    (void)usleep(1000); /* long enough to be looked at */
+    return say_pid(task);
+}
+
+/* -- tests -- */
+
+static void pure_refuses_what_is_not_computing(void **state)
+{
+    const struct mu_pool_options options = {.sandbox = MU_SANDBOX_PURE,
+                                            .memory_bytes = 128 << 20};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        expect(models[i], &options, compute, "", "done");
+        expect(models[i], &options, read_file, "/etc/passwd",
+               "SIGSYS: openat refused in");
+        expect(models[i], &options, write_file, "/tmp/x", "SIGSYS: openat");
+        expect(models[i], &options, remove_file, "/tmp/x", "SIGSYS: unlink");
+        expect(models[i], &options, open_socket, "unix", "SIGSYS: socket");
+        expect(models[i], &options, fork_child, "", "SIGSYS: clone");
+        expect(models[i], &options, kill_parent, "", "SIGSYS: kill");
+        expect(models[i], &options, deeds[0].fn, "", "crashed: SIGSEGV");
+        expect(models[i], &options, deeds[2].fn, "", "crashed: SIGABRT");
+        expect(models[i], &options, deeds[7].fn, "", "exited with status 3");
+    }
+}
+
+static void no_network_refuses_sockets(void **state)
+{
+    const struct mu_pool_options options = {.sandbox = MU_SANDBOX_NO_NETWORK};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        expect(models[i], &options, open_socket, "inet", "SIGSYS: socket");
+        expect(models[i], &options, open_socket, "unix", "done");
+        expect(models[i], &options, read_file, "/etc/passwd", "done");
+    }
+}
+
+static void files_are_kept(void **state)
+{
+    static const char *const write_paths[] = {"/tmp", NULL};
+    static const char *const read_paths[] = {"/usr", "/etc/passwd", NULL};
+    struct mu_pool_options options = {.sandbox = MU_SANDBOX_READ_ONLY};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        options = (struct mu_pool_options){.sandbox = MU_SANDBOX_READ_ONLY};
+        expect(models[i], &options, read_file, "/etc/passwd", "done");
+        expect(models[i], &options, write_file, "/tmp/test-limits",
+               "returned 13");
+        expect(models[i], &options, remove_file, "/etc/passwd", "returned 13");
+        options.write_paths = write_paths;
+        expect(models[i], &options, write_file, "/tmp/test-limits", "done");
+        expect(models[i], &options, remove_file, "/tmp/test-limits", "done");
+        options = (struct mu_pool_options){.read_paths = read_paths};
+        expect(models[i], &options, read_file, "/etc/passwd", "done");
+        expect(models[i], &options, read_file, "/etc/group", "returned 13");
+    }
+}
+
+static void limits_name_themselves(void **state)
+{
+    struct mu_pool_options options = {.file_bytes = 4 << 20};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        options = (struct mu_pool_options){.file_bytes = 4 << 20};
+        expect(models[i], &options, grow_file, "", "SIGXFSZ in");
+        options = (struct mu_pool_options){.open_files = 32};
+        expect(models[i], &options, open_many, "", "returned 24");
+        options = (struct mu_pool_options){.cpu_ns = 1};
+        for (unsigned j = 0; j < n_deeds; j++)
+            if (strcmp(deeds[j].name, "loop") == 0)
+                expect(models[i], &options, deeds[j].fn, "", "SIGXCPU");
+    }
+}
+
+static unsigned count_pids(const struct mu_pool_options *options, mu_task_fn fn,
+                           unsigned n_tasks)
+{
+    struct mu_pool *pool;
+    long last = 0;
+    unsigned n = 0;
+
+    assert_int_equal(mu_pool_open("processes:1", options, &pool, NULL), 0);
+    for (unsigned i = 0; i < n_tasks; i++) {
+        struct mu_outcome *o;
+        long pid;
+
+        assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, NULL, NULL), 0);
+        assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+        assert_int_equal(o->status, MU_DONE);
+        assert_int_equal(o->attempts, 1);
+        pid = strtol(o->output, NULL, 10);
+        n += pid != last;
+        last = pid;
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+    return n;
+}
+
+static void workers_are_recycled(void **state)
+{
+    const struct mu_pool_options by_tasks = {.recycle_tasks = 10};
+    const struct mu_pool_options by_bytes = {.recycle_bytes = 10 << 20};
+
+    (void)state;
+    assert_int_equal(count_pids(NULL, say_pid, 100), 1);
+    assert_int_equal(count_pids(&by_tasks, say_pid, 100), 10);
+    assert_int_equal(count_pids(NULL, leak_and_say_pid, 12), 1);
+    assert_in_range(count_pids(&by_bytes, leak_and_say_pid, 12), 4, 6);
+}
+
+static void threads_cannot_have_them(void **state)
+{
+    const struct mu_pool_options options[] = {
+        {.sandbox = MU_SANDBOX_PURE}, {.file_bytes = 1},    {.cpu_ns = 1},
+        {.recycle_tasks = 1},         {.recycle_bytes = 1}, {.open_files = 9},
+    };
+    struct mu_pool *pool;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        assert_int_equal(mu_pool_open("threads:2", &options[i], &pool, NULL),
+                         MU_EMODEL);
+}
+
+static void missing_path_is_an_error_of_open(void **state)
+{
+    static const char *const paths[] = {"/no/such/path", NULL};
+    const struct mu_pool_options options = {.read_paths = paths};
+    struct mu_pool *pool;
+    struct mu_error err;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:2", &options, &pool, &err),
+                     -ENOENT);
+    assert_non_null(strstr(err.text, "/no/such/path"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pure_refuses_what_is_not_computing),
+        cmocka_unit_test(no_network_refuses_sockets),
+        cmocka_unit_test(files_are_kept),
+        cmocka_unit_test(limits_name_themselves),
+        cmocka_unit_test(workers_are_recycled),
+        cmocka_unit_test(threads_cannot_have_them),
+        cmocka_unit_test(missing_path_is_an_error_of_open),
+    };
+
+    if (mu_init(NULL) != 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
