@@ -198,8 +198,9 @@ static int warm_up(struct contest *c)
     if (f.n_dead == 0)
         return 0;
     keep_isolating(c);
-    say("%llu tasks end their process: only models that isolate are compared",
-        (unsigned long long)f.n_dead);
+    say("%llu of %llu tasks end their process: only models that isolate are "
+        "compared",
+        (unsigned long long)f.n_dead, (unsigned long long)f.n_ended);
     return c->n ? 0 : say_refuse("none of the models isolates: take processes");
 }
 
@@ -254,26 +255,50 @@ static void make_rows(const struct contest *c, struct row *rows)
         rows[i].speedup = rows[i].rate.median / serial;
 }
 
+/* A column, to the right. */
+static void put_cell(struct text *t, int width, const struct text *cell)
+{
+    text_printf(t, " %*s", width, text_string(cell));
+}
+
+static void put_number_cell(struct text *t, int width, double number)
+{
+    struct text cell = {0};
+
+    text_put_number(&cell, number);
+    put_cell(t, width, &cell);
+    text_fini(&cell);
+}
+
+static void put_row(struct text *t, const struct row *r)
+{
+    struct text spread = {0};
+
+    text_put_number(&spread, r->rate.min);
+    text_put(&spread, " - ");
+    text_put_number(&spread, r->rate.max);
+
+    text_printf(t, "%-21s", r->contender->full);
+    put_number_cell(t, 9, r->rate.median);
+    put_cell(t, 21, &spread);
+    if (r->speedup > 0)
+        text_printf(t, " %8.2f", r->speedup);
+    else
+        text_printf(t, " %8s", "-");
+    put_number_cell(t, 6, r->cpu_seconds.median);
+    put_number_cell(t, 7, r->peak_bytes.median / 1048576);
+    put_number_cell(t, 9, r->switches.median);
+    text_putc(t, '\n');
+    text_fini(&spread);
+}
+
 static void put_table(struct text *t, const struct contest *c,
                       const struct row *rows)
 {
-    text_printf(t, "%-22s %10s %21s %8s %8s %9s %9s\n", "model", "tasks/s",
-                "(lowest - highest)", "speed-up", "CPU s", "PSS MiB",
-                "switches");
-    for (size_t i = 0; i < c->n; i++) {
-        const struct row *r = &rows[i];
-        char spread[40];
-        char speedup[16] = "-";
-
-        (void)snprintf(spread, sizeof spread, "(%.4g - %.4g)", r->rate.min,
-                       r->rate.max);
-        if (r->speedup > 0)
-            (void)snprintf(speedup, sizeof speedup, "%.2f", r->speedup);
-        text_printf(t, "%-22s %10.4g %21s %8s %8.3g %9.1f %9.0f\n",
-                    r->contender->full, r->rate.median, spread, speedup,
-                    r->cpu_seconds.median, r->peak_bytes.median / 1048576,
-                    r->switches.median);
-    }
+    text_printf(t, "%-21s %9s %21s %8s %6s %7s %9s\n", "model", "tasks/s",
+                "lowest - highest", "speed-up", "CPU s", "PSS MiB", "switches");
+    for (size_t i = 0; i < c->n; i++)
+        put_row(t, &rows[i]);
 }
 
 static void put_spread_json(struct text *t, const char *name,
