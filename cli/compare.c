@@ -256,47 +256,48 @@ static void make_rows(const struct contest *c, struct row *rows)
 }
 
 /* A column, to the right. */
-static void put_cell(struct text *t, int width, const struct text *cell)
-{
-    text_printf(t, " %*s", width, text_string(cell));
-}
-
 static void put_number_cell(struct text *t, int width, double number)
 {
     struct text cell = {0};
 
     text_put_number(&cell, number);
-    put_cell(t, width, &cell);
+    text_printf(t, " %*s", width, cell.data);
     text_fini(&cell);
+}
+
+/* How far the lowest and the highest are from the median. */
+static void put_spread_cell(struct text *t, int width,
+                            const struct verdict_spread *s)
+{
+    char cell[32] = "";
+
+    if (s->median > 0)
+        (void)snprintf(cell, sizeof cell, "-%.0f%% +%.0f%%",
+                       (1 - s->min / s->median) * 100,
+                       (s->max / s->median - 1) * 100);
+    text_printf(t, " %*s", width, cell);
 }
 
 static void put_row(struct text *t, const struct row *r)
 {
-    struct text spread = {0};
-
-    text_put_number(&spread, r->rate.min);
-    text_put(&spread, " - ");
-    text_put_number(&spread, r->rate.max);
-
     text_printf(t, "%-21s", r->contender->full);
-    put_number_cell(t, 9, r->rate.median);
-    put_cell(t, 21, &spread);
+    put_number_cell(t, 10, r->rate.median);
+    put_spread_cell(t, 11, &r->rate);
     if (r->speedup > 0)
         text_printf(t, " %8.2f", r->speedup);
     else
         text_printf(t, " %8s", "-");
-    put_number_cell(t, 6, r->cpu_seconds.median);
+    put_number_cell(t, 7, r->cpu_seconds.median);
     put_number_cell(t, 7, r->peak_bytes.median / 1048576);
     put_number_cell(t, 9, r->switches.median);
     text_putc(t, '\n');
-    text_fini(&spread);
 }
 
 static void put_table(struct text *t, const struct contest *c,
                       const struct row *rows)
 {
-    text_printf(t, "%-21s %9s %21s %8s %6s %7s %9s\n", "model", "tasks/s",
-                "lowest - highest", "speed-up", "CPU s", "PSS MiB", "switches");
+    text_printf(t, "%-21s %10s %11s %8s %7s %7s %9s\n", "model", "tasks/s",
+                "spread", "speed-up", "CPU s", "PSS MiB", "switches");
     for (size_t i = 0; i < c->n; i++)
         put_row(t, &rows[i]);
 }

@@ -7,9 +7,9 @@ models='serial|threads:[0-9]+|processes:[0-9]+|processes:[0-9]+/threads:[0-9]+'
 table=$(seq 2000 | "$MUSTER" compare --rounds 2 work.c:echo 2>err)
 same 'status' 0 $?
 same 'no complaints' '' "$(cat err)"
-has 'head of the table' '^model +tasks/s +lowest - highest +speed-up +CPU s +PSS MiB +switches$' "$table"
+has 'head of the table' '^model +tasks/s +spread +speed-up +CPU s +PSS MiB +switches$' "$table"
 same 'a row for each model' 4 \
-    "$(echo "$table" | grep -Ec "^($models) +[0-9.,]+ +[0-9.,]+ - [0-9.,]+ +[0-9.]+ ")"
+    "$(echo "$table" | grep -Ec "^($models) +[0-9.,]+ +-[0-9]+% [+][0-9]+% +[0-9.]+ ")"
 has 'serial is its own measure' '^serial .* 1\.00 ' "$table"
 has 'the verdict' '^Take (serial|threads|processes|processes/threads): it is ' "$table"
 same 'columns' '' "$(echo "$table" | head -n 5 | grep -E '.{81}')"
