@@ -198,8 +198,9 @@ static int warm_up(struct contest *c)
     if (f.n_dead == 0)
         return 0;
     keep_isolating(c);
-    say("%llu tasks end their process: only models that isolate are compared",
-        (unsigned long long)f.n_dead);
+    say("%llu of %llu tasks end their process: only models that isolate are "
+        "compared",
+        (unsigned long long)f.n_dead, (unsigned long long)f.n_ended);
     return c->n ? 0 : say_refuse("none of the models isolates: take processes");
 }
 
@@ -254,26 +255,51 @@ static void make_rows(const struct contest *c, struct row *rows)
         rows[i].speedup = rows[i].rate.median / serial;
 }
 
+/* A column, to the right. */
+static void put_number_cell(struct text *t, int width, double number)
+{
+    struct text cell = {0};
+
+    text_put_number(&cell, number);
+    text_printf(t, " %*s", width, cell.data);
+    text_fini(&cell);
+}
+
+/* How far the lowest and the highest are from the median. */
+static void put_spread_cell(struct text *t, int width,
+                            const struct verdict_spread *s)
+{
+    char cell[32] = "";
+
+    if (s->median > 0)
+        (void)snprintf(cell, sizeof cell, "-%.0f%% +%.0f%%",
+                       (1 - s->min / s->median) * 100,
+                       (s->max / s->median - 1) * 100);
+    text_printf(t, " %*s", width, cell);
+}
+
+static void put_row(struct text *t, const struct row *r)
+{
+    text_printf(t, "%-21s", r->contender->full);
+    put_number_cell(t, 10, r->rate.median);
+    put_spread_cell(t, 11, &r->rate);
+    if (r->speedup > 0)
+        text_printf(t, " %8.2f", r->speedup);
+    else
+        text_printf(t, " %8s", "-");
+    put_number_cell(t, 7, r->cpu_seconds.median);
+    put_number_cell(t, 7, r->peak_bytes.median / 1048576);
+    put_number_cell(t, 9, r->switches.median);
+    text_putc(t, '\n');
+}
+
 static void put_table(struct text *t, const struct contest *c,
                       const struct row *rows)
 {
-    text_printf(t, "%-22s %10s %21s %8s %8s %9s %9s\n", "model", "tasks/s",
-                "(lowest - highest)", "speed-up", "CPU s", "PSS MiB",
-                "switches");
-    for (size_t i = 0; i < c->n; i++) {
-        const struct row *r = &rows[i];
-        char spread[40];
-        char speedup[16] = "-";
-
-        (void)snprintf(spread, sizeof spread, "(%.4g - %.4g)", r->rate.min,
-                       r->rate.max);
-        if (r->speedup > 0)
-            (void)snprintf(speedup, sizeof speedup, "%.2f", r->speedup);
-        text_printf(t, "%-22s %10.4g %21s %8s %8.3g %9.1f %9.0f\n",
-                    r->contender->full, r->rate.median, spread, speedup,
-                    r->cpu_seconds.median, r->peak_bytes.median / 1048576,
-                    r->switches.median);
-    }
+    text_printf(t, "%-21s %10s %11s %8s %7s %7s %9s\n", "model", "tasks/s",
+                "spread", "speed-up", "CPU s", "PSS MiB", "switches");
+    for (size_t i = 0; i < c->n; i++)
+        put_row(t, &rows[i]);
 }
 
 static void put_spread_json(struct text *t, const char *name,

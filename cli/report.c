@@ -83,7 +83,8 @@ int report_add(struct report *r, const struct ended *e,
                 e->name_size > NAME_SHOWN ? NAME_SHOWN : e->name_size);
     if (e->is_command && describe_command(f, e))
         return 0;
-    if (may_take) {
+    /* only a crash has frames to look up, which may take a while */
+    if (may_take && e->status == MU_CRASHED) {
         f->outcome = outcome;
         return 1;
     }
@@ -143,7 +144,9 @@ static void put_rate(struct text *t, double n, double seconds)
     double rate = n / seconds;
 
     text_printf(t, seconds < 10 ? " in %.2f s" : " in %.0f s", seconds);
-    text_printf(t, rate < 10 ? ", %.2f a second" : ", %.0f a second", rate);
+    text_put(t, ", ");
+    text_put_number(t, rate);
+    text_put(t, " a second");
 }
 
 void report_format(struct report *r, const char *model, int64_t now,

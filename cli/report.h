@@ -9,7 +9,7 @@
 #include "text.h"
 
 enum {
-    REPORT_FAILURES_MAX = 10, /* told one by one; the others are counted */
+    REPORT_FAILURES_MAX = 50, /* told one by one; the others are counted */
     REPORT_FRAMES_MAX = 5     /* of a backtrace */
 };
 

@@ -190,6 +190,27 @@ void text_put_json(struct text *t, const char *bytes, size_t size)
     text_putc(t, '"');
 }
 
+void text_put_number(struct text *t, double number)
+{
+    char digits[40];
+    size_t n;
+
+    if (number < 999.5) {
+        text_printf(t,
+                    number < 9.995   ? "%.2f"
+                    : number < 99.95 ? "%.1f"
+                                     : "%.0f",
+                    number);
+        return;
+    }
+    n = (size_t)snprintf(digits, sizeof digits, "%.0f", number);
+    for (size_t i = 0; i < n && i < sizeof digits; i++) {
+        if (i && (n - i) % 3 == 0)
+            text_putc(t, ',');
+        text_putc(t, digits[i]);
+    }
+}
+
 void *text_alloc(size_t n, size_t size)
 {
     void *memory = calloc(n ? n : 1, size ? size : 1);

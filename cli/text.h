@@ -34,6 +34,9 @@ void text_put_shell(struct text *t, const char *bytes, size_t size);
 /* Append a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD. */
 void text_put_json(struct text *t, const char *bytes, size_t size);
 
+/* Append a number for people: "1,234,567", "12.3", "0.12". */
+void text_put_number(struct text *t, double number);
+
 /* Memory that is there or ends the command. */
 void *text_alloc(size_t n, size_t size);
 

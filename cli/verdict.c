@@ -103,12 +103,11 @@ size_t verdict_choose(const struct verdict_model *models, size_t n,
     chosen = first_equal(models, n, fastest, 0);
     text_printf(ret_why, "Take %s: ", chosen->name);
     put_percent_slower(ret_why, chosen, fastest);
-    if (is_serial(chosen) && task_seconds > 0)
-        text_printf(
-            ret_why,
-            ", for at %.2g us a task there is nothing to gain from more "
-            "workers",
-            task_seconds * 1e6);
+    if (is_serial(chosen) && task_seconds > 0) {
+        text_put(ret_why, ": at ");
+        text_put_number(ret_why, task_seconds * 1e6);
+        text_put(ret_why, " us a task more workers gain nothing");
+    }
     if (isolating)
         text_printf(
             ret_why,

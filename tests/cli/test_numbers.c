@@ -10,6 +10,7 @@
 #include "halt.h"
 #include "parse.h"
 #include "say.h"
+#include "verdict.h"
 #include "width.h"
 
 static void sizes_have_units(void **state)
@@ -198,6 +199,65 @@ static void nearest_prefers_a_beginning(void **state)
     assert_null(far.best);
 }
 
+static void spread_has_median_and_ends(void **state)
+{
+    double odd[] = {3, 1, 2};
+    double even[] = {4, 1, 3, 2};
+    struct verdict_spread s = verdict_spread_of(odd, 3);
+
+    (void)state;
+    assert_true(s.median == 2 && s.min == 1 && s.max == 3);
+    assert_true(verdict_spread_of(even, 4).median == 2.5);
+}
+
+static void check_choice(double serial, double threads, double processes,
+                         size_t expected, const char *pattern)
+{
+    const struct verdict_model models[] = {
+        {"serial", 0, {serial, serial, serial}},
+        {"threads", 0, {threads, threads, threads}},
+        {"processes", 1, {processes, processes, processes}},
+    };
+    struct text why = {0};
+
+    assert_int_equal(verdict_choose(models, 3, 1e-6, &why), expected);
+    if (!strstr(why.data, pattern))
+        fail_msg("'%s' lacks '%s'", why.data, pattern);
+    text_fini(&why);
+}
+
+static void fastest_is_chosen_and_isolation_among_equals(void **state)
+{
+    (void)state;
+    check_choice(100, 300, 400, 2, "Take processes: it is the fastest, and");
+    check_choice(100, 400, 392, 2, "within 2 % of the fastest (threads)");
+    check_choice(100, 400, 300, 1,
+                 "processes, which would survive a crash, has "
+                 "75 % of its speed");
+    check_choice(400, 390, 100, 0,
+                 "at 1.00 us a task more workers gain nothing");
+    check_choice(392, 400, 100, 0, "within 2 % of the fastest (threads)");
+}
+
+static void numbers_are_grouped(void **state)
+{
+    static const struct {
+        double number;
+        const char *text;
+    } cases[] = {{0, "0.00"},         {0.01234, "0.01"},     {12.34, "12.3"},
+                 {999.4, "999"},      {999.6, "1,000"},      {12345, "12,345"},
+                 {123456, "123,456"}, {1234567, "1,234,567"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct text t = {0};
+
+        text_put_number(&t, cases[i].number);
+        assert_string_equal(t.data, cases[i].text);
+        text_fini(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +272,9 @@ int main(void)
         cmocka_unit_test(exit_status_counts_to_101),
         cmocka_unit_test(distance_counts_swaps_as_one),
         cmocka_unit_test(nearest_prefers_a_beginning),
+        cmocka_unit_test(spread_has_median_and_ends),
+        cmocka_unit_test(fastest_is_chosen_and_isolation_among_equals),
+        cmocka_unit_test(numbers_are_grouped),
     };
 
     return cmocka_run_group_tests_name("numbers", tests, NULL, NULL);

@@ -37,7 +37,7 @@ for model in $MODELS; do
     has 'a failure and its input' "^muster: input 2, '5', failed.* 5" "$report"
     has 'the counts' '^muster: 2 done, 1 failed in .* a second, ' "$report"
     report=$("$MUSTER" map --model "$model" -a more work.c:code 2>&1 >/dev/null)
-    has 'many failures' 'and 140 more' "$report"
+    has 'many failures' 'and 100 more' "$report"
     report=$("$MUSTER" map --model "$model" -- 'exit {}' ::: 4 2>&1)
     has 'a command that failed' "input 1, '4', failed: exit status 4" "$report"
     report=$("$MUSTER" map --model "$model" -- 'kill -SEGV $$' ::: 4 2>&1)

@@ -27,7 +27,7 @@ work.c:echo c" "$(m --dry-run --joblog never work.c:echo ::: 'a b' c)"
         "$(m --json work.c:echo ::: a | sed 's/"worker.*//')"
     has 'its output' '"output":"a\\u000a"\}$' "$(m --json work.c:echo ::: a)"
     report=$("$MUSTER" map --model "$model" work.c:echo ::: a b 2>&1 >/dev/null)
-    has 'the report' '^muster: 2 done in [0-9.]+ s, [0-9.]+ a second, ' "$report"
+    has 'the report' '^muster: 2 done in [0-9.]+ s, [0-9.,]+ a second, ' "$report"
 done
 
 report=$("$MUSTER" map --model threads -j 3 work.c:echo ::: a 2>&1 >/dev/null)

@@ -138,5 +138,27 @@ for model in $MODELS; do
     : >go
     wait $pid
     same 'each ran once' '1 2 3 5 wait ' "$(sort all | tr '\n' ' ')"
+
+    # the same in the middle of many
+    seq 50000 >many
+    "$MUSTER" map --quiet --model "$model" --joblog log work.c:echo <many >out &
+    pid=$!
+    while [ "$(wc -l <log)" -lt 2000 ]; do
+        kill -0 $pid 2>/dev/null || break
+    done
+    kill -KILL $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    n_before=$(tail -n +2 log | wc -l)
+    same 'killed in the middle' 1 "$([ "$n_before" -lt 50000 ] && echo 1)"
+    tail -n +2 log | cut -f9 | sed 's/.* //' | sort >recorded
+    sort out >written
+    same 'what has a record is written' '' "$(comm -23 recorded written | head -3)"
+    same 'at most one more is' 1 "$([ "$(comm -13 recorded written | wc -l)" -le 1 ] && echo 1)"
+    m --joblog log --resume work.c:echo <many >rest
+    same 'the rest ran' "$((50000 - n_before))" "$(wc -l <rest)"
+    sort recorded rest >all
+    sort many >expected
+    same_files 'each ran' expected all
+    same 'each has one record' 50000 "$(tail -n +2 log | cut -f1 | sort -u | wc -l)"
 done
 finish

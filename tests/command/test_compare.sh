@@ -1,0 +1,44 @@
+#!/bin/sh
+# test_compare.sh: muster compare runs the same work under each model and says
+# which to take. What the figures are depends on the machine and is not looked at.
+. "$(dirname "$0")/lib.sh"
+
+models='serial|threads:[0-9]+|processes:[0-9]+|processes:[0-9]+/threads:[0-9]+'
+table=$(seq 2000 | "$MUSTER" compare --rounds 2 work.c:echo 2>err)
+same 'status' 0 $?
+same 'no complaints' '' "$(cat err)"
+has 'head of the table' '^model +tasks/s +spread +speed-up +CPU s +PSS MiB +switches$' "$table"
+same 'a row for each model' 4 \
+    "$(echo "$table" | grep -Ec "^($models) +[0-9.,]+ +-[0-9]+% [+][0-9]+% +[0-9.]+ ")"
+has 'serial is its own measure' '^serial .* 1\.00 ' "$table"
+has 'the verdict' '^Take (serial|threads|processes|processes/threads): it is ' "$table"
+same 'columns' '' "$(echo "$table" | head -n 5 | grep -E '.{81}')"
+
+json=$("$MUSTER" compare --rounds 1 --json --models threads,processes -j 2 work.c:echo ::: a b)
+has 'as JSON' '^\{"tasks":2,"failed":0,"rounds":1,"models":\[\{"model":"threads:2","per_second":\{"median":[0-9.e+]+,' "$json"
+has 'what to take' '"take":"(threads|processes)","why":"Take ' "$json"
+if command -v python3 >/dev/null; then
+    same 'it can be read' 2 "$(echo "$json" |
+        python3 -c 'import json, sys; print(len(json.load(sys.stdin)["models"]))')"
+fi
+table=$("$MUSTER" compare --quiet --rounds 1 --models serial --each file work.c:size ::: work.c)
+same '--quiet has the table alone' 2 "$(echo "$table" | wc -l)"
+table=$("$MUSTER" compare --rounds 1 --reduce add work.c:echo ::: 1 2 3)
+has '--reduce' '^Take ' "$table"
+table=$("$MUSTER" compare --rounds 1 --each chunk=1K work.c:size <work.c)
+has 'chunks of standard input' '^Take ' "$table"
+table=$("$MUSTER" compare --rounds 1 --models threads,processes -- true ::: 1 2)
+has 'commands' '^Take ' "$table"
+
+# work that dies is compared only where it costs nothing but itself
+table=$("$MUSTER" compare --rounds 1 work.c:crash ::: a bad c 2>err)
+same 'status of a crash' 0 $?
+has 'why models are missing' '1 of 3 tasks end their process: only models that isolate' "$(cat err)"
+same 'only models that isolate' 2 "$(echo "$table" | grep -c '^processes')"
+same 'none of the others' '' "$(echo "$table" | grep -E '^(serial|threads)')"
+got=$("$MUSTER" compare --models serial --rounds 1 work.c:crash ::: bad 2>&1)
+same 'status when none is left' 255 $?
+has 'no model is left' 'none of the models isolates' "$got"
+got=$("$MUSTER" compare work.c:echo </dev/null 2>&1)
+has 'no inputs' 'there are no inputs' "$got"
+finish
