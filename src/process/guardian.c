@@ -46,13 +46,15 @@ static void leave_host_behind(struct guardian *g)
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     for (int s = 1; s <= SIGRTMAX; s++)
         (void)signal(s, SIG_DFL);
+    /* before its descriptor is closed: workers inherit what we can write */
+    if (mui_module_seal_in_child() < 0)
+        _exit(1);
     mui_descriptors_keep(keep, 2);
     mui_descriptors_detach_input();
     /* what the host has printed and not flushed is the host's to flush */
     __fpurge(stdin);
     __fpurge(stdout);
     __fpurge(stderr);
-    (void)mui_module_seal_in_child();
 }
 
 static void fork_nursery(struct guardian *g, int careful)

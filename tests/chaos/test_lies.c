@@ -1,0 +1,107 @@
+/* test_lies.c: what a worker can reach, it can falsify. The supervisor stays in
+ * charge: of its tables, of who is to blame, of deadlines, of processes. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "muster/muster.h"
+
+static struct mu_pool *open_pool(const char *model, int64_t timeout_ns)
+{
+    const struct mu_pool_options options = {.timeout_ns = timeout_ns};
+    struct mu_pool *pool;
+    struct mu_error err;
+
+    if (mu_pool_open(model, &options, &pool, &err) != 0)
+        fail_msg("%s: %s", model, err.text);
+    return pool;
+}
+
+/* The outcome, or a failure after 20 s. */
+static struct mu_outcome *take(struct mu_pool *pool)
+{
+    struct mu_outcome *o = NULL;
+
+    assert_int_equal(mu_pool_next(pool, mu_after_ns(INT64_C(20000000000)), &o),
+                     0);
+    return o;
+}
+
+static struct mu_outcome *run(struct mu_pool *pool, mu_task_fn fn)
+{
+    assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, NULL, NULL), 0);
+    return take(pool);
+}
+
+/* Where this process has mapped what is called so. */
+static void *find_mapping(const char *name)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned long start = 0;
+    char line[512];
+
+    while (maps && fgets(line, sizeof line, maps)) {
+        if (strstr(line, name) && sscanf(line, "%lx-", &start) == 1)
+            break;
+        start = 0;
+    }
+    if (maps)
+        (void)fclose(maps);
+    return (void *)start;
+}
+
+/* -- the table of modules -- */
+
+static int scribble_modules(struct mu_task *t)
+{
+    unsigned char *table = find_mapping("muster-modules");
+
+    if (!table)
+        return 1;
+    if (mprotect(table, 4096, PROT_READ | PROT_WRITE) == 0)
+        return mu_task_printf(t, "mprotect") < 0 ? 2 : 3;
+    memset(table, 0xff, 4096);
+    return 4;
+}
+
+static int do_nothing(struct mu_task *t)
+{
+    (void)t;
+    return 0;
+}
+
+static void module_table_is_out_of_reach(void **state)
+{
+    struct mu_pool *pool = open_pool("processes:1", 0);
+    struct mu_outcome *o = run(pool, scribble_modules);
+
+    (void)state;
+    assert_int_equal(o->status, MU_CRASHED);
+    assert_int_equal(o->signal, SIGSEGV);
+    mu_outcome_free(o);
+    o = run(pool, do_nothing);
+    assert_int_equal(o->status, MU_DONE);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(module_table_is_out_of_reach),
+    };
+
+    if (mu_init(NULL) != 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
