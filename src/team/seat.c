@@ -79,7 +79,7 @@ static bool seat_open(void *base, size_t size)
 static struct mui_seat *seat_map(void)
 {
     size_t size = MU_SEAT_BYTES_;
-    void *base = seat_map_whole();
+    struct mui_seat *base = seat_map_whole();
 
     while (!base && size > LEAST_SEAT_BYTES) {
         size /= 2;
@@ -89,6 +89,8 @@ static struct mui_seat *seat_map(void)
         (void)munmap(base, size);
         base = NULL;
     }
+    if (base)
+        base->mapped_bytes = size;
     return base;
 }
 
@@ -146,7 +148,7 @@ struct mui_seat *mui_seat_new(struct mu_team *team, bool is_kept)
 void mui_seat_free(struct mui_seat *seat)
 {
     if (seat)
-        (void)munmap(seat, MU_SEAT_BYTES_);
+        (void)munmap(seat, seat->mapped_bytes);
 }
 
 /* Work begins on a seat whose epoch is now `epoch`. */

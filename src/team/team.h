@@ -112,6 +112,7 @@ struct mui_seat {
 
     /* The owner's alone. */
     _Alignas(MUI_CACHE_LINE) struct mu_team *team;
+    size_t mapped_bytes;
     uint32_t index;
     bool is_kept;      /* a thread of the team's own */
     bool in_loop;      /* `loop` is in use, further up the stack */
