@@ -46,7 +46,7 @@
 #include "sys/futex.h"
 #include "team/team.h"
 
-/* Weakened orders that the tests have to catch: tests/CMakeLists.txt. */
+/* Weakened orders that tests/weak has to catch. */
 #ifdef BUG_EXPOSE_RELAXED
 #    define ORDER_EXPOSE memory_order_relaxed
 #    define ORDER_STEAL  memory_order_relaxed

@@ -102,7 +102,6 @@ void mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *))
             &team->idle, &idle, mui_pair(0, mui_high(idle) + 1),
             memory_order_seq_cst, memory_order_relaxed))
         return;
-#ifndef BUG_SLEEP_UNCHECKED
     idle_raise_all(team);
     if (has_work(team) ||
         atomic_load_explicit(&team->is_closing, memory_order_seq_cst)) {
@@ -116,9 +115,6 @@ void mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *))
         if (atomic_load_explicit(&team->is_closing, memory_order_seq_cst))
             return;
     }
-#else
-    (void)has_work;
-#endif
     /* somebody searches again: by a wake-up posted for one of the sleepers */
     mui_semaphore_wait(&team->wakeups);
 }

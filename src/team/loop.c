@@ -28,6 +28,13 @@
 #include "sys/futex.h"
 #include "team/team.h"
 
+/* Weakened orders that tests/weak has to catch. */
+#ifdef BUG_UNITS_RELAXED
+#define ORDER_UNITS memory_order_relaxed
+#else
+#define ORDER_UNITS memory_order_seq_cst
+#endif
+
 enum {
     MAX_UNITS = INT32_MAX,
     SHARES = 2, /* a claim takes at most 1 / (SHARES * width) of the rest */
@@ -225,8 +232,7 @@ static void loop_open(struct mui_seat *seat, struct mu_job *j,
     /* relaxed: O1 publishes */
     atomic_store_explicit(&seat->n_done, 0, memory_order_relaxed);
     /* O1, pairs with P1 in share_claim(); W1, against S3 and S4 in idle.c */
-    atomic_store_explicit(&seat->units, mui_pair(0, n_units),
-                          memory_order_seq_cst);
+    atomic_store_explicit(&seat->units, mui_pair(0, n_units), ORDER_UNITS);
     is_cold = mui_idle_needs_waking(
         atomic_load_explicit(&team->idle, memory_order_seq_cst));
     if (is_cold || n_units > SHARES * s.width)

@@ -30,6 +30,15 @@
 #include "sys/futex.h"
 #include "team/team.h"
 
+/* Weakened orders that tests/weak has to catch. */
+#ifdef BUG_TICKET_RELAXED
+#define ORDER_TURN memory_order_relaxed
+#define ORDER_TAKE memory_order_relaxed
+#else
+#define ORDER_TURN memory_order_seq_cst
+#define ORDER_TAKE memory_order_acq_rel
+#endif
+
 enum { TICKET_SETTLED = MUI_JOB_DONE | MUI_JOB_CANCELLED };
 
 void mui_queues_init(struct mu_team *team)
@@ -75,7 +84,7 @@ static bool queue_put(struct mui_queue *queue, struct mu_ticket *ticket)
             /* relaxed: Q1 publishes */
             atomic_store_explicit(&cell->ticket, ticket, memory_order_relaxed);
             /* Q1, pairs with Q2; W1, against S3 and S4 in idle.c */
-            atomic_store_explicit(&cell->turn, put + 1, memory_order_seq_cst);
+            atomic_store_explicit(&cell->turn, put + 1, ORDER_TURN);
             return true;
         }
     }
