@@ -7,5 +7,6 @@
 #include "muster/map.h"
 #include "muster/pool.h"
 #include "muster/task.h"
+#include "muster/team.h"
 
 #endif

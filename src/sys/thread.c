@@ -68,22 +68,37 @@ static void *thread_main(void *arg)
 int mui_thread_start(pthread_t *ret_thread, const char *name,
                      void *(*body)(void *), void *arg)
 {
+    return mui_thread_start_stack(ret_thread, name, body, arg, 0);
+}
+
+int mui_thread_start_stack(pthread_t *ret_thread, const char *name,
+                           void *(*body)(void *), void *arg, size_t stack_bytes)
+{
     static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
                                  SIGTRAP, SIGABRT, SIGSYS, SIGXFSZ};
     struct start *start = malloc(sizeof *start);
     sigset_t block;
     sigset_t before;
+    pthread_attr_t attr;
     int rc;
 
     if (!start)
         return -ENOMEM;
+    rc = pthread_attr_init(&attr);
+    if (rc == 0 && stack_bytes > 0)
+        rc = pthread_attr_setstacksize(&attr, stack_bytes);
+    if (rc != 0) {
+        free(start);
+        return -rc;
+    }
     *start = (struct start){.body = body, .arg = arg};
     (void)sigfillset(&block);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
         (void)sigdelset(&block, faults[i]);
     (void)pthread_sigmask(SIG_SETMASK, &block, &before);
-    rc = pthread_create(ret_thread, NULL, thread_main, start);
+    rc = pthread_create(ret_thread, &attr, thread_main, start);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attr);
     if (rc != 0) {
         free(start);
         return -rc;

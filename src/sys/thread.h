@@ -3,6 +3,7 @@
 #define MUI_SYS_THREAD_H
 
 #include <pthread.h>
+#include <stddef.h>
 
 /* Start a thread named `name` that takes no asynchronous signal: those of the host
  * go on to the host's threads. Faults (SIGSEGV, ...) are not blocked. It has an
@@ -10,6 +11,11 @@
  * caller's signal mask is as before when this returns. 0 or -errno. */
 int mui_thread_start(pthread_t *ret_thread, const char *name,
                      void *(*body)(void *), void *arg);
+
+/* The same with a C stack of stack_bytes; 0: as long as the system gives. */
+int mui_thread_start_stack(pthread_t *ret_thread, const char *name,
+                           void *(*body)(void *), void *arg,
+                           size_t stack_bytes);
 
 /* Give the calling thread an alternate signal stack, unless it has one. Its memory
  * lives as long as the thread; mui_thread_start() calls it. 0 or -errno. */

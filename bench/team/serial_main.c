@@ -1,0 +1,17 @@
+/* serial_main.c: the floor: the work in serial with one call a node. */
+#include "works.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "harness.h"
+
+int main(int argc, char **argv)
+{
+    double figure = argc == 2 ? works_floor(argv[1]) : NAN;
+
+    if (isnan(figure))
+        return BENCH_SKIPPED;
+    (void)printf("%.6g\n", figure);
+    return 0;
+}

@@ -1,0 +1,413 @@
+/* works.c: measure one work with one runtime: `team_RUNTIME WORK` prints a figure,
+ * the median of some repetitions, or exits with BENCH_SKIPPED. */
+#include "works.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+enum { N_THREADS = 4, MOST_REPEATS = 2000 };
+#define BUDGET_NS 300000000
+
+typedef int64_t (*measure_fn)(const struct runtime *r, const void *arg);
+
+static volatile long sink; /* what a compiler must not throw away */
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The median time of repetitions that take up the budget: 3 at least. */
+static double repeat(measure_fn measure, const struct runtime *r,
+                     const void *arg)
+{
+    static double times[MOST_REPEATS];
+    int64_t until = bench_now_ns() + BUDGET_NS;
+    size_t n = 0;
+
+    (void)measure(r, arg); /* warm up */
+    while (n < MOST_REPEATS && (n < 3 || bench_now_ns() < until))
+        times[n++] = (double)measure(r, arg);
+    qsort(times, n, sizeof times[0], compare);
+    return times[n / 2];
+}
+
+/* ------------------------------------------------------------ fork and join */
+
+static double n_forks(int n)
+{
+    double a = 1;
+    double b = 1;
+
+    for (int i = 0; i < n; i++) {
+        double c = a + b;
+
+        a = b;
+        b = c;
+    }
+    return a - 1; /* fib(n + 1) - 1 */
+}
+
+static int64_t time_fib(const struct runtime *r, const void *arg)
+{
+    int64_t begin = bench_now_ns();
+
+    sink = r->fib(*(const int *)arg);
+    return bench_now_ns() - begin;
+}
+
+static int64_t time_serial_fib(const struct runtime *r, const void *arg)
+{
+    int64_t begin = bench_now_ns();
+
+    (void)r;
+    sink = serial_fib(*(const int *)arg);
+    return bench_now_ns() - begin;
+}
+
+static int64_t time_calls_fib(const struct runtime *r, const void *arg)
+{
+    int64_t begin = bench_now_ns();
+
+    (void)r;
+    sink = calls_fib(*(const int *)arg);
+    return bench_now_ns() - begin;
+}
+
+static int64_t time_tree(const struct runtime *r, const void *arg)
+{
+    int64_t begin = bench_now_ns();
+
+    sink = r->tree_sum(arg);
+    return bench_now_ns() - begin;
+}
+
+static int64_t time_serial_tree(const struct runtime *r, const void *arg)
+{
+    int64_t begin = bench_now_ns();
+
+    (void)r;
+    sink = serial_tree_sum(arg);
+    return bench_now_ns() - begin;
+}
+
+static int64_t time_calls_tree(const struct runtime *r, const void *arg)
+{
+    int64_t begin = bench_now_ns();
+
+    (void)r;
+    sink = calls_tree_sum(arg);
+    return bench_now_ns() - begin;
+}
+
+static int64_t time_queens(const struct runtime *r, const void *arg)
+{
+    int64_t begin = bench_now_ns();
+
+    sink = r->queens(*(const int *)arg);
+    return bench_now_ns() - begin;
+}
+
+static int64_t time_serial_queens(const struct runtime *r, const void *arg)
+{
+    int64_t begin = bench_now_ns();
+
+    (void)r;
+    sink = serial_queens(*(const int *)arg);
+    return bench_now_ns() - begin;
+}
+
+static int64_t time_uts(const struct runtime *r, const void *arg)
+{
+    int64_t begin = bench_now_ns();
+
+    (void)arg;
+    sink = r->uts();
+    return bench_now_ns() - begin;
+}
+
+static int64_t time_serial_uts(const struct runtime *r, const void *arg)
+{
+    int64_t begin = bench_now_ns();
+
+    (void)r;
+    (void)arg;
+    sink = serial_uts();
+    return bench_now_ns() - begin;
+}
+
+static struct node *tree_build(struct node **next, int depth)
+{
+    struct node *node = (*next)++;
+
+    node->value = depth;
+    if (depth > 1) {
+        node->left = tree_build(next, depth - 1);
+        node->right = tree_build(next, depth - 1);
+    }
+    return node;
+}
+
+/* A complete tree of 2^depth - 1 nodes. */
+static struct node *tree_new(int depth)
+{
+    struct node *nodes = calloc((size_t)1 << depth, sizeof *nodes);
+    struct node *next = nodes;
+
+    if (!nodes)
+        exit(1);
+    return tree_build(&next, depth);
+}
+
+/* ------------------------------------------------------------------- loops */
+
+static void nothing(long i, void *arg)
+{
+    (void)i;
+    (void)arg;
+}
+
+static void burn(int64_t ns)
+{
+    int64_t end = bench_now_ns() + ns;
+
+    while (bench_now_ns() < end)
+        ;
+}
+
+static void burn_chunk(long i, void *arg)
+{
+    (void)i;
+    (void)arg;
+    burn(10000);
+}
+
+static int64_t time_empty_loop(const struct runtime *r, const void *arg)
+{
+    enum { N = 100 };
+    int64_t begin = bench_now_ns();
+
+    (void)arg;
+    for (int i = 0; i < N; i++)
+        r->chunks(N_THREADS, nothing, NULL);
+    return (bench_now_ns() - begin) / N;
+}
+
+static void sleep_ns(long ns)
+{
+    struct timespec ts = {.tv_nsec = ns};
+
+    (void)nanosleep(&ts, NULL);
+}
+
+static int64_t time_loop_after_idle(const struct runtime *r, const void *arg)
+{
+    int64_t begin;
+
+    (void)arg;
+    sleep_ns(1000000);
+    begin = bench_now_ns();
+    r->chunks(N_THREADS, nothing, NULL);
+    return bench_now_ns() - begin;
+}
+
+static int64_t time_chunks(const struct runtime *r, const void *arg)
+{
+    enum { N = 20 };
+    int64_t begin = bench_now_ns();
+
+    (void)arg;
+    for (int i = 0; i < N; i++)
+        r->chunks(4, burn_chunk, NULL);
+    return (bench_now_ns() - begin) / N;
+}
+
+/* 100,000 iterations; in the last eighth every eighth is 200 times heavier. */
+enum { UNEVEN_N = 100000, UNEVEN_UNIT = 60, UNEVEN_HEAVY = 200 };
+
+static void uneven(long i, void *arg)
+{
+    long n = UNEVEN_UNIT;
+    uint64_t x = (uint64_t)i;
+
+    (void)arg;
+    if (i >= UNEVEN_N - UNEVEN_N / 8 && i % 8 == 0)
+        n *= UNEVEN_HEAVY;
+    for (long k = 0; k < n; k++)
+        x = x * UINT64_C(6364136223846793005) + 1;
+    __asm__ volatile("" ::"r"(x));
+}
+
+static int64_t time_uneven(const struct runtime *r, const void *arg)
+{
+    int64_t begin = bench_now_ns();
+
+    (void)arg;
+    r->loop(UNEVEN_N, uneven, NULL);
+    return bench_now_ns() - begin;
+}
+
+static int64_t time_scale(const struct runtime *r, const void *arg)
+{
+    enum { N = 100000000 };
+    static double *x;
+    int64_t begin;
+
+    (void)arg;
+    if (!x) {
+        x = malloc(N * sizeof *x);
+        if (!x)
+            exit(1);
+        for (size_t i = 0; i < N; i++)
+            x[i] = (double)i;
+    }
+    begin = bench_now_ns();
+    r->scale(x, N, 1.0000001);
+    return bench_now_ns() - begin;
+}
+
+/* ------------------------------------------------------------ from outside */
+
+static void touch(void *arg)
+{
+    (void)__atomic_fetch_add((long *)arg, 1, __ATOMIC_RELAXED);
+}
+
+static int64_t time_round_trip(const struct runtime *r, const void *arg)
+{
+    enum { N = 1000 };
+    long n = 0;
+    int64_t begin = bench_now_ns();
+
+    (void)arg;
+    for (int i = 0; i < N; i++)
+        r->round_trip(touch, &n);
+    return (bench_now_ns() - begin) / N;
+}
+
+static void tiny(void *arg)
+{
+    __asm__ volatile("" ::"r"(arg) : "memory");
+}
+
+static int64_t time_many(const struct runtime *r, const void *arg)
+{
+    enum { N = 1000000 };
+    int64_t begin = bench_now_ns();
+
+    (void)arg;
+    r->many(N, tiny, NULL);
+    return bench_now_ns() - begin;
+}
+
+/* CPU time in per cent of one CPU, over half a second after the last work. */
+static double idle_cpu(const struct runtime *r)
+{
+    int64_t cpu;
+
+    for (int i = 0; i < 10; i++)
+        r->chunks(4, burn_chunk, NULL);
+    cpu = bench_cpu_ns();
+    sleep_ns(500000000);
+    return (double)(bench_cpu_ns() - cpu) / 5e6;
+}
+
+static int skip_unless(int is_able)
+{
+    if (!is_able)
+        exit(BENCH_SKIPPED);
+    return 1;
+}
+
+static double run_fork_join(const char *work, const struct runtime *r)
+{
+    struct node *tree;
+    double serial;
+
+    if (strcmp(work, "fib-1") == 0) {
+        r->start(1);
+        serial = repeat(time_serial_fib, r, &r->fib_1);
+        return (repeat(time_fib, r, &r->fib_1) - serial) / n_forks(r->fib_1);
+    }
+    if (strcmp(work, "fib-4") == 0) {
+        r->start(N_THREADS);
+        return repeat(time_fib, r, &r->fib_4) / n_forks(r->fib_4);
+    }
+    if (strcmp(work, "queens") == 0 && skip_unless(r->queens != NULL)) {
+        r->start(N_THREADS);
+        serial = repeat(time_serial_queens, r, &r->queens_n);
+        return serial / repeat(time_queens, r, &r->queens_n);
+    }
+    if (strcmp(work, "uts") == 0 && skip_unless(r->uts != NULL)) {
+        r->start(N_THREADS);
+        serial = repeat(time_serial_uts, r, NULL);
+        return serial / repeat(time_uts, r, NULL);
+    }
+    if (strncmp(work, "tree-", 5) == 0 && skip_unless(r->tree_sum != NULL)) {
+        r->start(N_THREADS);
+        tree = tree_new(atoi(work + 5));
+        serial = repeat(time_serial_tree, r, tree);
+        if (strcmp(work, "tree-10") == 0)
+            return repeat(time_tree, r, tree) / 1e3;
+        return serial / repeat(time_tree, r, tree);
+    }
+    return NAN;
+}
+
+static double run_loops(const char *work, const struct runtime *r)
+{
+    r->start(N_THREADS);
+    if (strcmp(work, "empty") == 0 && skip_unless(r->chunks != NULL))
+        return repeat(time_empty_loop, r, NULL) / 1e3;
+    if (strcmp(work, "empty-idle") == 0 && skip_unless(r->chunks != NULL))
+        return repeat(time_loop_after_idle, r, NULL) / 1e3;
+    if (strcmp(work, "idle-cpu") == 0 && skip_unless(r->chunks != NULL))
+        return idle_cpu(r);
+    if (strcmp(work, "chunks") == 0 && skip_unless(r->chunks != NULL))
+        return repeat(time_chunks, r, NULL) / 1e3;
+    if (strcmp(work, "uneven") == 0 && skip_unless(r->loop != NULL))
+        return repeat(time_uneven, r, NULL) / 1e6;
+    if (strcmp(work, "scale") == 0 && skip_unless(r->scale != NULL))
+        return repeat(time_scale, r, NULL) / 1e6;
+    if (strcmp(work, "round-trip") == 0 && skip_unless(r->round_trip != NULL))
+        return repeat(time_round_trip, r, NULL) / 1e3;
+    if (strcmp(work, "many") == 0 && skip_unless(r->many != NULL))
+        return repeat(time_many, r, NULL) / 1e9;
+    return NAN;
+}
+
+int works_main(int argc, char **argv, const struct runtime *r)
+{
+    double figure;
+
+    if (argc != 2)
+        return 2;
+    figure = run_fork_join(argv[1], r);
+    if (isnan(figure))
+        figure = run_loops(argv[1], r);
+    if (isnan(figure))
+        return 2;
+    (void)printf("%.6g\n", figure);
+    return 0;
+}
+
+/* The serial floor of the works that have one: a runtime of its own. */
+double works_floor(const char *work)
+{
+    static const int n = 35;
+
+    if (strcmp(work, "fib-4") == 0)
+        return repeat(time_calls_fib, NULL, &n) / n_forks(n);
+    if (strcmp(work, "tree-10") == 0)
+        return repeat(time_calls_tree, NULL, tree_new(10)) / 1e3;
+    return NAN;
+}

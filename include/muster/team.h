@@ -1,0 +1,554 @@
+/* team.h: fork and join, and loops, over the threads of this process.
+ *
+ *     static long fib(struct mu_job *j, int n);
+ *     MU_FORKABLE(long, fib, int)
+ *
+ *     static long fib(struct mu_job *j, int n)
+ *     {
+ *         long a, b;
+ *
+ *         if (n < 2)
+ *             return n;
+ *         mu_fork(j, fib, n - 1);
+ *         b = fib(j, n - 2);
+ *         a = mu_join(j, fib);
+ *         return a + b;
+ *     }
+ *
+ *     struct mu_job *j = mu_team_enter(NULL);
+ *     long result = fib(j, 40);
+ *     mu_team_leave(j);
+ *
+ * A fork writes the function and its arguments down and goes on; the join runs
+ * them like a function call, or waits when a team-mate took them meanwhile. That
+ * costs about as much as the call itself while every thread is busy, so forks need
+ * no cut-off.
+ *
+ * Rules:
+ * - `j` is a parameter or local variable of the function that forks: mu_fork()
+ *   moves it on by one, mu_join() moves it back. Pass it to what you call.
+ * - A function joins all that it forked, the last fork first, before it returns.
+ * - Between fork and join the arguments are not yours: what they point to lives
+ *   on, and is not written by both sides.
+ * - While a join waits it runs only work that was forked below what it waits for:
+ *   never a stranger's, so a lock may be held over it as over a function call.
+ * - Not in a signal handler. No longjmp or exception past a fork not yet joined.
+ *
+ * Models: all. Inside a task the team is that of the process the task runs in. */
+#ifndef MUSTER_TEAM_H
+#define MUSTER_TEAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "muster/base.h"
+
+MU_BEGIN_DECLS
+
+struct mu_team;
+struct mu_job;
+
+/* What a team is opened with. {0} is every default; new fields go to the end. */
+struct mu_team_options {
+    /* Threads that work together, one that calls mu_team_enter() included. 0: one
+     * for each CPU that this process may use. */
+    unsigned n_threads;
+    /* Address space for the C stack of a thread. 0: 1 GiB, or as much of it as
+     * can be had; memory is only used as deep as the recursion goes. */
+    size_t stack_bytes;
+    /* How long the last idle thread looks for work before it sleeps too. 0: 2.5
+     * ms. Below 0: not at all. The others sleep sooner. */
+    int64_t spin_ns;
+    /* Bind each thread of the team to a core of its own, neighbours next to each
+     * other by cache and NUMA node, and steal from near ones first. The threads
+     * that enter are left as they are. */
+    int pin;
+};
+
+/* Start a team.
+ * options   NULL for every default; borrowed
+ * Returns   0; -ENOMEM; -EINVAL. Fewer threads than asked for are no error: the
+ *           system had no more, see mu_team_width()
+ * Threads   any */
+MU_API MU_NODISCARD int mu_team_open(const struct mu_team_options *options,
+                                     struct mu_team **ret_team,
+                                     struct mu_error *err);
+
+/* Stop the threads and free the team: every region was left and every ticket
+ * waited for. Accepts NULL. Blocks until the threads have ended.
+ * Threads   one, and not from inside the team */
+MU_API void mu_team_close(struct mu_team *team);
+
+/* How many threads work together at most: 1 in a child of fork(). */
+MU_API unsigned mu_team_width(const struct mu_team *team);
+
+/* Begin a region: from here to mu_team_leave() this thread may fork, and the team
+ * takes part. Regions nest, and each has its own cancellation.
+ * team      NULL: the team of this process, started at the first use, with a
+ *           thread for each usable CPU
+ * Returns   lent until mu_team_leave(); NULL when there is no address space
+ * Context   any thread, or a task under any model
+ * After fork()  the child's team has one thread, the caller, and works
+ * Cost      10 to 20 ns while the team is awake; sleeping threads are woken by
+ *           work they can have, one at a time */
+MU_API MU_NODISCARD struct mu_job *mu_team_enter(struct mu_team *team);
+
+/* End the region: everything forked has been joined.
+ * j         as mu_team_enter() gave it; taken
+ * Returns   0; what mu_job_cancel() was told, when the region was cancelled */
+MU_API int mu_team_leave(struct mu_job *j);
+
+/* Cancel the region that `j` works for: forks and chunks of loops that have not
+ * started will not, and their joins return zeros (mu_join_status() tells). What
+ * runs goes on, and may look at mu_job_status().
+ * status    below 0, such as -ECANCELED or an error of your own; the first wins
+ * Threads   any that works in the region */
+MU_API void mu_job_cancel(struct mu_job *j, int status);
+
+/* Whether the region was cancelled: 0, or the status it was cancelled with.
+ * Cost      three loads */
+MU_API int mu_job_status(const struct mu_job *j);
+
+/* A piece of work given to a team from outside of it, in memory of the caller:
+ * {0}, or after its wait. It stays in place until it was waited for. */
+struct mu_ticket;
+
+/*
+ * Forking.
+ *
+ * MU_FORKABLE(result, f, types...) makes a function ready to be forked, after its
+ * prototype; MU_FORKABLE_VOID(f, types...) one that returns nothing. Its first
+ * parameter is struct mu_job *, and `types` are those of the others: 1 to 8, 48
+ * bytes together; pass a pointer to a struct when it is more. A type is written as
+ * for a variable (`const char *`); name arrays and function pointers by a typedef.
+ * In C++ the types have to be trivially copyable.
+ *
+ *   mu_fork(j, f, args...)         start f(args...), to be joined
+ *   mu_join(j, f)                  its result; zeros if it was cancelled
+ *   mu_join_void(j, f)             the same for MU_FORKABLE_VOID
+ *   mu_join_status(j, f, &result)  0 and the result; or, when it was cancelled
+ *                                  before it started, the status, result unchanged
+ *   mu_team_submit(team, &ticket, f, args...)
+ *   mu_team_wait(&ticket, f, &result)
+ *
+ * Progress: mu_fork() never waits; mu_join() waits while a team-mate runs what it
+ * joins, and helps with what that has forked.
+ *
+ * mu_team_submit() hands f(args...) to the team and returns; the caller needs no
+ * region. When the queue is full it runs the task itself before it returns, so
+ * hold no lock that f takes. mu_team_wait() returns 0 and the result (&result may
+ * be NULL), or the status a cancelled task was cancelled with; it runs the task
+ * itself when nobody has started it, else it sleeps. Any thread may submit, and any
+ * one may wait.
+ */
+#define mu_fork(j, f, ...)         (f##_mu_fork((j)++, __VA_ARGS__))
+#define mu_join(j, f)              (f##_mu_join(--(j)))
+#define mu_join_void(j, f)         (f##_mu_join(--(j)))
+#define mu_join_status(j, f, ret)  (f##_mu_join_status(--(j), (ret)))
+#define mu_team_submit(team, ticket, f, ...) \
+    (f##_mu_submit((team), (ticket), __VA_ARGS__))
+#define mu_team_wait(ticket, f, ret) (f##_mu_wait((ticket), (ret)))
+
+/*
+ * Loops.
+ *
+ *     static void scale(struct mu_job *j, size_t begin, size_t end,
+ *                       double *x, double by);
+ *     MU_LOOP(scale, double *, double)
+ *     ...
+ *     mu_for(j, 0, n, scale, x, 2.0);
+ *
+ * MU_LOOP(body, types...) makes a loop body, after its prototype.
+ *
+ *   mu_for(j, begin, end, body, args...)
+ *   mu_for_grain(j, begin, end, grain, body, args...)
+ *   mu_team_submit_many(team, &ticket, n, body, args...)
+ *   mu_team_wait_many(&ticket)
+ *
+ * mu_for() calls body(j, b, e, args...) for ranges that cover [begin, end), each
+ * index once, on whichever threads are free; it returns when all is done. How many
+ * go to a call is found while it runs, so that uneven and tiny bodies both do
+ * well; `grain` above 0 fixes the least. Bodies may fork and loop. A thread that
+ * has not come in time is not waited for. A cancelled region starts no more calls.
+ *
+ * mu_team_submit_many() gives n tasks to the team at once, task i being index i of
+ * the loop; the arguments may take 40 bytes. mu_team_wait_many() waits for all of
+ * them and returns 0, or the status they were cancelled with.
+ */
+#define mu_for(j, begin, end, body, ...) \
+    (body##_mu_for((j), (begin), (end), 0, __VA_ARGS__))
+#define mu_for_grain(j, begin, end, grain, body, ...) \
+    (body##_mu_for((j), (begin), (end), (grain), __VA_ARGS__))
+#define mu_team_submit_many(team, ticket, n, body, ...) \
+    (body##_mu_many((team), (ticket), (n), __VA_ARGS__))
+
+/*
+ * Reductions.
+ *
+ *     static double sum(struct mu_job *j, size_t begin, size_t end,
+ *                       const double *x);
+ *     static double add(double a, double b);
+ *     MU_REDUCIBLE(double, sum, add, const double *)
+ *     ...
+ *     double total = mu_for_reduce(j, 0, n, sum, x);
+ *
+ * MU_REDUCIBLE(result, leaf, combine, types...) makes a reduction of `leaf`, which
+ * gives the result of a range, and `combine`, which has to be associative and gets
+ * neighbours in order.
+ *
+ *   mu_for_reduce(j, begin, end, leaf, args...)
+ *   mu_for_reduce_grain(j, begin, end, grain, leaf, args...)
+ *
+ * Which ranges there are and how they are combined depends on end - begin and
+ * grain alone: the result is the same to the last bit with any number of threads.
+ * An empty range is leaf(begin, begin). In a cancelled region the result is all
+ * zeros.
+ */
+#define mu_for_reduce(j, begin, end, leaf, ...) \
+    (leaf##_mu_reduce((j), (begin), (end), 0, __VA_ARGS__))
+#define mu_for_reduce_grain(j, begin, end, grain, leaf, ...) \
+    (leaf##_mu_reduce((j), (begin), (end), (grain), __VA_ARGS__))
+
+/*
+ * From here on: what the macros above are made of. Not to be used by hand; names
+ * end in an underscore or are of the calls the inline code makes.
+ */
+
+#define MU_JOB_BYTES_ 48
+
+/* Run the job `self` with its stack of jobs from `top` on. */
+typedef void (*mu_job_fn)(struct mu_job *self, struct mu_job *top);
+
+/* A fork: a slot of a seat (docs/design/team.md). Written by a fork: run, payload.
+ * state and base have a meaning only after the slot was exposed. */
+struct mu_job {
+    mu_job_fn run;
+    uint32_t state;
+    uint32_t base;
+    unsigned char payload[MU_JOB_BYTES_];
+} __attribute__((aligned(64)));
+
+struct mu_ticket {
+    struct mu_job job;
+    struct mu_team *team;
+    void *cell;
+    int status;
+};
+
+/* A seat is a region of address space this large and so aligned; it begins with
+ * its limit. Slots at or above the limit belong to the owner alone; below it they
+ * were exposed. A hungry team-mate raises the limit over all of them. */
+#if UINTPTR_MAX > 0xffffffffu
+#define MU_SEAT_BITS_ 34
+#else
+#define MU_SEAT_BITS_ 22
+#endif
+#define MU_SEAT_BYTES_ ((uintptr_t)1 << MU_SEAT_BITS_)
+#define MU_HUNGRY_     UINTPTR_MAX
+
+static inline uintptr_t mu_job_limit_(const struct mu_job *j)
+{
+    const uintptr_t *limit =
+        (const uintptr_t *)((uintptr_t)j & ~(MU_SEAT_BYTES_ - 1));
+
+    /* relaxed: the comparison only chooses a path; the other one synchronises */
+    return __atomic_load_n(limit, __ATOMIC_RELAXED);
+}
+
+/* The slow half of a fork: somebody is hungry. j is the slot just written. */
+MU_API void mu_job_feed(struct mu_job *j);
+
+/* The slow half of a join: 1: the caller runs the job now; 0: it was run, its
+ * result is in the slot; or it was cancelled, the slot is zeros and its state
+ * MU_JOB_CANCELLED_. */
+MU_API int mu_job_join(struct mu_job *j, mu_job_fn run);
+#define MU_JOB_CANCELLED_ 4u
+
+/* Ends of the macros of the same names. */
+MU_API int mu_ticket_submit(struct mu_team *team, struct mu_ticket *ticket);
+MU_API int mu_ticket_wait(struct mu_ticket *ticket);
+
+/* Take a submitted task back: if nobody has started it it will not run, else it is
+ * asked to stop. It still has to be waited for. Any thread. */
+MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
+
+#define mu_team_wait_many(ticket) (mu_ticket_wait(ticket))
+
+typedef void (*mu_range_fn)(struct mu_job *top, size_t begin, size_t end,
+                            const void *args);
+
+MU_API void mu_for_range(struct mu_job *j, size_t begin, size_t end,
+                         size_t grain, mu_range_fn body, const void *args);
+
+struct mu_reduction_ {
+    size_t size;
+    void (*leaf)(struct mu_job *top, size_t begin, size_t end, const void *args,
+                 void *ret_result);
+    void (*combine)(void *left, const void *right);
+};
+
+MU_API void mu_for_reduce_range(struct mu_job *j, size_t begin, size_t end,
+                                size_t grain, const struct mu_reduction_ *r,
+                                const void *args, void *ret_result);
+
+MU_END_DECLS
+
+#define MU_LIKELY_(x)   __builtin_expect(!!(x), 1)
+#define MU_UNUSED_      __attribute__((unused))
+#define MU_FORK_INLINE_ static inline __attribute__((unused))
+
+/* Lists of 1 to 8 arguments: as parameters, as fields, by name, in and out of a
+ * struct. */
+#define MU_CAT_(a, b)  MU_CAT__(a, b)
+#define MU_CAT__(a, b) a##b
+#define MU_COUNT_(...) MU_COUNT__(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define MU_COUNT__(a, b, c, d, e, f, g, h, n, ...) n
+#define MU_PARAMS_(...) \
+    MU_CAT_(MU_PARAMS_, MU_COUNT_(__VA_ARGS__))(__VA_ARGS__)
+#define MU_PARAMS_1(A)             A a1
+#define MU_PARAMS_2(A, B)          MU_PARAMS_1(A), B a2
+#define MU_PARAMS_3(A, B, C)       MU_PARAMS_2(A, B), C a3
+#define MU_PARAMS_4(A, B, C, D)    MU_PARAMS_3(A, B, C), D a4
+#define MU_PARAMS_5(A, B, C, D, E) MU_PARAMS_4(A, B, C, D), E a5
+#define MU_PARAMS_6(A, B, C, D, E, F) MU_PARAMS_5(A, B, C, D, E), F a6
+#define MU_PARAMS_7(A, B, C, D, E, F, G) MU_PARAMS_6(A, B, C, D, E, F), G a7
+#define MU_PARAMS_8(A, B, C, D, E, F, G, H) \
+    MU_PARAMS_7(A, B, C, D, E, F, G), H a8
+#define MU_FIELDS_(...) \
+    MU_CAT_(MU_FIELDS_, MU_COUNT_(__VA_ARGS__))(__VA_ARGS__)
+#define MU_FIELDS_1(A)             A a1;
+#define MU_FIELDS_2(A, B)          MU_FIELDS_1(A) B a2;
+#define MU_FIELDS_3(A, B, C)       MU_FIELDS_2(A, B) C a3;
+#define MU_FIELDS_4(A, B, C, D)    MU_FIELDS_3(A, B, C) D a4;
+#define MU_FIELDS_5(A, B, C, D, E) MU_FIELDS_4(A, B, C, D) E a5;
+#define MU_FIELDS_6(A, B, C, D, E, F) MU_FIELDS_5(A, B, C, D, E) F a6;
+#define MU_FIELDS_7(A, B, C, D, E, F, G) MU_FIELDS_6(A, B, C, D, E, F) G a7;
+#define MU_FIELDS_8(A, B, C, D, E, F, G, H) \
+    MU_FIELDS_7(A, B, C, D, E, F, G) H a8;
+#define MU_NAMES_(...) MU_CAT_(MU_NAMES_, MU_COUNT_(__VA_ARGS__))
+#define MU_NAMES_1     a1
+#define MU_NAMES_2     MU_NAMES_1, a2
+#define MU_NAMES_3     MU_NAMES_2, a3
+#define MU_NAMES_4     MU_NAMES_3, a4
+#define MU_NAMES_5     MU_NAMES_4, a5
+#define MU_NAMES_6     MU_NAMES_5, a6
+#define MU_NAMES_7     MU_NAMES_6, a7
+#define MU_NAMES_8     MU_NAMES_7, a8
+#define MU_LOAD_(s, ...) MU_CAT_(MU_LOAD_, MU_COUNT_(__VA_ARGS__))(s)
+#define MU_LOAD_1(s)   s->a1
+#define MU_LOAD_2(s)   MU_LOAD_1(s), s->a2
+#define MU_LOAD_3(s)   MU_LOAD_2(s), s->a3
+#define MU_LOAD_4(s)   MU_LOAD_3(s), s->a4
+#define MU_LOAD_5(s)   MU_LOAD_4(s), s->a5
+#define MU_LOAD_6(s)   MU_LOAD_5(s), s->a6
+#define MU_LOAD_7(s)   MU_LOAD_6(s), s->a7
+#define MU_LOAD_8(s)   MU_LOAD_7(s), s->a8
+#define MU_STORE_(s, ...) MU_CAT_(MU_STORE_, MU_COUNT_(__VA_ARGS__))(s)
+#define MU_STORE_1(s)  s->a1 = a1
+#define MU_STORE_2(s)  MU_STORE_1(s), s->a2 = a2
+#define MU_STORE_3(s)  MU_STORE_2(s), s->a3 = a3
+#define MU_STORE_4(s)  MU_STORE_3(s), s->a4 = a4
+#define MU_STORE_5(s)  MU_STORE_4(s), s->a5 = a5
+#define MU_STORE_6(s)  MU_STORE_5(s), s->a6 = a6
+#define MU_STORE_7(s)  MU_STORE_6(s), s->a7 = a7
+#define MU_STORE_8(s)  MU_STORE_7(s), s->a8 = a8
+
+/* Fails to compile when a struct does not fit where it has to go. */
+#define MU_FITS_(name, type, bytes) \
+    typedef char name[sizeof(type) <= (bytes) ? 1 : -1] MU_UNUSED_;
+
+/* Parts shared by functions with and without a result. `f##_mu_slot` is a slot as
+ * this function sees it; it may alias struct mu_job. */
+#define MU_FORK_PARTS_(f, ...)                                                \
+    MU_FITS_(f##_mu_arguments_take_more_than_48_bytes, struct f##_mu_slot,    \
+             sizeof(struct mu_job))                                           \
+    MU_FORK_INLINE_ void f##_mu_write(struct mu_job *j,                       \
+                                      MU_PARAMS_(__VA_ARGS__))                \
+    {                                                                         \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                      \
+                                                                              \
+        s->run = f##_mu_run;                                                  \
+        MU_STORE_(s, __VA_ARGS__);                                            \
+    }                                                                         \
+    MU_FORK_INLINE_ void f##_mu_fork(struct mu_job *j,                        \
+                                     MU_PARAMS_(__VA_ARGS__))                 \
+    {                                                                         \
+        f##_mu_write(j, MU_NAMES_(__VA_ARGS__));                              \
+        if (!MU_LIKELY_(mu_job_limit_(j) != MU_HUNGRY_))                      \
+            mu_job_feed(j);                                                   \
+    }                                                                         \
+    MU_FORK_INLINE_ int f##_mu_submit(struct mu_team *team,                   \
+                                      struct mu_ticket *ticket,               \
+                                      MU_PARAMS_(__VA_ARGS__))                \
+    {                                                                         \
+        f##_mu_write(&ticket->job, MU_NAMES_(__VA_ARGS__));                   \
+        return mu_ticket_submit(team, ticket);                                \
+    }
+
+#define MU_SLOT_FIELDS_ \
+    mu_job_fn run;      \
+    uint32_t state;     \
+    uint32_t base;
+
+#define MU_FORKABLE(result, f, ...)                                           \
+    struct __attribute__((may_alias)) f##_mu_slot {                           \
+        MU_SLOT_FIELDS_                                                       \
+        __extension__ union {                                                 \
+            __extension__ struct {                                            \
+                MU_FIELDS_(__VA_ARGS__)                                       \
+            };                                                                \
+            result out;                                                       \
+        };                                                                    \
+    };                                                                        \
+    MU_UNUSED_ static void f##_mu_run(struct mu_job *self,                    \
+                                      struct mu_job *top)                     \
+    {                                                                         \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)self;                   \
+                                                                              \
+        s->out = f(top, MU_LOAD_(s, __VA_ARGS__));                            \
+    }                                                                         \
+    MU_FORK_PARTS_(f, __VA_ARGS__)                                            \
+    MU_FORK_INLINE_ result f##_mu_join(struct mu_job *j)                      \
+    {                                                                         \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                      \
+                                                                              \
+        if (MU_LIKELY_((uintptr_t)j >= mu_job_limit_(j)) ||                   \
+            mu_job_join(j, f##_mu_run))                                       \
+            return f(j, MU_LOAD_(s, __VA_ARGS__));                            \
+        return s->out;                                                        \
+    }                                                                         \
+    MU_FORK_INLINE_ int f##_mu_join_status(struct mu_job *j, result *ret)     \
+    {                                                                         \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                      \
+                                                                              \
+        if (MU_LIKELY_((uintptr_t)j >= mu_job_limit_(j)) ||                   \
+            mu_job_join(j, f##_mu_run)) {                                     \
+            *ret = f(j, MU_LOAD_(s, __VA_ARGS__));                            \
+            return 0;                                                         \
+        }                                                                     \
+        if (s->state == MU_JOB_CANCELLED_)                                    \
+            return mu_job_status(j);                                          \
+        *ret = s->out;                                                        \
+        return 0;                                                             \
+    }                                                                         \
+    MU_FORK_INLINE_ int f##_mu_wait(struct mu_ticket *ticket, result *ret)    \
+    {                                                                         \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)&ticket->job;           \
+        int rc = mu_ticket_wait(ticket);                                      \
+                                                                              \
+        if (rc == 0 && ret)                                                   \
+            *ret = s->out;                                                    \
+        return rc;                                                            \
+    }
+
+#define MU_FORKABLE_VOID(f, ...)                                              \
+    struct __attribute__((may_alias)) f##_mu_slot {                           \
+        MU_SLOT_FIELDS_                                                       \
+        MU_FIELDS_(__VA_ARGS__)                                               \
+    };                                                                        \
+    MU_UNUSED_ static void f##_mu_run(struct mu_job *self,                    \
+                                      struct mu_job *top)                     \
+    {                                                                         \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)self;                   \
+                                                                              \
+        f(top, MU_LOAD_(s, __VA_ARGS__));                                     \
+    }                                                                         \
+    MU_FORK_PARTS_(f, __VA_ARGS__)                                            \
+    MU_FORK_INLINE_ void f##_mu_join(struct mu_job *j)                        \
+    {                                                                         \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                      \
+                                                                              \
+        if (MU_LIKELY_((uintptr_t)j >= mu_job_limit_(j)) ||                   \
+            mu_job_join(j, f##_mu_run))                                       \
+            f(j, MU_LOAD_(s, __VA_ARGS__));                                   \
+    }                                                                         \
+    MU_FORK_INLINE_ int f##_mu_wait(struct mu_ticket *ticket, void *unused)   \
+    {                                                                         \
+        (void)unused;                                                         \
+        return mu_ticket_wait(ticket);                                        \
+    }
+
+#define MU_LOOP(body, ...)                                                    \
+    struct body##_mu_args {                                                   \
+        MU_FIELDS_(__VA_ARGS__)                                               \
+    };                                                                        \
+    struct __attribute__((may_alias)) body##_mu_slot {                        \
+        MU_SLOT_FIELDS_                                                       \
+        size_t n;                                                             \
+        struct body##_mu_args args;                                           \
+    };                                                                        \
+    MU_UNUSED_ static void body##_mu_range(struct mu_job *top, size_t begin,  \
+                                           size_t end, const void *args)      \
+    {                                                                         \
+        const struct body##_mu_args *a = (const struct body##_mu_args *)args; \
+                                                                              \
+        body(top, begin, end, MU_LOAD_(a, __VA_ARGS__));                      \
+    }                                                                         \
+    MU_FORK_INLINE_ void body##_mu_for(struct mu_job *j, size_t begin,        \
+                                       size_t end, size_t grain,              \
+                                       MU_PARAMS_(__VA_ARGS__))               \
+    {                                                                         \
+        struct body##_mu_args args;                                           \
+        struct body##_mu_args *a = &args;                                     \
+                                                                              \
+        MU_STORE_(a, __VA_ARGS__);                                            \
+        mu_for_range(j, begin, end, grain, body##_mu_range, a);               \
+    }                                                                         \
+    MU_UNUSED_ static void body##_mu_run(struct mu_job *self,                 \
+                                         struct mu_job *top)                  \
+    {                                                                         \
+        struct body##_mu_slot *s = (struct body##_mu_slot *)self;             \
+        struct body##_mu_args args = s->args;                                 \
+                                                                              \
+        mu_for_range(top, 0, s->n, 0, body##_mu_range, &args);                \
+    }                                                                         \
+    MU_FORK_INLINE_ int body##_mu_many(struct mu_team *team,                  \
+                                       struct mu_ticket *ticket, size_t n,    \
+                                       MU_PARAMS_(__VA_ARGS__))               \
+    {                                                                         \
+        struct body##_mu_slot *s = (struct body##_mu_slot *)&ticket->job;     \
+        struct body##_mu_args *a = &s->args;                                  \
+        typedef char body##_mu_arguments_take_more_than_40_bytes              \
+            [sizeof *s <= sizeof ticket->job ? 1 : -1] MU_UNUSED_;            \
+                                                                              \
+        s->run = body##_mu_run;                                               \
+        s->n = n;                                                             \
+        MU_STORE_(a, __VA_ARGS__);                                            \
+        return mu_ticket_submit(team, ticket);                                \
+    }
+
+#define MU_REDUCIBLE(result, leaf_fn, combine_fn, ...)                        \
+    struct leaf_fn##_mu_args {                                                \
+        MU_FIELDS_(__VA_ARGS__)                                               \
+    };                                                                        \
+    MU_UNUSED_ static void leaf_fn##_mu_leaf(struct mu_job *top,              \
+                                             size_t begin, size_t end,        \
+                                             const void *args, void *ret)     \
+    {                                                                         \
+        const struct leaf_fn##_mu_args *a =                                   \
+            (const struct leaf_fn##_mu_args *)args;                           \
+                                                                              \
+        *(result *)ret = leaf_fn(top, begin, end, MU_LOAD_(a, __VA_ARGS__));  \
+    }                                                                         \
+    MU_UNUSED_ static void leaf_fn##_mu_combine(void *left,                   \
+                                                const void *right)            \
+    {                                                                         \
+        *(result *)left =                                                     \
+            combine_fn(*(result *)left, *(const result *)right);              \
+    }                                                                         \
+    MU_FORK_INLINE_ result leaf_fn##_mu_reduce(                               \
+        struct mu_job *j, size_t begin, size_t end, size_t grain,             \
+        MU_PARAMS_(__VA_ARGS__))                                              \
+    {                                                                         \
+        static const struct mu_reduction_ reduction = {                       \
+            sizeof(result), leaf_fn##_mu_leaf, leaf_fn##_mu_combine};         \
+        struct leaf_fn##_mu_args args;                                        \
+        struct leaf_fn##_mu_args *a = &args;                                  \
+        result out;                                                           \
+                                                                              \
+        MU_STORE_(a, __VA_ARGS__);                                            \
+        mu_for_reduce_range(j, begin, end, grain, &reduction, a, &out);       \
+        return out;                                                           \
+    }
+
+#endif
