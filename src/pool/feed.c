@@ -13,22 +13,38 @@ void mui_feed_init(struct mui_feed *feed, struct mu_pool *pool, mu_task_fn fn,
         (struct mui_feed){.pool = pool, .fn = fn, .input = input, .ctx = ctx};
 }
 
+/* Ask for the next input, to keep in `span` until the pool has room. 0 or an error of
+ * the callback; at the end `ended` is set. */
+static int ask(struct mui_feed *feed, struct mu_error *err)
+{
+    int rc;
+
+    feed->interrupted = false;
+    feed->span = (struct mu_span){.data = NULL};
+    feed->how = (struct mu_submit){.tag = feed->n_given};
+    rc = feed->input(feed->ctx, &feed->span, &feed->how);
+    feed->ended = rc != 0;
+    feed->has_span = rc == 0;
+    if (rc == 0 || rc == MU_EMPTY)
+        return 0;
+    return mui_fail(err, rc, "map: the next input");
+}
+
 int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err)
 {
     int rc;
 
-    while (!feed->ended && feed->n_given < limit) {
-        if (!feed->has_span) {
-            feed->span = (struct mu_span){.data = NULL};
-            feed->how = (struct mu_submit){.tag = feed->n_given};
-            rc = feed->input(feed->ctx, &feed->span, &feed->how);
-            feed->ended = rc != 0;
-            if (rc == MU_EMPTY)
-                return 0;
+    for (;;) {
+        bool may_submit = feed->n_given < limit;
+
+        if (!feed->has_span &&
+            (feed->interrupted || (may_submit && !feed->ended))) {
+            rc = ask(feed, err);
             if (rc != 0)
-                return mui_fail(err, rc, "map: the next input");
-            feed->has_span = true;
+                return rc;
         }
+        if (!feed->has_span || !may_submit)
+            return 0;
         feed->how.flags |= MU_SUBMIT_NO_WAIT;
         rc = mui_pool_submit(feed->pool, feed->fn, &feed->span, &feed->how,
                              feed->n_given, NULL);
@@ -40,7 +56,6 @@ int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err)
         feed->has_span = false;
         feed->n_given++;
     }
-    return 0;
 }
 
 int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
@@ -51,6 +66,11 @@ int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
     if (feed->n_taken == feed->n_given + feed->n_extra)
         return MU_EMPTY;
     rc = mu_pool_next(feed->pool, MU_NEVER, ret_outcome);
+    if (rc == -EINTR) {
+        feed->interrupted = true;
+        *ret_outcome = NULL;
+        return 0;
+    }
     if (rc != 0)
         return mui_fail(err, rc, "map: wait for an outcome");
     feed->n_taken++;

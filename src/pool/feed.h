@@ -17,6 +17,7 @@ struct mui_feed {
     struct mu_submit how;
     bool has_span;
     bool ended;       /* there are no more inputs */
+    bool interrupted; /* ask the callback, whatever the window says */
     uint64_t n_given; /* inputs submitted; numbered from 0 */
     uint64_t n_extra; /* other tasks submitted: combine steps */
     uint64_t n_taken; /* outcomes taken, of both */
@@ -29,7 +30,8 @@ void mui_feed_init(struct mui_feed *feed, struct mu_pool *pool, mu_task_fn fn,
  * an input callback returns below 0 is returned. */
 int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err);
 
-/* Wait for the next outcome. 0; MU_EMPTY: none is under way; an error. */
+/* Wait for the next outcome. 0; MU_EMPTY: none is under way; an error. Interrupted, it
+ * gives NULL, and the next fill asks the input callback whether to go on. */
 int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
                   struct mu_error *err);
 

@@ -48,6 +48,8 @@ int mu_map(struct mu_pool *pool, mu_task_fn fn, size_t window,
             rc = mui_feed_take(&feed, &one, err);
         if (rc != 0)
             break;
+        if (!one)
+            continue; /* interrupted */
         o.ring[mui_feed_number(one) % o.window] = one;
         rc = hand_over(&o, outcome, ctx);
     } while (rc == 0);

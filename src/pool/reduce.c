@@ -79,9 +79,12 @@ static int combine_family(struct reduce *r, unsigned i_level, uint64_t i_family,
         return settle(r, i_level + 1, i_family, only, err);
     }
     parts = (struct mu_span){spans, 0};
-    rc = mui_pool_submit(r->feed.pool, r->combine, &parts, &how,
-                         (uint64_t)(i_level + 1) << LEVEL_SHIFT | i_family,
-                         NULL);
+    do {
+        rc = mui_pool_submit(r->feed.pool, r->combine, &parts, &how,
+                             (uint64_t)(i_level + 1) << LEVEL_SHIFT | i_family,
+                             NULL);
+        r->feed.interrupted |= rc == -EINTR;
+    } while (rc == -EINTR);
     for (unsigned i = 0; i < ARITY; i++)
         mu_outcome_free(family->part[i]);
     free(family);
@@ -214,9 +217,11 @@ static int run(struct reduce *r, struct mu_error *err)
             closed = true;
             rc = close_levels(r, err);
         }
+        if (rc == 0 && closed && r->feed.n_given != r->levels[0].n_nodes)
+            rc = mui_fail(err, -EINVAL, "reduce: an input after the last");
         if (rc == 0)
             rc = mui_feed_take(&r->feed, &one, err);
-        if (rc == 0)
+        if (rc == 0 && one) /* else interrupted */
             rc = one_outcome(r, one, err);
         if (rc != 0)
             return rc == MU_EMPTY ? 0 : rc;

@@ -424,6 +424,7 @@ struct range {
     unsigned next;
     unsigned end;
     unsigned n_out;
+    struct mu_pool *pool;
     char text[64];
 };
 
@@ -447,6 +448,35 @@ static int range_outcome(void *ctx, const struct mu_outcome *outcome)
     assert_int_equal(strtoul(outcome->output, NULL, 10), r->n_out);
     r->n_out++;
     return r->n_out == 500 && r->end == 1000000 ? 77 : 0;
+}
+
+/* Interrupts at every outcome: the input callback is asked again and goes on. */
+static int interrupt_at_outcome(void *ctx, const struct mu_outcome *outcome)
+{
+    struct range *r = ctx;
+
+    (void)outcome;
+    r->n_out++;
+    mu_pool_interrupt(r->pool);
+    return 0;
+}
+
+static void interrupts_ask_the_input_again(void **state)
+{
+    struct mu_pool *pool = open_pool(state, NULL);
+    struct range r = {.end = 2000, .pool = pool};
+    struct mu_outcome *o;
+
+    assert_int_equal(
+        mu_map(pool, echo, 0, range_input, interrupt_at_outcome, &r, NULL), 0);
+    assert_int_equal(r.n_out, 2000);
+    r = (struct range){.end = 2000, .pool = pool};
+    assert_int_equal(mu_reduce(pool, echo, concatenate, range_input,
+                               interrupt_at_outcome, &r, &o, NULL),
+                     0);
+    assert_int_equal(r.n_out, 2000);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
 }
 
 static void map_keeps_order(void **state)
@@ -541,15 +571,23 @@ static const struct {
     const char *name;
     void (*run)(void **state);
 } suite[] = {
-    T(every_task_ends_once),   T(sizes_of_all_kinds_travel),
-    T(many_outputs_in_flight), T(failure_has_code_and_output),
-    T(retries_until_done),     T(borrowed_input_is_read_in_place),
-    T(file_input_is_mapped),   T(arg_is_seen),
-    T(full_queue_says_so),     T(wait_takes_one_task),
+    T(every_task_ends_once),
+    T(sizes_of_all_kinds_travel),
+    T(many_outputs_in_flight),
+    T(failure_has_code_and_output),
+    T(retries_until_done),
+    T(borrowed_input_is_read_in_place),
+    T(file_input_is_mapped),
+    T(arg_is_seen),
+    T(full_queue_says_so),
+    T(wait_takes_one_task),
     T(cancel_waiting_leaves_what_runs),
-    T(interrupt_ends_a_wait),  T(close_with_work_left),
-    T(outcome_outlives_pool),  T(map_keeps_order),
-    T(reduce_is_ordered),      T(reduce_says_when_combining_fails),
+    T(interrupt_ends_a_wait),
+    T(close_with_work_left),
+    T(outcome_outlives_pool),
+    T(map_keeps_order),
+    T(reduce_is_ordered),
+    T(reduce_says_when_combining_fails),
 };
 
 int main(void)
