@@ -43,10 +43,18 @@ static void hint_terminal(void)
 
 static int check_files(const struct options *o)
 {
-    for (size_t i = 0; i < o->n_args; i++)
-        if (access(o->args[i], R_OK) < 0)
+    for (size_t i = 0; i < o->n_args; i++) {
+        struct stat st;
+
+        if (access(o->args[i], R_OK) < 0 || stat(o->args[i], &st) < 0)
             return say_refuse("cannot read input %s: %s", o->args[i],
                               strerrordesc_np(errno));
+        if (o->each == EACH_FILE && !o->is_command && !S_ISREG(st.st_mode) &&
+            !S_ISDIR(st.st_mode))
+            return say_refuse("input %s is no file that can be mapped: with "
+                              "--each chunk=SIZE it is read",
+                              o->args[i]);
+    }
     return 0;
 }
 

@@ -3,11 +3,17 @@
  *
  *       handler or reader                main thread
  *   R1  add to n_signals (release) ---> A1  load n_signals (acquire)
- *   A2  load pool (acquire)       <--- R2  store pool (release)
- * The semaphore and mu_pool_interrupt() order the rest. */
+ *
+ *   H1  add to n_ringing, then load     H1  store pool, then load n_ringing
+ *       pool (both seq_cst)                 until it is 0 (both seq_cst)
+ * Of the two sides of H1 at least one sees the other (Dekker): a ringer finds the
+ * new pool, or the main thread waits until it has left the old one. A ringer leaves
+ * with a release (R3), which the main thread's load acquires. The semaphore and
+ * mu_pool_interrupt() order the rest. */
 #include "wakeup.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,18 +23,22 @@
 
 static sem_t rings;
 static _Atomic int n_signals;
+static _Atomic int n_ringing;
 static _Atomic(struct mu_pool *) waited_pool;
 
 void wakeup_ring(void)
 {
     int saved_errno = errno;
-    /* A2, pairs with R2 in wakeup_set_pool() */
-    struct mu_pool *pool =
-        atomic_load_explicit(&waited_pool, memory_order_acquire);
+    struct mu_pool *pool;
 
     (void)sem_post(&rings);
+    /* H1, the ringer's side; see wakeup_set_pool() */
+    (void)atomic_fetch_add_explicit(&n_ringing, 1, memory_order_seq_cst);
+    pool = atomic_load_explicit(&waited_pool, memory_order_seq_cst);
     if (pool)
         mu_pool_interrupt(pool);
+    /* R3, pairs with the load in wakeup_set_pool() */
+    (void)atomic_fetch_sub_explicit(&n_ringing, 1, memory_order_release);
     errno = saved_errno;
 }
 
@@ -58,8 +68,10 @@ int wakeup_n_signals(void)
 
 void wakeup_set_pool(struct mu_pool *pool)
 {
-    /* R2, pairs with A2 in wakeup_ring() */
-    atomic_store_explicit(&waited_pool, pool, memory_order_release);
+    /* H1, the main thread's side; see wakeup_ring() */
+    atomic_store_explicit(&waited_pool, pool, memory_order_seq_cst);
+    while (atomic_load_explicit(&n_ringing, memory_order_seq_cst) > 0)
+        (void)sched_yield();
 }
 
 void wakeup_wait(void)

@@ -17,7 +17,7 @@ void wakeup_catch_signals(void);
 int wakeup_n_signals(void);
 
 /* The pool that the main thread may be waiting in; NULL for none. Borrowed until
- * the next call. */
+ * the next call returns: nobody rings in it any more then. */
 void wakeup_set_pool(struct mu_pool *pool);
 
 /* Wake the main thread. Any thread; signal handlers. */

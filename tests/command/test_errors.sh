@@ -104,6 +104,7 @@ before() {
     same "no results after '$*'" 1 "$([ -e tree ] || echo 1)"
 }
 before 'cannot read input nosuch: No such file' --each file work.c:echo ::: work.c nosuch
+before '/dev/null is no file that can be mapped' --each file work.c:echo ::: /dev/null
 before "no command 'ehco' in PATH: did you mean 'echo'" -- ehco {} ::: a
 before 'cannot run ./work.c: not executable' -- ./work.c ::: a
 before 'expressions of Perl' -- echo '{= s/a/b/ =}' ::: a
