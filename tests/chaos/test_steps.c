@@ -1,0 +1,304 @@
+/* test_steps.c: a process that works on a lane is killed after each instruction, in
+ * both roles; what it leaves must be whole to the other side.
+ *
+ * A child runs the code under ptrace, one instruction at a time. A kill leaves the
+ * shared memory as it is when the child stops, so after each instruction a copy of
+ * that memory is checked. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "muster/base.h"
+
+#include "sync/lane.h"
+
+enum { N_SLOTS = 4, N_ORDERS = 3, REGION_BYTES = 4096, STEPS_MAX = 200000 };
+
+static struct {
+    uint8_t *down;
+    uint8_t *up;
+    uint8_t *region;
+    struct mui_lane lane;
+} the;
+
+static int owners[N_ORDERS + N_SLOTS];
+
+static void no_ring(struct mui_lane_worker *w, uint32_t why)
+{
+    (void)w;
+    (void)why;
+}
+
+/* An order and its reply carry one number in every byte, so a torn one shows. */
+static struct mui_order order_of(unsigned i)
+{
+    struct mui_order order = {.fn = 0x0101010101010101u * (i + 1),
+                              .tag = 0x0101010101010101u * (i + 1),
+                              .inline_size = MUI_ORDER_INLINE};
+
+    memset(order.u.bytes, (int)(i + 1), sizeof order.u.bytes);
+    return order;
+}
+
+static void check_order(const struct mui_order *order, unsigned i)
+{
+    struct mui_order whole = order_of(i);
+
+    assert_true(order->fn == whole.fn);
+    assert_true(order->tag == whole.tag);
+    assert_int_equal(order->inline_size, whole.inline_size);
+    assert_memory_equal(order->u.bytes, whole.u.bytes, sizeof whole.u.bytes);
+}
+
+static void check_reply(const struct mui_reply *reply, unsigned i)
+{
+    assert_int_equal(reply->kind, MUI_REPLY_RAN);
+    assert_int_equal(reply->code, i + 1);
+    assert_int_equal(reply->inline_size, MUI_REPLY_INLINE);
+    for (unsigned j = 0; j < MUI_REPLY_INLINE; j++)
+        assert_int_equal(reply->u.bytes[j], i + 1);
+}
+
+static void fresh_lane(void)
+{
+    size_t n_down = mui_lane_down_bytes(N_SLOTS);
+    size_t n_up = mui_lane_up_bytes(N_SLOTS);
+    uint8_t *memory =
+        mmap(NULL, n_down + n_up + REGION_BYTES, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(memory != MAP_FAILED);
+    the.down = memory;
+    the.up = memory + n_down;
+    the.region = memory + n_down + n_up;
+    assert_int_equal(mui_lane_init(&the.lane, the.down, the.up, the.region,
+                                   REGION_BYTES, N_SLOTS, true),
+                     0);
+}
+
+static void drop_lane(void)
+{
+    mui_lane_fini(&the.lane);
+    (void)munmap(the.down, mui_lane_down_bytes(N_SLOTS) +
+                               mui_lane_up_bytes(N_SLOTS) + REGION_BYTES);
+}
+
+static void worker_end(struct mui_lane_worker *w)
+{
+    mui_lane_worker_init(w, the.down, the.up, the.region, REGION_BYTES, N_SLOTS,
+                         true);
+    w->ring = no_ring;
+}
+
+static void push_all(void)
+{
+    for (unsigned i = 0; i < N_ORDERS; i++) {
+        struct mui_order order = order_of(i);
+        uint32_t index;
+
+        (void)mui_lane_push(&the.lane, &order, 1, &owners[i], &index);
+        mui_lane_flush(&the.lane);
+    }
+}
+
+static void serve_all(void)
+{
+    struct mui_lane_worker w;
+    const struct mui_order *order;
+    uint32_t index;
+
+    worker_end(&w);
+    while (mui_lane_take(&w, &order, &index) == MU_OK) {
+        struct mui_reply reply = {.index = index,
+                                  .code = (int32_t)(order->fn & 0xff),
+                                  .inline_size = MUI_REPLY_INLINE};
+
+        memset(reply.u.bytes, reply.code, sizeof reply.u.bytes);
+        mui_lane_reply(&w, &reply);
+    }
+}
+
+/* -- the state after each instruction, on a copy -- */
+
+static size_t memory_bytes(void)
+{
+    return mui_lane_down_bytes(N_SLOTS) + mui_lane_up_bytes(N_SLOTS) +
+           REGION_BYTES;
+}
+
+/* Run `check` on what a kill now would leave: a copy of the memory, and of the
+ * supervisor's own part. */
+static void check_copy(void (*check)(void))
+{
+    static _Alignas(4096) uint8_t memory[64 * 1024];
+    void *copy_owners[N_SLOTS];
+    uint8_t copy_states[N_SLOTS];
+    ptrdiff_t shift = memory - the.down;
+    __typeof__(the) live = the;
+
+    assert_true(memory_bytes() <= sizeof memory);
+    memcpy(memory, the.down, memory_bytes());
+    memcpy(copy_owners, the.lane.owner, sizeof copy_owners);
+    memcpy(copy_states, the.lane.state, sizeof copy_states);
+    the.down += shift;
+    the.up += shift;
+    the.region += shift;
+    the.lane.down = (void *)the.down;
+    the.lane.up = (void *)the.up;
+    the.lane.region = the.region;
+    the.lane.owner = copy_owners;
+    the.lane.state = copy_states;
+    check();
+    the = live;
+}
+
+/* Run `body` in a child, and `check` before its first instruction and after each.
+ * The child is killed at the end. Returns the number of instructions. */
+static unsigned step_through(void (*body)(void), void (*check)(void))
+{
+    unsigned n = 0;
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        (void)raise(SIGSTOP);
+        body();
+        (void)raise(SIGSTOP);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    for (; n < STEPS_MAX; n++) {
+        check_copy(check);
+        assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSTOPPED(status));
+        if (WSTOPSIG(status) == SIGSTOP)
+            break;
+    }
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return n;
+}
+
+static unsigned n_before; /* records seen whole one instruction earlier */
+
+static void replies_are_whole(void)
+{
+    struct mui_reply reply;
+    void *owner;
+    unsigned i = 0;
+    uint32_t started = mui_lane_started(&the.lane, NULL);
+    int rc;
+
+    while ((rc = mui_lane_collect(&the.lane, &reply, &owner)) == MU_OK) {
+        assert_ptr_equal(owner, &owners[i]);
+        check_reply(&reply, i++);
+    }
+    assert_int_equal(rc, MU_EMPTY);
+    /* at most one order is neither untouched nor answered */
+    assert_in_range(started, i, i + 1);
+    assert_true(i >= n_before);
+    n_before = i;
+}
+
+static void worker_killed_at_each_instruction(void **state)
+{
+    (void)state;
+    fresh_lane();
+    push_all();
+    n_before = 0;
+    assert_in_range(step_through(serve_all, replies_are_whole), 100, STEPS_MAX);
+    assert_int_equal(n_before, N_ORDERS);
+    drop_lane();
+}
+
+static void orders_are_whole(void)
+{
+    struct mui_lane_worker w;
+    const struct mui_order *order;
+    uint32_t index;
+    unsigned i = 0;
+
+    worker_end(&w);
+    while (mui_lane_take(&w, &order, &index) == MU_OK) {
+        assert_int_equal(index, i);
+        check_order(order, i++);
+        mui_lane_reply(&w, &(struct mui_reply){.index = index});
+    }
+    assert_true(i >= n_before);
+    n_before = i;
+}
+
+static void supervisor_killed_at_each_instruction(void **state)
+{
+    (void)state;
+    fresh_lane();
+    n_before = 0;
+    assert_in_range(step_through(push_all, orders_are_whole), 100, STEPS_MAX);
+    assert_int_equal(n_before, N_ORDERS);
+    drop_lane();
+}
+
+static void give_nothing(void *ctx, void *owner)
+{
+    (void)ctx;
+    (void)owner;
+}
+
+static void revoke_two(void)
+{
+    (void)mui_lane_revoke(&the.lane, 1, give_nothing, NULL);
+}
+
+/* Whatever the supervisor got done of a revocation, the worker answers each order
+ * once: run or returned. */
+static void each_order_is_answered(void)
+{
+    struct mui_lane_worker w;
+    const struct mui_order *order;
+    uint32_t index;
+    unsigned n_run = 0;
+
+    worker_end(&w);
+    while (mui_lane_take(&w, &order, &index) == MU_OK) {
+        check_order(order, index);
+        mui_lane_reply(&w, &(struct mui_reply){.index = index});
+        n_run++;
+    }
+    assert_int_equal(w.n_replies, N_ORDERS);
+    assert_true(n_run == N_ORDERS || n_run == 1);
+    n_before = n_run;
+}
+
+static void revocation_cut_at_each_instruction(void **state)
+{
+    (void)state;
+    fresh_lane();
+    push_all();
+    assert_in_range(step_through(revoke_two, each_order_is_answered), 20,
+                    STEPS_MAX);
+    assert_int_equal(n_before, 1);
+    drop_lane();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(worker_killed_at_each_instruction),
+        cmocka_unit_test(supervisor_killed_at_each_instruction),
+        cmocka_unit_test(revocation_cut_at_each_instruction),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
