@@ -450,35 +450,6 @@ static int range_outcome(void *ctx, const struct mu_outcome *outcome)
     return r->n_out == 500 && r->end == 1000000 ? 77 : 0;
 }
 
-/* Interrupts at every outcome: the input callback is asked again and goes on. */
-static int interrupt_at_outcome(void *ctx, const struct mu_outcome *outcome)
-{
-    struct range *r = ctx;
-
-    (void)outcome;
-    r->n_out++;
-    mu_pool_interrupt(r->pool);
-    return 0;
-}
-
-static void interrupts_ask_the_input_again(void **state)
-{
-    struct mu_pool *pool = open_pool(state, NULL);
-    struct range r = {.end = 2000, .pool = pool};
-    struct mu_outcome *o;
-
-    assert_int_equal(
-        mu_map(pool, echo, 0, range_input, interrupt_at_outcome, &r, NULL), 0);
-    assert_int_equal(r.n_out, 2000);
-    r = (struct range){.end = 2000, .pool = pool};
-    assert_int_equal(mu_reduce(pool, echo, concatenate, range_input,
-                               interrupt_at_outcome, &r, &o, NULL),
-                     0);
-    assert_int_equal(r.n_out, 2000);
-    mu_outcome_free(o);
-    mu_pool_close(pool);
-}
-
 static void map_keeps_order(void **state)
 {
     struct mu_pool *pool = open_pool(state, NULL);
@@ -538,6 +509,35 @@ static void reduce_is_ordered(void **state)
             assert_ptr_equal(at, (const char *)o->output + o->output_size);
             mu_outcome_free(o);
         }
+    mu_pool_close(pool);
+}
+
+/* Interrupts at every outcome: the input callback is asked again and goes on. */
+static int interrupt_at_outcome(void *ctx, const struct mu_outcome *outcome)
+{
+    struct range *r = ctx;
+
+    (void)outcome;
+    r->n_out++;
+    mu_pool_interrupt(r->pool);
+    return 0;
+}
+
+static void interrupts_ask_the_input_again(void **state)
+{
+    struct mu_pool *pool = open_pool(state, NULL);
+    struct range r = {.end = 2000, .pool = pool};
+    struct mu_outcome *o;
+
+    assert_int_equal(
+        mu_map(pool, echo, 0, range_input, interrupt_at_outcome, &r, NULL), 0);
+    assert_int_equal(r.n_out, 2000);
+    r = (struct range){.end = 2000, .pool = pool};
+    assert_int_equal(mu_reduce(pool, echo, concatenate, range_input,
+                               interrupt_at_outcome, &r, &o, NULL),
+                     0);
+    assert_int_equal(r.n_out, 2000);
+    mu_outcome_free(o);
     mu_pool_close(pool);
 }
 
