@@ -1,5 +1,6 @@
 /* run.c: what both ways to run have in common: an input sets out, an outcome
  * arrives. */
+#include "lastwords.h"
 #include "run.h"
 
 #include <string.h>
@@ -33,8 +34,11 @@ int run_open_pool(struct run *r, const char *model)
 
     if (rc == 0 && mu_pool_open(full.data, &pool_options, &r->pool, &err) < 0)
         rc = say_refuse("%s", err.text);
-    if (rc == 0)
+    if (rc == 0) {
         wakeup_set_pool(r->pool);
+        if (mu_model_isolates(full.data) == 0)
+            lastwords_arm(r->pool, &r->flights);
+    }
     text_fini(&full);
     return rc;
 }
@@ -42,6 +46,7 @@ int run_open_pool(struct run *r, const char *model)
 void run_close(struct run *r)
 {
     wakeup_set_pool(NULL);
+    lastwords_arm(NULL, NULL);
     mu_pool_close(r->pool);
     inputs_free(r->inputs);
     joblog_close(&r->joblog);

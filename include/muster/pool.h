@@ -256,6 +256,17 @@ MU_API void mu_pool_stats(struct mu_pool *pool,
  * Returns   how many there are; 0 under models without processes */
 MU_API size_t mu_pool_pids(struct mu_pool *pool, int *pids, size_t n_max);
 
+/* The tags of the tasks that run right now. Where the model does not isolate, a
+ * crash ends the program; its handler can say with this which task did it and
+ * which were beside it.
+ * tags      [n_max]; the task of the calling thread, if it runs one, comes first
+ * ret_own   1 when it does, else 0
+ * Returns   how many were written
+ * Context   signal handlers too; any thread
+ * Models    those that work in this process; 0 under the others */
+MU_API size_t mu_pool_running(const struct mu_pool *pool, uint64_t *tags,
+                              size_t n_max, int *ret_own);
+
 /* Close the pool: no new task is taken, those not started are dropped, those that
  * run are cancelled (and killed where the model can; elsewhere waited for). All
  * outcomes not taken are freed. Accepts NULL. Take what you want first. */

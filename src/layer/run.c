@@ -212,6 +212,31 @@ static int find_function(struct mui_runner *runner, uint64_t code)
     return 0;
 }
 
+/* The lane that this thread runs a task of; NULL between tasks. Only the thread
+ * itself looks, perhaps in a signal handler. */
+static _Thread_local const struct mui_lane_worker *here;
+
+const struct mui_lane_worker *mui_runner_here(void)
+{
+    return here;
+}
+
+static int call(struct mui_runner *runner)
+{
+    struct mui_lane_worker *lane = runner->task.lane;
+    int code;
+
+    /* relaxed: read from a signal handler, for people */
+    atomic_store_explicit(&lane->running_tag, runner->task.tag,
+                          memory_order_relaxed);
+    atomic_store_explicit(&lane->is_running, true, memory_order_relaxed);
+    here = lane;
+    code = runner->fn(&runner->task);
+    here = NULL;
+    atomic_store_explicit(&lane->is_running, false, memory_order_relaxed);
+    return code;
+}
+
 void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
                     uint32_t index)
 {
@@ -231,7 +256,7 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
         rc = input_begin(runner, order);
     if (rc == 0) {
         mui_flow_serve(t->lane);
-        reply.code = runner->fn(t);
+        reply.code = call(runner);
     }
     input_end(runner);
     if (rc < 0) {

@@ -32,6 +32,9 @@ void mui_runner_free(struct mui_runner *runner);
 void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
                     uint32_t index);
 
+/* The lane of the task that the calling thread runs; NULL: none. Signal-safe. */
+const struct mui_lane_worker *mui_runner_here(void);
+
 /* The lane ran empty: time passes until the next order. */
 void mui_runner_pause(struct mui_runner *runner);
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "layer/run.h"
 #include "sys/forked.h"
 
 enum {
@@ -315,6 +316,30 @@ void mu_pool_stats(struct mu_pool *pool, struct mu_pool_stats *ret_stats)
     ret_stats->n_queued = pool->queue.n + pool->suspects.n;
     ret_stats->n_running = pool->n_given;
     (void)pthread_mutex_unlock(&pool->lock);
+}
+
+size_t mu_pool_running(const struct mu_pool *pool, uint64_t *tags, size_t n_max,
+                       int *ret_own)
+{
+    const struct mui_lane_worker *here = mui_runner_here();
+    size_t n = 0;
+
+    *ret_own = 0;
+    /* relaxed: for people, and from a signal handler */
+    if (here && n_max) {
+        tags[n++] =
+            atomic_load_explicit(&here->running_tag, memory_order_relaxed);
+        *ret_own = 1;
+    }
+    for (unsigned i = 0; pool->own_workers && i < pool->model.n_lanes; i++) {
+        const struct mui_lane_worker *w = &pool->own_workers[i];
+
+        if (w == here || n == n_max ||
+            !atomic_load_explicit(&w->is_running, memory_order_relaxed))
+            continue;
+        tags[n++] = atomic_load_explicit(&w->running_tag, memory_order_relaxed);
+    }
+    return n;
 }
 
 size_t mu_pool_pids(struct mu_pool *pool, int *pids, size_t n_max)

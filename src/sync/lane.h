@@ -201,6 +201,10 @@ struct mui_lane_worker {
     /* Ring: tell the supervisor (MUI_WANT_... that it is for). */
     void (*ring)(struct mui_lane_worker *w, uint32_t why);
     void *ring_ctx;
+    /* what its flow runs now, for a look from a signal handler: see
+     * mu_pool_running() */
+    _Atomic uint64_t running_tag;
+    _Atomic bool is_running;
     /* Optional: whether this worker is to take no further order. */
     bool (*is_spent)(struct mui_lane_worker *w, unsigned look);
 };

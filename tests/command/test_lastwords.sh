@@ -1,0 +1,54 @@
+#!/bin/sh
+# test_lastwords.sh: under a model that does not isolate a crash ends the command,
+# which says which input did it, which ran beside it, and what would have held it.
+. "$(dirname "$0")/lib.sh"
+cat >fall.c <<'EOC'
+#include <muster/task.h>
+#include <stdlib.h>
+#include <string.h>
+
+int fall(struct mu_task *t)
+{
+    size_t n;
+    const char *s = mu_task_input(t, &n);
+
+    if (n == 4 && memcmp(s, "fall", 4) == 0)
+        abort();
+    return 0;
+}
+EOC
+for model in serial threads:1; do
+    "$MUSTER" map --quiet --model $model fall.c:fall ::: a fall b >out 2>err && status=0 || status=$?
+    same "status ($model)" 134 $status
+    has "the input ($model)" "^muster: input 2 crashed: SIGABRT .*--model processes" "$(cat err)"
+    has "its name ($model)" "it was 'fall'" "$(cat err)"
+done
+mkfifo gate
+cat >pair.c <<'EOC'
+#include <fcntl.h>
+#include <muster/task.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Both run when each has found the other at the fifo. */
+int pair(struct mu_task *t)
+{
+    size_t n;
+    const char *s = mu_task_input(t, &n);
+    int fd = open("gate", s[0] == 'f' ? O_RDONLY : O_WRONLY);
+
+    if (fd < 0)
+        return 1;
+    if (s[0] == 'f')
+        abort();
+    for (;;)
+        pause();
+}
+EOC
+"$MUSTER" map --quiet --model threads:2 pair.c:pair ::: fall stay >out 2>err && status=0 || status=$?
+same 'status of two' 134 $status
+has 'who did it' "it was 'fall'" "$(cat err)"
+has 'who was beside it' "lost beside it: input 2 'stay'" "$(cat err)"
+"$MUSTER" map --quiet --model processes:1 fall.c:fall ::: a fall b >out 2>err && status=0 || status=$?
+same 'where it isolates one failed' 1 $status
+finish
