@@ -1,0 +1,109 @@
+/* bench_process.c: the suite `process`: isolation and what it costs. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "harness.h"
+
+#define MUSTER(...)                                                            \
+    .argv = (const char *const[])                                              \
+    {                                                                          \
+        PROCESS_MUSTER, __VA_ARGS__, NULL                                      \
+    }
+#define HAND(...)                                                              \
+    .argv = (const char *const[])                                              \
+    {                                                                          \
+        PROCESS_HAND, __VA_ARGS__, NULL                                        \
+    }
+#define PYTHON(...)                                                            \
+    .argv = (const char *const[])                                              \
+    {                                                                          \
+        PROCESS_PYTHON, PROCESS_RIVALS, __VA_ARGS__, NULL                      \
+    }
+#define NO_PYTHON (PROCESS_PYTHON[0] ? NULL : "no python3")
+
+int main(int argc, char **argv)
+{
+    static const char round_trip[] = "round trip of one empty task, both awake";
+    static const char rate[] = "empty tasks of 16 bytes from one thread, all";
+    static const char rate_1[] = "empty tasks of 16 bytes, one worker";
+    static const char borrowed[] = "inputs in shared memory, one worker";
+    static const char small[] = "4 KiB in and out, one worker";
+    static const char large[] = "1 MiB in and out, one worker";
+    static const char opening[] = "opening a pool of 4";
+    static const char hand_over[] = "crash to next task on the replacement";
+    static const char crashes[] = "1 M tasks, 1,000 of them crash";
+    static const char lost[] = "40 tasks, one crashes: not done";
+    static const char executor[] = "Python ProcessPoolExecutor";
+    static const char pool[] = "Python multiprocessing.Pool";
+    static const char mpi[] = "mpi4py.futures";
+    const struct bench_entry entries[] = {
+        {round_trip, "muster", "us", MUSTER("round-trip", "processes:1")},
+        {round_trip, "muster threads", "us", MUSTER("round-trip", "threads:1"),
+         .is_no_rival = 1},
+        {round_trip, "cache line between two CPUs", "us", HAND("line"),
+         .is_no_rival = 1},
+        {round_trip, "pipes by hand", "us", HAND("pipe-round-trip")},
+        {round_trip, "a fork a task", "us", HAND("fork-round-trip")},
+        {round_trip, executor, "us", PYTHON("executor", "round-trip"),
+         .missing = NO_PYTHON},
+        {round_trip, pool, "us", PYTHON("pool", "round-trip"),
+         .missing = NO_PYTHON},
+        {round_trip, mpi, "us", PYTHON("mpi", "round-trip"),
+         .missing = NO_PYTHON},
+
+        {rate_1, "muster", "M/s", MUSTER("rate", "processes:1"),
+         .more_is_better = 1},
+        {rate_1, "muster threads", "M/s", MUSTER("rate", "threads:1"),
+         .more_is_better = 1, .is_no_rival = 1},
+        {rate, "muster", "M/s", MUSTER("rate", "processes:4"),
+         .more_is_better = 1},
+        {rate, "muster threads", "M/s", MUSTER("rate", "threads:4"),
+         .more_is_better = 1, .is_no_rival = 1},
+        {rate, "pipes by hand", "M/s", HAND("pipe-rate"), .more_is_better = 1},
+        {rate, "a fork a task", "M/s", HAND("fork-rate"), .more_is_better = 1},
+        {rate, "xargs -P4 true", "M/s", HAND("xargs-rate"),
+         .more_is_better = 1},
+        {rate, executor, "M/s", PYTHON("executor", "rate"), .more_is_better = 1,
+         .missing = NO_PYTHON},
+        {rate, pool, "M/s", PYTHON("pool", "rate"), .more_is_better = 1,
+         .missing = NO_PYTHON},
+        {rate, mpi, "M/s", PYTHON("mpi", "rate"), .more_is_better = 1,
+         .missing = NO_PYTHON},
+
+        {borrowed, "muster", "k/s", MUSTER("borrowed-64k", "processes:1"),
+         .more_is_better = 1},
+        {borrowed, "muster, 64 bytes", "k/s",
+         MUSTER("borrowed-64", "processes:1"), .more_is_better = 1,
+         .is_no_rival = 1},
+        {small, "muster", "GB/s", MUSTER("copied-4k", "processes:1"),
+         .more_is_better = 1},
+        {small, "memcpy", "GB/s", HAND("copy-4k"), .more_is_better = 1,
+         .is_no_rival = 1},
+        {large, "muster", "GB/s", MUSTER("copied-1m", "processes:1"),
+         .more_is_better = 1},
+        {large, "memcpy", "GB/s", HAND("copy-1m"), .more_is_better = 1,
+         .is_no_rival = 1},
+
+        {opening, "muster", "ms", MUSTER("open")},
+        {opening, "muster, 4 GB parent", "ms", MUSTER("open-4g"),
+         .is_no_rival = 1},
+        {hand_over, "muster", "us", MUSTER("hand-over")},
+        {hand_over, "muster, it held 1 GB", "us", MUSTER("hand-over-1g"),
+         .is_no_rival = 1},
+        {crashes, "muster", "s", MUSTER("crashes", "processes:4")},
+        {crashes, "muster, without crashes", "s",
+         MUSTER("no-crashes", "processes:4"), .is_no_rival = 1},
+        {"unique memory of an idle worker", "muster", "KiB",
+         MUSTER("idle-uss")},
+        {"CPU time of an idle pool in 5 s", "muster", "ms", MUSTER("idle-cpu")},
+        {lost, "muster", "tasks", MUSTER("lost", "processes:4")},
+        {lost, executor, "tasks", PYTHON("executor", "lost"),
+         .missing = NO_PYTHON},
+    };
+    struct bench_suite suite = {.name = "process", .our_name = "muster"};
+
+    if (bench_options(&suite, argc, argv) != 0)
+        return 2;
+    return bench_run(&suite, entries, sizeof entries / sizeof entries[0],
+                     stdout);
+}

@@ -1,0 +1,209 @@
+/* hand.c: what the machine charges, and pools that somebody would write by hand.
+ * Prints one figure. Usage: hand WORK */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* -- a cache line to and fro between two processes, ns -- */
+
+struct line {
+    _Alignas(64) _Atomic unsigned there;
+    _Alignas(64) _Atomic unsigned back;
+};
+
+static double line_round_trip(void)
+{
+    enum { N = 200000 };
+    struct line *line = mmap(NULL, sizeof *line, PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int64_t begin;
+    double ns;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        for (unsigned i = 1; i <= N; i++) {
+            while (atomic_load_explicit(&line->there, memory_order_acquire) !=
+                   i)
+                pause_cpu();
+            atomic_store_explicit(&line->back, i, memory_order_release);
+        }
+        _exit(0);
+    }
+    begin = bench_now_ns();
+    for (unsigned i = 1; i <= N; i++) {
+        atomic_store_explicit(&line->there, i, memory_order_release);
+        while (atomic_load_explicit(&line->back, memory_order_acquire) != i)
+            pause_cpu();
+    }
+    ns = (double)(bench_now_ns() - begin) / N;
+    (void)waitpid(pid, NULL, 0);
+    return ns;
+}
+
+/* -- a process for each task -- */
+
+static double fork_a_task(void)
+{
+    enum { N = 2000 };
+    int64_t begin = bench_now_ns();
+
+    for (int i = 0; i < N; i++) {
+        pid_t pid = fork();
+
+        if (pid == 0)
+            _exit(0);
+        if (i >= 3) /* four at once */
+            (void)wait(NULL);
+    }
+    while (wait(NULL) > 0)
+        continue;
+    return N / ((double)(bench_now_ns() - begin) / 1e9) / 1e6;
+}
+
+static double fork_round_trip(void)
+{
+    enum { N = 300 };
+    int64_t begin = bench_now_ns();
+
+    for (int i = 0; i < N; i++) {
+        pid_t pid = fork();
+
+        if (pid == 0)
+            _exit(0);
+        (void)waitpid(pid, NULL, 0);
+    }
+    return (double)(bench_now_ns() - begin) / N / 1e3;
+}
+
+/* -- four workers behind pipes, one task at a time each -- */
+
+enum { N_WORKERS = 4 };
+
+static void start_pipe_worker(int ret_to[2], int ret_from[2])
+{
+    char task[16];
+
+    if (pipe(ret_to) < 0 || pipe(ret_from) < 0)
+        exit(1);
+    if (fork() == 0) {
+        while (read(ret_to[0], task, sizeof task) == sizeof task)
+            if (write(ret_from[1], task, 1) != 1)
+                break;
+        _exit(0);
+    }
+}
+
+static double pipe_pool(void)
+{
+    enum { N = 40000 };
+    int to[N_WORKERS][2];
+    int from[N_WORKERS][2];
+    char task[16] = "";
+    char reply;
+    int64_t begin;
+
+    for (int i = 0; i < N_WORKERS; i++)
+        start_pipe_worker(to[i], from[i]);
+    begin = bench_now_ns();
+    for (int i = 0; i < N; i++) {
+        int w = i % N_WORKERS;
+
+        if (i >= N_WORKERS && read(from[w][0], &reply, 1) != 1)
+            exit(1);
+        if (write(to[w][1], task, sizeof task) != sizeof task)
+            exit(1);
+    }
+    return N / ((double)(bench_now_ns() - begin) / 1e9) / 1e6;
+}
+
+static double pipe_round_trip(void)
+{
+    enum { N = 5000 };
+    int to[2];
+    int from[2];
+    char task[16] = "";
+    char reply;
+    int64_t begin;
+
+    start_pipe_worker(to, from);
+    begin = bench_now_ns();
+    for (int i = 0; i < N; i++)
+        if (write(to[1], task, sizeof task) != sizeof task ||
+            read(from[0], &reply, 1) != 1)
+            exit(1);
+    return (double)(bench_now_ns() - begin) / N / 1e3;
+}
+
+/* -- copying: in and out, GB/s of payload -- */
+
+static double copy_twice(size_t size)
+{
+    size_t n = (size_t)(256 << 20) / size;
+    char *from = malloc(size);
+    char *middle = malloc(size);
+    char *to = malloc(size);
+    int64_t begin;
+
+    memset(from, 1, size);
+    memset(middle, 1, size);
+    memset(to, 1, size);
+    begin = bench_now_ns();
+    for (size_t i = 0; i < n; i++) {
+        memcpy(middle, from, size);
+        __asm__ volatile("" ::: "memory");
+        memcpy(to, middle, size);
+        __asm__ volatile("" ::: "memory");
+    }
+    return (double)(n * size * 2) / (double)(bench_now_ns() - begin);
+}
+
+static double xargs_rate(void)
+{
+    int64_t begin = bench_now_ns();
+
+    if (system("seq 2000 | xargs -P4 -n1 true") != 0)
+        exit(BENCH_SKIPPED);
+    return 2000 / ((double)(bench_now_ns() - begin) / 1e9) / 1e6;
+}
+
+int main(int argc, char **argv)
+{
+    const char *work = argc == 2 ? argv[1] : "";
+
+    if (strcmp(work, "line") == 0)
+        (void)printf("%g\n", line_round_trip() / 1e3);
+    else if (strcmp(work, "fork-rate") == 0)
+        (void)printf("%g\n", fork_a_task());
+    else if (strcmp(work, "fork-round-trip") == 0)
+        (void)printf("%g\n", fork_round_trip());
+    else if (strcmp(work, "pipe-rate") == 0)
+        (void)printf("%g\n", pipe_pool());
+    else if (strcmp(work, "pipe-round-trip") == 0)
+        (void)printf("%g\n", pipe_round_trip());
+    else if (strcmp(work, "xargs-rate") == 0)
+        (void)printf("%g\n", xargs_rate());
+    else if (strcmp(work, "copy-4k") == 0)
+        (void)printf("%g\n", copy_twice(4096));
+    else if (strcmp(work, "copy-1m") == 0)
+        (void)printf("%g\n", copy_twice(1 << 20));
+    else
+        return 2;
+    return 0;
+}
