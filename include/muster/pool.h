@@ -81,6 +81,11 @@ struct mu_pool_options {
      * grown by so many bytes of private memory. 0: never. */
     unsigned recycle_tasks;
     uint64_t recycle_bytes;
+    /* After each task, replace a worker process that the task changed: working
+     * directory, umask, environment, locale, signal handlers, limits, threads or
+     * children left behind. It costs some 30 us a task. Without it a worker is
+     * looked at when it has nothing to do, and after long tasks. */
+    int strict;
     /* What the kernel refuses to a worker: MU_SANDBOX_... A refused system call ends
      * the task as `crashed` by SIGSYS, and mu_outcome_describe() names the call; a
      * refused file is the error -EACCES in the task. */

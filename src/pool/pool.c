@@ -36,7 +36,8 @@ static int check_options(const struct mui_model *model,
                         "model with processes can",
                         model->text);
     if ((o->cpu_ns || o->file_bytes || o->open_files || o->recycle_tasks ||
-         o->recycle_bytes || o->sandbox || o->read_paths || o->write_paths) &&
+         o->recycle_bytes || o->sandbox || o->strict || o->read_paths ||
+         o->write_paths) &&
         !isolates)
         return mui_fail(err, MU_EMODEL,
                         "pool: '%s' has no worker processes to limit, recycle "
@@ -77,7 +78,8 @@ static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o)
                    .open_files = pool->options.open_files,
                    .recycle_tasks = pool->options.recycle_tasks,
                    .recycle_bytes = pool->options.recycle_bytes,
-                   .sandbox = pool->options.sandbox},
+                   .sandbox = pool->options.sandbox,
+                   .strict = pool->options.strict},
         .read_paths = pool->options.read_paths,
         .write_paths = pool->options.write_paths,
         .arena_fd = -1,

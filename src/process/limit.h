@@ -14,6 +14,7 @@ struct mui_limits {
     unsigned recycle_tasks; /* not the kernel's: see worker.c */
     uint64_t recycle_bytes;
     unsigned sandbox;
+    int strict;
 };
 
 /* In a worker, before any sandbox: make it possible to ask for memory later. */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 
 #include "process/crash.h"
 #include "process/sandbox.h"
+#include "process/state.h"
 #include "sys/census.h"
 #include "sys/futex.h"
 #include "sys/thread.h"
@@ -27,14 +29,18 @@ static struct {
     struct mui_worker_head *head;
     int bell_fd;
     ino_t bell_inode; /* tells our bell from what a task put in its place */
+    struct mui_lane_worker *lanes;
+    unsigned n_lanes;
     struct mui_limits limits;
-    unsigned n_threads;  /* that belong here; constant once `up` */
-    uint64_t data_bytes; /* before the first task; constant once `up` */
-    _Atomic uint32_t up; /* futex: lanes can be served */
+    unsigned n_threads;        /* that belong here; constant once `up` */
+    uint64_t data_bytes;       /* before the first task; constant once `up` */
+    struct mui_state state;    /* the same */
+    pthread_mutex_t look_lock; /* one thread looks at a time */
+    _Atomic uint32_t up;       /* futex: lanes can be served */
     _Atomic unsigned n_tasks;
     _Atomic bool spent;
     _Atomic uint32_t n_mute; /* bells that could not be rung */
-} the;
+} the = {.look_lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* -- the bell -- */
 
@@ -64,15 +70,24 @@ static void ring_last_words(void)
     (void)ring();
 }
 
+/* This worker is spent: let the other lanes know, which may sleep. */
+static void end_all(const struct mui_lane_worker *by)
+{
+    if (atomic_exchange_explicit(&the.spent, true, memory_order_seq_cst))
+        return;
+    for (unsigned i = 0; i < the.n_lanes; i++)
+        if (&the.lanes[i] != by)
+            mui_lane_nudge(&the.lanes[i]);
+}
+
 static void ring_lane(struct mui_lane_worker *lane, uint32_t why)
 {
-    (void)lane;
     (void)why;
     if (ring())
         return;
     /* The supervisor cannot hear us. The next pause ends this process, which it
      * does notice; but a lane that has to wait for it now ends it at once. */
-    atomic_store_explicit(&the.spent, true, memory_order_release);
+    end_all(lane);
     if (atomic_fetch_add_explicit(&the.n_mute, 1, memory_order_relaxed) == 0)
         return;
     mui_crash_retire();
@@ -80,6 +95,19 @@ static void ring_lane(struct mui_lane_worker *lane, uint32_t why)
 }
 
 /* -- leftovers -- */
+
+/* Whether the process is not what it was before the first task. */
+static bool is_changed(void)
+{
+    struct mui_state now;
+    bool changed;
+
+    (void)pthread_mutex_lock(&the.look_lock);
+    mui_state_take(&now);
+    changed = !mui_state_equals(&now, &the.state);
+    (void)pthread_mutex_unlock(&the.look_lock);
+    return changed;
+}
 
 /* Things that only system calls tell. */
 static bool has_leftovers(void)
@@ -89,7 +117,8 @@ static bool has_leftovers(void)
         return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)
         return false; /* it could leave nothing, and may not look */
-    return mui_census_threads() > the.n_threads || mui_census_has_children();
+    return mui_census_threads() > the.n_threads || mui_census_has_children() ||
+           is_changed();
 }
 
 static bool has_run_enough(void)
@@ -114,18 +143,19 @@ static bool is_spent(struct mui_lane_worker *lane, unsigned look)
 {
     bool spent;
 
-    (void)lane;
     await_up();
-    /* acquire: pairs with the stores, for the sake of what follows an end */
-    if (atomic_load_explicit(&the.spent, memory_order_acquire))
+    /* seq_cst: between the announcement of a sleep and the sleep, see end_all() */
+    if (atomic_load_explicit(&the.spent, memory_order_seq_cst))
         return true;
     if (look & MUI_LOOK_RAN && the.limits.cpu_ns)
         mui_limits_renew_cpu(the.limits.cpu_ns);
     spent = look & MUI_LOOK_RAN && has_run_enough();
+    if (look & MUI_LOOK_RAN && the.limits.strict)
+        look |= MUI_LOOK_CLOSELY;
     if (!spent && look & MUI_LOOK_CLOSELY)
         spent = has_leftovers();
     if (spent)
-        atomic_store_explicit(&the.spent, true, memory_order_release);
+        end_all(lane);
     return spent;
 }
 
@@ -152,6 +182,8 @@ int mui_worker_init(const struct mui_worker_setup *setup,
     lanes = calloc(shape->n_lanes, sizeof *lanes);
     if (!lanes)
         return -ENOMEM;
+    the.lanes = lanes;
+    the.n_lanes = shape->n_lanes;
     for (unsigned i = 0; i < shape->n_lanes; i++) {
         mui_lane_worker_init(&lanes[i], mui_block_lane_down(&block, shape, i),
                              mui_block_lane_up(&block, shape, i),
@@ -186,6 +218,8 @@ int mui_worker_up(void)
     if (the.limits.recycle_bytes)
         the.data_bytes = mui_limits_data_bytes();
     the.n_threads = mui_census_threads();
+    if (!(the.limits.sandbox & MU_SANDBOX_PURE))
+        mui_state_take(&the.state);
     rc = mui_sandbox_enter_calls(the.limits.sandbox);
     if (rc < 0)
         return rc;

@@ -51,6 +51,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "muster/base.h"
 
@@ -579,6 +580,23 @@ uint32_t mui_lane_number(const struct mui_lane_worker *w)
 {
     /* relaxed: published by the first order's lap */
     return atomic_load_explicit(&w->down->number, memory_order_relaxed);
+}
+
+void mui_lane_nudge(struct mui_lane_worker *w)
+{
+    /* It announces its sleep, then asks is_spent(), then sleeps on a word that only
+     * the supervisor may change. So when it does not announce, it will ask; when it
+     * does, it is woken until it has woken. A forged announcement is not believed
+     * for ever. */
+    enum { TRIES_MAX = 2000, PAUSE_NS = 50 * 1000 };
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+
+    for (int i = 0; i < TRIES_MAX; i++) {
+        if (!atomic_load_explicit(&w->up->sleeping, memory_order_seq_cst))
+            return;
+        mui_futex_wake(&w->down->bell, 1, w->shared);
+        (void)nanosleep(&pause, NULL);
+    }
 }
 
 bool mui_lane_is_spent(struct mui_lane_worker *w, unsigned look)

@@ -234,6 +234,10 @@ bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index);
 /* Which lane of the pool this is; the same from the first order on. */
 uint32_t mui_lane_number(const struct mui_lane_worker *w);
 
+/* Another thread of the worker made is_spent() true: make this lane see it, if it
+ * sleeps. Blocks for as long as it takes to wake it. */
+void mui_lane_nudge(struct mui_lane_worker *w);
+
 /* Whether the worker has to end, see is_spent; not for lanes between threads. */
 bool mui_lane_is_spent(struct mui_lane_worker *w, unsigned look);
 

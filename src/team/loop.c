@@ -30,9 +30,9 @@
 
 /* Weakened orders that tests/weak has to catch. */
 #ifdef BUG_UNITS_RELAXED
-#define ORDER_UNITS memory_order_relaxed
+#    define ORDER_UNITS memory_order_relaxed
 #else
-#define ORDER_UNITS memory_order_seq_cst
+#    define ORDER_UNITS memory_order_seq_cst
 #endif
 
 enum {

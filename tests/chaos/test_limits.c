@@ -1,6 +1,7 @@
 /* test_limits.c: limits, sandboxes and recycling of worker processes. */
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -11,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -130,6 +133,75 @@ static int open_many(struct mu_task *task)
         if (dup(1) < 0)
             return errno;
     return 0;
+}
+
+static void on_signal(int signal)
+{
+    (void)signal;
+}
+
+/* Change one thing, that which the input names; say what there is of all. */
+static int change_state(struct mu_task *task)
+{
+    const struct rlimit low = {.rlim_cur = 64, .rlim_max = 64};
+    const struct rlimit *files = &low;
+    struct rlimit now;
+    struct sigaction action;
+    char cwd[256] = "";
+    mode_t mask = umask(0);
+
+    (void)umask(mask);
+    (void)getrlimit(RLIMIT_NOFILE, &now);
+    (void)sigaction(SIGUSR1, NULL, &action);
+    (void)mu_task_printf(task, "%s %o %s %s %d %d", getcwd(cwd, sizeof cwd),
+                         (unsigned)mask, getenv("CHANGED") ? "set" : "unset",
+                         setlocale(LC_ALL, NULL), action.sa_handler == SIG_DFL,
+                         now.rlim_cur == files->rlim_cur);
+    switch (mu_task_tag(task)) {
+    case 0:
+        return chdir("/");
+    case 1:
+        (void)umask(0123);
+        return 0;
+    case 2:
+        return setenv("CHANGED", "1", 1);
+    case 3:
+        return setlocale(LC_ALL, "C.UTF-8") == NULL;
+    case 4:
+        return signal(SIGUSR1, on_signal) == SIG_ERR;
+    case 5:
+        return setrlimit(RLIMIT_NOFILE, files);
+    default:
+        return 0;
+    }
+}
+
+static void strict_hides_changes(void **state)
+{
+    const struct mu_pool_options options = {.strict = 1};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_pool *pool;
+        struct mu_outcome *o;
+        char first[300] = "";
+
+        assert_int_equal(mu_pool_open(models[i], &options, &pool, NULL), 0);
+        for (uint64_t tag = 0; tag < 7; tag++) {
+            const struct mu_submit how = {.tag = tag};
+
+            assert_int_equal(
+                mu_pool_submit(pool, change_state, NULL, 0, &how, NULL), 0);
+            assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+            assert_int_equal(o->status, MU_DONE);
+            if (tag == 0)
+                (void)snprintf(first, sizeof first, "%s",
+                               (const char *)o->output);
+            assert_string_equal(o->output, first);
+            mu_outcome_free(o);
+        }
+        mu_pool_close(pool);
+    }
 }
 
 static int say_pid(struct mu_task *task)
@@ -292,6 +364,7 @@ int main(void)
         cmocka_unit_test(files_are_kept),
         cmocka_unit_test(limits_name_themselves),
         cmocka_unit_test(workers_are_recycled),
+        cmocka_unit_test(strict_hides_changes),
         cmocka_unit_test(threads_cannot_have_them),
         cmocka_unit_test(missing_path_is_an_error_of_open),
     };

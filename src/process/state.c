@@ -1,0 +1,99 @@
+/* state.c: comparing what a task can change of its process. */
+#include "process/state.h"
+
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { N_LIMITS = RLIM_NLIMITS, TEXT = 2048 };
+
+/* FNV-1a, public domain: enough to notice a change that hides from nobody. */
+static uint64_t add_bytes(uint64_t hash, const void *bytes, size_t size)
+{
+    const unsigned char *at = bytes;
+
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ at[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+static const uint64_t hash_start = UINT64_C(14695981039346656037);
+
+static uint64_t hash_environment(void)
+{
+    uint64_t hash = hash_start;
+
+    for (char **at = environ; at && *at; at++)
+        hash = add_bytes(hash, *at, strlen(*at) + 1);
+    return hash;
+}
+
+static uint64_t hash_handlers(void)
+{
+    uint64_t hash = hash_start;
+    struct sigaction action;
+
+    for (int s = 1; s <= SIGRTMAX; s++) {
+        memset(&action, 0, sizeof action);
+        if (sigaction(s, NULL, &action) == 0)
+            hash = add_bytes(hash, &action.sa_sigaction,
+                             sizeof action.sa_sigaction);
+    }
+    return hash;
+}
+
+static uint64_t hash_limits(void)
+{
+    uint64_t hash = hash_start;
+    struct rlimit limit;
+
+    for (int i = 0; i < N_LIMITS; i++)
+        /* ours renews that of CPU time */
+        if (i != RLIMIT_CPU && getrlimit((__rlimit_resource_t)i, &limit) == 0)
+            hash = add_bytes(hash, &limit, sizeof limit);
+    return hash;
+}
+
+/* umask() can only be read by setting it, which other threads would see. */
+static unsigned read_mask(void)
+{
+    char text[TEXT];
+    const char *line;
+    ssize_t length;
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return 0;
+    length = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    line = strstr(text, "\nUmask:");
+    return line ? (unsigned)strtoul(line + 7, NULL, 8) : 0;
+}
+
+void mui_state_take(struct mui_state *ret_state)
+{
+    const char *locale = setlocale(LC_ALL, NULL);
+    struct stat st = {.st_dev = 0};
+
+    memset(ret_state, 0, sizeof *ret_state);
+    (void)stat(".", &st);
+    ret_state->device = st.st_dev;
+    ret_state->inode = st.st_ino;
+    ret_state->environment = hash_environment();
+    ret_state->locale =
+        locale ? add_bytes(hash_start, locale, strlen(locale)) : 0;
+    ret_state->handlers = hash_handlers();
+    ret_state->limits = hash_limits();
+    ret_state->mask = read_mask();
+}
+
+bool mui_state_equals(const struct mui_state *a, const struct mui_state *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}

@@ -1,0 +1,25 @@
+/* state.h: what a task can change of its process for the tasks after it, as far as
+ * it can be compared: working directory, umask, environment, locale, signal
+ * handlers, limits. */
+#ifndef MUI_PROCESS_STATE_H
+#define MUI_PROCESS_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mui_state {
+    uint64_t device; /* of the working directory */
+    uint64_t inode;
+    uint64_t environment;
+    uint64_t locale;
+    uint64_t handlers;
+    uint64_t limits;
+    unsigned mask; /* umask */
+};
+
+/* Some 80 system calls: 10 us. One thread at a time. */
+void mui_state_take(struct mui_state *ret_state);
+
+bool mui_state_equals(const struct mui_state *a, const struct mui_state *b);
+
+#endif
