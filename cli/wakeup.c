@@ -19,7 +19,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "muster/muster.h"
+#include "muster/pool.h"
 
 static sem_t rings;
 static _Atomic int n_signals;
