@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "muster/muster.h"
+#include "muster/task.h"
 
 #include "template.h"
 

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "muster/muster.h"
+#include "muster/pool.h"
 
 #include "commands.h"
 #include "run.h"

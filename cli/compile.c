@@ -6,7 +6,6 @@
 #include "compile.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "muster/muster.h"
+#include "muster/base.h"
 
 #include "digest.h"
 #include "program.h"
 #include "say.h"
 #include "text.h"
 #include "wanted.h"
+#include "whole.h"
 
 enum { SOURCE_BYTES_MAX = 64 * 1024 * 1024, WORDS_MAX = 256 };
 
@@ -41,26 +41,13 @@ struct build {
 
 static int read_source(struct build *b)
 {
-    struct stat st;
-    int fd = open(b->path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = 0;
+    int rc = whole_read(b->path, SOURCE_BYTES_MAX, &b->source);
 
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return say_refuse("cannot read %s: %s", b->path,
-                          strerrordesc_np(errno));
-    if (!S_ISREG(st.st_mode) || st.st_size > SOURCE_BYTES_MAX) {
-        (void)close(fd);
+    if (rc == -EINVAL || rc == -EFBIG)
         return say_refuse("%s is not a C file", b->path);
-    }
-    do {
-        b->source.size += (size_t)n;
-        n = read(fd, text_reserve(&b->source, (size_t)st.st_size + 1),
-                 (size_t)st.st_size + 1);
-    } while (n > 0 && b->source.size <= (size_t)SOURCE_BYTES_MAX);
-    (void)close(fd);
-    return n < 0 ? say_refuse("cannot read %s: %s", b->path,
-                              strerrordesc_np(errno))
-                 : 0;
+    if (rc < 0)
+        return say_refuse("cannot read %s: %s", b->path, strerrordesc_np(-rc));
+    return 0;
 }
 
 /* The headers of an installed command lie beside it: PREFIX/include. */

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "muster/muster.h"
+#include "muster/pool.h"
 
 struct ended {
     uint64_t seq;

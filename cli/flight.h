@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "muster/muster.h"
+#include "muster/pool.h"
 
 #include "text.h"
 

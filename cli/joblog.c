@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "say.h"
+#include "whole.h"
 
 static const char header[] = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\t"
                              "Exitval\tSignal\tCommand\n";
@@ -117,28 +117,15 @@ int64_t joblog_parse(const char *path, const char *text, size_t size,
 
 static int read_log(const char *path, struct text *ret)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    ssize_t n = 0;
+    int rc = whole_read(path, SIZE_MAX, ret);
 
-    if (fd < 0)
-        return errno == ENOENT ? 0
-                               : say_refuse("cannot read --joblog %s: %s", path,
-                                            strerrordesc_np(errno));
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        (void)close(fd);
+    if (rc == 0 || rc == -ENOENT)
+        return 0;
+    if (rc == -EINVAL)
         return say_refuse("--resume cannot read --joblog %s: it is no file",
                           path);
-    }
-    do {
-        ret->size += (size_t)n;
-        n = read(fd, text_reserve(ret, (size_t)st.st_size + 1),
-                 (size_t)st.st_size + 1);
-    } while (n > 0);
-    (void)close(fd);
-    return n < 0 ? say_refuse("cannot read --joblog %s: %s", path,
-                              strerrordesc_np(errno))
-                 : 0;
+    return say_refuse("cannot read --joblog %s: %s", path,
+                      strerrordesc_np(-rc));
 }
 
 int joblog_load(const char *path, enum resume resume, struct seq_set *ret_run)
@@ -178,17 +165,11 @@ static int trim(int fd)
 
 static void write_all(const struct joblog *log, const char *bytes, size_t size)
 {
-    while (size) {
-        ssize_t n = write(log->fd, bytes, size);
+    int rc = whole_write(log->fd, bytes, size);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            say_fatal("cannot write to --joblog %s: %s", log->path,
-                      strerrordesc_np(errno));
-        bytes += n;
-        size -= (size_t)n;
-    }
+    if (rc < 0)
+        say_fatal("cannot write to --joblog %s: %s", log->path,
+                  strerrordesc_np(-rc));
 }
 
 int joblog_open(struct joblog *log, const char *path, enum resume resume)

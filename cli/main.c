@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "muster/muster.h"
+#include "muster/init.h"
 
 #include "commands.h"
 #include "say.h"

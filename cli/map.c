@@ -1,7 +1,7 @@
 /* map.c: `muster map`: set up a run, run it, report. */
 #include <stdio.h>
 
-#include "muster/muster.h"
+#include "muster/pool.h"
 
 #include "commands.h"
 #include "run.h"

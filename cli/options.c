@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "muster/muster.h"
+#include "muster/pool.h"
 
 #include "parse.h"
 #include "say.h"

@@ -1,28 +1,22 @@
 /* output.c: what tasks give, on standard output and standard error. */
 #include "output.h"
 
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "say.h"
+#include "whole.h"
 
 enum { FLUSH_BYTES = 256 * 1024 };
 
 static void write_all(int fd, const char *bytes, size_t size)
 {
-    while (size) {
-        ssize_t n = write(fd, bytes, size);
+    int rc = whole_write(fd, bytes, size);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            say_fatal("cannot write to standard %s: %s",
-                      fd == STDOUT_FILENO ? "output" : "error",
-                      strerrordesc_np(errno));
-        bytes += n;
-        size -= (size_t)n;
-    }
+    if (rc < 0)
+        say_fatal("cannot write to standard %s: %s",
+                  fd == STDOUT_FILENO ? "output" : "error",
+                  strerrordesc_np(-rc));
 }
 
 void output_flush(struct output *out)

@@ -12,6 +12,7 @@
 
 #include "say.h"
 #include "template.h"
+#include "whole.h"
 
 static const char *const columns[] = {
     "Seq",     "Host",   "Starttime", "JobRuntime", "Send",   "Receive",
@@ -55,17 +56,11 @@ void results_init(struct results *r, const char *name)
 
 static void write_all(int fd, const char *path, const char *bytes, size_t size)
 {
-    while (size) {
-        ssize_t n = write(fd, bytes, size);
+    int rc = whole_write(fd, bytes, size);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            say_fatal("cannot write to --results %s: %s", path,
-                      strerrordesc_np(errno));
-        bytes += n;
-        size -= (size_t)n;
-    }
+    if (rc < 0)
+        say_fatal("cannot write to --results %s: %s", path,
+                  strerrordesc_np(-rc));
 }
 
 /* A field is quoted when it holds a blank, a quote or the separator. */

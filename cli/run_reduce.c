@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "muster/map.h"
+
 #include "run.h"
 #include "say.h"
 #include "wakeup.h"

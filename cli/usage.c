@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "muster/muster.h"
+#include "muster/pool.h"
 
 #include "text.h"
 

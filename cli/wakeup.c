@@ -19,7 +19,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "muster/muster.h"
+#include "muster/pool.h"
 
 static sem_t rings;
 static _Atomic int n_signals;
@@ -44,9 +44,13 @@ void wakeup_ring(void)
 
 static void on_signal(int signal)
 {
-    (void)signal;
+    static const struct sigaction by_default = {.sa_handler = SIG_DFL};
     /* R1, pairs with A1 in wakeup_n_signals() */
-    (void)atomic_fetch_add_explicit(&n_signals, 1, memory_order_release);
+    int n = atomic_fetch_add_explicit(&n_signals, 1, memory_order_release) + 1;
+
+    /* the third comes from somebody who has waited long enough */
+    if (n > 2 && sigaction(signal, &by_default, NULL) == 0)
+        (void)raise(signal);
     wakeup_ring();
 }
 

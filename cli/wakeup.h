@@ -13,7 +13,8 @@ struct mu_pool;
 /* Count SIGINT and SIGTERM from now on instead of dying of them. */
 void wakeup_catch_signals(void);
 
-/* How many of them came. One: take no more inputs. Two: stop what runs. */
+/* How many of them came. One: take no more inputs. Two: stop what runs. A third
+ * ends the process as if it had not been caught. */
 int wakeup_n_signals(void);
 
 /* The pool that the main thread may be waiting in; NULL for none. Borrowed until

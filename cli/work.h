@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "muster/muster.h"
+#include "muster/pool.h"
 
 #include "command.h"
 #include "options.h"

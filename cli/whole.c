@@ -1,0 +1,55 @@
+/* whole.c: whole files read, whole runs of bytes written. */
+#include "whole.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int read_to_end(int fd, size_t size_max, struct text *ret)
+{
+    struct stat st;
+    ssize_t n = 0;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    if ((uint64_t)st.st_size > size_max)
+        return -EFBIG;
+    do {
+        /* one byte more than expected shows the end without a second buffer */
+        size_t room = (size_t)st.st_size + 1;
+
+        ret->size += (size_t)n;
+        n = read(fd, text_reserve(ret, room), room);
+    } while (n > 0 && ret->size <= size_max);
+    return n < 0 ? -errno : 0;
+}
+
+int whole_read(const char *path, size_t size_max, struct text *ret)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc;
+
+    if (fd < 0)
+        return -errno;
+    rc = read_to_end(fd, size_max, ret);
+    (void)close(fd);
+    return rc;
+}
+
+int whole_write(int fd, const char *bytes, size_t size)
+{
+    while (size) {
+        ssize_t n = write(fd, bytes, size);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        bytes += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}

@@ -1,0 +1,16 @@
+/* whole.h: whole files read, whole runs of bytes written. */
+#ifndef CLI_WHOLE_H
+#define CLI_WHOLE_H
+
+#include <stddef.h>
+
+#include "text.h"
+
+/* Append the contents of a regular file.
+ * Returns 0; -EINVAL when it is none, -EFBIG when it is longer; or -errno */
+int whole_read(const char *path, size_t size_max, struct text *ret);
+
+/* Write all the bytes. 0 or -errno. */
+int whole_write(int fd, const char *bytes, size_t size);
+
+#endif
