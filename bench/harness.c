@@ -140,9 +140,13 @@ static int is_wanted(const struct bench_suite *suite,
     return !suite->only || strstr(e->work, suite->only);
 }
 
+/* "muster", and "muster threads" */
 static int is_ours(const struct bench_suite *suite, const struct bench_entry *e)
 {
-    return strcmp(e->runtime, suite->our_name) == 0;
+    size_t length = strlen(suite->our_name);
+
+    return strncmp(e->runtime, suite->our_name, length) == 0 &&
+           (e->runtime[length] == '\0' || e->runtime[length] == ' ');
 }
 
 /* The best median among the rivals of entry i; 0 when there is none. */

@@ -34,7 +34,7 @@ struct bench_entry {
 
 struct bench_suite {
     const char *name;      /* "team" */
-    const char *our_name;  /* the runtime that is ours: "muster" */
+    const char *our_name;  /* whose runtimes are ours: "muster", "muster ..." */
     unsigned n_rounds;     /* 5 at least */
     const char *json_path; /* optional: where the JSON goes */
     const char *only;      /* optional: only works that contain this text */

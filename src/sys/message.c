@@ -1,6 +1,7 @@
 /* message.c: messages with descriptors over SOCK_SEQPACKET. */
 #include "sys/message.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -48,6 +49,7 @@ int mui_message_send(int fd, const struct mui_message *message, int wait)
         head.msg_control = control.bytes;
         head.msg_controllen = CMSG_SPACE(sizeof(int) * message->n_fds);
         cmsg = CMSG_FIRSTHDR(&head);
+        assert(cmsg);
         cmsg->cmsg_level = SOL_SOCKET;
         cmsg->cmsg_type = SCM_RIGHTS;
         cmsg->cmsg_len = CMSG_LEN(sizeof(int) * message->n_fds);

@@ -3,5 +3,5 @@
 # the checks of .clang-tidy.
 set -eu
 sed -n 's/^ *"file": "\(.*\)",*$/\1/p' "$1/compile_commands.json" | sort -u |
-    xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p "$1" \
+    grep -v -e /bench/ | xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p "$1" \
         --extra-arg=-Wno-unknown-warning-option 2>/dev/null
