@@ -31,8 +31,10 @@
 /* Weakened orders that tests/weak has to catch. */
 #ifdef BUG_UNITS_RELAXED
 #define ORDER_UNITS memory_order_relaxed
+#define ORDER_CLAIM memory_order_relaxed
 #else
 #define ORDER_UNITS memory_order_seq_cst
+#define ORDER_CLAIM memory_order_acq_rel
 #endif
 
 enum {
@@ -76,8 +78,8 @@ static uint32_t share_claim(struct share *s, uint32_t *ret_first,
         n = n > rest ? rest : n;
         /* P1, pairs with O1 in loop_open() */
         if (atomic_compare_exchange_weak_explicit(
-                units, &pair, mui_pair(next + n, mui_high(pair)),
-                memory_order_acq_rel, memory_order_relaxed)) {
+                units, &pair, mui_pair(next + n, mui_high(pair)), ORDER_CLAIM,
+                memory_order_relaxed)) {
             *ret_first = next;
             *ret_rest = rest - n;
             return n;
