@@ -1,7 +1,7 @@
 /* muster.c: the works with muster. */
-#include "muster/team.h"
-
 #include <stdlib.h>
+
+#include "muster/team.h"
 
 #include "works.h"
 

@@ -9,8 +9,8 @@ long serial_fib(int n)
 }
 
 /* One call a node: what a function costs when it is called and not inlined. */
-__attribute__((noipa, optimize("no-optimize-sibling-calls"))) long
-calls_fib(int n)
+__attribute__((noipa, optimize("no-optimize-sibling-calls"))) long calls_fib(
+    int n)
 {
     long a;
 

@@ -32,11 +32,11 @@
 
 /* Weakened orders that tests/weak has to catch. */
 #ifdef BUG_TICKET_RELAXED
-#define ORDER_TURN memory_order_relaxed
-#define ORDER_TAKE memory_order_relaxed
+#    define ORDER_TURN memory_order_relaxed
+#    define ORDER_TAKE memory_order_relaxed
 #else
-#define ORDER_TURN memory_order_seq_cst
-#define ORDER_TAKE memory_order_acq_rel
+#    define ORDER_TURN memory_order_seq_cst
+#    define ORDER_TAKE memory_order_acq_rel
 #endif
 
 enum { TICKET_SETTLED = MUI_JOB_DONE | MUI_JOB_CANCELLED };

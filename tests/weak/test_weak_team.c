@@ -1,7 +1,7 @@
 /* test_weak_team.c: enough of every kind of work that a missing order shows. */
-#include "team_works.h"
-
 #include "muster/muster.h"
+
+#include "team_works.h"
 
 static void put(struct mu_job *j, size_t begin, size_t end, size_t *into);
 MU_LOOP(put, size_t *)
