@@ -24,9 +24,10 @@ __attribute__((noipa, optimize("no-optimize-sibling-calls"))) long calls_fib(
 
 long serial_tree_sum(const struct node *root)
 {
-    return root ? root->value + serial_tree_sum(root->left) +
-                      serial_tree_sum(root->right)
-                : 0;
+    if (!root->left)
+        return root->value;
+    return root->value + serial_tree_sum(root->left) +
+           serial_tree_sum(root->right);
 }
 
 __attribute__((noipa, optimize("no-optimize-sibling-calls"))) long
