@@ -26,8 +26,8 @@ static long lace_fib(int n)
 
 TASK_1(long, tree_sum, const struct node *, node)
 {
-    if (!node)
-        return 0;
+    if (!node->left)
+        return node->value;
     SPAWN(tree_sum, node->right);
     long a = node->value + CALL(tree_sum, node->left);
 

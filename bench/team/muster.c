@@ -1,7 +1,7 @@
 /* muster.c: the works with muster. */
-#include "muster/team.h"
-
 #include <stdlib.h>
+
+#include "muster/team.h"
 
 #include "works.h"
 
@@ -45,8 +45,8 @@ static long tree_sum(struct mu_job *j, const struct node *node)
 {
     long a;
 
-    if (!node)
-        return 0;
+    if (!node->left)
+        return node->value;
     mu_fork(j, tree_sum, node->right);
     a = node->value + tree_sum(j, node->left);
     return a + mu_join(j, tree_sum);

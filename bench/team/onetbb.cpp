@@ -37,8 +37,8 @@ long tbb_tree_sum(const struct node *node)
     long a = 0;
     long b = 0;
 
-    if (!node)
-        return 0;
+    if (!node->left)
+        return node->value;
     tbb::parallel_invoke([&] { a = tbb_tree_sum(node->left); },
                          [&] { b = tbb_tree_sum(node->right); });
     return node->value + a + b;

@@ -38,8 +38,8 @@ static long tree_sum(const struct node *node)
     long a;
     long b;
 
-    if (!node)
-        return 0;
+    if (!node->left)
+        return node->value;
 #pragma omp task shared(a)
     a = tree_sum(node->right);
     b = node->value + tree_sum(node->left);

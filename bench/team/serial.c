@@ -9,8 +9,8 @@ long serial_fib(int n)
 }
 
 /* One call a node: what a function costs when it is called and not inlined. */
-__attribute__((noipa, optimize("no-optimize-sibling-calls"))) long
-calls_fib(int n)
+__attribute__((noipa, optimize("no-optimize-sibling-calls"))) long calls_fib(
+    int n)
 {
     long a;
 
@@ -24,9 +24,10 @@ calls_fib(int n)
 
 long serial_tree_sum(const struct node *root)
 {
-    return root ? root->value + serial_tree_sum(root->left) +
-                      serial_tree_sum(root->right)
-                : 0;
+    if (!root->left)
+        return root->value;
+    return root->value + serial_tree_sum(root->left) +
+           serial_tree_sum(root->right);
 }
 
 __attribute__((noipa, optimize("no-optimize-sibling-calls"))) long

@@ -1,10 +1,9 @@
 /* serial_main.c: the floor: the work in serial with one call a node. */
-#include "works.h"
-
 #include <math.h>
 #include <stdio.h>
 
 #include "harness.h"
+#include "works.h"
 
 int main(int argc, char **argv)
 {

@@ -10,6 +10,7 @@
 extern "C" {
 #endif
 
+/* A complete tree: a node has two children or none. */
 struct node {
     struct node *left;
     struct node *right;

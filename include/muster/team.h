@@ -141,13 +141,15 @@ struct mu_ticket;
  * itself when nobody has started it, else it sleeps. Any thread may submit, and any
  * one may wait.
  */
-#define mu_fork(j, f, ...)         (f##_mu_fork((j)++, __VA_ARGS__))
-#define mu_join(j, f)              (f##_mu_join(--(j)))
-#define mu_join_void(j, f)         (f##_mu_join(--(j)))
-#define mu_join_status(j, f, ret)  (f##_mu_join_status(--(j), (ret)))
-#define mu_team_submit(team, ticket, f, ...) \
+/* NOLINTBEGIN(readability-identifier-naming): used like functions */
+#define mu_fork(j, f, ...)        (f##_mu_fork((j)++, __VA_ARGS__))
+#define mu_join(j, f)             (f##_mu_join(--(j)))
+#define mu_join_void(j, f)        (f##_mu_join(--(j)))
+#define mu_join_status(j, f, ret) (f##_mu_join_status(--(j), (ret)))
+#define mu_team_submit(team, ticket, f, ...)                                   \
     (f##_mu_submit((team), (ticket), __VA_ARGS__))
 #define mu_team_wait(ticket, f, ret) (f##_mu_wait((ticket), (ret)))
+#define mu_team_wait_many(ticket)    (mu_ticket_wait(ticket))
 
 /*
  * Loops.
@@ -175,11 +177,11 @@ struct mu_ticket;
  * the loop; the arguments may take 40 bytes. mu_team_wait_many() waits for all of
  * them and returns 0, or the status they were cancelled with.
  */
-#define mu_for(j, begin, end, body, ...) \
+#define mu_for(j, begin, end, body, ...)                                       \
     (body##_mu_for((j), (begin), (end), 0, __VA_ARGS__))
-#define mu_for_grain(j, begin, end, grain, body, ...) \
+#define mu_for_grain(j, begin, end, grain, body, ...)                          \
     (body##_mu_for((j), (begin), (end), (grain), __VA_ARGS__))
-#define mu_team_submit_many(team, ticket, n, body, ...) \
+#define mu_team_submit_many(team, ticket, n, body, ...)                        \
     (body##_mu_many((team), (ticket), (n), __VA_ARGS__))
 
 /*
@@ -204,17 +206,17 @@ struct mu_ticket;
  * An empty range is leaf(begin, begin). In a cancelled region the result is all
  * zeros.
  */
-#define mu_for_reduce(j, begin, end, leaf, ...) \
+#define mu_for_reduce(j, begin, end, leaf, ...)                                \
     (leaf##_mu_reduce((j), (begin), (end), 0, __VA_ARGS__))
-#define mu_for_reduce_grain(j, begin, end, grain, leaf, ...) \
+#define mu_for_reduce_grain(j, begin, end, grain, leaf, ...)                   \
     (leaf##_mu_reduce((j), (begin), (end), (grain), __VA_ARGS__))
+/* NOLINTEND(readability-identifier-naming) */
 
 /*
- * From here on: what the macros above are made of. Not to be used by hand; names
- * end in an underscore or are of the calls the inline code makes.
+ * From here on: what the macros above are made of. Not to be used by hand.
  */
 
-#define MU_JOB_BYTES_ 48
+#define MUI_JOB_BYTES 48
 
 /* Run the job `self` with its stack of jobs from `top` on. */
 typedef void (*mu_job_fn)(struct mu_job *self, struct mu_job *top);
@@ -225,7 +227,7 @@ struct mu_job {
     mu_job_fn run;
     uint32_t state;
     uint32_t base;
-    unsigned char payload[MU_JOB_BYTES_];
+    unsigned char payload[MUI_JOB_BYTES];
 } __attribute__((aligned(64)));
 
 struct mu_ticket {
@@ -239,17 +241,17 @@ struct mu_ticket {
  * its limit. Slots at or above the limit belong to the owner alone; below it they
  * were exposed. A hungry team-mate raises the limit over all of them. */
 #if UINTPTR_MAX > 0xffffffffu
-#define MU_SEAT_BITS_ 34
+#    define MUI_SEAT_BITS 34
 #else
-#define MU_SEAT_BITS_ 22
+#    define MUI_SEAT_BITS 22
 #endif
-#define MU_SEAT_BYTES_ ((uintptr_t)1 << MU_SEAT_BITS_)
-#define MU_HUNGRY_     UINTPTR_MAX
+#define MUI_SEAT_BYTES ((uintptr_t)1 << MUI_SEAT_BITS)
+#define MUI_HUNGRY     UINTPTR_MAX
 
-static inline uintptr_t mu_job_limit_(const struct mu_job *j)
+static inline uintptr_t mui_job_limit(const struct mu_job *j)
 {
     const uintptr_t *limit =
-        (const uintptr_t *)((uintptr_t)j & ~(MU_SEAT_BYTES_ - 1));
+        (const uintptr_t *)((uintptr_t)j & ~(MUI_SEAT_BYTES - 1));
 
     /* relaxed: the comparison only chooses a path; the other one synchronises */
     return __atomic_load_n(limit, __ATOMIC_RELAXED);
@@ -260,9 +262,9 @@ MU_API void mu_job_feed(struct mu_job *j);
 
 /* The slow half of a join: 1: the caller runs the job now; 0: it was run, its
  * result is in the slot; or it was cancelled, the slot is zeros and its state
- * MU_JOB_CANCELLED_. */
+ * MUI_JOB_CANCELLED. */
 MU_API int mu_job_join(struct mu_job *j, mu_job_fn run);
-#define MU_JOB_CANCELLED_ 4u
+#define MUI_JOB_CANCELLED 4u
 
 /* Ends of the macros of the same names. */
 MU_API int mu_ticket_submit(struct mu_team *team, struct mu_ticket *ticket);
@@ -272,15 +274,13 @@ MU_API int mu_ticket_wait(struct mu_ticket *ticket);
  * asked to stop. It still has to be waited for. Any thread. */
 MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
 
-#define mu_team_wait_many(ticket) (mu_ticket_wait(ticket))
-
 typedef void (*mu_range_fn)(struct mu_job *top, size_t begin, size_t end,
                             const void *args);
 
 MU_API void mu_for_range(struct mu_job *j, size_t begin, size_t end,
                          size_t grain, mu_range_fn body, const void *args);
 
-struct mu_reduction_ {
+struct mui_reduction {
     size_t size;
     void (*leaf)(struct mu_job *top, size_t begin, size_t end, const void *args,
                  void *ret_result);
@@ -288,267 +288,268 @@ struct mu_reduction_ {
 };
 
 MU_API void mu_for_reduce_range(struct mu_job *j, size_t begin, size_t end,
-                                size_t grain, const struct mu_reduction_ *r,
+                                size_t grain, const struct mui_reduction *r,
                                 const void *args, void *ret_result);
 
 MU_END_DECLS
 
-#define MU_LIKELY_(x)   __builtin_expect(!!(x), 1)
-#define MU_UNUSED_      __attribute__((unused))
-#define MU_FORK_INLINE_ static inline __attribute__((unused))
+#define MUI_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define MUI_UNUSED      __attribute__((unused))
+#define MUI_FORK_INLINE static inline __attribute__((unused))
+
+/* NOLINTBEGIN(bugprone-macro-parentheses): types, fields and parameters are pasted,
+ * and cannot stand in parentheses. */
 
 /* Lists of 1 to 8 arguments: as parameters, as fields, by name, in and out of a
  * struct. */
-#define MU_CAT_(a, b)  MU_CAT__(a, b)
-#define MU_CAT__(a, b) a##b
-#define MU_COUNT_(...) MU_COUNT__(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
-#define MU_COUNT__(a, b, c, d, e, f, g, h, n, ...) n
-#define MU_PARAMS_(...) \
-    MU_CAT_(MU_PARAMS_, MU_COUNT_(__VA_ARGS__))(__VA_ARGS__)
-#define MU_PARAMS_1(A)             A a1
-#define MU_PARAMS_2(A, B)          MU_PARAMS_1(A), B a2
-#define MU_PARAMS_3(A, B, C)       MU_PARAMS_2(A, B), C a3
-#define MU_PARAMS_4(A, B, C, D)    MU_PARAMS_3(A, B, C), D a4
-#define MU_PARAMS_5(A, B, C, D, E) MU_PARAMS_4(A, B, C, D), E a5
-#define MU_PARAMS_6(A, B, C, D, E, F) MU_PARAMS_5(A, B, C, D, E), F a6
-#define MU_PARAMS_7(A, B, C, D, E, F, G) MU_PARAMS_6(A, B, C, D, E, F), G a7
-#define MU_PARAMS_8(A, B, C, D, E, F, G, H) \
-    MU_PARAMS_7(A, B, C, D, E, F, G), H a8
-#define MU_FIELDS_(...) \
-    MU_CAT_(MU_FIELDS_, MU_COUNT_(__VA_ARGS__))(__VA_ARGS__)
-#define MU_FIELDS_1(A)             A a1;
-#define MU_FIELDS_2(A, B)          MU_FIELDS_1(A) B a2;
-#define MU_FIELDS_3(A, B, C)       MU_FIELDS_2(A, B) C a3;
-#define MU_FIELDS_4(A, B, C, D)    MU_FIELDS_3(A, B, C) D a4;
-#define MU_FIELDS_5(A, B, C, D, E) MU_FIELDS_4(A, B, C, D) E a5;
-#define MU_FIELDS_6(A, B, C, D, E, F) MU_FIELDS_5(A, B, C, D, E) F a6;
-#define MU_FIELDS_7(A, B, C, D, E, F, G) MU_FIELDS_6(A, B, C, D, E, F) G a7;
-#define MU_FIELDS_8(A, B, C, D, E, F, G, H) \
-    MU_FIELDS_7(A, B, C, D, E, F, G) H a8;
-#define MU_NAMES_(...) MU_CAT_(MU_NAMES_, MU_COUNT_(__VA_ARGS__))
-#define MU_NAMES_1     a1
-#define MU_NAMES_2     MU_NAMES_1, a2
-#define MU_NAMES_3     MU_NAMES_2, a3
-#define MU_NAMES_4     MU_NAMES_3, a4
-#define MU_NAMES_5     MU_NAMES_4, a5
-#define MU_NAMES_6     MU_NAMES_5, a6
-#define MU_NAMES_7     MU_NAMES_6, a7
-#define MU_NAMES_8     MU_NAMES_7, a8
-#define MU_LOAD_(s, ...) MU_CAT_(MU_LOAD_, MU_COUNT_(__VA_ARGS__))(s)
-#define MU_LOAD_1(s)   s->a1
-#define MU_LOAD_2(s)   MU_LOAD_1(s), s->a2
-#define MU_LOAD_3(s)   MU_LOAD_2(s), s->a3
-#define MU_LOAD_4(s)   MU_LOAD_3(s), s->a4
-#define MU_LOAD_5(s)   MU_LOAD_4(s), s->a5
-#define MU_LOAD_6(s)   MU_LOAD_5(s), s->a6
-#define MU_LOAD_7(s)   MU_LOAD_6(s), s->a7
-#define MU_LOAD_8(s)   MU_LOAD_7(s), s->a8
-#define MU_STORE_(s, ...) MU_CAT_(MU_STORE_, MU_COUNT_(__VA_ARGS__))(s)
-#define MU_STORE_1(s)  s->a1 = a1
-#define MU_STORE_2(s)  MU_STORE_1(s), s->a2 = a2
-#define MU_STORE_3(s)  MU_STORE_2(s), s->a3 = a3
-#define MU_STORE_4(s)  MU_STORE_3(s), s->a4 = a4
-#define MU_STORE_5(s)  MU_STORE_4(s), s->a5 = a5
-#define MU_STORE_6(s)  MU_STORE_5(s), s->a6 = a6
-#define MU_STORE_7(s)  MU_STORE_6(s), s->a7 = a7
-#define MU_STORE_8(s)  MU_STORE_7(s), s->a8 = a8
+#define MUI_CAT(a, b)                                MUI_CAT_EXPANDED(a, b)
+#define MUI_CAT_EXPANDED(a, b)                       a##b
+#define MUI_COUNT(...)                               MUI_COUNT_OF(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define MUI_COUNT_OF(a, b, c, d, e, f, g, h, n, ...) n
+#define MUI_PARAMS(...)                                                        \
+    MUI_CAT(MUI_PARAMS_, MUI_COUNT(__VA_ARGS__))(__VA_ARGS__)
+#define MUI_PARAMS_1(A)                   A a1
+#define MUI_PARAMS_2(A, B)                MUI_PARAMS_1(A), B a2
+#define MUI_PARAMS_3(A, B, C)             MUI_PARAMS_2(A, B), C a3
+#define MUI_PARAMS_4(A, B, C, D)          MUI_PARAMS_3(A, B, C), D a4
+#define MUI_PARAMS_5(A, B, C, D, E)       MUI_PARAMS_4(A, B, C, D), E a5
+#define MUI_PARAMS_6(A, B, C, D, E, F)    MUI_PARAMS_5(A, B, C, D, E), F a6
+#define MUI_PARAMS_7(A, B, C, D, E, F, G) MUI_PARAMS_6(A, B, C, D, E, F), G a7
+#define MUI_PARAMS_8(A, B, C, D, E, F, G, H)                                   \
+    MUI_PARAMS_7(A, B, C, D, E, F, G), H a8
+#define MUI_FIELDS(...)                                                        \
+    MUI_CAT(MUI_FIELDS_, MUI_COUNT(__VA_ARGS__))(__VA_ARGS__)
+#define MUI_FIELDS_1(A)                   A a1;
+#define MUI_FIELDS_2(A, B)                MUI_FIELDS_1(A) B a2;
+#define MUI_FIELDS_3(A, B, C)             MUI_FIELDS_2(A, B) C a3;
+#define MUI_FIELDS_4(A, B, C, D)          MUI_FIELDS_3(A, B, C) D a4;
+#define MUI_FIELDS_5(A, B, C, D, E)       MUI_FIELDS_4(A, B, C, D) E a5;
+#define MUI_FIELDS_6(A, B, C, D, E, F)    MUI_FIELDS_5(A, B, C, D, E) F a6;
+#define MUI_FIELDS_7(A, B, C, D, E, F, G) MUI_FIELDS_6(A, B, C, D, E, F) G a7;
+#define MUI_FIELDS_8(A, B, C, D, E, F, G, H)                                   \
+    MUI_FIELDS_7(A, B, C, D, E, F, G) H a8;
+#define MUI_NAMES(...)    MUI_CAT(MUI_NAMES_, MUI_COUNT(__VA_ARGS__))
+#define MUI_NAMES_1       a1
+#define MUI_NAMES_2       MUI_NAMES_1, a2
+#define MUI_NAMES_3       MUI_NAMES_2, a3
+#define MUI_NAMES_4       MUI_NAMES_3, a4
+#define MUI_NAMES_5       MUI_NAMES_4, a5
+#define MUI_NAMES_6       MUI_NAMES_5, a6
+#define MUI_NAMES_7       MUI_NAMES_6, a7
+#define MUI_NAMES_8       MUI_NAMES_7, a8
+#define MUI_LOAD(s, ...)  MUI_CAT(MUI_LOAD_, MUI_COUNT(__VA_ARGS__))(s)
+#define MUI_LOAD_1(s)     s->a1
+#define MUI_LOAD_2(s)     MUI_LOAD_1(s), s->a2
+#define MUI_LOAD_3(s)     MUI_LOAD_2(s), s->a3
+#define MUI_LOAD_4(s)     MUI_LOAD_3(s), s->a4
+#define MUI_LOAD_5(s)     MUI_LOAD_4(s), s->a5
+#define MUI_LOAD_6(s)     MUI_LOAD_5(s), s->a6
+#define MUI_LOAD_7(s)     MUI_LOAD_6(s), s->a7
+#define MUI_LOAD_8(s)     MUI_LOAD_7(s), s->a8
+#define MUI_STORE(s, ...) MUI_CAT(MUI_STORE_, MUI_COUNT(__VA_ARGS__))(s)
+#define MUI_STORE_1(s)    s->a1 = a1
+#define MUI_STORE_2(s)    MUI_STORE_1(s), s->a2 = a2
+#define MUI_STORE_3(s)    MUI_STORE_2(s), s->a3 = a3
+#define MUI_STORE_4(s)    MUI_STORE_3(s), s->a4 = a4
+#define MUI_STORE_5(s)    MUI_STORE_4(s), s->a5 = a5
+#define MUI_STORE_6(s)    MUI_STORE_5(s), s->a6 = a6
+#define MUI_STORE_7(s)    MUI_STORE_6(s), s->a7 = a7
+#define MUI_STORE_8(s)    MUI_STORE_7(s), s->a8 = a8
 
 /* Fails to compile when a struct does not fit where it has to go. */
-#define MU_FITS_(name, type, bytes) \
-    typedef char name[sizeof(type) <= (bytes) ? 1 : -1] MU_UNUSED_;
+#define MUI_FITS(name, type, bytes)                                            \
+    typedef char name[sizeof(type) <= (bytes) ? 1 : -1] MUI_UNUSED;
 
 /* Parts shared by functions with and without a result. `f##_mu_slot` is a slot as
  * this function sees it; it may alias struct mu_job. */
-#define MU_FORK_PARTS_(f, ...)                                                \
-    MU_FITS_(f##_mu_arguments_take_more_than_48_bytes, struct f##_mu_slot,    \
-             sizeof(struct mu_job))                                           \
-    MU_FORK_INLINE_ void f##_mu_write(struct mu_job *j,                       \
-                                      MU_PARAMS_(__VA_ARGS__))                \
-    {                                                                         \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                      \
-                                                                              \
-        s->run = f##_mu_run;                                                  \
-        MU_STORE_(s, __VA_ARGS__);                                            \
-    }                                                                         \
-    MU_FORK_INLINE_ void f##_mu_fork(struct mu_job *j,                        \
-                                     MU_PARAMS_(__VA_ARGS__))                 \
-    {                                                                         \
-        f##_mu_write(j, MU_NAMES_(__VA_ARGS__));                              \
-        if (!MU_LIKELY_(mu_job_limit_(j) != MU_HUNGRY_))                      \
-            mu_job_feed(j);                                                   \
-    }                                                                         \
-    MU_FORK_INLINE_ int f##_mu_submit(struct mu_team *team,                   \
-                                      struct mu_ticket *ticket,               \
-                                      MU_PARAMS_(__VA_ARGS__))                \
-    {                                                                         \
-        f##_mu_write(&ticket->job, MU_NAMES_(__VA_ARGS__));                   \
-        return mu_ticket_submit(team, ticket);                                \
+#define MUI_FORK_PARTS(f, ...)                                                 \
+    MUI_FITS(f##_mu_arguments_take_more_than_48_bytes, struct f##_mu_slot,     \
+             sizeof(struct mu_job))                                            \
+    MUI_FORK_INLINE void f##_mu_write(struct mu_job *j,                        \
+                                      MUI_PARAMS(__VA_ARGS__))                 \
+    {                                                                          \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
+                                                                               \
+        s->run = f##_mu_run;                                                   \
+        MUI_STORE(s, __VA_ARGS__);                                             \
+    }                                                                          \
+    MUI_FORK_INLINE void f##_mu_fork(struct mu_job *j,                         \
+                                     MUI_PARAMS(__VA_ARGS__))                  \
+    {                                                                          \
+        f##_mu_write(j, MUI_NAMES(__VA_ARGS__));                               \
+        if (!MUI_LIKELY(mui_job_limit(j) != MUI_HUNGRY))                       \
+            mu_job_feed(j);                                                    \
+    }                                                                          \
+    MUI_FORK_INLINE int f##_mu_submit(struct mu_team *team,                    \
+                                      struct mu_ticket *ticket,                \
+                                      MUI_PARAMS(__VA_ARGS__))                 \
+    {                                                                          \
+        f##_mu_write(&ticket->job, MUI_NAMES(__VA_ARGS__));                    \
+        return mu_ticket_submit(team, ticket);                                 \
     }
 
-#define MU_SLOT_FIELDS_ \
-    mu_job_fn run;      \
-    uint32_t state;     \
+#define MUI_SLOT_FIELDS                                                        \
+    mu_job_fn run;                                                             \
+    uint32_t state;                                                            \
     uint32_t base;
 
-#define MU_FORKABLE(result, f, ...)                                           \
-    struct __attribute__((may_alias)) f##_mu_slot {                           \
-        MU_SLOT_FIELDS_                                                       \
-        __extension__ union {                                                 \
-            __extension__ struct {                                            \
-                MU_FIELDS_(__VA_ARGS__)                                       \
-            };                                                                \
-            result out;                                                       \
-        };                                                                    \
-    };                                                                        \
-    MU_UNUSED_ static void f##_mu_run(struct mu_job *self,                    \
-                                      struct mu_job *top)                     \
-    {                                                                         \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)self;                   \
-                                                                              \
-        s->out = f(top, MU_LOAD_(s, __VA_ARGS__));                            \
-    }                                                                         \
-    MU_FORK_PARTS_(f, __VA_ARGS__)                                            \
-    MU_FORK_INLINE_ result f##_mu_join(struct mu_job *j)                      \
-    {                                                                         \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                      \
-                                                                              \
-        if (MU_LIKELY_((uintptr_t)j >= mu_job_limit_(j)) ||                   \
-            mu_job_join(j, f##_mu_run))                                       \
-            return f(j, MU_LOAD_(s, __VA_ARGS__));                            \
-        return s->out;                                                        \
-    }                                                                         \
-    MU_FORK_INLINE_ int f##_mu_join_status(struct mu_job *j, result *ret)     \
-    {                                                                         \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                      \
-                                                                              \
-        if (MU_LIKELY_((uintptr_t)j >= mu_job_limit_(j)) ||                   \
-            mu_job_join(j, f##_mu_run)) {                                     \
-            *ret = f(j, MU_LOAD_(s, __VA_ARGS__));                            \
-            return 0;                                                         \
-        }                                                                     \
-        if (s->state == MU_JOB_CANCELLED_)                                    \
-            return mu_job_status(j);                                          \
-        *ret = s->out;                                                        \
-        return 0;                                                             \
-    }                                                                         \
-    MU_FORK_INLINE_ int f##_mu_wait(struct mu_ticket *ticket, result *ret)    \
-    {                                                                         \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)&ticket->job;           \
-        int rc = mu_ticket_wait(ticket);                                      \
-                                                                              \
-        if (rc == 0 && ret)                                                   \
-            *ret = s->out;                                                    \
-        return rc;                                                            \
+#define MU_FORKABLE(result, f, ...)                                            \
+    struct __attribute__((may_alias)) f##_mu_slot {                            \
+        MUI_SLOT_FIELDS                                                        \
+        __extension__ union {                                                  \
+            __extension__ struct {                                             \
+                MUI_FIELDS(__VA_ARGS__)                                        \
+            };                                                                 \
+            result out;                                                        \
+        };                                                                     \
+    };                                                                         \
+    MUI_UNUSED static void f##_mu_run(struct mu_job *self, struct mu_job *top) \
+    {                                                                          \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)self;                    \
+                                                                               \
+        s->out = f(top, MUI_LOAD(s, __VA_ARGS__));                             \
+    }                                                                          \
+    MUI_FORK_PARTS(f, __VA_ARGS__)                                             \
+    MUI_FORK_INLINE result f##_mu_join(struct mu_job *j)                       \
+    {                                                                          \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
+                                                                               \
+        if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
+            mu_job_join(j, f##_mu_run))                                        \
+            return f(j, MUI_LOAD(s, __VA_ARGS__));                             \
+        return s->out;                                                         \
+    }                                                                          \
+    MUI_FORK_INLINE int f##_mu_join_status(struct mu_job *j, result *ret)      \
+    {                                                                          \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
+                                                                               \
+        if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
+            mu_job_join(j, f##_mu_run)) {                                      \
+            *ret = f(j, MUI_LOAD(s, __VA_ARGS__));                             \
+            return 0;                                                          \
+        }                                                                      \
+        if (s->state == MUI_JOB_CANCELLED)                                     \
+            return mu_job_status(j);                                           \
+        *ret = s->out;                                                         \
+        return 0;                                                              \
+    }                                                                          \
+    MUI_FORK_INLINE int f##_mu_wait(struct mu_ticket *ticket, result *ret)     \
+    {                                                                          \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)&ticket->job;            \
+        int rc = mu_ticket_wait(ticket);                                       \
+                                                                               \
+        if (rc == 0 && ret)                                                    \
+            *ret = s->out;                                                     \
+        return rc;                                                             \
     }
 
-#define MU_FORKABLE_VOID(f, ...)                                              \
-    struct __attribute__((may_alias)) f##_mu_slot {                           \
-        MU_SLOT_FIELDS_                                                       \
-        MU_FIELDS_(__VA_ARGS__)                                               \
-    };                                                                        \
-    MU_UNUSED_ static void f##_mu_run(struct mu_job *self,                    \
-                                      struct mu_job *top)                     \
-    {                                                                         \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)self;                   \
-                                                                              \
-        f(top, MU_LOAD_(s, __VA_ARGS__));                                     \
-    }                                                                         \
-    MU_FORK_PARTS_(f, __VA_ARGS__)                                            \
-    MU_FORK_INLINE_ void f##_mu_join(struct mu_job *j)                        \
-    {                                                                         \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                      \
-                                                                              \
-        if (MU_LIKELY_((uintptr_t)j >= mu_job_limit_(j)) ||                   \
-            mu_job_join(j, f##_mu_run))                                       \
-            f(j, MU_LOAD_(s, __VA_ARGS__));                                   \
-    }                                                                         \
-    MU_FORK_INLINE_ int f##_mu_wait(struct mu_ticket *ticket, void *unused)   \
-    {                                                                         \
-        (void)unused;                                                         \
-        return mu_ticket_wait(ticket);                                        \
+#define MU_FORKABLE_VOID(f, ...)                                               \
+    struct __attribute__((may_alias)) f##_mu_slot {                            \
+        MUI_SLOT_FIELDS                                                        \
+        MUI_FIELDS(__VA_ARGS__)                                                \
+    };                                                                         \
+    MUI_UNUSED static void f##_mu_run(struct mu_job *self, struct mu_job *top) \
+    {                                                                          \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)self;                    \
+                                                                               \
+        f(top, MUI_LOAD(s, __VA_ARGS__));                                      \
+    }                                                                          \
+    MUI_FORK_PARTS(f, __VA_ARGS__)                                             \
+    MUI_FORK_INLINE void f##_mu_join(struct mu_job *j)                         \
+    {                                                                          \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
+                                                                               \
+        if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
+            mu_job_join(j, f##_mu_run))                                        \
+            f(j, MUI_LOAD(s, __VA_ARGS__));                                    \
+    }                                                                          \
+    MUI_FORK_INLINE int f##_mu_wait(struct mu_ticket *ticket, void *unused)    \
+    {                                                                          \
+        (void)unused;                                                          \
+        return mu_ticket_wait(ticket);                                         \
     }
 
-#define MU_LOOP(body, ...)                                                    \
-    struct body##_mu_args {                                                   \
-        MU_FIELDS_(__VA_ARGS__)                                               \
-    };                                                                        \
-    struct __attribute__((may_alias)) body##_mu_slot {                        \
-        MU_SLOT_FIELDS_                                                       \
-        size_t n;                                                             \
-        struct body##_mu_args args;                                           \
-    };                                                                        \
-    MU_UNUSED_ static void body##_mu_range(struct mu_job *top, size_t begin,  \
-                                           size_t end, const void *args)      \
-    {                                                                         \
-        const struct body##_mu_args *a = (const struct body##_mu_args *)args; \
-                                                                              \
-        body(top, begin, end, MU_LOAD_(a, __VA_ARGS__));                      \
-    }                                                                         \
-    MU_FORK_INLINE_ void body##_mu_for(struct mu_job *j, size_t begin,        \
-                                       size_t end, size_t grain,              \
-                                       MU_PARAMS_(__VA_ARGS__))               \
-    {                                                                         \
-        struct body##_mu_args args;                                           \
-        struct body##_mu_args *a = &args;                                     \
-                                                                              \
-        MU_STORE_(a, __VA_ARGS__);                                            \
-        mu_for_range(j, begin, end, grain, body##_mu_range, a);               \
-    }                                                                         \
-    MU_UNUSED_ static void body##_mu_run(struct mu_job *self,                 \
-                                         struct mu_job *top)                  \
-    {                                                                         \
-        struct body##_mu_slot *s = (struct body##_mu_slot *)self;             \
-        struct body##_mu_args args = s->args;                                 \
-                                                                              \
-        mu_for_range(top, 0, s->n, 0, body##_mu_range, &args);                \
-    }                                                                         \
-    MU_FORK_INLINE_ int body##_mu_many(struct mu_team *team,                  \
-                                       struct mu_ticket *ticket, size_t n,    \
-                                       MU_PARAMS_(__VA_ARGS__))               \
-    {                                                                         \
-        struct body##_mu_slot *s = (struct body##_mu_slot *)&ticket->job;     \
-        struct body##_mu_args *a = &s->args;                                  \
-        typedef char body##_mu_arguments_take_more_than_40_bytes              \
-            [sizeof *s <= sizeof ticket->job ? 1 : -1] MU_UNUSED_;            \
-                                                                              \
-        s->run = body##_mu_run;                                               \
-        s->n = n;                                                             \
-        MU_STORE_(a, __VA_ARGS__);                                            \
-        return mu_ticket_submit(team, ticket);                                \
+#define MU_LOOP(body, ...)                                                     \
+    struct body##_mu_args {                                                    \
+        MUI_FIELDS(__VA_ARGS__)                                                \
+    };                                                                         \
+    struct __attribute__((may_alias)) body##_mu_slot {                         \
+        MUI_SLOT_FIELDS                                                        \
+        size_t n;                                                              \
+        struct body##_mu_args args;                                            \
+    };                                                                         \
+    MUI_UNUSED static void body##_mu_range(struct mu_job *top, size_t begin,   \
+                                           size_t end, const void *args)       \
+    {                                                                          \
+        const struct body##_mu_args *a = (const struct body##_mu_args *)args;  \
+                                                                               \
+        body(top, begin, end, MUI_LOAD(a, __VA_ARGS__));                       \
+    }                                                                          \
+    MUI_FORK_INLINE void body##_mu_for(struct mu_job *j, size_t begin,         \
+                                       size_t end, size_t grain,               \
+                                       MUI_PARAMS(__VA_ARGS__))                \
+    {                                                                          \
+        struct body##_mu_args args;                                            \
+        struct body##_mu_args *a = &args;                                      \
+                                                                               \
+        MUI_STORE(a, __VA_ARGS__);                                             \
+        mu_for_range(j, begin, end, grain, body##_mu_range, a);                \
+    }                                                                          \
+    MUI_UNUSED static void body##_mu_run(struct mu_job *self,                  \
+                                         struct mu_job *top)                   \
+    {                                                                          \
+        struct body##_mu_slot *s = (struct body##_mu_slot *)self;              \
+        struct body##_mu_args args = s->args;                                  \
+                                                                               \
+        mu_for_range(top, 0, s->n, 0, body##_mu_range, &args);                 \
+    }                                                                          \
+    MUI_FORK_INLINE int body##_mu_many(struct mu_team *team,                   \
+                                       struct mu_ticket *ticket, size_t n,     \
+                                       MUI_PARAMS(__VA_ARGS__))                \
+    {                                                                          \
+        struct body##_mu_slot *s = (struct body##_mu_slot *)&ticket->job;      \
+        struct body##_mu_args *a = &s->args;                                   \
+        typedef char body##_mu_arguments_take_more_than_40_bytes               \
+            [sizeof *s <= sizeof ticket->job ? 1 : -1] MUI_UNUSED;             \
+                                                                               \
+        s->run = body##_mu_run;                                                \
+        s->n = n;                                                              \
+        MUI_STORE(a, __VA_ARGS__);                                             \
+        return mu_ticket_submit(team, ticket);                                 \
     }
 
-#define MU_REDUCIBLE(result, leaf_fn, combine_fn, ...)                        \
-    struct leaf_fn##_mu_args {                                                \
-        MU_FIELDS_(__VA_ARGS__)                                               \
-    };                                                                        \
-    MU_UNUSED_ static void leaf_fn##_mu_leaf(struct mu_job *top,              \
-                                             size_t begin, size_t end,        \
-                                             const void *args, void *ret)     \
-    {                                                                         \
-        const struct leaf_fn##_mu_args *a =                                   \
-            (const struct leaf_fn##_mu_args *)args;                           \
-                                                                              \
-        *(result *)ret = leaf_fn(top, begin, end, MU_LOAD_(a, __VA_ARGS__));  \
-    }                                                                         \
-    MU_UNUSED_ static void leaf_fn##_mu_combine(void *left,                   \
-                                                const void *right)            \
-    {                                                                         \
-        *(result *)left =                                                     \
-            combine_fn(*(result *)left, *(const result *)right);              \
-    }                                                                         \
-    MU_FORK_INLINE_ result leaf_fn##_mu_reduce(                               \
-        struct mu_job *j, size_t begin, size_t end, size_t grain,             \
-        MU_PARAMS_(__VA_ARGS__))                                              \
-    {                                                                         \
-        static const struct mu_reduction_ reduction = {                       \
-            sizeof(result), leaf_fn##_mu_leaf, leaf_fn##_mu_combine};         \
-        struct leaf_fn##_mu_args args;                                        \
-        struct leaf_fn##_mu_args *a = &args;                                  \
-        result out;                                                           \
-                                                                              \
-        MU_STORE_(a, __VA_ARGS__);                                            \
-        mu_for_reduce_range(j, begin, end, grain, &reduction, a, &out);       \
-        return out;                                                           \
+#define MU_REDUCIBLE(result, leaf_fn, combine_fn, ...)                         \
+    struct leaf_fn##_mu_args {                                                 \
+        MUI_FIELDS(__VA_ARGS__)                                                \
+    };                                                                         \
+    MUI_UNUSED static void leaf_fn##_mu_leaf(struct mu_job *top, size_t begin, \
+                                             size_t end, const void *args,     \
+                                             void *ret)                        \
+    {                                                                          \
+        const struct leaf_fn##_mu_args *a =                                    \
+            (const struct leaf_fn##_mu_args *)args;                            \
+                                                                               \
+        *(result *)ret = leaf_fn(top, begin, end, MUI_LOAD(a, __VA_ARGS__));   \
+    }                                                                          \
+    MUI_UNUSED static void leaf_fn##_mu_combine(void *left, const void *right) \
+    {                                                                          \
+        *(result *)left = combine_fn(*(result *)left, *(const result *)right); \
+    }                                                                          \
+    MUI_FORK_INLINE result leaf_fn##_mu_reduce(struct mu_job *j, size_t begin, \
+                                               size_t end, size_t grain,       \
+                                               MUI_PARAMS(__VA_ARGS__))        \
+    {                                                                          \
+        static const struct mui_reduction reduction = {                        \
+            sizeof(result), leaf_fn##_mu_leaf, leaf_fn##_mu_combine};          \
+        struct leaf_fn##_mu_args args;                                         \
+        struct leaf_fn##_mu_args *a = &args;                                   \
+        result out;                                                            \
+                                                                               \
+        MUI_STORE(a, __VA_ARGS__);                                             \
+        mu_for_reduce_range(j, begin, end, grain, &reduction, a, &out);        \
+        return out;                                                            \
     }
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

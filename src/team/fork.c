@@ -10,7 +10,7 @@
  * which is a register of the caller. It looks at `limit` alone, as a join does:
  *
  *     limit == slot(split)  at rest: a slot below it was exposed
- *     limit == MU_HUNGRY_   somebody wants work, or the region was cancelled:
+ *     limit == MUI_HUNGRY   somebody wants work, or the region was cancelled:
  *                           every fork and join takes the slow path
  *
  *       owner                                  thief
@@ -65,7 +65,7 @@ enum { JOB_SETTLED = MUI_JOB_DONE | MUI_JOB_CANCELLED | MUI_JOB_RETURNED };
 void mui_seat_ask(struct mui_seat *seat)
 {
     /* S5, against L1 and L2 in mui_seat_lower() */
-    atomic_store_explicit(&seat->limit, MU_HUNGRY_, memory_order_seq_cst);
+    atomic_store_explicit(&seat->limit, MUI_HUNGRY, memory_order_seq_cst);
 }
 
 static bool seat_is_cancelled(struct mui_seat *seat)

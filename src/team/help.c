@@ -70,7 +70,7 @@ static void place_ask(const struct place *place)
 {
     struct mui_seat *seat = place->seat;
     /* relaxed: a hint that saves the store */
-    if (atomic_load_explicit(&seat->limit, memory_order_relaxed) != MU_HUNGRY_)
+    if (atomic_load_explicit(&seat->limit, memory_order_relaxed) != MUI_HUNGRY)
         mui_seat_ask(seat);
 }
 

@@ -92,7 +92,7 @@ bool mui_idle_rest(struct mu_team *team)
     return false;
 }
 
-void mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *))
+bool mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *))
 {
     uint64_t idle = atomic_load_explicit(&team->idle, memory_order_relaxed);
 
@@ -101,7 +101,7 @@ void mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *))
         !atomic_compare_exchange_strong_explicit(
             &team->idle, &idle, mui_pair(0, mui_high(idle) + 1),
             memory_order_seq_cst, memory_order_relaxed))
-        return;
+        return false;
     idle_raise_all(team);
     if (has_work(team) ||
         atomic_load_explicit(&team->is_closing, memory_order_seq_cst)) {
@@ -110,11 +110,12 @@ void mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *))
             if (atomic_compare_exchange_weak_explicit(
                     &team->idle, &idle, mui_pair(1, mui_high(idle) - 1),
                     memory_order_seq_cst, memory_order_relaxed))
-                return;
+                return true;
         }
         if (atomic_load_explicit(&team->is_closing, memory_order_seq_cst))
-            return;
+            return true;
     }
     /* somebody searches again: by a wake-up posted for one of the sleepers */
     mui_semaphore_wait(&team->wakeups);
+    return true;
 }

@@ -31,8 +31,10 @@
 /* Weakened orders that tests/weak has to catch. */
 #ifdef BUG_UNITS_RELAXED
 #    define ORDER_UNITS memory_order_relaxed
+#    define ORDER_CLAIM memory_order_relaxed
 #else
 #    define ORDER_UNITS memory_order_seq_cst
+#    define ORDER_CLAIM memory_order_acq_rel
 #endif
 
 enum {
@@ -76,8 +78,8 @@ static uint32_t share_claim(struct share *s, uint32_t *ret_first,
         n = n > rest ? rest : n;
         /* P1, pairs with O1 in loop_open() */
         if (atomic_compare_exchange_weak_explicit(
-                units, &pair, mui_pair(next + n, mui_high(pair)),
-                memory_order_acq_rel, memory_order_relaxed)) {
+                units, &pair, mui_pair(next + n, mui_high(pair)), ORDER_CLAIM,
+                memory_order_relaxed)) {
             *ret_first = next;
             *ret_rest = rest - n;
             return n;
@@ -221,8 +223,8 @@ static void loop_open(struct mui_seat *seat, struct mu_job *j,
                       .wake_ns = MU_NEVER};
     bool is_cold;
     int64_t opened = 0;
-    uint32_t first;
-    uint32_t rest;
+    uint32_t first = 0;
+    uint32_t rest = 0;
     uint32_t n;
 
     s.most = n_units / (FIRST_SHARES * s.width);
@@ -305,7 +307,7 @@ void mu_for_range(struct mu_job *j, size_t begin, size_t end, size_t grain,
  * `n_blocks` neighbours. Both depend on the numbers of indices and the grain alone.
  * Each partial has room for two results: its own, and the next block's. */
 struct reduction {
-    const struct mu_reduction_ *ops;
+    const struct mui_reduction *ops;
     const void *args;
     size_t begin;
     size_t end;
@@ -342,7 +344,7 @@ static void reduction_run(struct mu_job *top, size_t first, size_t last,
 }
 
 void mu_for_reduce_range(struct mu_job *j, size_t begin, size_t end,
-                         size_t grain, const struct mu_reduction_ *ops,
+                         size_t grain, const struct mui_reduction *ops,
                          const void *args, void *ret_result)
 {
     _Alignas(64) char on_stack[PARTIALS_ON_STACK];

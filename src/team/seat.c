@@ -29,7 +29,7 @@ static _Thread_local struct {
 
 static void *seat_map_whole(void)
 {
-    size_t size = MU_SEAT_BYTES_;
+    size_t size = MUI_SEAT_BYTES;
     char *wide = mmap(NULL, 2 * size, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     char *base;
@@ -48,7 +48,7 @@ static void *seat_map_whole(void)
 static void *seat_map_part(size_t size)
 {
     for (uintptr_t i = 1; i <= N_PLACES; i++) {
-        void *place = (void *)(i * MU_SEAT_BYTES_);
+        void *place = (void *)(i * MUI_SEAT_BYTES);
         void *base = mmap(place, size, PROT_NONE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
                               MAP_FIXED_NOREPLACE,
@@ -78,7 +78,7 @@ static bool seat_open(void *base, size_t size)
 
 static struct mui_seat *seat_map(void)
 {
-    size_t size = MU_SEAT_BYTES_;
+    size_t size = MUI_SEAT_BYTES;
     struct mui_seat *base = seat_map_whole();
 
     while (!base && size > LEAST_SEAT_BYTES) {
@@ -165,7 +165,7 @@ static void seat_begin(struct mui_seat *seat, uint64_t epoch)
     if (mui_idle_needs_waking(idle) ||
         (seat->expects_long && team->n_threads > 1))
         /* relaxed: own word; nobody lowers it but us */
-        atomic_store_explicit(&seat->limit, MU_HUNGRY_, memory_order_relaxed);
+        atomic_store_explicit(&seat->limit, MUI_HUNGRY, memory_order_relaxed);
 }
 
 void mui_seat_serve(struct mui_seat *seat, struct mui_region *region)

@@ -54,7 +54,7 @@ enum {
 enum {
     MUI_JOB_RUNNING = 1,
     MUI_JOB_DONE = 2,
-    MUI_JOB_CANCELLED = MU_JOB_CANCELLED_,
+    /* MUI_JOB_CANCELLED is 4: the inline joins know it */
     MUI_JOB_RETURNED = 8,
     MUI_JOB_ASLEEP = 16,
     MUI_JOB_SEAT_SHIFT = 8
@@ -82,8 +82,9 @@ struct mui_loop {
     size_t unit; /* indices in a unit */
 };
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): a line a writer */
 struct mui_seat {
-    /* Written by the owner; raised to MU_HUNGRY_ by anybody. The inline code of
+    /* Written by the owner; raised to MUI_HUNGRY by anybody. The inline code of
      * every fork and join reads it, and nothing else of the seat. */
     _Atomic uintptr_t limit;
     _Atomic uint64_t asked_epoch; /* a thief: of what it last asked for work */
@@ -128,7 +129,7 @@ _Static_assert(sizeof(struct mui_seat) <=
                    MUI_FIRST_SLOT * sizeof(struct mu_job),
                "the seat fits before its slots");
 _Static_assert(offsetof(struct mui_seat, limit) == 0,
-               "mu_job_limit_() finds the limit");
+               "mui_job_limit() finds the limit");
 
 /* One ticket waiting to be run; see submit.c. */
 struct mui_cell {
@@ -142,6 +143,7 @@ struct mui_queue {
     _Alignas(MUI_CACHE_LINE) struct mui_cell cells[MUI_QUEUE_CELLS];
 };
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): a line a writer */
 struct mu_team {
     /* {searching, sleeping}: the threads of the team that look for work and those
      * that sleep; see idle.c. */
@@ -192,12 +194,12 @@ static inline struct mui_range mui_range_of(uint64_t pair)
 
 static inline struct mui_seat *mui_seat_of(const struct mu_job *j)
 {
-    return (struct mui_seat *)((uintptr_t)j & ~(MU_SEAT_BYTES_ - 1));
+    return (struct mui_seat *)((uintptr_t)j & ~(MUI_SEAT_BYTES - 1));
 }
 
 static inline uint32_t mui_index_of(const struct mu_job *j)
 {
-    return (uint32_t)(((uintptr_t)j & (MU_SEAT_BYTES_ - 1)) /
+    return (uint32_t)(((uintptr_t)j & (MUI_SEAT_BYTES - 1)) /
                       sizeof(struct mu_job));
 }
 
@@ -284,11 +286,13 @@ void mui_team_wake(struct mu_team *team);
 void mui_idle_search(struct mu_team *team);
 void mui_idle_found(struct mu_team *team);
 
-/* Sleep if another thread searches. False: the caller is the last one. */
+/* Sleep if another thread searches. False: the caller is the last one, and did
+ * not sleep. */
 bool mui_idle_rest(struct mu_team *team);
 
-/* Sleep though nobody else searches, unless has_work says that there is some. */
-void mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *));
+/* Sleep though nobody else searches, unless has_work says that there is some. False:
+ * the caller is not the last one. */
+bool mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *));
 
 /* ------------------------------------------------------------------ loop.c */
 

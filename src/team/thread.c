@@ -43,7 +43,7 @@ static void thread_ask(struct mui_thread *t, uint32_t i, struct mui_seat *seat,
     }
     /* relaxed: a hint that saves the stores */
     if (now - sight->since_ns < MUI_ASK_AGE_NS ||
-        atomic_load_explicit(&seat->limit, memory_order_relaxed) == MU_HUNGRY_)
+        atomic_load_explicit(&seat->limit, memory_order_relaxed) == MUI_HUNGRY)
         return;
     /* relaxed: a hint for the work after this */
     atomic_store_explicit(&seat->asked_epoch, epoch, memory_order_relaxed);
@@ -145,26 +145,25 @@ static void *thread_main(void *arg)
 {
     struct mui_thread *t = arg;
     struct mu_team *team = t->team;
-    int64_t since = mu_now_ns();
+    int64_t since = mu_now_ns(); /* when it last had work, or was woken */
 
     if (team->cpus)
         mui_cpu_sets_bind(team->cpus, t->seat->index);
     for (;;) {
         int64_t now = mu_now_ns();
+        bool is_fresh = thread_look(t, now);
 
-        if (thread_look(t, now)) {
-            since = mu_now_ns();
-        } else if (atomic_load_explicit(&team->is_closing,
-                                        memory_order_acquire)) {
+        if (!is_fresh &&
+            atomic_load_explicit(&team->is_closing, memory_order_acquire))
             return NULL;
-        } else if (now - since > team->spin_ns && mui_idle_rest(team)) {
+        if (!is_fresh && now - since > team->spin_ns)
+            is_fresh = mui_idle_rest(team);
+        if (!is_fresh && now - since > team->sentinel_ns)
+            is_fresh = mui_idle_sleep(team, team_has_work);
+        if (is_fresh)
             since = mu_now_ns();
-        } else if (now - since > team->sentinel_ns) {
-            mui_idle_sleep(team, team_has_work);
-            since = mu_now_ns();
-        } else {
+        else
             thread_pause(team, now - since);
-        }
     }
 }
 

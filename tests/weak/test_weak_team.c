@@ -1,7 +1,7 @@
 /* test_weak_team.c: enough of every kind of work that a missing order shows. */
-#include "team_works.h"
-
 #include "muster/muster.h"
+
+#include "team_works.h"
 
 static void put(struct mu_job *j, size_t begin, size_t end, size_t *into);
 MU_LOOP(put, size_t *)
@@ -22,7 +22,7 @@ static void put_one(struct mu_job *j, size_t *into)
 
 static void every_kind_of_work(void **state)
 {
-    enum { N_ROUNDS = 300, N = 1000 };
+    enum { N_ROUNDS = 3000, N = 100 };
     static size_t into[N];
     struct mu_team *team = team_of(4);
     struct mu_ticket ticket = {0};
@@ -31,7 +31,7 @@ static void every_kind_of_work(void **state)
     for (int round = 0; round < N_ROUNDS; round++) {
         struct mu_job *j = team_enter(team);
 
-        assert_int_equal(fib(j, 14), fib_serial(14));
+        assert_int_equal(fib(j, 16), fib_serial(16));
         mu_for_grain(j, 0, N, 1, put, into);
         for (size_t i = 0; i < N; i++)
             assert_int_equal(into[i], i);
