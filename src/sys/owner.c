@@ -1,0 +1,158 @@
+/* owner.c: thread id and start time, read from /proc. */
+#include "sys/owner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TID_MASK        UINT64_C(0x3fffff)
+#define NAMESPACE_SHIFT 22
+#define NAMESPACE_MASK  UINT64_C(0xff)
+#define BIRTH_SHIFT     32
+
+/* Odd values are marks in use, so neither of these ever equals one: the word
+ * before the first call, and the cache of a thread that made no owner yet. */
+#define MARK_UNSET       UINT32_C(0)
+#define MARK_NEVER_MADE  UINT32_C(2)
+#define MARK_FROM_PID(p) (((uint32_t)(p) << 1) | 1)
+
+/* What the kernel says of one thread. */
+struct thread_stat {
+    char state;
+    uint32_t birth;
+};
+
+_Thread_local struct mui_owner_cache mui_owner_cache = {
+    .owner = 0, .mark = MARK_NEVER_MADE};
+
+static _Atomic uint32_t mark_without_page = MARK_UNSET;
+_Atomic uint32_t *_Atomic mui_fork_mark_word = &mark_without_page;
+static pthread_once_t mark_once = PTHREAD_ONCE_INIT;
+
+static void mark_reset_in_child(void)
+{
+    atomic_store_explicit(&mark_without_page, MARK_UNSET, memory_order_relaxed);
+}
+
+static void mark_map(void)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED || madvise(page, size, MADV_WIPEONFORK) != 0) {
+        /* an old kernel: sees fork(), but no raw clone() */
+        (void)pthread_atfork(NULL, NULL, mark_reset_in_child);
+        return;
+    }
+    /* pairs with mui_owner_self() */
+    atomic_store_explicit(&mui_fork_mark_word, page, memory_order_release);
+}
+
+uint32_t mui_fork_mark(void)
+{
+    _Atomic uint32_t *word;
+    uint32_t mark;
+
+    (void)pthread_once(&mark_once, mark_map);
+    word = atomic_load_explicit(&mui_fork_mark_word, memory_order_acquire);
+    /* relaxed: every thread of a process would store the same value */
+    mark = atomic_load_explicit(word, memory_order_relaxed);
+    if (mark == MARK_UNSET) {
+        mark = MARK_FROM_PID(getpid());
+        atomic_store_explicit(word, mark, memory_order_relaxed);
+    }
+    return mark;
+}
+
+/* 0; -ENOENT when there is no such thread or no /proc; -EIO for nonsense. */
+static int thread_stat_read(const char *path, struct thread_stat *ret)
+{
+    char text[1024];
+    char *field;
+    ssize_t n;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    n = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    if (n <= 0)
+        return n < 0 && errno == ESRCH ? -ENOENT : -EIO;
+    text[n] = '\0';
+    field = strrchr(text, ')'); /* the name may hold spaces and brackets */
+    if (!field || field[1] == '\0')
+        return -EIO;
+    field += 2; /* field 3, the state */
+    ret->state = *field;
+    for (int i = 3; i < 22; i++) {
+        field = strchr(field, ' ');
+        if (!field)
+            return -EIO;
+        field++;
+    }
+    ret->birth = (uint32_t)strtoull(field, NULL, 10);
+    return 0;
+}
+
+static uint64_t own_namespace(void)
+{
+    struct stat st;
+
+    if (stat("/proc/self/ns/pid", &st) < 0)
+        return 0;
+    return (uint64_t)st.st_ino & NAMESPACE_MASK;
+}
+
+uint64_t mui_owner_make(void)
+{
+    struct thread_stat ts = {.birth = 0};
+    int saved = errno;
+    uint64_t owner = (uint64_t)gettid() & TID_MASK;
+
+    (void)thread_stat_read("/proc/thread-self/stat", &ts);
+    owner |= own_namespace() << NAMESPACE_SHIFT;
+    owner |= (uint64_t)ts.birth << BIRTH_SHIFT;
+    mui_owner_cache.owner = owner;
+    mui_owner_cache.mark = mui_fork_mark();
+    errno = saved;
+    return owner;
+}
+
+static int owner_look_up(uint64_t owner)
+{
+    struct thread_stat ts;
+    char path[48];
+    pid_t tid = (pid_t)(owner & TID_MASK);
+    uint32_t birth = (uint32_t)(owner >> BIRTH_SHIFT);
+    int rc;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)tid);
+    rc = thread_stat_read(path, &ts);
+    if (rc == 0)
+        return ts.state == 'Z' || ts.state == 'X' ||
+               (birth != 0 && ts.birth != birth);
+    /* Perhaps /proc is not mounted or hides it: only "no such thread" counts. */
+    return rc == -ENOENT && kill(tid, 0) < 0 && errno == ESRCH;
+}
+
+int mui_owner_is_dead(uint64_t owner)
+{
+    int saved = errno;
+    int dead;
+
+    owner &= MUI_OWNER_MASK;
+    if (owner == 0 ||
+        ((owner ^ mui_owner_self()) >> NAMESPACE_SHIFT & NAMESPACE_MASK) != 0)
+        return 0;
+    dead = owner_look_up(owner);
+    errno = saved;
+    return dead;
+}

@@ -1,0 +1,60 @@
+/* owner.h: the name of a thread that other processes can check for life.
+ *
+ * A lock between processes has to say who holds it, so that those who wait can
+ * see that the holder is dead. A thread id alone does not do: it is used again.
+ * An owner is a thread id together with the time its thread was started, in the
+ * clock ticks that the kernel shows for every thread; the pair is used once
+ * between two starts of the machine.
+ *
+ *     bits  0..21  thread id (PID_MAX_LIMIT is 2^22)
+ *     bits 22..29  low bits of the number of the PID namespace
+ *     bit  30      free for the lock: somebody sleeps
+ *     bit  31      free for the lock
+ *     bits 32..63  start of the thread in clock ticks; 0 when /proc is missing
+ *
+ * 0 is nobody. Fork: the child's thread is another owner, also after a raw
+ * clone(); it is noticed by a page that the kernel wipes on fork. */
+#ifndef MUI_SYS_OWNER_H
+#define MUI_SYS_OWNER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define MUI_OWNER_MASK UINT64_C(0xffffffff3fffffff)
+
+struct mui_owner_cache {
+    uint64_t owner;
+    uint32_t mark; /* the fork mark it was made under; even: never made */
+};
+
+extern _Thread_local struct mui_owner_cache mui_owner_cache
+    __attribute__((tls_model("initial-exec")));
+extern _Atomic uint32_t *_Atomic mui_fork_mark_word;
+
+/* Fill the cache of this thread. Never fails: without /proc the start is 0. */
+uint64_t mui_owner_make(void);
+
+/* A number that differs between this process and the one it was forked from. */
+uint32_t mui_fork_mark(void);
+
+/* This thread. Any thread; not in a signal handler the first time. */
+static inline uint64_t mui_owner_self(void)
+{
+    /* acquire: pairs with mark_map(), whose page has to be there */
+    _Atomic uint32_t *mark =
+        atomic_load_explicit(&mui_fork_mark_word, memory_order_acquire);
+
+    /* relaxed: only a fork changes it, and the child starts with one thread */
+    if (__builtin_expect(mui_owner_cache.mark ==
+                             atomic_load_explicit(mark, memory_order_relaxed),
+                         1))
+        return mui_owner_cache.owner;
+    return mui_owner_make();
+}
+
+/* Whether that thread has ended: 1, or 0 when it lives or nothing is known (it
+ * belongs to another PID namespace, or /proc is missing and its number is in
+ * use). Costs two to four system calls. */
+int mui_owner_is_dead(uint64_t owner);
+
+#endif
