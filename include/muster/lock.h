@@ -1,0 +1,152 @@
+/* lock.h: locks that are the same between threads and between processes.
+ *
+ * Each lies wherever its users can reach it: in a global for threads, in an
+ * arena (muster/shared.h) or any other shared mapping for processes. All bytes
+ * 0 is a lock in its first state; those that start from a number have an init.
+ * Nothing has to be given back. None holds a pointer, so each may be mapped at
+ * a different address in every process.
+ *
+ * A holder that dies is reported: who gets the lock next is told MU_OWNER_DIED,
+ * holds it, and repairs what it protects. That works for mutex, read-write lock
+ * and once, whose words name their holder. It is seen within a fifth of a
+ * second, and survives a kill at any instruction. Semaphores, conditions,
+ * barriers, latches and counters have no holder; wait for them with a deadline
+ * if those who should act may die.
+ *
+ * Every deadline is absolute, see mu_now_ns(): MU_NOW tries, MU_NEVER waits.
+ * A waiting thread sleeps and uses no CPU; it looks whether the holder lives a
+ * few times a second.
+ *
+ * Context of all: task or thread; not in a signal handler. A holder is a thread:
+ * two fibers of one thread are the same holder. */
+#ifndef MUSTER_LOCK_H
+#define MUSTER_LOCK_H
+
+#include "muster/base.h"
+
+MU_BEGIN_DECLS
+
+/* One holder at a time. 0 is free; else the holder, and in bit 30 whether
+ * somebody sleeps. The futex is its low half. */
+struct mu_mutex {
+    uint64_t word;
+};
+
+/* Take the mutex.
+ * Returns   0; MU_OWNER_DIED: it is yours, and its last holder died in it;
+ *           MU_TIMEOUT; -EDEADLK when this thread holds it already
+ * Progress  blocking; one atomic operation when it is free
+ * Models    all that share memory */
+MU_API MU_NODISCARD int mu_mutex_lock(struct mu_mutex *m, int64_t deadline);
+
+/* Let go. Returns 0; -EPERM when this thread does not hold it. */
+MU_API int mu_mutex_unlock(struct mu_mutex *m);
+
+/* The number of readers that may be inside at once; one more waits. */
+#define MU_RWLOCK_READERS 31
+
+/* One writer or up to MU_RWLOCK_READERS readers. A waiting writer keeps new
+ * readers out. Each reader is named in a word of its own, so the death of one
+ * is seen too: it harms nobody and is not reported. */
+struct mu_rwlock {
+    uint64_t writer;
+    uint64_t readers[MU_RWLOCK_READERS];
+};
+
+/* Returns   0; MU_OWNER_DIED: you hold it, and the last writer died in it;
+ *           MU_TIMEOUT; -EDEADLK when this thread holds it for writing
+ * Note      after MU_OWNER_DIED a reader should let go and write to repair: the
+ *           report is made once */
+MU_API MU_NODISCARD int mu_rwlock_read(struct mu_rwlock *l, int64_t deadline);
+MU_API MU_NODISCARD int mu_rwlock_write(struct mu_rwlock *l, int64_t deadline);
+
+/* Let go. Returns 0; -EPERM when this thread does not hold it so. */
+MU_API int mu_rwlock_read_unlock(struct mu_rwlock *l);
+MU_API int mu_rwlock_write_unlock(struct mu_rwlock *l);
+
+/* A number that is waited for while it is 0. Bit 31: somebody sleeps. */
+struct mu_semaphore {
+    uint32_t word;
+};
+#define MU_SEMAPHORE_MAX UINT32_C(0x7fffffff)
+
+MU_API void mu_semaphore_init(struct mu_semaphore *s, uint32_t value);
+/* Take one. Returns 0; MU_TIMEOUT. */
+MU_API MU_NODISCARD int mu_semaphore_take(struct mu_semaphore *s,
+                                          int64_t deadline);
+/* Give n. Returns 0; -EOVERFLOW above MU_SEMAPHORE_MAX: nothing was given. */
+MU_API int mu_semaphore_give(struct mu_semaphore *s, uint32_t n);
+MU_API uint32_t mu_semaphore_value(const struct mu_semaphore *s);
+
+/* Wait for a change of what a mutex protects. Bit 0: somebody sleeps; above it
+ * the number of signals. */
+struct mu_condition {
+    uint32_t word;
+};
+
+/* Let go of m, wait for a signal, and take m again before it returns. It may
+ * also return 0 for no reason: look at what you waited for in a loop.
+ * Returns   0; MU_TIMEOUT; MU_OWNER_DIED as mu_mutex_lock(): m is held after all
+ *           of these; -EPERM when m was not held: nothing was done
+ * Note      m is taken again however long that lasts: the deadline is for the
+ *           signal */
+MU_API MU_NODISCARD int mu_condition_wait(struct mu_condition *c,
+                                          struct mu_mutex *m, int64_t deadline);
+/* Wake at least one, or all. Call it with the mutex held, or after. */
+MU_API void mu_condition_signal(struct mu_condition *c);
+MU_API void mu_condition_broadcast(struct mu_condition *c);
+
+/* A point that `n` threads leave together. */
+struct mu_barrier {
+    uint32_t word; /* low half: how many arrived; high half: the generation */
+    uint32_t n;    /* written by init only */
+};
+#define MU_BARRIER_MAX UINT32_C(0xffff)
+
+/* Returns   0; -EINVAL when n is 0 or above MU_BARRIER_MAX */
+MU_API int mu_barrier_init(struct mu_barrier *b, uint32_t n);
+/* Arrive and wait for the others.
+ * ret_is_last  optional: 1 for exactly one of the n, 0 for the rest
+ * Returns   0; MU_TIMEOUT: this arrival was taken back */
+MU_API MU_NODISCARD int mu_barrier_wait(struct mu_barrier *b, int64_t deadline,
+                                        int *ret_is_last);
+
+/* A function that has to run once. The word: 0 is not yet, 1 is done, else who
+ * runs it. */
+struct mu_once {
+    uint64_t word;
+};
+/* Returns 0, or an error below 0 that leaves the once undone. */
+typedef int (*mu_once_fn)(void *arg);
+/* Run fn unless it has been run; when it returns 0, fn has returned 0.
+ * Returns   0; MU_OWNER_DIED: this call ran fn to its end, after an earlier run
+ *           died in the middle; MU_TIMEOUT; -EDEADLK from inside fn; what fn
+ *           returned */
+MU_API MU_NODISCARD int mu_once_run(struct mu_once *o, mu_once_fn fn, void *arg,
+                                    int64_t deadline);
+
+/* A number that is counted down to 0 once. Bit 31: somebody sleeps. */
+struct mu_latch {
+    uint32_t word;
+};
+MU_API void mu_latch_init(struct mu_latch *l, uint32_t n);
+/* Returns   0; -EOVERFLOW when fewer than n are left: nothing was counted */
+MU_API int mu_latch_count_down(struct mu_latch *l, uint32_t n);
+/* Returns   0 when the number is 0; MU_TIMEOUT */
+MU_API MU_NODISCARD int mu_latch_wait(struct mu_latch *l, int64_t deadline);
+
+/* A number that grows and can be waited for. Bit 0: somebody sleeps. */
+struct mu_counter {
+    uint64_t word;
+};
+#define MU_COUNTER_MAX (UINT64_MAX >> 1)
+/* Returns   the number before; it wraps at MU_COUNTER_MAX */
+MU_API uint64_t mu_counter_add(struct mu_counter *c, uint64_t n);
+MU_API uint64_t mu_counter_value(const struct mu_counter *c);
+/* Wait until the number is at least `value`. Returns 0; MU_TIMEOUT. */
+MU_API MU_NODISCARD int mu_counter_wait(struct mu_counter *c, uint64_t value,
+                                        int64_t deadline);
+
+MU_END_DECLS
+
+#endif

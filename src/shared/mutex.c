@@ -1,0 +1,153 @@
+/* mutex.c: a lock whose one word names its holder.
+ *
+ *       holder A                             next holder B
+ *   L1  0 -> A        (acquire)
+ *       writes data
+ *   U1  A -> 0        (release) ---------->  L1  0 -> B       (acquire)
+ *                                                reads data
+ *   and when A died:
+ *       writes some data, is killed          L2  A -> B       (acquire)
+ *
+ * L2 needs no edge from A's thread: that thread is seen dead through the kernel,
+ * so all its stores are in memory before.
+ *
+ * Waiters set bit 30 of the word before they sleep (W1); who then lets go finds
+ * that his word changed, stores 0 and wakes one (U2). Who slept takes the lock
+ * with the bit set, since others may still sleep: one wake too many, none too
+ * few.
+ *
+ * Killed at any instruction: before L1 nothing happened. From L1 to U1 the word
+ * names a dead thread and L2 takes it over, once, since it is one
+ * compare-and-swap. Between U1 and the wake the word is 0 and sleepers find it
+ * at the end of their slice (sleep.h). A killed waiter leaves bit 30 behind: one
+ * useless wake.
+ *
+ * ABA: a word is only taken over from a holder that is dead, and an owner is
+ * named once between two starts of the machine (sys/owner.h).
+ * Progress: blocking. One compare-and-swap each for a free lock. */
+#include "shared/mutex.h"
+
+#include <errno.h>
+
+#include "shared/sleep.h"
+#include "sys/owner.h"
+
+/* Bugs on purpose, that the tests have to see. */
+#ifdef BUG_MUTEX_RELAXED
+#    define ORDER_U1 memory_order_relaxed
+#else
+#    define ORDER_U1 memory_order_release
+#endif
+#ifdef BUG_MUTEX_NO_TAKE_OVER
+#    define mui_owner_is_dead(owner) ((void)(owner), 0)
+#endif
+
+/* L2: take over from a dead holder. 1 when it is ours now. */
+static int hold_take_over(_Atomic uint64_t *word, uint64_t seen, uint64_t self)
+{
+    if (seen != MUI_ORPHAN && !mui_owner_is_dead(seen))
+        return 0;
+    return atomic_compare_exchange_strong_explicit(
+        word, &seen, self | MUI_WAITERS, memory_order_acquire,
+        memory_order_relaxed);
+}
+
+/* W1: say that somebody sleeps. 1 when the word now names `*seen` with bit 30. */
+static int hold_announce(_Atomic uint64_t *word, uint64_t *seen)
+{
+    if (*seen & MUI_WAITERS)
+        return 1;
+    /* relaxed: nothing but the word itself is read after it */
+    if (!atomic_compare_exchange_strong_explicit(
+            word, seen, *seen | MUI_WAITERS, memory_order_relaxed,
+            memory_order_relaxed))
+        return 0;
+    *seen |= MUI_WAITERS;
+    return 1;
+}
+
+int mui_hold(_Atomic uint64_t *word, uint64_t self, uint64_t end,
+             int64_t deadline)
+{
+    struct mui_sleep sleep = MUI_SLEEP(deadline);
+    uint64_t waiters = 0; /* MUI_WAITERS once we slept */
+    uint64_t seen = 0;
+    int rc;
+
+    for (;;) {
+        /* L1, pairs with U1 and U2 in mui_let_go() */
+        if (seen == 0 && atomic_compare_exchange_strong_explicit(
+                             word, &seen, self | waiters, memory_order_acquire,
+                             memory_order_acquire))
+            return 0;
+        if (seen == end)
+            return MU_CLOSED;
+        if ((seen & MUI_OWNER_MASK) == self)
+            return -EDEADLK;
+        if (seen == MUI_ORPHAN && hold_take_over(word, seen, self))
+            return MU_OWNER_DIED;
+        if (seen != 0 && seen != MUI_ORPHAN && !mui_sleep_spin(&sleep)) {
+            if (deadline != MU_NOW && !hold_announce(word, &seen))
+                continue;
+            waiters = MUI_WAITERS;
+            rc = mui_sleep_wait(&sleep, mui_low_half(word), (uint32_t)seen);
+            if (rc != 0 && hold_take_over(word, seen, self))
+                return MU_OWNER_DIED;
+            if (rc == MU_TIMEOUT)
+                return MU_TIMEOUT;
+        }
+        /* acquire, for `end`: pairs with D1 in mu_once_run() */
+        seen = atomic_load_explicit(word, memory_order_acquire);
+    }
+}
+
+int mui_let_go(_Atomic uint64_t *word, uint64_t self, uint64_t value,
+               int n_wake)
+{
+    uint64_t seen = self;
+
+    /* U1, pairs with L1 in mui_hold() */
+    if (atomic_compare_exchange_strong_explicit(word, &seen, value, ORDER_U1,
+                                                memory_order_relaxed))
+        return 0;
+    if ((seen & MUI_OWNER_MASK) != self)
+        return -EPERM;
+    /* U2: bit 30 is set and only we may take our name away */
+    atomic_store_explicit(word, value, memory_order_release);
+    (void)mui_futex_wake(mui_low_half(word), n_wake, 1);
+    return 0;
+}
+
+int mu_mutex_lock(struct mu_mutex *m, int64_t deadline)
+{
+    uint64_t self = mui_owner_self();
+    uint64_t seen = 0;
+
+#ifdef BUG_MUTEX_LOAD_STORE
+    if (atomic_load_explicit(mui_word64(&m->word), memory_order_acquire) == 0) {
+        atomic_store_explicit(mui_word64(&m->word), self, memory_order_relaxed);
+        return 0;
+    }
+#endif
+    /* L1, the fast path of mui_hold() */
+    if (__builtin_expect(atomic_compare_exchange_strong_explicit(
+                             mui_word64(&m->word), &seen, self,
+                             memory_order_acquire, memory_order_relaxed),
+                         1))
+        return 0;
+    return mui_hold(mui_word64(&m->word), self, MUI_NO_END, deadline);
+}
+
+int mu_mutex_unlock(struct mu_mutex *m)
+{
+    uint64_t self = mui_owner_self();
+    uint64_t seen = self;
+
+    /* U1, the fast path of mui_let_go() */
+    if (__builtin_expect(
+            atomic_compare_exchange_strong_explicit(
+                mui_word64(&m->word), &seen, 0, ORDER_U1, memory_order_relaxed),
+            1))
+        return 0;
+    return mui_let_go(mui_word64(&m->word), self, 0, 1);
+}

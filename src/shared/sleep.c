@@ -1,0 +1,25 @@
+/* sleep.c: one slice of sleep on a shared word. */
+#include "shared/sleep.h"
+
+int mui_sleep_wait(struct mui_sleep *s, const _Atomic uint32_t *word,
+                   uint32_t expected)
+{
+    int64_t now;
+    int64_t until;
+    int rc;
+
+    if (s->deadline == MU_NOW)
+        return MU_TIMEOUT;
+    now = mu_now_ns();
+    if (now >= s->deadline)
+        return MU_TIMEOUT;
+    until = s->deadline - now > s->slice_ns ? now + s->slice_ns : s->deadline;
+    rc = mui_futex_wait(word, expected, 1, until);
+    if (rc != MU_TIMEOUT)
+        return 0;
+    if (until == s->deadline)
+        return MU_TIMEOUT;
+    if (s->slice_ns < MUI_SLICE_MAX_NS)
+        s->slice_ns *= 2;
+    return MU_EMPTY;
+}
