@@ -4,8 +4,10 @@
 
 #include "muster/base.h"
 #include "muster/init.h"
+#include "muster/lock.h"
 #include "muster/map.h"
 #include "muster/pool.h"
+#include "muster/shared.h"
 #include "muster/task.h"
 #include "muster/team.h"
 

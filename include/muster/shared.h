@@ -1,0 +1,117 @@
+/* shared.h: memory that every worker sees, whatever it is.
+ *
+ *     struct mu_shared *arena;
+ *     struct table *table;
+ *
+ *     mu_shared_new(1 << 30, NULL, &arena, NULL);
+ *     table = mu_shared_alloc(arena, sizeof *table);
+ *     ... start workers: threads, or processes forked from here on ...
+ *     mu_mutex_lock(&table->lock, MU_NEVER);
+ *
+ * An arena is one mapping with an allocator in it. Its pointers are valid in the
+ * process that made it and in all processes forked after it; a process that
+ * opens it by name or descriptor gets the same addresses where they are still
+ * free there, and goes by offsets where not. The memory is given to the machine
+ * again when the last process has closed it and its name is unlinked.
+ *
+ * The allocator survives a kill at any instruction: at most the one block that
+ * the dead process was about to get or give is lost. It trusts nothing that it
+ * reads from the arena, but whoever maps it can write to all of it: share one
+ * only with those who may.
+ *
+ * Between the nodes of a cluster no memory is shared: see muster/channel.h. */
+#ifndef MUSTER_SHARED_H
+#define MUSTER_SHARED_H
+
+#include "muster/base.h"
+#include "muster/lock.h"
+
+MU_BEGIN_DECLS
+
+struct mu_shared;
+
+/* Back it with huge pages (2 MiB on most machines). They have to be set aside in
+ * vm.nr_hugepages; without enough of them mu_shared_new() fails. Unnamed only. */
+#define MU_SHARED_HUGE 0x1u
+/* Touch every page now, so that no later access waits for one. */
+#define MU_SHARED_PREFAULT 0x2u
+
+/* {0} is every default; new fields go to the end. */
+struct mu_shared_options {
+    /* A name by which other processes open it: letters, digits, '.', '_', '-'.
+     * NULL: no name; it is inherited or passed as a descriptor. */
+    const char *name;
+    unsigned flags; /* MU_SHARED_... */
+    /* The model of the workers who have to see it, where one is known. */
+    const char *model;
+};
+
+/* Make an arena. Pages are taken when they are first touched.
+ * bytes     its size, rounded up to pages, at least 64 KiB
+ * options   NULL for every default; borrowed
+ * Returns   0; MU_EMODEL when workers of options.model share no memory; -EEXIST
+ *           when the name is in use; -EINVAL for a bad name; -ENOMEM; -errno
+ * Threads   any
+ * Models    all but those with an mpi layer */
+MU_API MU_NODISCARD int mu_shared_new(size_t bytes,
+                                      const struct mu_shared_options *options,
+                                      struct mu_shared **ret_arena,
+                                      struct mu_error *err);
+
+/* Open the arena that another process made under this name. Whoever may open it
+ * can also cut it short, which crashes its readers: names are for processes of
+ * one user that trust each other.
+ * Returns   0; -ENOENT; MU_ECORRUPT when it is no arena; -errno */
+MU_API MU_NODISCARD int mu_shared_open(const char *name,
+                                       struct mu_shared **ret_arena,
+                                       struct mu_error *err);
+
+/* Open an unnamed arena from a descriptor that was passed to this process.
+ * fd        from mu_shared_fd() in another process; borrowed, and duplicated
+ * Returns   0; MU_ECORRUPT when it is no arena; -EPERM when it could be cut short
+ *           under us; -errno */
+MU_API MU_NODISCARD int mu_shared_attach(int fd, struct mu_shared **ret_arena,
+                                         struct mu_error *err);
+
+/* Take the name away. Those who have it open keep it. Returns 0; -errno. */
+MU_API int mu_shared_unlink(const char *name);
+
+/* Unmap it in this process. Accepts NULL. */
+MU_API void mu_shared_close(struct mu_shared *arena);
+
+/* The descriptor to pass on; lent until close. */
+MU_API int mu_shared_fd(const struct mu_shared *arena);
+MU_API size_t mu_shared_size(const struct mu_shared *arena);
+
+/* Take memory from the arena.
+ * Returns   64-byte aligned, uninitialised; NULL when there is none, or when the
+ *           arena was damaged beyond repair
+ * Context   task or thread; may block on others who allocate
+ * Threads   any, in any process
+ * Progress  blocking; O(1), but O(blocks) once after a process died in it */
+MU_API void *mu_shared_alloc(struct mu_shared *arena, size_t bytes);
+
+/* Give it back, from any process. Accepts NULL.
+ * Returns   0; -EINVAL when it is no block in use; MU_ECORRUPT */
+MU_API int mu_shared_free(struct mu_shared *arena, void *memory);
+
+/* The bytes that are free now, in all and in the largest block. */
+MU_API size_t mu_shared_available(struct mu_shared *arena,
+                                  size_t *ret_largest_bytes);
+
+/* Where memory of this arena lies in it, the same in every process.
+ * Returns   0 for NULL and for what does not lie in it */
+MU_API uint64_t mu_shared_offset(const struct mu_shared *arena,
+                                 const void *memory);
+/* The address here of [size] bytes at that offset.
+ * Returns   NULL for 0 and for what is not wholly inside */
+MU_API void *mu_shared_at(const struct mu_shared *arena, uint64_t offset,
+                          size_t size);
+
+/* One address that all users of the arena find: where they start to look. */
+MU_API void mu_shared_set_root(struct mu_shared *arena, const void *memory);
+MU_API void *mu_shared_root(const struct mu_shared *arena);
+
+MU_END_DECLS
+
+#endif

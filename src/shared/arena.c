@@ -1,0 +1,372 @@
+/* arena.c: the mapping of an arena, its names and its header.
+ *
+ * A named arena is made without a name, filled in, and then linked to it, so
+ * whoever finds the name finds the whole thing, whenever its maker was killed.
+ * An unnamed one is sealed against shrinking, so a peer cannot make this process
+ * read beyond its end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "muster/shared.h"
+
+#include "base/error.h"
+#include "shared/heap.h"
+
+#define ARENA_MAGIC     UINT64_C(0x616e657261756d) /* "muarena" */
+#define ARENA_VERSION   1
+#define ARENA_BYTES_MIN 65536
+#define ARENA_NAME_MAX  200
+#define ARENA_FOLDER    "/dev/shm"
+#define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
+
+/* At offset 0. Written once by its maker, but for root and heap. */
+struct arena_header {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t header_bytes;
+    uint64_t size;
+    uint64_t base;         /* where its maker mapped it */
+    _Atomic uint64_t root; /* offset; 0 is none; any user may write it */
+    struct mui_heap heap;
+};
+
+struct mu_shared {
+    char *base;
+    size_t size;
+    int fd;
+    struct mui_heap_view heap;
+};
+
+static struct arena_header *arena_header(const struct mu_shared *a)
+{
+    return (struct arena_header *)a->base;
+}
+
+static int name_to_path(const char *name, char *path, size_t path_size)
+{
+    size_t length = name ? strlen(name) : 0;
+
+    if (length == 0 || length > ARENA_NAME_MAX)
+        return -EINVAL;
+    for (size_t i = 0; i < length; i++) {
+        char c = name[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+              (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-'))
+            return -EINVAL;
+    }
+    (void)snprintf(path, path_size, ARENA_FOLDER "/muster.%s", name);
+    return 0;
+}
+
+/* Check a descriptor's header before it is mapped. */
+static int header_check(int fd, struct arena_header *ret, struct mu_error *err)
+{
+    struct stat st;
+    ssize_t n;
+
+    if (fstat(fd, &st) < 0)
+        return mui_fail(err, -errno, "shared: look at the descriptor");
+    n = pread(fd, ret, sizeof *ret, 0);
+    if (n != (ssize_t)sizeof *ret || ret->magic != ARENA_MAGIC ||
+        ret->version != ARENA_VERSION || ret->header_bytes != sizeof *ret ||
+        ret->size != (uint64_t)st.st_size || ret->size < ARENA_BYTES_MIN)
+        return mui_fail(err, MU_ECORRUPT, "shared: this is no arena");
+    return 0;
+}
+
+/* Map it at `hint` where that is free, anywhere else where not. */
+static int arena_map(struct mu_shared *a, uint64_t hint, struct mu_error *err)
+{
+    int prot = PROT_READ | PROT_WRITE;
+    int flags = MAP_SHARED; /* huge pages are set aside here or it fails */
+    void *base = MAP_FAILED;
+
+    if (hint != 0)
+        base = mmap((void *)(uintptr_t)hint, a->size, prot,
+                    flags | MAP_FIXED_NOREPLACE, a->fd, 0);
+    if (base == MAP_FAILED)
+        base = mmap(NULL, a->size, prot, flags, a->fd, 0);
+    if (base == MAP_FAILED)
+        return mui_fail(err, -errno, "shared: map %zu bytes", a->size);
+    a->base = base;
+    return 0;
+}
+
+static void arena_fill(struct mu_shared *a)
+{
+    struct arena_header *h = arena_header(a);
+
+    h->magic = ARENA_MAGIC;
+    h->version = ARENA_VERSION;
+    h->header_bytes = sizeof *h;
+    h->size = a->size;
+    h->base = (uint64_t)(uintptr_t)a->base;
+    mui_heap_init(&h->heap, a->base, sizeof *h, a->size);
+    (void)mui_heap_view(&h->heap, a->base, a->size, &a->heap);
+}
+
+static int arena_memfd(const struct mu_shared_options *o, struct mu_error *err)
+{
+    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    int fd;
+
+    if (o->flags & MU_SHARED_HUGE)
+        flags |= MFD_HUGETLB;
+    fd = memfd_create("muster-arena", flags);
+    if (fd < 0)
+        return mui_fail(err, -errno, "shared: memfd_create");
+    return fd;
+}
+
+static int arena_tmpfile(struct mu_error *err)
+{
+    int fd = open(ARENA_FOLDER, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return mui_fail(err, -errno, "shared: make a file in " ARENA_FOLDER);
+    return fd;
+}
+
+/* What is left once it is mapped and filled: its name, or its seals. */
+static int arena_publish(const struct mu_shared *a, const char *path,
+                         struct mu_error *err)
+{
+    char link[48];
+
+    if (!path) {
+        if (fcntl(a->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+            return mui_fail(err, -errno, "shared: seal the memory");
+        return 0;
+    }
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", a->fd);
+    if (linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
+        return mui_fail(err, -errno, "shared: name it %s", path);
+    return 0;
+}
+
+static size_t round_up(size_t bytes, size_t unit)
+{
+    return bytes > SIZE_MAX - unit ? 0 : (bytes + unit - 1) / unit * unit;
+}
+
+int mu_shared_new(size_t bytes, const struct mu_shared_options *options,
+                  struct mu_shared **ret_arena, struct mu_error *err)
+{
+    static const struct mu_shared_options defaults;
+    const struct mu_shared_options *o = options ? options : &defaults;
+    char path[sizeof ARENA_FOLDER + 16 + ARENA_NAME_MAX];
+    struct mu_shared *a;
+    int rc;
+
+    if (o->model && strncmp(o->model, "mpi", 3) == 0)
+        return mui_fail(err, MU_EMODEL,
+                        "shared: the nodes of \"%s\" share no memory: use a "
+                        "channel (muster/channel.h)",
+                        o->model);
+    if (o->name && name_to_path(o->name, path, sizeof path) != 0)
+        return mui_fail(err, -EINVAL, "shared: the name \"%s\"", o->name);
+    if (o->name && (o->flags & MU_SHARED_HUGE))
+        return mui_fail(err, -EINVAL, "shared: huge pages with a name");
+    a = calloc(1, sizeof *a);
+    if (!a)
+        return mui_fail(err, -ENOMEM, "shared: open");
+    a->size =
+        round_up(bytes < ARENA_BYTES_MIN ? ARENA_BYTES_MIN : bytes,
+                 (o->flags & MU_SHARED_HUGE) ? HUGE_PAGE_BYTES
+                                             : (size_t)sysconf(_SC_PAGESIZE));
+    a->fd = o->name ? arena_tmpfile(err) : arena_memfd(o, err);
+    if (a->fd < 0) {
+        rc = a->fd;
+        goto free_handle;
+    }
+    if (a->size == 0 || a->size > (size_t)INT64_MAX ||
+        ftruncate(a->fd, (off_t)a->size) < 0) {
+        rc = mui_fail(err, a->size == 0 ? -ENOMEM : -errno,
+                      "shared: grow to %zu bytes", bytes);
+        goto close_fd;
+    }
+    rc = arena_map(a, 0, err);
+    if (rc != 0)
+        goto close_fd;
+    if ((o->flags & MU_SHARED_PREFAULT) &&
+        madvise(a->base, a->size, MADV_POPULATE_WRITE) < 0) {
+        rc = mui_fail(err, -errno, "shared: touch %zu bytes", a->size);
+        goto unmap;
+    }
+    arena_fill(a);
+    rc = arena_publish(a, o->name ? path : NULL, err);
+    if (rc != 0)
+        goto unmap;
+    *ret_arena = a;
+    return 0;
+
+unmap:
+    (void)munmap(a->base, a->size);
+close_fd:
+    (void)close(a->fd);
+free_handle:
+    free(a);
+    return rc;
+}
+
+/* Map an arena that exists. Takes fd on success. */
+static int arena_adopt(int fd, struct mu_shared **ret_arena,
+                       struct mu_error *err)
+{
+    struct arena_header h;
+    struct mu_shared *a;
+    int rc = header_check(fd, &h, err);
+
+    if (rc != 0)
+        return rc;
+    a = calloc(1, sizeof *a);
+    if (!a)
+        return mui_fail(err, -ENOMEM, "shared: open");
+    a->fd = fd;
+    a->size = (size_t)h.size;
+    rc = arena_map(a, h.base, err);
+    if (rc != 0)
+        goto free_handle;
+    rc = mui_heap_view(&arena_header(a)->heap, a->base, a->size, &a->heap);
+    if (rc != 0) {
+        rc = mui_fail(err, rc, "shared: this is no arena");
+        goto unmap;
+    }
+    *ret_arena = a;
+    return 0;
+
+unmap:
+    (void)munmap(a->base, a->size);
+free_handle:
+    free(a);
+    return rc;
+}
+
+int mu_shared_open(const char *name, struct mu_shared **ret_arena,
+                   struct mu_error *err)
+{
+    char path[sizeof ARENA_FOLDER + 16 + ARENA_NAME_MAX];
+    int fd;
+    int rc;
+
+    if (name_to_path(name, path, sizeof path) != 0)
+        return mui_fail(err, -EINVAL, "shared: the name \"%s\"",
+                        name ? name : "");
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return mui_fail(err, -errno, "shared: open %s", path);
+    rc = arena_adopt(fd, ret_arena, err);
+    if (rc != 0)
+        (void)close(fd);
+    return rc;
+}
+
+int mu_shared_attach(int fd, struct mu_shared **ret_arena, struct mu_error *err)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+    int own;
+    int rc;
+
+    if (seals < 0 || !(seals & F_SEAL_SHRINK))
+        return mui_fail(err, -EPERM, "shared: memory without a seal");
+    own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (own < 0)
+        return mui_fail(err, -errno, "shared: duplicate the descriptor");
+    rc = arena_adopt(own, ret_arena, err);
+    if (rc != 0)
+        (void)close(own);
+    return rc;
+}
+
+int mu_shared_unlink(const char *name)
+{
+    char path[sizeof ARENA_FOLDER + 16 + ARENA_NAME_MAX];
+    int rc = name_to_path(name, path, sizeof path);
+
+    if (rc != 0)
+        return rc;
+    return unlink(path) < 0 ? -errno : 0;
+}
+
+void mu_shared_close(struct mu_shared *arena)
+{
+    if (!arena)
+        return;
+    (void)munmap(arena->base, arena->size);
+    (void)close(arena->fd);
+    free(arena);
+}
+
+int mu_shared_fd(const struct mu_shared *arena)
+{
+    return arena->fd;
+}
+
+size_t mu_shared_size(const struct mu_shared *arena)
+{
+    return arena->size;
+}
+
+void *mu_shared_alloc(struct mu_shared *arena, size_t bytes)
+{
+    uint64_t offset = mui_heap_take(&arena->heap, bytes);
+
+    return offset == 0 ? NULL : arena->base + offset;
+}
+
+int mu_shared_free(struct mu_shared *arena, void *memory)
+{
+    if (!memory)
+        return 0;
+    return mui_heap_give(&arena->heap, mu_shared_offset(arena, memory));
+}
+
+size_t mu_shared_available(struct mu_shared *arena, size_t *ret_largest_bytes)
+{
+    uint64_t all;
+    uint64_t largest;
+
+    mui_heap_free_bytes(&arena->heap, &all, &largest);
+    if (ret_largest_bytes)
+        *ret_largest_bytes = (size_t)largest;
+    return (size_t)all;
+}
+
+uint64_t mu_shared_offset(const struct mu_shared *arena, const void *memory)
+{
+    uintptr_t at = (uintptr_t)memory;
+    uintptr_t base = (uintptr_t)arena->base;
+
+    return at > base && at - base < arena->size ? at - base : 0;
+}
+
+void *mu_shared_at(const struct mu_shared *arena, uint64_t offset, size_t size)
+{
+    if (offset == 0 || offset >= arena->size || size > arena->size - offset)
+        return NULL;
+    return arena->base + offset;
+}
+
+void mu_shared_set_root(struct mu_shared *arena, const void *memory)
+{
+    /* pairs with mu_shared_root(): what it points to comes before it */
+    atomic_store_explicit(&arena_header(arena)->root,
+                          mu_shared_offset(arena, memory),
+                          memory_order_release);
+}
+
+void *mu_shared_root(const struct mu_shared *arena)
+{
+    /* pairs with mu_shared_set_root() */
+    return mu_shared_at(
+        arena,
+        atomic_load_explicit(&arena_header(arena)->root, memory_order_acquire),
+        0);
+}
