@@ -1,0 +1,332 @@
+/* test_arena.c: shared arenas: names, descriptors, the allocator, hostile bytes
+ * and a kill at each instruction of the allocator. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "muster/shared.h"
+
+#include "support/check.h"
+#include "support/step.h"
+#include "sys/owner.h"
+
+static const char *unique_name(void)
+{
+    static char name[64];
+
+    (void)snprintf(name, sizeof name, "test-arena-%d", (int)getpid());
+    return name;
+}
+
+static struct mu_shared *arena_new(size_t bytes)
+{
+    struct mu_shared *a;
+
+    assert_int_equal(mu_shared_new(bytes, NULL, &a, NULL), 0);
+    return a;
+}
+
+static void alloc_gives_distinct_aligned_blocks(void **state)
+{
+    struct mu_shared *a = arena_new(1 << 20);
+    char *blocks[100];
+    size_t before = mu_shared_available(a, NULL);
+    size_t largest;
+
+    (void)state;
+    for (size_t i = 0; i < 100; i++) {
+        blocks[i] = mu_shared_alloc(a, i * 37);
+        assert_non_null(blocks[i]);
+        assert_int_equal((uintptr_t)blocks[i] % 64, 0);
+        memset(blocks[i], (int)i, i * 37);
+    }
+    for (size_t i = 0; i < 100; i++) {
+        for (size_t k = 0; k < i * 37; k++)
+            assert_int_equal(blocks[i][k], (char)i);
+    }
+    for (size_t i = 0; i < 100; i += 2)
+        assert_int_equal(mu_shared_free(a, blocks[i]), 0);
+    for (size_t i = 1; i < 100; i += 2)
+        assert_int_equal(mu_shared_free(a, blocks[i]), 0);
+    assert_int_equal(mu_shared_free(a, blocks[7]), -EINVAL);
+    assert_int_equal(mu_shared_free(a, NULL), 0);
+    assert_int_equal(mu_shared_available(a, &largest), before);
+    assert_int_equal(largest, before);
+    assert_non_null(mu_shared_alloc(a, largest));
+    assert_null(mu_shared_alloc(a, 1));
+    assert_null(mu_shared_alloc(a, SIZE_MAX));
+    mu_shared_close(a);
+}
+
+/* Random takes and gives: blocks never overlap and all comes back. */
+static void alloc_random_keeps_blocks_apart(void **state)
+{
+    enum { N_BLOCKS = 200, N_STEPS = 20000 };
+    struct mu_shared *a = arena_new(1 << 20);
+    struct {
+        unsigned char *p;
+        size_t size;
+    } blocks[N_BLOCKS] = {{NULL, 0}};
+    uint64_t seed = 12345;
+    size_t before = mu_shared_available(a, NULL);
+
+    (void)state;
+    for (int i = 0; i < N_STEPS; i++) {
+        size_t k;
+
+        seed = seed * 6364136223846793005U + 1442695040888963407U;
+        k = (seed >> 33) % N_BLOCKS;
+        if (blocks[k].p) {
+            for (size_t j = 0; j < blocks[k].size; j += 61)
+                assert_int_equal(blocks[k].p[j], k);
+            assert_int_equal(mu_shared_free(a, blocks[k].p), 0);
+            blocks[k].p = NULL;
+        } else {
+            blocks[k].size = (seed >> 45) % 20000;
+            blocks[k].p = mu_shared_alloc(a, blocks[k].size);
+            if (blocks[k].p)
+                memset(blocks[k].p, (int)k, blocks[k].size);
+        }
+    }
+    for (size_t k = 0; k < N_BLOCKS; k++)
+        assert_int_equal(mu_shared_free(a, blocks[k].p), 0);
+    assert_int_equal(mu_shared_available(a, NULL), before);
+    mu_shared_close(a);
+}
+
+static void *alloc_work(void *arg)
+{
+    struct mu_shared *a = arg;
+
+    for (int i = 0; i < 1000; i++) {
+        char *p = mu_shared_alloc(a, 200);
+        char *q = mu_shared_alloc(a, 100);
+
+        CHECK_CHILD(p && q);
+        memset(p, 1, 200);
+        memset(q, 2, 100);
+        CHECK_CHILD(mu_shared_free(a, p) == 0);
+        CHECK_CHILD(mu_shared_free(a, q) == 0);
+    }
+    return NULL;
+}
+
+static void alloc_work_in_child(void *arg)
+{
+    (void)alloc_work(arg);
+}
+
+static void alloc_from_threads_and_processes_at_once(void **state)
+{
+    struct mu_shared *a = arena_new(1 << 20);
+    size_t before = mu_shared_available(a, NULL);
+    pthread_t threads[2];
+    pid_t pids[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        pids[i] = test_fork(alloc_work_in_child, a);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, alloc_work, a), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(test_wait(pids[i]), 0);
+    }
+    assert_int_equal(mu_shared_available(a, NULL), before);
+    mu_shared_close(a);
+}
+
+static void name_finds_the_same_memory(void **state)
+{
+    struct mu_shared_options how = {.name = unique_name()};
+    struct mu_shared *a;
+    struct mu_shared *b;
+    struct mu_error err;
+    char *text;
+
+    (void)state;
+    assert_int_equal(mu_shared_new(1 << 20, &how, &a, NULL), 0);
+    assert_int_equal(mu_shared_new(1 << 20, &how, &b, &err), -EEXIST);
+    assert_int_equal(mu_shared_open(how.name, &b, NULL), 0);
+    assert_int_equal(mu_shared_unlink(how.name), 0);
+    assert_int_equal(mu_shared_open(how.name, &b, NULL), -ENOENT);
+    text = mu_shared_alloc(a, 10);
+    memcpy(text, "shared", 7);
+    assert_null(mu_shared_root(b));
+    mu_shared_set_root(a, text);
+    assert_string_equal(mu_shared_root(b), "shared");
+    assert_int_equal(mu_shared_offset(b, mu_shared_root(b)),
+                     mu_shared_offset(a, text));
+    assert_int_equal(mu_shared_free(b, mu_shared_root(b)), 0);
+    mu_shared_close(a);
+    mu_shared_close(b);
+    assert_int_equal(mu_shared_open("../x", &b, &err), -EINVAL);
+    assert_int_equal(mu_shared_open("", &b, NULL), -EINVAL);
+    assert_int_equal(mu_shared_open(NULL, &b, NULL), -EINVAL);
+}
+
+static void descriptor_needs_seal_and_header(void **state)
+{
+    struct mu_shared *a = arena_new(100000);
+    struct mu_shared *b;
+    int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    (void)state;
+    assert_int_equal(mu_shared_attach(mu_shared_fd(a), &b, NULL), 0);
+    assert_int_equal(mu_shared_size(b), mu_shared_size(a));
+    assert_true(fcntl(mu_shared_fd(b), F_GETFD) & FD_CLOEXEC);
+    mu_shared_close(b);
+    mu_shared_close(a);
+    assert_true(fd >= 0);
+    assert_int_equal(mu_shared_attach(fd, &b, NULL), -EPERM);
+    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    assert_int_equal(mu_shared_attach(fd, &b, NULL), MU_ECORRUPT);
+    (void)close(fd);
+    mu_shared_close(NULL);
+}
+
+static void mpi_names_channels(void **state)
+{
+    struct mu_shared_options how = {.model = "mpi/processes:2"};
+    struct mu_shared *a;
+    struct mu_error err;
+
+    (void)state;
+    assert_int_equal(mu_shared_new(1 << 20, &how, &a, &err), MU_EMODEL);
+    assert_non_null(strstr(err.text, "channel"));
+    how.model = "processes:2/threads:2";
+    assert_int_equal(mu_shared_new(1 << 20, &how, &a, &err), 0);
+    mu_shared_close(a);
+}
+
+static void at_refuses_what_is_not_inside(void **state)
+{
+    struct mu_shared *a = arena_new(1 << 16);
+    char here;
+
+    (void)state;
+    assert_null(mu_shared_at(a, 0, 1));
+    assert_null(mu_shared_at(a, 1 << 16, 0));
+    assert_null(mu_shared_at(a, 100, SIZE_MAX));
+    assert_non_null(mu_shared_at(a, 100, (1 << 16) - 100));
+    assert_int_equal(mu_shared_offset(a, &here), 0);
+    mu_shared_close(a);
+}
+
+static void prefault_and_huge_answer(void **state)
+{
+    struct mu_shared_options how = {.flags = MU_SHARED_PREFAULT};
+    struct mu_shared *a;
+    struct mu_error err;
+    int rc;
+
+    (void)state;
+    assert_int_equal(mu_shared_new(1 << 20, &how, &a, NULL), 0);
+    mu_shared_close(a);
+    /* huge pages are there or not, but never silently small ones */
+    how.flags = MU_SHARED_HUGE;
+    rc = mu_shared_new(1 << 20, &how, &a, &err);
+    assert_true(rc <= 0);
+    if (rc == 0) {
+        assert_int_equal(mu_shared_size(a), 2 << 20);
+        mu_shared_close(a);
+    }
+}
+
+/* Any bytes in the arena: no call crashes or hangs. */
+static void hostile_bytes_are_survived(void **state)
+{
+    uint64_t seed = 99;
+
+    (void)state;
+    for (int round = 0; round < 300; round++) {
+        struct mu_shared *a = arena_new(1 << 16);
+        unsigned char *bytes = mu_shared_at(a, 1, 0);
+        void *p[4];
+
+        for (int i = 0; i < 4; i++)
+            p[i] = mu_shared_alloc(a, 1000);
+        for (int i = 0; i < 40; i++) {
+            size_t at;
+
+            seed = seed * 6364136223846793005U + 1442695040888963407U;
+            /* anywhere but in the lock: whoever takes that only waits */
+            at = 120 + (seed >> 33) % ((1 << 16) - 121);
+            bytes[at] = (unsigned char)(seed >> 50);
+        }
+        for (int i = 0; i < 4; i++) {
+            (void)mu_shared_free(a, p[i]);
+            (void)mu_shared_alloc(a, 500);
+        }
+        (void)mu_shared_available(a, NULL);
+        mu_shared_close(a);
+    }
+}
+
+struct step_case {
+    struct mu_shared *arena;
+    void *block;
+};
+
+static void heap_warm_up(void *arg)
+{
+    (void)arg;
+    (void)mui_owner_self();
+}
+
+static void heap_step(void *arg)
+{
+    struct step_case *c = arg;
+    void *p = mu_shared_alloc(c->arena, 300);
+
+    (void)mu_shared_free(c->arena, c->block);
+    (void)mu_shared_free(c->arena, p);
+}
+
+/* Whatever the dead process did, the chain is whole: all memory but one block
+ * can be taken and given back. */
+static void heap_survives_kill_at_each_instruction(void **state)
+{
+    struct step_trace t = {NULL, 1};
+
+    (void)state;
+    for (long n = 0; n < t.n; n += STEP_STRIDE) {
+        struct step_case c = {.arena = arena_new(1 << 16)};
+        size_t all = mu_shared_available(c.arena, NULL);
+        size_t largest;
+        void *p;
+
+        (void)mu_shared_alloc(c.arena, 100);
+        c.block = mu_shared_alloc(c.arena, 200);
+        if (!t.pc)
+            t = step_record(step_start(heap_warm_up, heap_step, &c));
+        step_finish(step_start(heap_warm_up, heap_step, &c), &t, n);
+        assert_true(mu_shared_available(c.arena, &largest) >= all - 1500);
+        p = mu_shared_alloc(c.arena, largest);
+        assert_non_null(p);
+        assert_int_equal(mu_shared_free(c.arena, p), 0);
+        mu_shared_close(c.arena);
+    }
+    free(t.pc);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(alloc_gives_distinct_aligned_blocks),
+        cmocka_unit_test(alloc_random_keeps_blocks_apart),
+        cmocka_unit_test(alloc_from_threads_and_processes_at_once),
+        cmocka_unit_test(name_finds_the_same_memory),
+        cmocka_unit_test(descriptor_needs_seal_and_header),
+        cmocka_unit_test(mpi_names_channels),
+        cmocka_unit_test(at_refuses_what_is_not_inside),
+        cmocka_unit_test(prefault_and_huge_answer),
+        cmocka_unit_test(hostile_bytes_are_survived),
+        cmocka_unit_test(heap_survives_kill_at_each_instruction),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

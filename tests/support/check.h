@@ -1,0 +1,72 @@
+/* check.h: cmocka and what it needs, memory that forked children share, and a
+ * deadline that only a hang reaches. */
+#ifndef TEST_CHECK_H
+#define TEST_CHECK_H
+
+/* cmocka.h needs the others before it */
+/* clang-format off */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+/* clang-format on */
+
+#include "muster/base.h"
+
+/* Far beyond what any correct run takes, below ctest's own limit. */
+#ifndef TEST_HANG_NS
+#    define TEST_HANG_NS INT64_C(30000000000)
+#endif
+
+static inline int64_t test_deadline(void)
+{
+    return mu_after_ns(TEST_HANG_NS);
+}
+
+static inline void *test_shared(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        abort();
+    return memory;
+}
+
+/* Run fn in a child; it succeeds by returning. */
+static inline pid_t test_fork(void (*fn)(void *), void *arg)
+{
+    pid_t pid = fork();
+
+    if (pid < 0)
+        abort();
+    if (pid == 0) {
+        fn(arg);
+        _exit(0);
+    }
+    return pid;
+}
+
+static inline int test_wait(pid_t pid)
+{
+    int status;
+
+    if (waitpid(pid, &status, 0) != pid)
+        abort();
+    return status;
+}
+
+/* In a child or a thread, where cmocka's assertions do not work. */
+#define CHECK_CHILD(condition)                                                 \
+    do {                                                                       \
+        if (!(condition))                                                      \
+            abort();                                                           \
+    } while (0)
+
+#endif

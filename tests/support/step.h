@@ -1,0 +1,170 @@
+/* step.h: kill a child before each of its instructions in turn.
+ *
+ *     t = step_record(step_start(before, act, arg));
+ *     for (long i = 0; i < t.n; i += STEP_STRIDE) {
+ *         step_finish(step_start(before, act, arg), &t, i);
+ *         check what the dead child left behind;
+ *     }
+ *     free(t.pc);
+ *
+ * One child is single-stepped to learn its way; the others run at full speed to
+ * a breakpoint at the i-th instruction of that way and are killed there. A child
+ * that goes another way ends by itself: no kill, and the check holds as well. */
+#ifndef TEST_STEP_H
+#define TEST_STEP_H
+
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#    define STEP_STRIDE 23 /* the sanitizer's own instructions are many */
+#elif defined(__has_feature)
+#    if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#        define STEP_STRIDE 23
+#    endif
+#endif
+#ifndef STEP_STRIDE
+#    define STEP_STRIDE 1
+#endif
+
+typedef void (*step_fn)(void *arg);
+
+/* Parent and child take turns, which costs least on one CPU. */
+static inline void step_pin(pid_t child, cpu_set_t *ret_before)
+{
+    cpu_set_t one;
+    int cpu = sched_getcpu();
+
+    if (sched_getaffinity(0, sizeof *ret_before, ret_before) < 0)
+        abort();
+    CPU_ZERO(&one);
+    CPU_SET(cpu < 0 ? 0 : cpu, &one);
+    (void)sched_setaffinity(0, sizeof one, &one);
+    (void)sched_setaffinity(child, sizeof one, &one);
+}
+
+/* Fork a child that has run `before` and stands at the start of `act`. */
+static inline pid_t step_start(step_fn before, step_fn act, void *arg)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (before)
+            before(arg);
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+            _exit(99);
+        (void)raise(SIGSTOP);
+        act(arg);
+        _exit(0);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+        abort();
+    return pid;
+}
+
+/* Where a child that runs undisturbed is before each instruction. */
+struct step_trace {
+    uint64_t *pc; /* [n] */
+    long n;
+};
+
+static inline uint64_t step_pc(pid_t pid)
+{
+    struct user_regs_struct regs;
+
+    if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
+        abort();
+    return regs.rip;
+}
+
+/* One step. 0 when the child has ended instead. */
+static inline int step_once(pid_t pid, enum __ptrace_request how)
+{
+    int status;
+
+    if (ptrace(how, pid, NULL, NULL) < 0 || waitpid(pid, &status, 0) != pid)
+        abort();
+    if (WIFSTOPPED(status))
+        return 1;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        abort();
+    return 0;
+}
+
+/* Let a started child run to its end and write down its way. */
+static inline struct step_trace step_record(pid_t pid)
+{
+    struct step_trace t = {NULL, 0};
+    cpu_set_t before;
+
+    step_pin(pid, &before);
+    do {
+        t.pc = realloc(t.pc, (size_t)(t.n + 1) * sizeof *t.pc);
+        if (!t.pc)
+            abort();
+        t.pc[t.n++] = step_pc(pid);
+    } while (step_once(pid, PTRACE_SINGLESTEP));
+    (void)sched_setaffinity(0, sizeof before, &before);
+    return t;
+}
+
+/* Run a started child, with a breakpoint, to the i-th instruction of the trace.
+ * 0 when it took another way and ended. */
+static inline int step_run_to(pid_t pid, const struct step_trace *t, long i)
+{
+    void *at = (void *)(uintptr_t)t->pc[i];
+    long text = ptrace(PTRACE_PEEKTEXT, pid, at, NULL);
+    long trap = (text & ~0xffL) | 0xcc;
+    long n_hits = 0; /* how often the way comes by before */
+    struct user_regs_struct regs;
+
+    for (long k = 0; k < i; k++)
+        n_hits += t->pc[k] == t->pc[i] && (k == 0 || t->pc[k - 1] != t->pc[k]);
+    for (;;) {
+        if (step_pc(pid) == t->pc[i]) {
+            if (n_hits-- == 0)
+                break;
+            if (!step_once(pid, PTRACE_SINGLESTEP))
+                return 0;
+            continue;
+        }
+        if (ptrace(PTRACE_POKETEXT, pid, at, (void *)trap) < 0)
+            abort();
+        if (!step_once(pid, PTRACE_CONT))
+            return 0;
+        if (ptrace(PTRACE_POKETEXT, pid, at, (void *)text) < 0 ||
+            ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
+            abort();
+        if (regs.rip == t->pc[i] + 1)
+            regs.rip--;
+        if (ptrace(PTRACE_SETREGS, pid, NULL, &regs) < 0)
+            abort();
+    }
+    return 1;
+}
+
+/* Kill a started child before its i-th instruction. */
+static inline void step_finish(pid_t pid, const struct step_trace *t, long i)
+{
+    cpu_set_t before;
+    int status;
+    int is_there;
+
+    step_pin(pid, &before);
+    is_there = step_run_to(pid, t, i);
+    (void)sched_setaffinity(0, sizeof before, &before);
+    if (!is_there)
+        return;
+    (void)kill(pid, SIGKILL);
+    if (waitpid(pid, &status, 0) != pid)
+        abort();
+}
+
+#endif
