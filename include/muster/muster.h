@@ -3,6 +3,7 @@
 #define MUSTER_MUSTER_H
 
 #include "muster/base.h"
+#include "muster/channel.h"
 #include "muster/init.h"
 #include "muster/lock.h"
 #include "muster/map.h"

@@ -1,0 +1,251 @@
+/* channel.h: messages between workers, one interface over every transport.
+ *
+ *     struct mu_chan *ends[2];
+ *
+ *     mu_chan_pair("shm:", NULL, ends, NULL);
+ *     ... start a worker that uses ends[1]; in a process, free the other end ...
+ *     mu_chan_send(ends[0], "hello", 5, MU_NEVER);
+ *
+ * A channel carries messages, in order, whole, from 0 bytes to 1 GiB. Its address
+ * says how:
+ *
+ *     mem:             threads and fibers of one process, any number of senders
+ *     mem:NAME         and receivers; the name is known in this process only
+ *     shm:             rings in shared memory, between two processes
+ *     shm:NAME         the same; whoever opened it receives from any number of
+ *                      senders, each with a ring of its own
+ *     pipe:            two pipes
+ *     fifo:PATH        one named pipe, one way
+ *     unix:            a pair of Unix sockets
+ *     unix:PATH        any number of connections; peers are checked by their
+ *                      credentials
+ *     tcp:HOST:PORT    any number of connections; beyond this machine only with
+ *                      a shared secret, which then also encrypts
+ *     mq:              POSIX message queues, a pair
+ *     mq:/NAME         one queue, one way, with priorities, outlives its users
+ *     file:PATH        an append-only log with checksums, one way, any number of
+ *                      readers at their own positions
+ *     mpi:             between the nodes of a cluster
+ *
+ * mu_chan_pair() makes two connected ends, to be shared between threads or
+ * inherited by a child. Otherwise one side opens an address and the others
+ * connect to it: on a one-way transport the side that opened receives.
+ *
+ * The end of a channel. mu_chan_close() says goodbye: the other side gets what was
+ * sent, then MU_CLOSED. mu_chan_free() gives this process's copy of an end back
+ * and says nothing; when the last copy is gone without a goodbye, because it was
+ * freed or because its process died, the other side gets what was sent, then
+ * MU_ECRASHED. So after fork() each side frees the end that is not its own.
+ *
+ * A peer may be hostile: what it sends is checked before it is believed, memory is
+ * taken as bytes arrive and not as lengths promise, and nonsense ends the channel
+ * with MU_ECORRUPT.
+ *
+ * Threads: one sender and one receiver at a time per handle; both at once is
+ * fine. Every deadline is absolute: MU_NOW tries, MU_NEVER waits. */
+#ifndef MUSTER_CHANNEL_H
+#define MUSTER_CHANNEL_H
+
+#include "muster/base.h"
+
+MU_BEGIN_DECLS
+
+struct mu_chan;
+
+/* The largest message of any transport. */
+#define MU_CHAN_MESSAGE_MAX (UINT64_C(1) << 30)
+
+/* Whether a process may be the peer. Returns not 0 for yes. */
+typedef int (*mu_chan_allow_fn)(void *ctx, int pid, unsigned uid, unsigned gid);
+
+/* When a message of a file counts as sent. */
+enum mu_chan_sync {
+    MU_CHAN_SYNC_NONE =
+        0, /* the kernel has it: survives kill -9 of any process */
+    MU_CHAN_SYNC_DISK = 1 /* the disk has it: survives a loss of power. Senders
+                              that wait at the same time share one fdatasync() */
+};
+
+/* {0} is every default; new fields go to the end. */
+struct mu_chan_options {
+    /* Bytes in flight one way, for shm and mem; rounded up to a power of two.
+     * 0: 1 MiB. Messages above a quarter of it travel in pieces. */
+    size_t ring_bytes;
+    /* The largest message that is sent or accepted. 0: MU_CHAN_MESSAGE_MAX. */
+    uint64_t message_bytes;
+    /* How long a waiting call watches before it sleeps, for shm and mem. 0: about
+     * the price of one wake-up; below 0: not at all. */
+    int64_t spin_ns;
+    /* Messages in flight one way, for mem and mq. 0: 1024 for mem, as many as the
+     * system allows for mq. */
+    unsigned queue_messages;
+    /* tcp: needed for any address but the machine's own. 16 bytes at least. */
+    const void *secret;
+    size_t secret_size;
+    /* unix, shm: who may be the peer. NULL: who runs as our effective user. */
+    mu_chan_allow_fn allow;
+    void *allow_ctx;
+    /* file: when a message counts as sent, and where a reader begins: 0, or what
+     * mu_chan_position() gave. */
+    enum mu_chan_sync sync;
+    uint64_t position;
+};
+
+/* Make two ends that are connected: what one sends the other receives. Of
+ * file:PATH the first appends and the second reads.
+ * address   "mem:", "shm:", "pipe:", "unix:", "tcp:", "mq:", "file:PATH"; borrowed
+ * options   NULL for every default; borrowed
+ * Returns   0; -EINVAL for an address that makes no pair; -errno
+ * Context   not in a signal handler */
+MU_API MU_NODISCARD int mu_chan_pair(const char *address,
+                                     const struct mu_chan_options *options,
+                                     struct mu_chan *ret_ends[2],
+                                     struct mu_error *err);
+
+/* Open an address for others to connect to.
+ * Returns   0; -EADDRINUSE, -EINVAL, -EACCES without the secret that this address
+ *           needs, MU_EMODEL for a transport that this build lacks; -errno */
+MU_API MU_NODISCARD int mu_chan_open(const char *address,
+                                     const struct mu_chan_options *options,
+                                     struct mu_chan **ret_chan,
+                                     struct mu_error *err);
+
+/* Connect to an address that another opened.
+ * Returns   0; MU_TIMEOUT; -ECONNREFUSED, -ENOENT when nobody opened it; -EACCES
+ *           when the peer is not allowed or has another secret; -errno */
+MU_API MU_NODISCARD int mu_chan_connect(const char *address,
+                                        const struct mu_chan_options *options,
+                                        int64_t deadline,
+                                        struct mu_chan **ret_chan,
+                                        struct mu_error *err);
+
+/* Take one connection, on shm:NAME, unix:PATH and tcp.
+ * Returns   0; MU_TIMEOUT; -EACCES: a peer was turned away, try again; -EOPNOTSUPP
+ *           where nobody connects; -errno */
+MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
+                                       struct mu_chan **ret_chan,
+                                       struct mu_error *err);
+
+/* Send one message, waiting for room.
+ * bytes       [size], copied before the call returns; may be NULL for 0 bytes
+ * Returns   0; MU_TIMEOUT: nothing was sent; MU_CLOSED: the other side closed;
+ *           MU_ECRASHED: it died, perhaps after it got the message; -EMSGSIZE;
+ *           -EOPNOTSUPP on an end that only receives; MU_ECORRUPT; -errno
+ * Context   task or thread; blocks; not in a signal handler
+ * Threads   one sender at a time per handle
+ * Models    all, but mem is for one process */
+MU_API MU_NODISCARD int mu_chan_send(struct mu_chan *chan, const void *bytes,
+                                     size_t size, int64_t deadline);
+
+/* The same with a priority: a higher one is received first, on mq. 0 is the
+ * priority of mu_chan_send(). Elsewhere only 0 is known, else -EOPNOTSUPP. */
+MU_API MU_NODISCARD int mu_chan_send_priority(struct mu_chan *chan,
+                                              const void *bytes, size_t size,
+                                              unsigned priority,
+                                              int64_t deadline);
+
+struct mu_chan_bytes {
+    const void *data;
+    size_t size;
+};
+
+/* Send many messages at the price of few system calls.
+ * ret_n_sent  how many of them were sent, whatever is returned
+ * Returns   0 when all were; else as mu_chan_send() for the first that was not */
+MU_API MU_NODISCARD int mu_chan_send_batch(struct mu_chan *chan,
+                                           const struct mu_chan_bytes *messages,
+                                           size_t n, int64_t deadline,
+                                           size_t *ret_n_sent);
+
+/* Write a message where it will travel: reserve room, fill it, commit.
+ * ret_room    [size], lent until the commit; 8-byte aligned
+ * Returns   0; MU_TIMEOUT, MU_CLOSED, MU_ECRASHED; -EMSGSIZE when it does not fit
+ *           in a quarter of the ring; -EOPNOTSUPP where messages are copied
+ *           anyway: all but mem and shm */
+MU_API MU_NODISCARD int mu_chan_reserve(struct mu_chan *chan, size_t size,
+                                        int64_t deadline, void **ret_room);
+/* Send the first `size` bytes of the room. Never waits.
+ * Returns   0; -EINVAL without a reserve or beyond it */
+MU_API int mu_chan_commit(struct mu_chan *chan, size_t size);
+
+/* Receive one message into memory of the caller.
+ * ret_size    its size; with -EMSGSIZE the size that it needs
+ * Returns   0; MU_TIMEOUT; MU_CLOSED: all was received and the other side closed;
+ *           MU_ECRASHED: all was received and the other side died; -EMSGSIZE: the
+ *           message stays; MU_ECORRUPT: the other side sent nonsense; -EOPNOTSUPP
+ *           on an end that only sends; -errno
+ * Context   task or thread; blocks; not in a signal handler
+ * Threads   one receiver at a time per handle */
+MU_API MU_NODISCARD int mu_chan_recv(struct mu_chan *chan, void *buffer,
+                                     size_t buffer_size, int64_t deadline,
+                                     size_t *ret_size);
+
+struct mu_chan_message {
+    const void *data; /* [size], 8-byte aligned, never NULL */
+    size_t size;
+    unsigned priority; /* mq; elsewhere 0 */
+};
+
+/* Receive one message without a copy, where the transport can; the room it takes
+ * is free again after the release. A peer that shares the memory may go on to
+ * change it: copy what you check.
+ * ret_message  lent until mu_chan_release(); one at a time per handle
+ * Returns   as mu_chan_recv(); -EBUSY when one is borrowed already */
+MU_API MU_NODISCARD int mu_chan_borrow(struct mu_chan *chan, int64_t deadline,
+                                       struct mu_chan_message *ret_message);
+/* Give the borrowed message back. Nothing happens without one. */
+MU_API void mu_chan_release(struct mu_chan *chan);
+
+/* Receive up to n_max messages that are there, waiting only for the first.
+ * buffer      gets them one after the other, each at a multiple of 8
+ * ret_sizes   [n_max]: their sizes
+ * Returns   as mu_chan_recv() for the first; 0 when there is one at least */
+MU_API MU_NODISCARD int mu_chan_recv_batch(struct mu_chan *chan, void *buffer,
+                                           size_t buffer_size, size_t n_max,
+                                           int64_t deadline, size_t *ret_sizes,
+                                           size_t *ret_n);
+
+/* A descriptor for poll(), epoll, or select: readable when a message, a connection
+ * or an end may be there. Call it once before the first wait; then wait only after
+ * a receive with MU_NOW gave MU_TIMEOUT, and try again whenever it is readable,
+ * which it may be for no reason. Never read from it.
+ * Returns   lent until mu_chan_free(); -EOPNOTSUPP for file */
+MU_API int mu_chan_fd(struct mu_chan *chan);
+
+/* Say goodbye: nothing more is sent by this end, and what it did not receive is
+ * dropped. The other side gets what was sent, then MU_CLOSED. Never waits.
+ * Returns   0; MU_TIMEOUT when a message is still on its way out: drain first */
+MU_API int mu_chan_close(struct mu_chan *chan);
+
+/* Wait until all that was sent has left this process's hands: for mem and shm, the
+ * other side has received it; for file, the disk has it; else the kernel has it.
+ * Returns   0; MU_TIMEOUT; MU_CLOSED, MU_ECRASHED when the other side left some */
+MU_API MU_NODISCARD int mu_chan_drain(struct mu_chan *chan, int64_t deadline);
+
+/* Give this process's copy of an end back, without a goodbye. Accepts NULL. */
+MU_API void mu_chan_free(struct mu_chan *chan);
+
+/* The address to connect to: "unix:/run/x", "tcp:127.0.0.1:40123" with the port
+ * that was chosen for 0. Lent until free. */
+MU_API const char *mu_chan_address(const struct mu_chan *chan);
+
+/* file: the position behind the last message received or sent. Elsewhere 0. */
+MU_API uint64_t mu_chan_position(const struct mu_chan *chan);
+
+/* What mu_chan_wrap() tells of a call, for "trace". */
+typedef void (*mu_chan_trace_fn)(void *ctx, const char *call, size_t size,
+                                 int status);
+
+/* Put something between a channel and its user, to test the user.
+ * how       "trace": `trace` is told of every call; "lossy:N:SEED": about one in N
+ *           messages sent is dropped; "slow:NS": every call takes NS longer
+ * inner     taken on success
+ * Returns   0; -EINVAL; -ENOMEM */
+MU_API MU_NODISCARD int mu_chan_wrap(const char *how, struct mu_chan *inner,
+                                     mu_chan_trace_fn trace, void *trace_ctx,
+                                     struct mu_chan **ret_chan,
+                                     struct mu_error *err);
+
+MU_END_DECLS
+
+#endif

@@ -1,0 +1,408 @@
+/* channel.c: addresses, checks and what all transports have in common. */
+#include "channel/channel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+#define RING_BYTES_DEFAULT (UINT64_C(1) << 20)
+#define RING_BYTES_MIN     (UINT64_C(1) << 14)
+#define RING_BYTES_MAX     (UINT64_C(1) << 32)
+#define SPIN_NS_DEFAULT    30000
+
+static const struct mui_transport *const transports[] = {
+    &mui_transport_mem,  &mui_transport_shm,  &mui_transport_pipe,
+    &mui_transport_fifo, &mui_transport_unix, &mui_transport_tcp,
+    &mui_transport_mq,   &mui_transport_file,
+};
+
+#define N_TRANSPORTS (sizeof transports / sizeof transports[0])
+
+/* The transport of an address, and what stands behind its colon. */
+static int transport_find(const char *address,
+                          const struct mui_transport **ret_ops,
+                          const char **ret_rest, struct mu_error *err)
+{
+    const char *colon = address ? strchr(address, ':') : NULL;
+
+    if (!colon)
+        return mui_fail(err, -EINVAL,
+                        "channel: an address is SCHEME:REST, as in shm:name");
+    for (size_t i = 0; i < N_TRANSPORTS; i++) {
+        size_t length = strlen(transports[i]->scheme);
+
+        if (length == (size_t)(colon - address) &&
+            memcmp(address, transports[i]->scheme, length) == 0) {
+            *ret_ops = transports[i];
+            *ret_rest = colon + 1;
+            return 0;
+        }
+    }
+    if (strncmp(address, "mpi:", 4) == 0)
+        return mui_fail(err, MU_EMODEL,
+                        "channel: mpi: comes with the mpi layer, which this "
+                        "program does not use");
+    return mui_fail(err, -EINVAL,
+                    "channel: \"%s\": the transports are mem, shm, pipe, fifo, "
+                    "unix, tcp, mq, file, mpi",
+                    address);
+}
+
+static uint64_t power_of_two(uint64_t n)
+{
+    uint64_t p = RING_BYTES_MIN;
+
+    while (p < n && p < RING_BYTES_MAX)
+        p *= 2;
+    return p;
+}
+
+static struct mu_chan_options options_fill(const struct mu_chan_options *given)
+{
+    struct mu_chan_options o = {.ring_bytes = 0};
+
+    if (given)
+        o = *given;
+    o.ring_bytes =
+        (size_t)power_of_two(o.ring_bytes ? o.ring_bytes : RING_BYTES_DEFAULT);
+    if (o.message_bytes == 0 || o.message_bytes > MU_CHAN_MESSAGE_MAX)
+        o.message_bytes = MU_CHAN_MESSAGE_MAX;
+    if (o.spin_ns == 0)
+        o.spin_ns = SPIN_NS_DEFAULT;
+    else if (o.spin_ns < 0)
+        o.spin_ns = 0;
+    return o;
+}
+
+struct mu_chan *mui_chan_new(const struct mui_transport *ops,
+                             const struct mu_chan_options *options)
+{
+    size_t size = (sizeof(struct mu_chan) + ops->size + 63) / 64 * 64;
+    struct mu_chan *c = aligned_alloc(64, size);
+
+    if (!c)
+        return NULL;
+    memset(c, 0, size);
+    c->ops = ops;
+    c->options = *options;
+    return c;
+}
+
+/* Free what a failed set-up left, and answer its code. */
+static int set_up_failed(struct mu_chan *a, struct mu_chan *b, int rc)
+{
+    mu_chan_free(a);
+    mu_chan_free(b);
+    return rc;
+}
+
+static int address_keep(struct mu_chan *c, const char *address)
+{
+    if (!c->address)
+        c->address = strdup(address);
+    return c->address ? 0 : -ENOMEM;
+}
+
+int mu_chan_pair(const char *address, const struct mu_chan_options *options,
+                 struct mu_chan *ret_ends[2], struct mu_error *err)
+{
+    struct mu_chan_options o = options_fill(options);
+    const struct mui_transport *ops;
+    struct mu_chan *a;
+    struct mu_chan *b;
+    const char *rest;
+    int rc = transport_find(address, &ops, &rest, err);
+
+    if (rc != 0)
+        return rc;
+    if (!ops->pair)
+        return mui_fail(err, -EINVAL, "channel: \"%s\" makes no pair", address);
+    a = mui_chan_new(ops, &o);
+    b = mui_chan_new(ops, &o);
+    rc = a && b ? ops->pair(a, b, rest, err)
+                : mui_fail(err, -ENOMEM, "channel: open %s", address);
+    if (rc == 0 && (address_keep(a, address) || address_keep(b, address)))
+        rc = mui_fail(err, -ENOMEM, "channel: open %s", address);
+    if (rc != 0)
+        return set_up_failed(a, b, rc);
+    ret_ends[0] = a;
+    ret_ends[1] = b;
+    return 0;
+}
+
+int mu_chan_open(const char *address, const struct mu_chan_options *options,
+                 struct mu_chan **ret_chan, struct mu_error *err)
+{
+    struct mu_chan_options o = options_fill(options);
+    const struct mui_transport *ops;
+    struct mu_chan *c;
+    const char *rest;
+    int rc = transport_find(address, &ops, &rest, err);
+
+    if (rc != 0)
+        return rc;
+    if (!ops->open)
+        return mui_fail(err, -EINVAL,
+                        "channel: \"%s\" has no name to open: use "
+                        "mu_chan_pair()",
+                        address);
+    c = mui_chan_new(ops, &o);
+    rc = c ? ops->open(c, rest, err)
+           : mui_fail(err, -ENOMEM, "channel: open %s", address);
+    if (rc == 0 && address_keep(c, address))
+        rc = mui_fail(err, -ENOMEM, "channel: open %s", address);
+    if (rc != 0)
+        return set_up_failed(c, NULL, rc);
+    *ret_chan = c;
+    return 0;
+}
+
+int mu_chan_connect(const char *address, const struct mu_chan_options *options,
+                    int64_t deadline, struct mu_chan **ret_chan,
+                    struct mu_error *err)
+{
+    struct mu_chan_options o = options_fill(options);
+    const struct mui_transport *ops;
+    struct mu_chan *c;
+    const char *rest;
+    int rc = transport_find(address, &ops, &rest, err);
+
+    if (rc != 0)
+        return rc;
+    if (!ops->connect)
+        return mui_fail(err, -EINVAL,
+                        "channel: \"%s\" has no name to connect to", address);
+    c = mui_chan_new(ops, &o);
+    rc = c ? ops->connect(c, rest, deadline, err)
+           : mui_fail(err, -ENOMEM, "channel: connect to %s", address);
+    if (rc == 0 && address_keep(c, address))
+        rc = mui_fail(err, -ENOMEM, "channel: connect to %s", address);
+    if (rc != 0)
+        return set_up_failed(c, NULL, rc);
+    *ret_chan = c;
+    return 0;
+}
+
+int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
+                   struct mu_chan **ret_chan, struct mu_error *err)
+{
+    struct mu_chan *peer;
+    int rc;
+
+    if (!chan->is_listener || !chan->ops->accept)
+        return mui_fail(err, -EOPNOTSUPP, "channel: nobody connects to it");
+    if (chan->is_closed)
+        return mui_fail(err, MU_CLOSED, "channel: it is closed");
+    peer = mui_chan_new(chan->ops, &chan->options);
+    rc = peer ? chan->ops->accept(chan, peer, deadline, err)
+              : mui_fail(err, -ENOMEM, "channel: accept");
+    if (rc == 0 && address_keep(peer, chan->address))
+        rc = mui_fail(err, -ENOMEM, "channel: accept");
+    if (rc != 0)
+        return set_up_failed(peer, NULL, rc);
+    *ret_chan = peer;
+    return 0;
+}
+
+/* What every send checks first. */
+static int send_check(const struct mu_chan *c, size_t size)
+{
+    if (!c->can_send)
+        return -EOPNOTSUPP;
+    if (c->is_closed)
+        return MU_CLOSED;
+    if (size > c->options.message_bytes)
+        return -EMSGSIZE;
+    return c->is_reserved ? -EBUSY : 0;
+}
+
+int mu_chan_send(struct mu_chan *chan, const void *bytes, size_t size,
+                 int64_t deadline)
+{
+    int rc = send_check(chan, size);
+
+    if (rc != 0)
+        return rc;
+    return chan->ops->send(chan, bytes, size, 0, deadline);
+}
+
+int mu_chan_send_priority(struct mu_chan *chan, const void *bytes, size_t size,
+                          unsigned priority, int64_t deadline)
+{
+    int rc = send_check(chan, size);
+
+    if (rc != 0)
+        return rc;
+    return chan->ops->send(chan, bytes, size, priority, deadline);
+}
+
+int mu_chan_send_batch(struct mu_chan *chan,
+                       const struct mu_chan_bytes *messages, size_t n,
+                       int64_t deadline, size_t *ret_n_sent)
+{
+    int rc = 0;
+
+    *ret_n_sent = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = send_check(chan, messages[i].size);
+    if (rc != 0)
+        return rc;
+    if (chan->ops->send_batch)
+        return chan->ops->send_batch(chan, messages, n, deadline, ret_n_sent);
+    for (size_t i = 0; i < n; i++) {
+        rc = chan->ops->send(chan, messages[i].data, messages[i].size, 0,
+                             deadline);
+        if (rc != 0)
+            return rc;
+        (*ret_n_sent)++;
+    }
+    return 0;
+}
+
+int mu_chan_reserve(struct mu_chan *chan, size_t size, int64_t deadline,
+                    void **ret_room)
+{
+    int rc = send_check(chan, size);
+
+    if (rc != 0)
+        return rc;
+    if (!chan->ops->reserve)
+        return -EOPNOTSUPP;
+    rc = chan->ops->reserve(chan, size, deadline, ret_room);
+    if (rc == 0) {
+        chan->is_reserved = true;
+        chan->reserved = size;
+    }
+    return rc;
+}
+
+int mu_chan_commit(struct mu_chan *chan, size_t size)
+{
+    if (!chan->is_reserved || size > chan->reserved)
+        return -EINVAL;
+    chan->ops->commit(chan, size);
+    chan->is_reserved = false;
+    return 0;
+}
+
+/* Put the next message into c->borrowed. */
+static int message_next(struct mu_chan *c, int64_t deadline)
+{
+    if (c->is_borrowed)
+        return -EBUSY;
+    if (c->is_kept) {
+        c->is_kept = false;
+        return 0;
+    }
+    if (!c->can_recv)
+        return -EOPNOTSUPP;
+    if (c->is_closed)
+        return MU_CLOSED;
+    return c->ops->borrow(c, deadline, &c->borrowed);
+}
+
+int mu_chan_borrow(struct mu_chan *chan, int64_t deadline,
+                   struct mu_chan_message *ret_message)
+{
+    int rc = message_next(chan, deadline);
+
+    if (rc != 0)
+        return rc;
+    chan->is_borrowed = true;
+    *ret_message = chan->borrowed;
+    return 0;
+}
+
+void mu_chan_release(struct mu_chan *chan)
+{
+    if (!chan->is_borrowed)
+        return;
+    chan->is_borrowed = false;
+    chan->ops->release(chan);
+}
+
+int mu_chan_recv(struct mu_chan *chan, void *buffer, size_t buffer_size,
+                 int64_t deadline, size_t *ret_size)
+{
+    int rc = message_next(chan, deadline);
+
+    if (rc != 0)
+        return rc;
+    *ret_size = chan->borrowed.size;
+    if (chan->borrowed.size > buffer_size) {
+        chan->is_kept = true;
+        return -EMSGSIZE;
+    }
+    if (chan->borrowed.size > 0)
+        memcpy(buffer, chan->borrowed.data, chan->borrowed.size);
+    chan->ops->release(chan);
+    return 0;
+}
+
+int mu_chan_recv_batch(struct mu_chan *chan, void *buffer, size_t buffer_size,
+                       size_t n_max, int64_t deadline, size_t *ret_sizes,
+                       size_t *ret_n)
+{
+    size_t at = 0;
+    size_t n = 0;
+    int rc = 0;
+
+    while (n < n_max && at <= buffer_size) {
+        rc = mu_chan_recv(chan, (char *)buffer + at, buffer_size - at,
+                          n == 0 ? deadline : MU_NOW, &ret_sizes[n]);
+        if (rc != 0)
+            break;
+        at += (ret_sizes[n] + 7) / 8 * 8;
+        n++;
+    }
+    *ret_n = n;
+    return n > 0 ? 0 : rc;
+}
+
+int mu_chan_fd(struct mu_chan *chan)
+{
+    return chan->ops->fd ? chan->ops->fd(chan) : -EOPNOTSUPP;
+}
+
+int mu_chan_close(struct mu_chan *chan)
+{
+    int rc;
+
+    if (chan->is_closed)
+        return 0;
+    mu_chan_release(chan);
+    if (chan->is_kept) {
+        chan->is_kept = false;
+        chan->ops->release(chan);
+    }
+    rc = chan->ops->close(chan);
+    if (rc == 0)
+        chan->is_closed = true;
+    return rc;
+}
+
+int mu_chan_drain(struct mu_chan *chan, int64_t deadline)
+{
+    return chan->can_send ? chan->ops->drain(chan, deadline) : 0;
+}
+
+void mu_chan_free(struct mu_chan *chan)
+{
+    if (!chan)
+        return;
+    chan->ops->fini(chan);
+    free(chan->address);
+    free(chan);
+}
+
+const char *mu_chan_address(const struct mu_chan *chan)
+{
+    return chan->address;
+}
+
+uint64_t mu_chan_position(const struct mu_chan *chan)
+{
+    return chan->ops->position ? chan->ops->position(chan) : 0;
+}

@@ -1,0 +1,665 @@
+/* mem.c: queues in the memory of one process, for its threads.
+ *
+ * A queue is the bounded array of Dmitry Vyukov: each slot has a turn number that
+ * says whose turn it is.
+ *
+ *       sender                               receiver
+ *       turn == i: claim i                   turn == i + 1: claim i
+ *       write the message                    read the message
+ *   S1  turn = i + 1  (seq_cst) --------->   load turn (seq_cst)
+ *       load turn     (seq_cst) <---------   R1  turn = i + slots  (seq_cst)
+ *
+ * A claim is a compare-and-swap of tail or head. Small messages lie in the slot;
+ * others are one allocation that changes hands, so reserve and borrow copy nothing.
+ *
+ * Sleeping: who finds nothing counts himself in, looks again, and sleeps on a
+ * number that the other side changes if anybody is counted in. S1 and the load of
+ * the count, and the count and the second look, are all seq_cst: in their one order
+ * either the sender sees the sleeper or the sleeper sees the message.
+ *
+ * Turns are 64-bit and do not wrap. Progress: lock-free, but for who waits on a slot
+ * whose claimer was descheduled. A thread cannot be killed alone, so nothing here
+ * recovers; a child of fork() has its own copy, and is told -EINVAL. */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "channel/channel.h"
+#include "sys/cpu.h"
+#include "sys/forked.h"
+#include "sys/futex.h"
+
+#define MEM_SLOTS_DEFAULT 1024
+#define MEM_SLOTS_MAX     (1U << 20)
+#define MEM_INLINE        104
+#define MEM_NAME_MAX      100
+#define SPINS_A_LOOK      64
+#define SIZE_SKIP         UINT64_MAX /* reserved, and never committed */
+
+#ifdef BUG_MEM_RELAXED
+#    define MEM_S1 memory_order_relaxed
+#else
+#    define MEM_S1 memory_order_seq_cst
+#endif
+
+struct mem_slot {
+    _Atomic uint64_t turn;
+    uint64_t size;
+    char *block; /* NULL: the message is in `bytes` */
+    char bytes[MEM_INLINE];
+};
+_Static_assert(sizeof(struct mem_slot) == 128, "two lines a slot");
+
+/* Those who wait for one thing. */
+struct mem_sleepers {
+    _Alignas(MUI_CACHE_LINE) _Atomic uint32_t n;
+    _Atomic uint32_t event; /* changes when they have to look */
+};
+
+struct mem_queue {
+    _Alignas(MUI_CACHE_LINE) _Atomic uint64_t tail;
+    _Alignas(MUI_CACHE_LINE) _Atomic uint64_t head;
+    struct mem_sleepers senders;
+    struct mem_sleepers receivers;
+    _Atomic uint32_t n_senders;   /* handles that may still send */
+    _Atomic uint32_t n_receivers; /* handles that may still receive */
+    _Atomic uint32_t n_gone;      /* of them, freed without a goodbye */
+    _Atomic int bell_fd;          /* an eventfd, once asked for; 0: none */
+    uint64_t mask;
+    struct mem_slot *slots;
+    uint32_t forked;
+    /* under names_lock */
+    unsigned n_refs;
+    struct mem_queue *next;
+    char name[MEM_NAME_MAX];
+};
+
+struct mem_state {
+    struct mem_queue *out;
+    struct mem_queue *in;
+    char *block;           /* sender's: what was reserved */
+    struct mem_slot *slot; /* sender's: where it goes */
+    uint64_t i_slot;
+    uint64_t i_lent; /* receiver's: the slot that is lent */
+    bool had_peer;   /* another handle was there at some time */
+};
+
+/* The names of this process, under names_lock. */
+static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mem_queue *names;
+static unsigned n_unnamed;
+
+static struct mem_state *mem_state(const struct mu_chan *c)
+{
+    return (struct mem_state *)(void *)(uintptr_t)c->state;
+}
+
+static struct mem_queue *queue_new(const struct mu_chan_options *o)
+{
+    uint64_t n = o->queue_messages ? o->queue_messages : MEM_SLOTS_DEFAULT;
+    uint64_t n_slots = 2;
+    struct mem_queue *q = aligned_alloc(64, (sizeof *q + 63) / 64 * 64);
+
+    if (!q)
+        return NULL;
+    while (n_slots < n && n_slots < MEM_SLOTS_MAX)
+        n_slots *= 2;
+    memset(q, 0, sizeof *q);
+    q->slots = aligned_alloc(64, n_slots * sizeof *q->slots);
+    if (!q->slots) {
+        free(q);
+        return NULL;
+    }
+    memset(q->slots, 0, n_slots * sizeof *q->slots);
+    for (uint64_t i = 0; i < n_slots; i++)
+        atomic_store_explicit(&q->slots[i].turn, i, memory_order_relaxed);
+    q->mask = n_slots - 1;
+    q->forked = mui_forked();
+    q->n_refs = 1;
+    return q;
+}
+
+static void queue_free(struct mem_queue *q)
+{
+    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    int fd = atomic_load_explicit(&q->bell_fd, memory_order_relaxed);
+
+    for (uint64_t i = atomic_load_explicit(&q->head, memory_order_relaxed);
+         i != tail; i++)
+        free(q->slots[i & q->mask].block);
+    if (fd > 0)
+        (void)close(fd);
+    free(q->slots);
+    free(q);
+}
+
+static void queue_unref(struct mem_queue *q)
+{
+    unsigned left;
+
+    if (!q)
+        return;
+    (void)pthread_mutex_lock(&names_lock);
+    left = --q->n_refs;
+    if (left == 0) {
+        for (struct mem_queue **at = &names; *at; at = &(*at)->next) {
+            if (*at == q) {
+                *at = q->next;
+                break;
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&names_lock);
+    if (left == 0)
+        queue_free(q);
+}
+
+static void sleepers_wake(struct mem_sleepers *s)
+{
+    /* seq_cst: see the head of the file */
+    if (atomic_load_explicit(&s->n, memory_order_seq_cst) == 0)
+        return;
+    (void)atomic_fetch_add_explicit(&s->event, 1, memory_order_release);
+    (void)mui_futex_wake(&s->event, INT_MAX, 0);
+}
+
+static void queue_ring(struct mem_queue *q)
+{
+    uint64_t one = 1;
+    int fd = atomic_load_explicit(&q->bell_fd, memory_order_acquire);
+
+    if (fd > 0 && write(fd, &one, sizeof one) < 0)
+        return; /* full: it is readable already */
+}
+
+/* S1 and R1: pass the slot on. */
+static void slot_pass(struct mem_slot *slot, uint64_t turn)
+{
+    atomic_store_explicit(&slot->turn, turn, MEM_S1);
+}
+
+/* Claim the next slot of one side. NULL: not its turn. `ahead` is 0 for senders
+ * and 1 for receivers. */
+static struct mem_slot *slot_claim(struct mem_queue *q,
+                                   _Atomic uint64_t *position, uint64_t ahead,
+                                   uint64_t *ret_i)
+{
+    /* relaxed: the slot's turn is what orders */
+    uint64_t i = atomic_load_explicit(position, memory_order_relaxed);
+
+    for (;;) {
+        struct mem_slot *slot = &q->slots[i & q->mask];
+        uint64_t turn = atomic_load_explicit(&slot->turn, memory_order_seq_cst);
+        int64_t late = (int64_t)(turn - (i + ahead));
+
+        if (late < 0)
+            return NULL;
+        if (late == 0) {
+            if (atomic_compare_exchange_weak_explicit(position, &i, i + 1,
+                                                      memory_order_relaxed,
+                                                      memory_order_relaxed)) {
+                *ret_i = i;
+                return slot;
+            }
+            continue;
+        }
+        i = atomic_load_explicit(position, memory_order_relaxed);
+    }
+}
+
+/* ---- handles ---------------------------------------------------------------- */
+
+static void mem_join(struct mu_chan *c, struct mem_queue *out,
+                     struct mem_queue *in)
+{
+    struct mem_state *s = mem_state(c);
+
+    s->out = out;
+    s->in = in;
+    (void)atomic_fetch_add_explicit(&out->n_senders, 1, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&in->n_receivers, 1, memory_order_relaxed);
+    c->can_send = c->can_recv = true;
+}
+
+static int mem_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
+                    struct mu_error *err)
+{
+    struct mem_queue *there;
+    struct mem_queue *back;
+
+    if (*rest != '\0')
+        return mui_fail(err, -EINVAL, "mem: a pair has no name");
+    there = queue_new(&a->options);
+    back = queue_new(&a->options);
+    if (!there || !back) {
+        queue_unref(there);
+        queue_unref(back);
+        return mui_fail(err, -ENOMEM, "mem: open");
+    }
+    there->n_refs = back->n_refs = 2;
+    mem_join(a, there, back);
+    mem_join(b, back, there);
+    return 0;
+}
+
+static struct mem_queue *name_find(const char *name)
+{
+    struct mem_queue *q = names;
+
+    while (q && strcmp(q->name, name) != 0)
+        q = q->next;
+    return q;
+}
+
+static int mem_open(struct mu_chan *c, const char *rest, struct mu_error *err)
+{
+    struct mem_queue *q;
+    char address[MEM_NAME_MAX + 8];
+    int rc = 0;
+
+    if (strlen(rest) >= MEM_NAME_MAX)
+        return mui_fail(err, -ENAMETOOLONG, "mem: the name \"%s\"", rest);
+    q = queue_new(&c->options);
+    if (!q)
+        return mui_fail(err, -ENOMEM, "mem: open");
+    (void)pthread_mutex_lock(&names_lock);
+    if (*rest != '\0')
+        (void)snprintf(q->name, sizeof q->name, "%s", rest);
+    else
+        (void)snprintf(q->name, sizeof q->name, "@%u", ++n_unnamed);
+    if (name_find(q->name)) {
+        rc = -EADDRINUSE;
+    } else {
+        q->next = names;
+        names = q;
+    }
+    (void)pthread_mutex_unlock(&names_lock);
+    if (rc != 0) {
+        queue_free(q);
+        return mui_fail(err, rc, "mem: open the name \"%s\"", rest);
+    }
+    q->n_refs = 2; /* of out and of in */
+    mem_join(c, q, q);
+    (void)snprintf(address, sizeof address, "mem:%s", q->name);
+    c->address = strdup(address);
+    return c->address ? 0 : mui_fail(err, -ENOMEM, "mem: open");
+}
+
+static int mem_connect(struct mu_chan *c, const char *rest, int64_t deadline,
+                       struct mu_error *err)
+{
+    struct mem_queue *q;
+
+    (void)deadline;
+    (void)pthread_mutex_lock(&names_lock);
+    q = name_find(rest);
+    if (q)
+        q->n_refs += 2;
+    (void)pthread_mutex_unlock(&names_lock);
+    if (!q)
+        return mui_fail(err, -ENOENT, "mem: the name \"%s\"", rest);
+    mem_join(c, q, q);
+    return 0;
+}
+
+/* Whether anybody but this handle is left on the other side of a queue. 0; the
+ * reason why not. */
+static int peers_left(const struct mu_chan *c, struct mem_queue *q,
+                      _Atomic uint32_t *n_others)
+{
+    struct mem_state *s = mem_state(c);
+    uint32_t n = atomic_load_explicit(n_others, memory_order_seq_cst);
+    uint32_t self = s->out == s->in;
+
+    if (n > self) {
+        s->had_peer = true;
+        return 0;
+    }
+    if (self && !s->had_peer)
+        return 0; /* others are still to connect */
+    return atomic_load_explicit(&q->n_gone, memory_order_seq_cst) > 0
+               ? MU_ECRASHED
+               : MU_CLOSED;
+}
+
+/* ---- sending ---------------------------------------------------------------- */
+
+/* Claim a slot to send in. 0; MU_TIMEOUT: full now; the end. */
+static int send_try(struct mu_chan *c, struct mem_slot **ret_slot,
+                    uint64_t *ret_i)
+{
+    struct mem_queue *q = mem_state(c)->out;
+    int rc = peers_left(c, q, &q->n_receivers);
+
+    if (rc != 0)
+        return rc;
+    *ret_slot = slot_claim(q, &q->tail, 0, ret_i);
+    return *ret_slot ? 0 : MU_TIMEOUT;
+}
+
+static int recv_try(struct mu_chan *c, struct mem_slot **ret_slot,
+                    uint64_t *ret_i)
+{
+    struct mem_queue *q = mem_state(c)->in;
+    int rc;
+
+    *ret_slot = slot_claim(q, &q->head, 1, ret_i);
+    if (*ret_slot)
+        return 0;
+    rc = peers_left(c, q, &q->n_senders);
+    if (rc == 0)
+        return MU_TIMEOUT;
+    /* the last message may have come before the last sender left */
+    *ret_slot = slot_claim(q, &q->head, 1, ret_i);
+    return *ret_slot ? 0 : rc;
+}
+
+typedef int (*mem_try_fn)(struct mu_chan *c, struct mem_slot **ret_slot,
+                          uint64_t *ret_i);
+
+/* Try, watch, sleep, until it is there or the deadline has passed. */
+static int mem_wait(struct mu_chan *c, mem_try_fn attempt,
+                    struct mem_sleepers *sleepers, int64_t deadline,
+                    struct mem_slot **ret_slot, uint64_t *ret_i)
+{
+    int64_t until = deadline == MU_NOW ? 0 : mu_now_ns() + c->options.spin_ns;
+    int rc;
+
+    do {
+        for (int i = 0; i < SPINS_A_LOOK; i++) {
+            rc = attempt(c, ret_slot, ret_i);
+            if (rc != MU_TIMEOUT || deadline == MU_NOW)
+                return rc;
+            mui_cpu_pause();
+        }
+    } while (c->options.spin_ns > 0 && mu_now_ns() < until);
+    /* seq_cst: see the head of the file */
+    (void)atomic_fetch_add_explicit(&sleepers->n, 1, memory_order_seq_cst);
+    for (;;) {
+        uint32_t event =
+            atomic_load_explicit(&sleepers->event, memory_order_acquire);
+
+        rc = attempt(c, ret_slot, ret_i);
+        if (rc != MU_TIMEOUT)
+            break;
+        if (mui_futex_wait(&sleepers->event, event, 0, deadline) ==
+            MU_TIMEOUT) {
+            rc = attempt(c, ret_slot, ret_i);
+            break;
+        }
+    }
+    (void)atomic_fetch_sub_explicit(&sleepers->n, 1, memory_order_relaxed);
+    return rc;
+}
+
+static int mem_check(const struct mem_queue *q)
+{
+    return q->forked == mui_forked() ? 0 : -EINVAL;
+}
+
+static int send_slot(struct mu_chan *c, int64_t deadline,
+                     struct mem_slot **ret_slot, uint64_t *ret_i)
+{
+    struct mem_queue *q = mem_state(c)->out;
+    int rc = mem_check(q);
+
+    if (rc == 0)
+        rc = send_try(c, ret_slot, ret_i);
+    if (rc == MU_TIMEOUT && deadline != MU_NOW)
+        rc = mem_wait(c, send_try, &q->senders, deadline, ret_slot, ret_i);
+    return rc;
+}
+
+/* Publish a claimed slot. */
+static void send_publish(struct mem_queue *q, struct mem_slot *slot, uint64_t i,
+                         size_t size, char *block)
+{
+    slot->size = size;
+    slot->block = block;
+    slot_pass(slot, i + 1);
+    sleepers_wake(&q->receivers);
+    queue_ring(q);
+}
+
+static int mem_send(struct mu_chan *c, const void *bytes, size_t size,
+                    unsigned priority, int64_t deadline)
+{
+    struct mem_slot *slot;
+    char *block = NULL;
+    uint64_t i;
+    int rc;
+
+    if (priority != 0)
+        return -EOPNOTSUPP;
+    if (size > MEM_INLINE) {
+        block = malloc(size);
+        if (!block)
+            return -ENOMEM;
+        memcpy(block, bytes, size);
+    }
+    rc = send_slot(c, deadline, &slot, &i);
+    if (rc != 0) {
+        free(block);
+        return rc;
+    }
+    if (!block && size > 0)
+        memcpy(slot->bytes, bytes, size);
+    send_publish(mem_state(c)->out, slot, i, size, block);
+    return 0;
+}
+
+static int mem_reserve(struct mu_chan *c, size_t size, int64_t deadline,
+                       void **ret_room)
+{
+    struct mem_state *s = mem_state(c);
+    char *block = malloc(size ? size : 1);
+    int rc;
+
+    if (!block)
+        return -ENOMEM;
+    rc = send_slot(c, deadline, &s->slot, &s->i_slot);
+    if (rc != 0) {
+        free(block);
+        return rc;
+    }
+    *ret_room = s->block = block;
+    return 0;
+}
+
+static void mem_commit(struct mu_chan *c, size_t size)
+{
+    struct mem_state *s = mem_state(c);
+
+    send_publish(s->out, s->slot, s->i_slot, size, s->block);
+    s->block = NULL;
+}
+
+/* ---- receiving -------------------------------------------------------------- */
+
+static void mem_release(struct mu_chan *c)
+{
+    struct mem_state *s = mem_state(c);
+    struct mem_slot *slot = &s->in->slots[s->i_lent & s->in->mask];
+
+    free(slot->block);
+    slot->block = NULL;
+    slot_pass(slot, s->i_lent + s->in->mask + 1);
+    sleepers_wake(&s->in->senders);
+}
+
+static int borrow_once(struct mu_chan *c, int64_t deadline,
+                       struct mu_chan_message *ret)
+{
+    struct mem_state *s = mem_state(c);
+    struct mem_slot *slot = NULL;
+    int rc = mem_check(s->in);
+
+    if (rc == 0)
+        rc = recv_try(c, &slot, &s->i_lent);
+    if (rc == MU_TIMEOUT && deadline != MU_NOW)
+        rc = mem_wait(c, recv_try, &s->in->receivers, deadline, &slot,
+                      &s->i_lent);
+    if (rc == MU_TIMEOUT && deadline == MU_NOW) {
+        int fd = atomic_load_explicit(&s->in->bell_fd, memory_order_acquire);
+        uint64_t n;
+
+        if (fd > 0 && read(fd, &n, sizeof n) > 0)
+            rc = recv_try(c, &slot, &s->i_lent);
+    }
+    if (rc != 0)
+        return rc;
+    if (slot->size == SIZE_SKIP) {
+        mem_release(c);
+        return MU_EMPTY;
+    }
+    *ret = (struct mu_chan_message){.data =
+                                        slot->block ? slot->block : slot->bytes,
+                                    .size = (size_t)slot->size};
+    return 0;
+}
+
+static int mem_borrow(struct mu_chan *c, int64_t deadline,
+                      struct mu_chan_message *ret)
+{
+    int rc;
+
+    do
+        rc = borrow_once(c, deadline, ret);
+    while (rc == MU_EMPTY);
+    return rc;
+}
+
+static int mem_fd(struct mu_chan *c)
+{
+    struct mem_queue *q = mem_state(c)->in;
+    int fd = atomic_load_explicit(&q->bell_fd, memory_order_acquire);
+    int none = 0;
+
+    if (fd > 0)
+        return fd;
+    fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    if (!atomic_compare_exchange_strong_explicit(&q->bell_fd, &none, fd,
+                                                 memory_order_acq_rel,
+                                                 memory_order_acquire)) {
+        (void)close(fd);
+        fd = none;
+    }
+    return fd;
+}
+
+/* Leave both queues, and wake those who waited for this handle. */
+static void mem_leave(struct mu_chan *c, uint32_t n_gone)
+{
+    struct mem_state *s = mem_state(c);
+
+    (void)atomic_fetch_add_explicit(&s->out->n_gone, n_gone,
+                                    memory_order_seq_cst);
+    if (s->in != s->out)
+        (void)atomic_fetch_add_explicit(&s->in->n_gone, n_gone,
+                                        memory_order_seq_cst);
+    (void)atomic_fetch_sub_explicit(&s->out->n_senders, 1,
+                                    memory_order_seq_cst);
+    (void)atomic_fetch_sub_explicit(&s->in->n_receivers, 1,
+                                    memory_order_seq_cst);
+    sleepers_wake(&s->out->receivers);
+    sleepers_wake(&s->in->senders);
+    queue_ring(s->out);
+}
+
+/* A reserve that is not committed must not block the queue. */
+static void reserve_drop(struct mem_state *s)
+{
+    if (!s->block)
+        return;
+    free(s->block);
+    s->block = NULL;
+    send_publish(s->out, s->slot, s->i_slot, SIZE_SKIP, NULL);
+}
+
+static int mem_close(struct mu_chan *c)
+{
+    if (mem_check(mem_state(c)->out) == 0) {
+        reserve_drop(mem_state(c));
+        mem_leave(c, 0);
+    }
+    return 0;
+}
+
+/* Whether the last message sent was received. */
+static bool queue_is_drained(struct mem_queue *q)
+{
+    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    uint64_t turn;
+
+    if (tail == 0)
+        return true;
+    turn = atomic_load_explicit(&q->slots[(tail - 1) & q->mask].turn,
+                                memory_order_seq_cst);
+    return (int64_t)(turn - (tail + q->mask)) >= 0;
+}
+
+static int mem_drain(struct mu_chan *c, int64_t deadline)
+{
+    struct mem_queue *q = mem_state(c)->out;
+    int rc;
+
+    /* seq_cst: see the head of the file */
+    (void)atomic_fetch_add_explicit(&q->senders.n, 1, memory_order_seq_cst);
+    for (;;) {
+        uint32_t event =
+            atomic_load_explicit(&q->senders.event, memory_order_acquire);
+
+        rc = queue_is_drained(q) ? 0 : peers_left(c, q, &q->n_receivers);
+        if (rc != 0 || queue_is_drained(q))
+            break;
+        if (mui_futex_wait(&q->senders.event, event, 0, deadline) ==
+            MU_TIMEOUT) {
+            rc = queue_is_drained(q) ? 0 : MU_TIMEOUT;
+            break;
+        }
+    }
+    (void)atomic_fetch_sub_explicit(&q->senders.n, 1, memory_order_relaxed);
+    return rc;
+}
+
+static void mem_fini(struct mu_chan *c)
+{
+    struct mem_state *s = mem_state(c);
+
+    if (!s->out || mem_check(s->out) != 0)
+        return; /* a child of fork() leaves the copy alone, locks and all */
+    if (c->is_borrowed || c->is_kept)
+        mem_release(c);
+    reserve_drop(s);
+    if (!c->is_closed)
+        mem_leave(c, 1);
+    queue_unref(s->out);
+    queue_unref(s->in);
+}
+
+const struct mui_transport mui_transport_mem = {
+    .scheme = "mem",
+    .size = sizeof(struct mem_state),
+    .pair = mem_pair,
+    .open = mem_open,
+    .connect = mem_connect,
+    .send = mem_send,
+    .reserve = mem_reserve,
+    .commit = mem_commit,
+    .borrow = mem_borrow,
+    .release = mem_release,
+    .fd = mem_fd,
+    .close = mem_close,
+    .drain = mem_drain,
+    .fini = mem_fini,
+};

@@ -1,0 +1,429 @@
+/* mq.c: POSIX message queues.
+ *
+ * The system limits a message of a queue (8 KiB by default), so each carries a piece,
+ * behind a header that names the sender: pieces of several senders may mix. Those of
+ * one sender and priority stay in order.
+ *
+ * A queue says nothing of its users. A pair has a socket besides, whose other end the
+ * peer holds: the kernel hangs up when it is gone. A named queue has none: it outlives
+ * its users, and their end is not seen. */
+#include <errno.h>
+#include <fcntl.h>
+#include <mqueue.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "channel/channel.h"
+#include "channel/wait.h"
+
+#define MQ_PARTS_MAX    64 /* messages of which only pieces are there */
+#define MQ_PIECE_MIN    ((size_t)64)
+#define MQ_PIECE_MAX    ((size_t)1 << 20)
+#define MQ_PRIORITY_MAX 32767
+
+enum mq_kind { MQ_WHOLE = 0x6d750021, MQ_MORE, MQ_ABORT, MQ_BYE };
+
+struct mq_header {
+    uint32_t kind;
+    uint32_t sender;
+};
+
+/* A message that is being received. */
+struct mq_part {
+    bool is_used;
+    uint32_t sender;
+    unsigned priority;
+    size_t size;
+    struct mui_buffer bytes;
+};
+
+struct mq_state {
+    bool is_ready;
+    mqd_t out; /* -1: none */
+    mqd_t in;
+    int live_sock; /* -1: none, a named queue */
+    size_t piece;  /* bytes of a message of the queue, header included */
+
+    /* sender's */
+    uint32_t sender;
+    char *out_bytes; /* [piece] */
+    bool must_abort;
+    unsigned abort_priority;
+
+    /* receiver's */
+    char *in_bytes; /* [piece] */
+    struct mq_part parts[MQ_PARTS_MAX];
+    struct mq_part *lent; /* NULL: in_bytes is */
+    bool saw_bye;
+};
+
+static struct mq_state *mq_state(const struct mu_chan *c)
+{
+    return (struct mq_state *)(void *)(uintptr_t)c->state;
+}
+
+/* Fill a state for two queues, of which one may be missing. */
+static int mq_take(struct mu_chan *c, mqd_t out, mqd_t in, int live_sock,
+                   struct mu_error *err)
+{
+    struct mq_state *s = mq_state(c);
+    struct mq_attr attr;
+
+    s->is_ready = true;
+    s->out = out;
+    s->in = in;
+    s->live_sock = live_sock;
+    if (mq_getattr(out >= 0 ? out : in, &attr) < 0)
+        return mui_fail(err, -errno, "mq: attributes");
+    if ((size_t)attr.mq_msgsize < MQ_PIECE_MIN ||
+        (size_t)attr.mq_msgsize > MQ_PIECE_MAX)
+        return mui_fail(err, -EINVAL, "mq: its messages have %ld bytes",
+                        attr.mq_msgsize);
+    s->piece = (size_t)attr.mq_msgsize;
+    s->out_bytes = malloc(s->piece);
+    s->in_bytes = malloc(s->piece);
+    if (!s->out_bytes || !s->in_bytes)
+        return mui_fail(err, -ENOMEM, "mq: open");
+    if (getrandom(&s->sender, sizeof s->sender, 0) < 0)
+        s->sender = (uint32_t)getpid();
+    c->can_send = out >= 0;
+    c->can_recv = in >= 0;
+    return 0;
+}
+
+/* Open a queue, new with its own number of messages where that is asked for. */
+static mqd_t mq_make(const char *name, int flags,
+                     const struct mu_chan_options *o)
+{
+    struct mq_attr attr = {.mq_maxmsg = (long)o->queue_messages,
+                           .mq_msgsize = 8192};
+
+    return mq_open(name, flags | O_NONBLOCK | O_CLOEXEC, 0600,
+                   o->queue_messages ? &attr : NULL);
+}
+
+static int mq_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
+                   struct mu_error *err)
+{
+    static _Atomic unsigned n_pairs;
+    mqd_t q[4] = {-1, -1, -1, -1}; /* a's out, a's in, b's out, b's in */
+    int socks[2];
+    int rc = 0;
+
+    if (*rest != '\0')
+        return mui_fail(err, -EINVAL, "mq: a pair has no name");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0)
+        return mui_fail(err, -errno, "mq: socketpair");
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        char name[64];
+
+        (void)snprintf(
+            name, sizeof name, "/muster-%d-%u", (int)getpid(),
+            atomic_fetch_add_explicit(&n_pairs, 1, memory_order_relaxed));
+        q[i == 0 ? 0 : 2] =
+            mq_make(name, O_WRONLY | O_CREAT | O_EXCL, &a->options);
+        q[i == 0 ? 3 : 1] = mq_make(name, O_RDONLY, &a->options);
+        if (q[i == 0 ? 0 : 2] < 0 || q[i == 0 ? 3 : 1] < 0)
+            rc = mui_fail(err, -errno, "mq: open");
+        (void)mq_unlink(name);
+    }
+    if (rc != 0) {
+        for (int i = 0; i < 4; i++) {
+            if (q[i] >= 0)
+                (void)mq_close(q[i]);
+        }
+        (void)close(socks[0]);
+        (void)close(socks[1]);
+        return rc;
+    }
+    rc = mq_take(a, q[0], q[1], socks[0], err);
+    if (rc == 0)
+        rc = mq_take(b, q[2], q[3], socks[1], err);
+    return rc;
+}
+
+static int mq_open_name(struct mu_chan *c, const char *rest,
+                        struct mu_error *err)
+{
+    mqd_t in = mq_make(rest, O_RDONLY | O_CREAT, &c->options);
+
+    if (in < 0)
+        return mui_fail(err, -errno, "mq: open \"%s\"", rest);
+    return mq_take(c, -1, in, -1, err);
+}
+
+static int mq_connect(struct mu_chan *c, const char *rest, int64_t deadline,
+                      struct mu_error *err)
+{
+    mqd_t out = mq_make(rest, O_WRONLY, &c->options);
+
+    (void)deadline;
+    if (out < 0)
+        return mui_fail(err, -errno, "mq: connect to \"%s\"", rest);
+    return mq_take(c, out, -1, -1, err);
+}
+
+/* Wait for the queue or for the peer's end. 0: look again; MU_ECRASHED: the peer is
+ * gone; MU_TIMEOUT. */
+static int mq_wait(const struct mq_state *s, mqd_t q, short events,
+                   int64_t deadline)
+{
+    struct pollfd fds[2] = {{.fd = q, .events = events},
+                            {.fd = s->live_sock, .events = POLLIN}};
+    int rc = mui_wait_fds(fds, 2, deadline);
+
+    if (rc != 0)
+        return rc;
+    return fds[0].revents == 0 && fds[1].revents != 0 ? MU_ECRASHED : 0;
+}
+
+/* ---- sending ---------------------------------------------------------------- */
+
+static int piece_send(struct mq_state *s, enum mq_kind kind, const void *bytes,
+                      size_t size, unsigned priority, int64_t deadline)
+{
+    struct mq_header header = {.kind = kind, .sender = s->sender};
+
+    memcpy(s->out_bytes, &header, sizeof header);
+    if (size > 0)
+        memcpy(s->out_bytes + sizeof header, bytes, size);
+    while (mq_send(s->out, s->out_bytes, sizeof header + size, priority) < 0) {
+        int rc;
+
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN)
+            return -errno;
+        rc = mq_wait(s, s->out, POLLOUT, deadline);
+        if (rc != 0)
+            return rc == MU_ECRASHED && s->saw_bye ? MU_CLOSED : rc;
+    }
+    return 0;
+}
+
+static int mq_begin(struct mq_state *s, int64_t deadline)
+{
+    int rc;
+
+    if (!s->must_abort)
+        return 0;
+    rc = piece_send(s, MQ_ABORT, NULL, 0, s->abort_priority, deadline);
+    s->must_abort = rc != 0;
+    return rc;
+}
+
+static int mq_send_message(struct mu_chan *c, const void *bytes, size_t size,
+                           unsigned priority, int64_t deadline)
+{
+    struct mq_state *s = mq_state(c);
+    size_t max = s->piece - sizeof(struct mq_header);
+    const char *at = bytes;
+    int rc = priority > MQ_PRIORITY_MAX ? -EINVAL : mq_begin(s, deadline);
+
+    while (rc == 0) {
+        bool is_last = size <= max;
+        size_t n = is_last ? size : max;
+
+        rc = piece_send(s, is_last ? MQ_WHOLE : MQ_MORE, at, n, priority,
+                        deadline);
+        if (rc == 0 && is_last)
+            return 0;
+        if (rc != 0 && at != (const char *)bytes) {
+            s->must_abort = true;
+            s->abort_priority = priority;
+        }
+        at += n;
+        size -= n;
+    }
+    return rc;
+}
+
+/* ---- receiving -------------------------------------------------------------- */
+
+/* The message that a piece belongs to; a free one for its first piece. */
+static struct mq_part *part_find(struct mq_state *s, uint32_t sender,
+                                 unsigned priority)
+{
+    struct mq_part *unused = NULL;
+
+    for (int i = 0; i < MQ_PARTS_MAX; i++) {
+        struct mq_part *p = &s->parts[i];
+
+        if (p->is_used && p->sender == sender && p->priority == priority)
+            return p;
+        if (!p->is_used && !unused)
+            unused = p;
+    }
+    if (unused) {
+        unused->sender = sender;
+        unused->priority = priority;
+        unused->size = 0;
+    }
+    return unused;
+}
+
+static int part_add(struct mu_chan *c, struct mq_part *p, const char *bytes,
+                    size_t size)
+{
+    int rc;
+
+    if (!p || size > c->options.message_bytes - p->size)
+        return MU_ECORRUPT;
+    rc = mui_buffer_grow(&p->bytes, p->size + size + 1);
+    if (rc != 0)
+        return rc;
+    memcpy(p->bytes.data + p->size, bytes, size);
+    p->size += size;
+    p->is_used = true;
+    return 0;
+}
+
+/* One message of the queue. 0: a message is whole; MU_EMPTY: go on. */
+static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
+                      struct mu_chan_message *ret)
+{
+    struct mq_state *s = mq_state(c);
+    struct mq_header header;
+    struct mq_part *p;
+    int rc;
+
+    if (size < sizeof header)
+        return MU_ECORRUPT;
+    memcpy(&header, s->in_bytes, sizeof header);
+    size -= sizeof header;
+    p = part_find(s, header.sender, priority);
+    switch (header.kind) {
+    case MQ_ABORT:
+        if (p)
+            p->is_used = false;
+        return MU_EMPTY;
+    case MQ_BYE:
+        s->saw_bye = true;
+        return s->live_sock >= 0 ? MU_CLOSED : MU_EMPTY;
+    case MQ_WHOLE:
+    case MQ_MORE:
+        break;
+    default:
+        return MU_ECORRUPT;
+    }
+    if (header.kind == MQ_WHOLE && (!p || !p->is_used)) {
+        s->lent = NULL;
+        *ret = (struct mu_chan_message){.data = s->in_bytes + sizeof header,
+                                        .size = size,
+                                        .priority = priority};
+        return 0;
+    }
+    rc = part_add(c, p, s->in_bytes + sizeof header, size);
+    if (rc != 0)
+        return rc;
+    if (header.kind == MQ_MORE)
+        return MU_EMPTY;
+    s->lent = p;
+    *ret = (struct mu_chan_message){
+        .data = p->bytes.data, .size = p->size, .priority = priority};
+    return 0;
+}
+
+static int mq_borrow(struct mu_chan *c, int64_t deadline,
+                     struct mu_chan_message *ret)
+{
+    struct mq_state *s = mq_state(c);
+    bool is_gone = false;
+    int rc = MU_EMPTY;
+
+    if (s->saw_bye && s->live_sock >= 0)
+        return MU_CLOSED;
+    while (rc == MU_EMPTY) {
+        unsigned priority;
+        ssize_t n = mq_receive(s->in, s->in_bytes, s->piece, &priority);
+
+        if (n >= 0) {
+            rc = piece_take(c, (size_t)n, priority, ret);
+        } else if (errno == EINTR) {
+            continue;
+        } else if (errno != EAGAIN) {
+            rc = -errno;
+        } else if (is_gone) {
+            rc = MU_ECRASHED;
+        } else {
+            rc = mq_wait(s, s->in, POLLIN, deadline);
+            is_gone = rc == MU_ECRASHED;
+            if (rc == 0 || is_gone)
+                rc = MU_EMPTY;
+        }
+    }
+    return rc;
+}
+
+static void mq_release(struct mu_chan *c)
+{
+    struct mq_state *s = mq_state(c);
+
+    if (!s->lent)
+        return;
+    s->lent->is_used = false;
+    mui_buffer_trim(&s->lent->bytes);
+    s->lent = NULL;
+}
+
+static int mq_fd(struct mu_chan *c)
+{
+    return mq_state(c)->in;
+}
+
+static int mq_close_end(struct mu_chan *c)
+{
+    struct mq_state *s = mq_state(c);
+    int rc;
+
+    if (s->out < 0 || s->live_sock < 0)
+        return 0;
+    rc = mq_begin(s, MU_NOW);
+    if (rc == 0)
+        rc = piece_send(s, MQ_BYE, NULL, 0, 0, MU_NOW);
+    return rc == MU_TIMEOUT ? rc : 0;
+}
+
+static int mq_drain(struct mu_chan *c, int64_t deadline)
+{
+    return mq_begin(mq_state(c), deadline);
+}
+
+static void mq_fini(struct mu_chan *c)
+{
+    struct mq_state *s = mq_state(c);
+
+    if (!s->is_ready)
+        return;
+    if (s->out >= 0)
+        (void)mq_close(s->out);
+    if (s->in >= 0)
+        (void)mq_close(s->in);
+    if (s->live_sock >= 0)
+        (void)close(s->live_sock);
+    for (int i = 0; i < MQ_PARTS_MAX; i++)
+        mui_buffer_fini(&s->parts[i].bytes);
+    free(s->out_bytes);
+    free(s->in_bytes);
+}
+
+const struct mui_transport mui_transport_mq = {
+    .scheme = "mq",
+    .size = sizeof(struct mq_state),
+    .pair = mq_pair,
+    .open = mq_open_name,
+    .connect = mq_connect,
+    .send = mq_send_message,
+    .borrow = mq_borrow,
+    .release = mq_release,
+    .fd = mq_fd,
+    .close = mq_close_end,
+    .drain = mq_drain,
+    .fini = mq_fini,
+};

@@ -1,0 +1,39 @@
+/* pipe.c: two pipes, one each way. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "channel/channel.h"
+#include "channel/stream.h"
+
+static int pipe_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
+                     struct mu_error *err)
+{
+    int there[2];
+    int back[2];
+    int rc;
+
+    if (*rest != '\0')
+        return mui_fail(err, -EINVAL,
+                        "pipe: it has no name: fifo:PATH is a named pipe");
+    if (pipe2(there, O_CLOEXEC) < 0)
+        return mui_fail(err, -errno, "pipe: open");
+    if (pipe2(back, O_CLOEXEC) < 0) {
+        rc = mui_fail(err, -errno, "pipe: open");
+        (void)close(there[0]);
+        (void)close(there[1]);
+        return rc;
+    }
+    mui_stream_init(mui_stream_of(a), &a->options, back[0], there[1], false);
+    mui_stream_init(mui_stream_of(b), &b->options, there[0], back[1], false);
+    a->can_send = a->can_recv = b->can_send = b->can_recv = true;
+    return 0;
+}
+
+const struct mui_transport mui_transport_pipe = {
+    .scheme = "pipe",
+    .size = sizeof(struct mui_stream),
+    .pair = pipe_pair,
+    MUI_STREAM_SLOTS,
+};

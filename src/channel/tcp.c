@@ -1,0 +1,355 @@
+/* tcp.c: messages over TCP.
+ *
+ * Without a secret only the machine's own addresses (127.0.0.0/8, ::1) are opened or
+ * connected to. With one, any; then the connection proves it and is encrypted. */
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "channel/channel.h"
+#include "channel/stream.h"
+#include "channel/tcp_secret.h"
+
+#define TCP_BACKLOG 512
+#define PROOF_NS    INT64_C(5000000000) /* for the exchange of the secret */
+#define UNREAD_MAX  ((size_t)16 << 20)
+
+struct tcp_state {
+    struct mui_stream stream; /* first: see MUI_STREAM_SLOTS */
+    int listen_sock;          /* 0: none */
+    struct mui_secret *secret;
+    void *secret_copy; /* of a listener: its peers prove it later */
+};
+
+union tcp_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_storage room;
+};
+
+static struct tcp_state *tcp_state(const struct mu_chan *c)
+{
+    return (struct tcp_state *)(void *)(uintptr_t)c->state;
+}
+
+static bool address_is_local(const union tcp_address *a)
+{
+    if (a->any.sa_family == AF_INET)
+        return ntohl(a->v4.sin_addr.s_addr) >> 24 == 127;
+    return a->any.sa_family == AF_INET6 &&
+           IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
+}
+
+/* "host:port", "[::1]:port", ":port". */
+static int address_find(const char *rest, bool is_server,
+                        union tcp_address *ret, socklen_t *ret_size,
+                        struct mu_error *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = is_server ? AI_PASSIVE : 0};
+    const char *colon = strrchr(rest, ':');
+    size_t length = colon ? (size_t)(colon - rest) : 0;
+    struct addrinfo *found;
+    char host[256];
+    int rc;
+
+    if (!colon || colon[1] == '\0' || length >= sizeof host)
+        return mui_fail(err, -EINVAL, "tcp: \"%s\" is not HOST:PORT", rest);
+    if (length > 2 && rest[0] == '[' && rest[length - 1] == ']') {
+        rest++;
+        length -= 2;
+    }
+    memcpy(host, rest, length);
+    host[length] = '\0';
+    rc = getaddrinfo(length ? host : "127.0.0.1", colon + 1, &hints, &found);
+    if (rc != 0)
+        return mui_fail(err, -EINVAL, "tcp: %s: %s", rest, gai_strerror(rc));
+    memcpy(&ret->room, found->ai_addr, found->ai_addrlen);
+    *ret_size = found->ai_addrlen;
+    freeaddrinfo(found);
+    return 0;
+}
+
+static int secret_check(const struct mu_chan *c, const union tcp_address *at,
+                        struct mu_error *err)
+{
+    if (c->options.secret || address_is_local(at))
+        return 0;
+    return mui_fail(err, -EACCES,
+                    "tcp: beyond this machine a shared secret is needed: "
+                    "options.secret");
+}
+
+static int tcp_listen(const union tcp_address *at, socklen_t size,
+                      struct mu_error *err)
+{
+    int one = 1;
+    int rc;
+    int sock = socket(at->any.sa_family,
+                      SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (sock < 0)
+        return mui_fail(err, -errno, "tcp: socket");
+    (void)setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(sock, &at->any, size) < 0 || listen(sock, TCP_BACKLOG) < 0) {
+        rc = mui_fail(err, -errno, "tcp: open");
+        (void)close(sock);
+        return rc;
+    }
+    return sock;
+}
+
+/* Write down where a socket really listens. */
+static int address_keep(struct mu_chan *c, int sock)
+{
+    union tcp_address at;
+    socklen_t size = sizeof at;
+    char host[NI_MAXHOST];
+    char port[NI_MAXSERV];
+    char text[NI_MAXHOST + NI_MAXSERV + 16];
+
+    if (getsockname(sock, &at.any, &size) < 0)
+        return -errno;
+    if (getnameinfo(&at.any, size, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return -EIO;
+    (void)snprintf(text, sizeof text,
+                   at.any.sa_family == AF_INET6 ? "tcp:[%s]:%s" : "tcp:%s:%s",
+                   host, port);
+    c->address = strdup(text);
+    return c->address ? 0 : -ENOMEM;
+}
+
+static int tcp_open(struct mu_chan *c, const char *rest, struct mu_error *err)
+{
+    union tcp_address at;
+    socklen_t size;
+    int sock;
+    int rc = address_find(rest, true, &at, &size, err);
+
+    if (rc == 0)
+        rc = secret_check(c, &at, err);
+    if (rc != 0)
+        return rc;
+    if (c->options.secret) {
+        void *copy = malloc(c->options.secret_size + 1);
+
+        if (!copy)
+            return mui_fail(err, -ENOMEM, "tcp: open");
+        memcpy(copy, c->options.secret, c->options.secret_size);
+        c->options.secret = tcp_state(c)->secret_copy = copy;
+    }
+    sock = tcp_listen(&at, size, err);
+    if (sock < 0)
+        return sock;
+    tcp_state(c)->listen_sock = sock;
+    c->is_listener = true;
+    rc = address_keep(c, sock);
+    return rc == 0 ? 0 : mui_fail(err, rc, "tcp: open");
+}
+
+/* Make a channel of a connected socket. Takes it on success. */
+static int tcp_take(struct mu_chan *c, int sock, bool is_server,
+                    int64_t deadline)
+{
+    struct tcp_state *s = tcp_state(c);
+    int64_t limit = mu_after_ns(PROOF_NS);
+    int one = 1;
+    int rc;
+
+    (void)setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (c->options.secret) {
+        rc = mui_secret_open(sock, is_server, c->options.secret,
+                             c->options.secret_size,
+                             deadline < limit ? deadline : limit, &s->secret);
+        if (rc != 0)
+            return rc;
+    }
+    rc = mui_fd_set_blocking(sock);
+    if (rc != 0)
+        return rc;
+    mui_stream_init(&s->stream, &c->options, sock, sock, true);
+    if (s->secret) {
+        s->stream.coder = &mui_secret_coder;
+        s->stream.coder_ctx = s->secret;
+    }
+    c->can_send = c->can_recv = true;
+    return 0;
+}
+
+/* A connected socket that does not block, or a status. */
+static int tcp_dial(const union tcp_address *at, socklen_t size,
+                    int64_t deadline, int *ret_sock)
+{
+    socklen_t error_size = sizeof(int);
+    int error = 0;
+    int rc = 0;
+    int sock = socket(at->any.sa_family,
+                      SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (sock < 0)
+        return -errno;
+    if (connect(sock, &at->any, size) < 0) {
+        rc = errno == EINPROGRESS ? mui_wait_fd(sock, POLLOUT, deadline)
+                                  : -errno;
+        if (rc == 0 &&
+            getsockopt(sock, SOL_SOCKET, SO_ERROR, &error, &error_size) == 0)
+            rc = -error;
+    }
+    if (rc != 0) {
+        (void)close(sock);
+        return rc;
+    }
+    *ret_sock = sock;
+    return 0;
+}
+
+static int tcp_connect(struct mu_chan *c, const char *rest, int64_t deadline,
+                       struct mu_error *err)
+{
+    union tcp_address at;
+    socklen_t size;
+    int sock;
+    int rc = address_find(rest, false, &at, &size, err);
+
+    if (rc == 0)
+        rc = secret_check(c, &at, err);
+    if (rc != 0)
+        return rc;
+    rc = tcp_dial(&at, size, deadline, &sock);
+    if (rc == 0) {
+        rc = tcp_take(c, sock, false, deadline);
+        if (rc != 0)
+            (void)close(sock);
+    }
+    return rc == 0 ? 0 : mui_fail(err, rc, "tcp: connect to %s", rest);
+}
+
+static int tcp_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
+                      struct mu_error *err)
+{
+    int sock;
+    int rc = mui_accept(tcp_state(c)->listen_sock, deadline, &sock);
+
+    if (rc == MU_TIMEOUT)
+        return rc;
+    if (rc == 0) {
+        rc = tcp_take(peer, sock, true, MU_NEVER);
+        if (rc != 0)
+            (void)close(sock);
+    }
+    if (rc == MU_TIMEOUT || rc == -ECONNRESET || rc == -EPIPE)
+        rc = -EACCES; /* connected, and never proved the secret */
+    return rc == 0 ? 0 : mui_fail(err, rc, "tcp: accept");
+}
+
+/* Connect to an own listener and see that it is us who came. */
+static int tcp_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
+                    struct mu_error *err)
+{
+    union tcp_address at = {.v4 = {.sin_family = AF_INET}};
+    union tcp_address from;
+    union tcp_address seen;
+    socklen_t size = sizeof at.v4;
+    socklen_t from_size = sizeof from;
+    socklen_t seen_size = sizeof seen;
+    int sock[2] = {-1, -1};
+    int listen_sock;
+    int rc;
+
+    if (*rest != '\0')
+        return mui_fail(err, -EINVAL, "tcp: a pair has no address");
+    at.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listen_sock = tcp_listen(&at, size, err);
+    if (listen_sock < 0)
+        return listen_sock;
+    size = sizeof at;
+    rc = getsockname(listen_sock, &at.any, &size) < 0 ? -errno : 0;
+    if (rc == 0)
+        rc = tcp_dial(&at, size, MU_NEVER, &sock[0]);
+    if (rc == 0)
+        rc = mui_accept(listen_sock, MU_NEVER, &sock[1]);
+    if (rc == 0 && (getsockname(sock[0], &from.any, &from_size) < 0 ||
+                    getpeername(sock[1], &seen.any, &seen_size) < 0 ||
+                    from.v4.sin_port != seen.v4.sin_port))
+        rc = -EACCES;
+    (void)close(listen_sock);
+    a->options.secret = b->options.secret = NULL; /* within this process */
+    if (rc == 0)
+        rc = tcp_take(a, sock[0], false, MU_NEVER);
+    if (rc == 0) {
+        sock[0] = -1;
+        rc = tcp_take(b, sock[1], true, MU_NEVER);
+    }
+    if (rc == 0)
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        if (sock[i] >= 0)
+            (void)close(sock[i]);
+    }
+    return mui_fail(err, rc, "tcp: pair");
+}
+
+static int tcp_fd(struct mu_chan *c)
+{
+    return c->is_listener ? tcp_state(c)->listen_sock : mui_stream_fd(c);
+}
+
+static int tcp_close(struct mu_chan *c)
+{
+    return c->is_listener ? 0 : mui_stream_close(c);
+}
+
+/* Take what was not received: closing over unread bytes would reset the connection,
+ * and the reset could overtake our goodbye. */
+static void unread_drop(int sock)
+{
+    char bytes[16384];
+    size_t left = UNREAD_MAX;
+    ssize_t n;
+
+    do {
+        n = recv(sock, bytes, sizeof bytes, MSG_DONTWAIT);
+        left -= n > 0 ? (size_t)n : 0;
+    } while (n > 0 && left > sizeof bytes);
+}
+
+static void tcp_fini(struct mu_chan *c)
+{
+    struct tcp_state *s = tcp_state(c);
+
+    if (c->is_closed && s->stream.options)
+        unread_drop(s->stream.in_fd);
+    if (s->listen_sock > 0)
+        (void)close(s->listen_sock);
+    mui_stream_fini(&s->stream);
+    mui_secret_free(s->secret);
+    if (s->secret_copy)
+        explicit_bzero(s->secret_copy, c->options.secret_size);
+    free(s->secret_copy);
+}
+
+const struct mui_transport mui_transport_tcp = {
+    .scheme = "tcp",
+    .size = sizeof(struct tcp_state),
+    .pair = tcp_pair,
+    .open = tcp_open,
+    .connect = tcp_connect,
+    .accept = tcp_accept,
+    .send = mui_stream_send,
+    .send_batch = mui_stream_send_batch,
+    .borrow = mui_stream_borrow,
+    .release = mui_stream_release,
+    .fd = tcp_fd,
+    .close = tcp_close,
+    .drain = mui_stream_drain,
+    .fini = tcp_fini,
+};

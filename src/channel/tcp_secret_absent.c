@@ -1,0 +1,22 @@
+/* tcp_secret_absent.c: a build without libsodium has no secrets. */
+#include "channel/tcp_secret.h"
+
+int mui_secret_open(int sock, bool is_server, const void *secret,
+                    size_t secret_size, int64_t deadline,
+                    struct mui_secret **ret_secret)
+{
+    (void)sock;
+    (void)is_server;
+    (void)secret;
+    (void)secret_size;
+    (void)deadline;
+    (void)ret_secret;
+    return MU_EMODEL;
+}
+
+void mui_secret_free(struct mui_secret *s)
+{
+    (void)s;
+}
+
+const struct mui_coder mui_secret_coder = {.seal = NULL};

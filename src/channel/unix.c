@@ -1,0 +1,371 @@
+/* unix.c: Unix sockets that keep packets whole (SOCK_SEQPACKET).
+ *
+ * Each packet is a header of 8 bytes and a piece of a message: an empty packet
+ * alone could not be told from the end, and a packet is limited by the socket's
+ * buffer. Peers of a path are checked by the credentials that the kernel keeps. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "channel/channel.h"
+#include "channel/wait.h"
+
+#define PIECE_BYTES  ((size_t)128 << 10)
+#define UNIX_BACKLOG 128
+#define UNIX_BUFFER  ((int)(512 << 10))
+
+enum unix_kind {
+    UNIX_WHOLE = 0x6d750011, /* a message, or its last piece */
+    UNIX_MORE,               /* a piece, more follow */
+    UNIX_ABORT,              /* forget the pieces so far */
+    UNIX_BYE
+};
+
+struct unix_header {
+    uint32_t kind;
+    uint32_t unused;
+};
+
+struct unix_state {
+    int sock;    /* 0: none */
+    char *path;  /* of a listener: unlinked at the end */
+    pid_t maker; /* who made the path: only he unlinks it */
+    /* sender's */
+    bool must_abort;
+    int out_error;
+    /* receiver's */
+    struct mui_buffer in;
+    size_t pieces; /* bytes of the message so far */
+    bool saw_bye;
+    int in_error;
+};
+
+static struct unix_state *unix_state(const struct mu_chan *c)
+{
+    return (struct unix_state *)(void *)(uintptr_t)c->state;
+}
+
+/* Larger buffers than the default carry a large message in fewer turns. */
+static void unix_take(struct mu_chan *c, int sock)
+{
+    int bytes = UNIX_BUFFER;
+
+    (void)setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    unix_state(c)->sock = sock;
+    c->can_send = c->can_recv = true;
+}
+
+static int unix_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
+                     struct mu_error *err)
+{
+    int socks[2];
+
+    if (*rest != '\0')
+        return mui_fail(err, -EINVAL, "unix: a pair has no path");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks) < 0)
+        return mui_fail(err, -errno, "unix: socketpair");
+    unix_take(a, socks[0]);
+    unix_take(b, socks[1]);
+    return 0;
+}
+
+static int unix_address(const char *path, struct sockaddr_un *ret,
+                        struct mu_error *err)
+{
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (*path == '\0' || strlen(path) >= sizeof ret->sun_path)
+        return mui_fail(err, -EINVAL, "unix: the path \"%s\"", path);
+    memcpy(ret->sun_path, path, strlen(path) + 1);
+    return 0;
+}
+
+/* Whether a socket lies there that nobody listens on any more. */
+static bool path_is_stale(const struct sockaddr_un *at)
+{
+    struct stat st;
+    bool is_stale;
+    int sock;
+
+    if (lstat(at->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (sock < 0)
+        return false;
+    is_stale = connect(sock, (const struct sockaddr *)at, sizeof *at) < 0 &&
+               errno == ECONNREFUSED;
+    (void)close(sock);
+    return is_stale;
+}
+
+static int unix_open(struct mu_chan *c, const char *rest, struct mu_error *err)
+{
+    struct unix_state *s = unix_state(c);
+    struct sockaddr_un at;
+    int sock;
+    int rc = unix_address(rest, &at, err);
+
+    if (rc != 0)
+        return rc;
+    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (sock < 0)
+        return mui_fail(err, -errno, "unix: socket");
+    s->sock = sock;
+    rc = bind(sock, (struct sockaddr *)&at, sizeof at) < 0 ? -errno : 0;
+    if (rc == -EADDRINUSE && path_is_stale(&at) && unlink(rest) == 0)
+        rc = bind(sock, (struct sockaddr *)&at, sizeof at) < 0 ? -errno : 0;
+    if (rc != 0)
+        return mui_fail(err, rc, "unix: open %s", rest);
+    s->maker = getpid();
+    s->path = strdup(rest);
+    if (!s->path) {
+        (void)unlink(rest);
+        return mui_fail(err, -ENOMEM, "unix: open %s", rest);
+    }
+    if (listen(sock, UNIX_BACKLOG) < 0)
+        return mui_fail(err, -errno, "unix: open %s", rest);
+    c->is_listener = true;
+    return 0;
+}
+
+static int unix_connect(struct mu_chan *c, const char *rest, int64_t deadline,
+                        struct mu_error *err)
+{
+    struct sockaddr_un at;
+    int sock;
+    int rc = unix_address(rest, &at, err);
+
+    (void)deadline; /* the kernel takes it or refuses at once */
+    if (rc != 0)
+        return rc;
+    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (sock < 0)
+        return mui_fail(err, -errno, "unix: socket");
+    rc = connect(sock, (struct sockaddr *)&at, sizeof at) < 0
+             ? -errno
+             : mui_peer_check(sock, &c->options);
+    if (rc != 0) {
+        (void)close(sock);
+        return mui_fail(err, rc, "unix: connect to %s", rest);
+    }
+    unix_take(c, sock);
+    return mui_fd_set_blocking(sock);
+}
+
+static int unix_accept(struct mu_chan *c, struct mu_chan *peer,
+                       int64_t deadline, struct mu_error *err)
+{
+    int sock;
+    int rc = mui_accept(unix_state(c)->sock, deadline, &sock);
+
+    if (rc == MU_TIMEOUT)
+        return rc;
+    if (rc == 0) {
+        rc = mui_peer_check(sock, &c->options);
+        if (rc != 0)
+            (void)close(sock);
+    }
+    if (rc != 0)
+        return mui_fail(err, rc, "unix: accept");
+    unix_take(peer, sock);
+    return 0;
+}
+
+/* ---- sending ---------------------------------------------------------------- */
+
+static int unix_packet(struct unix_state *s, enum unix_kind kind,
+                       const void *bytes, size_t size, int64_t deadline)
+{
+    struct unix_header header = {.kind = kind};
+    struct iovec iov[2] = {
+        {.iov_base = &header, .iov_len = sizeof header},
+        {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+    int flags = MSG_NOSIGNAL | (deadline == MU_NEVER ? 0 : MSG_DONTWAIT);
+
+    for (;;) {
+        int rc;
+
+        if (sendmsg(s->sock, &m, flags) >= 0)
+            return 0;
+        rc = -errno;
+        if (rc == -EINTR)
+            continue;
+        if (rc == -EAGAIN)
+            rc = deadline == MU_NOW ? MU_TIMEOUT
+                                    : mui_wait_fd(s->sock, POLLOUT, deadline);
+        else if (rc == -EPIPE || rc == -ECONNRESET)
+            rc = s->saw_bye ? MU_CLOSED : MU_ECRASHED;
+        if (rc < 0)
+            s->out_error = rc;
+        if (rc != 0)
+            return rc;
+    }
+}
+
+static int unix_begin(struct unix_state *s, int64_t deadline)
+{
+    int rc = s->out_error;
+
+    if (rc == 0 && s->must_abort) {
+        rc = unix_packet(s, UNIX_ABORT, NULL, 0, deadline);
+        s->must_abort = rc != 0;
+    }
+    return rc;
+}
+
+static int unix_send(struct mu_chan *c, const void *bytes, size_t size,
+                     unsigned priority, int64_t deadline)
+{
+    struct unix_state *s = unix_state(c);
+    const char *at = bytes;
+    int rc = priority != 0 ? -EOPNOTSUPP : unix_begin(s, deadline);
+
+    if (rc != 0)
+        return rc;
+    while (size > PIECE_BYTES) {
+        rc = unix_packet(s, UNIX_MORE, at, PIECE_BYTES, deadline);
+        if (rc != 0) {
+            s->must_abort = at != (const char *)bytes;
+            return rc;
+        }
+        at += PIECE_BYTES;
+        size -= PIECE_BYTES;
+    }
+    rc = unix_packet(s, UNIX_WHOLE, at, size, deadline);
+    if (rc != 0)
+        s->must_abort = at != (const char *)bytes;
+    return rc;
+}
+
+/* ---- receiving -------------------------------------------------------------- */
+
+/* One packet behind the pieces. 0: a message is whole; MU_EMPTY: go on. */
+static int packet_take(struct mu_chan *c, int64_t deadline)
+{
+    struct unix_state *s = unix_state(c);
+    struct unix_header header;
+    struct iovec iov[2] = {{.iov_base = &header, .iov_len = sizeof header},
+                           {.iov_base = NULL}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t n;
+    int rc = mui_buffer_grow(&s->in, s->pieces + PIECE_BYTES);
+
+    if (rc != 0)
+        return rc;
+    iov[1].iov_base = s->in.data + s->pieces;
+    iov[1].iov_len = PIECE_BYTES;
+    n = recvmsg(s->sock, &m, deadline == MU_NEVER ? 0 : MSG_DONTWAIT);
+    if (n < 0 && errno == EAGAIN) {
+        if (deadline == MU_NOW)
+            return MU_TIMEOUT;
+        rc = mui_wait_fd(s->sock, POLLIN, deadline);
+        return rc == 0 ? MU_EMPTY : rc;
+    }
+    if (n < 0 && errno == EINTR)
+        return MU_EMPTY;
+    if (n == 0 || (n < 0 && errno == ECONNRESET))
+        return MU_ECRASHED;
+    if (n < 0)
+        return -errno;
+    if ((size_t)n < sizeof header || (m.msg_flags & MSG_TRUNC))
+        return MU_ECORRUPT;
+    switch (header.kind) {
+    case UNIX_ABORT:
+        s->pieces = 0;
+        return MU_EMPTY;
+    case UNIX_BYE:
+        s->saw_bye = true;
+        return MU_CLOSED;
+    case UNIX_WHOLE:
+    case UNIX_MORE:
+        s->pieces += (size_t)n - sizeof header;
+        if (s->pieces > c->options.message_bytes)
+            return MU_ECORRUPT;
+        return header.kind == UNIX_MORE ? MU_EMPTY : 0;
+    default:
+        return MU_ECORRUPT;
+    }
+}
+
+static int unix_borrow(struct mu_chan *c, int64_t deadline,
+                       struct mu_chan_message *ret)
+{
+    struct unix_state *s = unix_state(c);
+    int rc;
+
+    if (s->in_error)
+        return s->in_error;
+    do
+        rc = packet_take(c, deadline);
+    while (rc == MU_EMPTY);
+    if (rc < 0 || rc == MU_CLOSED)
+        s->in_error = rc;
+    if (rc != 0)
+        return rc;
+    *ret = (struct mu_chan_message){.data = s->in.data, .size = s->pieces};
+    return 0;
+}
+
+static void unix_release(struct mu_chan *c)
+{
+    unix_state(c)->pieces = 0;
+    mui_buffer_trim(&unix_state(c)->in);
+}
+
+static int unix_fd(struct mu_chan *c)
+{
+    return unix_state(c)->sock;
+}
+
+static int unix_close(struct mu_chan *c)
+{
+    struct unix_state *s = unix_state(c);
+    int rc;
+
+    if (c->is_listener)
+        return 0;
+    rc = unix_begin(s, MU_NOW);
+    if (rc == 0)
+        rc = unix_packet(s, UNIX_BYE, NULL, 0, MU_NOW);
+    if (rc == 0)
+        (void)shutdown(s->sock, SHUT_WR);
+    return rc == MU_TIMEOUT ? rc : 0;
+}
+
+static int unix_drain(struct mu_chan *c, int64_t deadline)
+{
+    return unix_begin(unix_state(c), deadline);
+}
+
+static void unix_fini(struct mu_chan *c)
+{
+    struct unix_state *s = unix_state(c);
+
+    if (s->path && s->maker == getpid())
+        (void)unlink(s->path);
+    if (s->sock > 0)
+        (void)close(s->sock);
+    free(s->path);
+    mui_buffer_fini(&s->in);
+}
+
+const struct mui_transport mui_transport_unix = {
+    .scheme = "unix",
+    .size = sizeof(struct unix_state),
+    .pair = unix_pair,
+    .open = unix_open,
+    .connect = unix_connect,
+    .accept = unix_accept,
+    .send = unix_send,
+    .borrow = unix_borrow,
+    .release = unix_release,
+    .fd = unix_fd,
+    .close = unix_close,
+    .drain = unix_drain,
+    .fini = unix_fini,
+};

@@ -1,0 +1,45 @@
+/* wait.h: waiting for descriptors until a deadline, and small things that the
+ * transports made of descriptors share. */
+#ifndef MUI_CHANNEL_WAIT_H
+#define MUI_CHANNEL_WAIT_H
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "muster/channel.h"
+
+/* Wait until one of `fds` is ready. 0; MU_TIMEOUT; -errno. Goes on after EINTR. */
+int mui_wait_fds(struct pollfd *fds, nfds_t n, int64_t deadline);
+/* The same for one. */
+int mui_wait_fd(int fd, short events, int64_t deadline);
+
+/* Send one byte that means "look", never waiting and without SIGPIPE. It does not
+ * matter whether it arrives: then others wait there already, or nobody is left. */
+void mui_bell_ring(int sock);
+/* Take such bytes away. 1: the other side is gone; 0. */
+int mui_bell_drain(int sock);
+
+/* Let a descriptor's calls wait. 0 or -errno. */
+int mui_fd_set_blocking(int fd);
+
+/* Take one connection from a listening socket that does not block. 0; MU_TIMEOUT;
+ * -errno. The new descriptor blocks, and is closed on exec. */
+int mui_accept(int listen_sock, int64_t deadline, int *ret_sock);
+
+/* Whether the peer of a Unix socket is allowed by the options. 0; -EACCES. */
+int mui_peer_check(int sock, const struct mu_chan_options *options);
+
+/* Memory that grows as bytes arrive. Zeroed is empty. */
+struct mui_buffer {
+    char *data;
+    size_t capacity;
+};
+/* Make room for `size` bytes, keeping those there; at least doubles. 0; -ENOMEM. */
+int mui_buffer_grow(struct mui_buffer *b, size_t size);
+/* Give a large one back, so that one large message is not paid for ever. */
+void mui_buffer_trim(struct mui_buffer *b);
+void mui_buffer_fini(struct mui_buffer *b);
+
+#endif

@@ -1,0 +1,18 @@
+/* pipe.h: reading and writing pipes with neither SIGPIPE nor a changed file mode.
+ * See pwritev2(2). */
+#ifndef MUI_SYS_PIPE_H
+#define MUI_SYS_PIPE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* Write to a pipe. `waits`: until all is written; else as much as there is room
+ * for. The number of bytes; -EAGAIN; -EPIPE and no signal; -errno. */
+ssize_t mui_pipe_write(int fd, const struct iovec *iov, int n, bool waits);
+
+/* Read from a pipe. `waits`: for the first byte. The number of bytes, 0 at the end;
+ * -EAGAIN; -errno. */
+ssize_t mui_pipe_read(int fd, void *buffer, size_t size, bool waits);
+
+#endif
