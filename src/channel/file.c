@@ -154,6 +154,7 @@ static int log_recover(struct mu_chan *c)
     struct file_state *s = file_state(c);
     struct log_page page = {.magic = 0};
     struct stat st;
+    uint64_t durable;
     uint64_t tail;
 
     if (fstat(s->fd, &st) < 0 || pread(s->fd, &page, sizeof page, 0) < 0)
@@ -172,10 +173,12 @@ static int log_recover(struct mu_chan *c)
         s->page = NULL;
         return -errno;
     }
-    *s->page = page;
+    /* relaxed, all: nobody else has it open */
+    durable = atomic_load_explicit(&page.durable, memory_order_relaxed);
+    atomic_store_explicit(&s->page->durable, durable, memory_order_relaxed);
     s->page->lock.word = s->page->sync_lock.word = 0;
-    s->page->n_asleep = 0;
-    tail = page.durable;
+    atomic_store_explicit(&s->page->n_asleep, 0, memory_order_relaxed);
+    tail = durable;
     tail_find(c, tail >= LOG_BEGIN && tail % 8 == 0 ? tail : LOG_BEGIN);
     /* Behind the tail all is 0 again: the file is cut there and grows anew. */
     tail = atomic_load_explicit(&s->page->tail, memory_order_relaxed);

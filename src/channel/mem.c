@@ -88,8 +88,8 @@ struct mem_state {
     char *block;           /* sender's: what was reserved */
     struct mem_slot *slot; /* sender's: where it goes */
     uint64_t i_slot;
-    uint64_t i_lent; /* receiver's: the slot that is lent */
-    bool had_peer;   /* another handle was there at some time */
+    uint64_t i_lent;       /* receiver's: the slot that is lent */
+    _Atomic bool had_peer; /* of a name: another handle was there once */
 };
 
 /* The names of this process, under names_lock. */
@@ -320,10 +320,12 @@ static int peers_left(const struct mu_chan *c, struct mem_queue *q,
     uint32_t self = s->out == s->in;
 
     if (n > self) {
-        s->had_peer = true;
+        /* relaxed: only this handle's own threads look at it */
+        if (self)
+            atomic_store_explicit(&s->had_peer, true, memory_order_relaxed);
         return 0;
     }
-    if (self && !s->had_peer)
+    if (self && !atomic_load_explicit(&s->had_peer, memory_order_relaxed))
         return 0; /* others are still to connect */
     return atomic_load_explicit(&q->n_gone, memory_order_seq_cst) > 0
                ? MU_ECRASHED

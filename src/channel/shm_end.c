@@ -279,9 +279,15 @@ int mui_shm_end_send(struct mui_shm_end *e, const void *bytes, size_t size,
     rc = room_get(e, size, deadline, &room);
     if (rc != 0)
         return rc;
+#ifdef BUG_SHM_PUBLISH_FIRST
+    mui_ring_commit(&e->out, size, MUI_RING_WHOLE);
+    if (size > 0)
+        memcpy(room, bytes, size);
+#else
     if (size > 0)
         memcpy(room, bytes, size);
     mui_ring_commit(&e->out, size, MUI_RING_WHOLE);
+#endif
     peer_wake(&e->out.words->consumer_asleep, e->data_sock);
     return 0;
 }
@@ -413,9 +419,15 @@ static int data_wait(struct mui_shm_end *e, int64_t deadline)
         rc = end_reason(e, is_hung_up);
         if (rc != 0)
             return rc;
+#ifdef BUG_SHM_NO_SECOND_LOOK
+        for (int i = 0; i < 5000; i++)
+            mui_cpu_pause();
+#endif
         mui_shm_end_doze(e);
         mui_fence_heavy();
+#ifndef BUG_SHM_NO_SECOND_LOOK
         if (!mui_shm_end_is_ready(e))
+#endif
             rc = bell_wait(e, e->data_sock, deadline);
         mui_shm_end_wake(e);
         if (mui_ring_peek(&e->in) != 0)

@@ -1,0 +1,364 @@
+/* test_log.c: what a log keeps: positions, kill -9, torn tails, many writers. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "muster/channel.h"
+
+#include "support/check.h"
+#include "support/step.h"
+
+static char path[64];
+static char address[80];
+
+static int log_begin(void **state)
+{
+    (void)state;
+    (void)snprintf(path, sizeof path, "/tmp/muster-test-%d.log", (int)getpid());
+    (void)snprintf(address, sizeof address, "file:%s", path);
+    (void)unlink(path);
+    return 0;
+}
+
+static int log_end(void **state)
+{
+    (void)state;
+    (void)unlink(path);
+    return 0;
+}
+
+static struct mu_chan *writer_open(enum mu_chan_sync sync)
+{
+    struct mu_chan_options options = {.sync = sync};
+    struct mu_chan *c;
+
+    CHECK_CHILD(mu_chan_connect(address, &options, MU_NOW, &c, NULL) == 0);
+    return c;
+}
+
+static struct mu_chan *reader_open(uint64_t position)
+{
+    struct mu_chan_options options = {.position = position};
+    struct mu_chan *c;
+
+    CHECK_CHILD(mu_chan_open(address, &options, &c, NULL) == 0);
+    return c;
+}
+
+static void number_send(struct mu_chan *c, uint64_t i)
+{
+    CHECK_CHILD(mu_chan_send(c, &i, sizeof i, test_deadline()) == 0);
+}
+
+static void number_expect(struct mu_chan *c, uint64_t i)
+{
+    uint64_t got;
+    size_t size;
+
+    assert_int_equal(mu_chan_recv(c, &got, sizeof got, test_deadline(), &size),
+                     0);
+    assert_int_equal(size, sizeof got);
+    assert_int_equal(got, i);
+}
+
+static void end_expect(struct mu_chan *c)
+{
+    uint64_t got;
+    size_t size;
+
+    assert_int_equal(mu_chan_recv(c, &got, sizeof got, MU_NOW, &size),
+                     MU_TIMEOUT);
+}
+
+static void readers_have_their_own_positions(void **state)
+{
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_NONE);
+    struct mu_chan *a = reader_open(0);
+    struct mu_chan *b = reader_open(0);
+    uint64_t middle;
+
+    (void)state;
+    for (uint64_t i = 0; i < 10; i++)
+        number_send(w, i);
+    for (uint64_t i = 0; i < 5; i++)
+        number_expect(a, i);
+    middle = mu_chan_position(a);
+    for (uint64_t i = 0; i < 10; i++)
+        number_expect(b, i);
+    end_expect(b);
+    mu_chan_free(a);
+    mu_chan_free(w);
+    a = reader_open(middle);
+    for (uint64_t i = 5; i < 10; i++)
+        number_expect(a, i);
+    assert_int_equal(mu_chan_position(a), mu_chan_position(b));
+    mu_chan_free(a);
+    mu_chan_free(b);
+}
+
+static void *write_some(void *arg)
+{
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_DISK);
+
+    (void)arg;
+    for (uint64_t i = 0; i < 20; i++)
+        number_send(w, i);
+    mu_chan_free(w);
+    return NULL;
+}
+
+static void writers_share_the_log_and_the_disk(void **state)
+{
+    enum { N = 4 };
+    pthread_t threads[N];
+    struct mu_chan *r;
+
+    (void)state;
+    for (int i = 0; i < N; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_some, NULL),
+                         0);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    r = reader_open(0);
+    for (int i = 0; i < 20 * N; i++) {
+        uint64_t got;
+        size_t size;
+
+        assert_int_equal(mu_chan_recv(r, &got, sizeof got, MU_NOW, &size), 0);
+        assert_true(got < 20);
+    }
+    end_expect(r);
+    mu_chan_free(r);
+}
+
+/* What a send answered with 0 is there after kill -9. */
+struct acknowledged {
+    _Atomic uint64_t n;
+};
+
+static void write_until_killed(void *arg)
+{
+    struct acknowledged *done = arg;
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_NONE);
+
+    for (uint64_t i = 0;; i++) {
+        number_send(w, i);
+        atomic_store(&done->n, i + 1);
+    }
+}
+
+static void killed_writer_loses_nothing_acknowledged(void **state)
+{
+    struct acknowledged *done = test_shared(sizeof *done);
+
+    for (int round = 0; round < 10; round++) {
+        uint64_t n;
+        uint64_t k = 0;
+        struct mu_chan *r;
+        struct mu_chan *w;
+        uint64_t got;
+        size_t size;
+        pid_t pid;
+
+        (void)log_begin(state);
+        atomic_store(&done->n, 0);
+        pid = test_fork(write_until_killed, done);
+        while (atomic_load(&done->n) < (uint64_t)round * 500 + 1)
+            ;
+        (void)kill(pid, SIGKILL);
+        assert_true(WIFSIGNALED(test_wait(pid)));
+        n = atomic_load(&done->n);
+        w = writer_open(MU_CHAN_SYNC_NONE);
+        number_send(w, UINT64_MAX);
+        r = reader_open(0);
+        for (;; k++) {
+            assert_int_equal(mu_chan_recv(r, &got, sizeof got, MU_NOW, &size),
+                             0);
+            if (got == UINT64_MAX)
+                break;
+            assert_int_equal(got, k);
+        }
+        assert_true(k == n || k == n + 1);
+        end_expect(r);
+        mu_chan_free(r);
+        mu_chan_free(w);
+    }
+    munmap(done, sizeof *done);
+}
+
+/* The same at each instruction, while another writer has the log open. */
+static struct mu_chan *stepped;
+
+static void stepped_before(void *arg)
+{
+    (void)arg;
+    stepped = writer_open(MU_CHAN_SYNC_NONE);
+    number_send(stepped, 1);
+}
+
+static void stepped_send(void *arg)
+{
+    (void)arg;
+    number_send(stepped, 2);
+}
+
+static void writer_killed_at_each_instruction_leaves_whole_records(void **state)
+{
+    struct mu_chan *w;
+    struct mu_chan *r;
+    struct step_trace t;
+    int n_there = 0;
+
+    (void)state;
+    w = writer_open(MU_CHAN_SYNC_NONE);
+    r = reader_open(0);
+    t = step_record(step_start(stepped_before, stepped_send, NULL));
+    number_expect(r, 1);
+    number_expect(r, 2);
+    for (long i = 0; i < t.n; i += STEP_STRIDE) {
+        uint64_t got;
+        size_t size;
+
+        step_finish(step_start(stepped_before, stepped_send, NULL), &t, i);
+        number_send(w, 3);
+        number_expect(r, 1);
+        assert_int_equal(
+            mu_chan_recv(r, &got, sizeof got, test_deadline(), &size), 0);
+        if (got == 2) {
+            n_there++;
+            number_expect(r, 3);
+        } else {
+            assert_int_equal(got, 3);
+        }
+        end_expect(r);
+    }
+    assert_true(n_there > 0 && n_there < t.n);
+    free(t.pc);
+    mu_chan_free(w);
+    mu_chan_free(r);
+}
+
+/* A loss of power leaves anything behind the last durable record. */
+static void torn_tail_is_cut_off(void **state)
+{
+    static const size_t cuts[] = {1, 8, 15, 16, 17, 23};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof cuts / sizeof cuts[0]; k++) {
+        struct mu_chan *w;
+        struct mu_chan *r;
+        uint64_t end;
+        int fd;
+
+        (void)log_begin(state);
+        w = writer_open(MU_CHAN_SYNC_NONE);
+        for (uint64_t i = 0; i < 5; i++)
+            number_send(w, i);
+        end = mu_chan_position(w);
+        mu_chan_free(w);
+        /* the last record loses its end */
+        fd = open(path, O_RDWR);
+        assert_true(fd >= 0);
+        assert_int_equal(ftruncate(fd, (off_t)(end - cuts[k])), 0);
+        (void)close(fd);
+        w = writer_open(MU_CHAN_SYNC_NONE);
+        number_send(w, 100);
+        r = reader_open(0);
+        for (uint64_t i = 0; i < 4; i++)
+            number_expect(r, i);
+        number_expect(r, 100);
+        end_expect(r);
+        mu_chan_free(r);
+        mu_chan_free(w);
+    }
+}
+
+static void damaged_bytes_are_noticed(void **state)
+{
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_NONE);
+    struct mu_chan *r;
+    uint64_t at;
+    uint64_t got;
+    size_t size;
+    int fd;
+
+    (void)state;
+    number_send(w, 1);
+    at = mu_chan_position(w) - 8;
+    number_send(w, 2);
+    fd = open(path, O_RDWR);
+    assert_int_equal(pwrite(fd, "x", 1, (off_t)at), 1);
+    (void)close(fd);
+    r = reader_open(0);
+    assert_int_equal(mu_chan_recv(r, &got, sizeof got, MU_NOW, &size),
+                     MU_ECORRUPT);
+    mu_chan_free(r);
+    mu_chan_free(w);
+}
+
+static void what_is_no_log_is_refused(void **state)
+{
+    struct mu_chan *c;
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+
+    (void)state;
+    assert_int_equal(write(fd, "hello, this is text", 19), 19);
+    (void)close(fd);
+    assert_int_equal(mu_chan_open(address, NULL, &c, NULL), MU_ECORRUPT);
+    assert_int_equal(mu_chan_open("file:", NULL, &c, NULL), -EINVAL);
+    assert_int_equal(mu_chan_open("file:/nowhere/x", NULL, &c, NULL), -ENOENT);
+}
+
+static void *read_all(void *arg)
+{
+    struct mu_chan *r = reader_open(0);
+
+    (void)arg;
+    for (uint64_t i = 0; i < 2000; i++) {
+        uint64_t got;
+        size_t size;
+
+        CHECK_CHILD(mu_chan_recv(r, &got, sizeof got, test_deadline(), &size) ==
+                    0);
+        CHECK_CHILD(got == i);
+    }
+    mu_chan_free(r);
+    return NULL;
+}
+
+static void sleeping_readers_are_woken(void **state)
+{
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_NONE);
+    pthread_t threads[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_all, NULL), 0);
+    for (uint64_t i = 0; i < 2000; i++)
+        number_send(w, i);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    mu_chan_free(w);
+}
+
+int main(void)
+{
+#define LOG_TEST(fn) cmocka_unit_test_setup_teardown(fn, log_begin, log_end)
+    const struct CMUnitTest tests[] = {
+        LOG_TEST(readers_have_their_own_positions),
+        LOG_TEST(writers_share_the_log_and_the_disk),
+        LOG_TEST(killed_writer_loses_nothing_acknowledged),
+        LOG_TEST(writer_killed_at_each_instruction_leaves_whole_records),
+        LOG_TEST(torn_tail_is_cut_off),
+        LOG_TEST(damaged_bytes_are_noticed),
+        LOG_TEST(what_is_no_log_is_refused),
+        LOG_TEST(sleeping_readers_are_woken),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,480 @@
+/* test_names.c: channels with names: opening, connecting, accepting, who is allowed,
+ * the secret, many senders, and the wrappers. */
+#include <errno.h>
+#include <mqueue.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "muster/channel.h"
+
+#include "support/check.h"
+
+static char address[128];
+
+static const char *unique(const char *format)
+{
+    (void)snprintf(address, sizeof address, format, (int)getpid());
+    return address;
+}
+
+struct peer {
+    const char *address;
+    struct mu_chan_options options;
+    unsigned long n;
+};
+
+static int no_peer(void *ctx, int pid, unsigned uid, unsigned gid)
+{
+    (void)ctx;
+    (void)gid;
+    CHECK_CHILD(pid > 0 && uid == geteuid());
+    return 0;
+}
+
+/* Connect, send one, take the answer. */
+static void *call(void *arg)
+{
+    struct peer *p = arg;
+    struct mu_chan *c;
+    char byte;
+    size_t size;
+
+    CHECK_CHILD(mu_chan_connect(p->address, &p->options, test_deadline(), &c,
+                                NULL) == 0);
+    CHECK_CHILD(mu_chan_send(c, "?", 1, test_deadline()) == 0);
+    CHECK_CHILD(mu_chan_recv(c, &byte, 1, test_deadline(), &size) == 0);
+    CHECK_CHILD(byte == '!');
+    CHECK_CHILD(mu_chan_close(c) == 0);
+    mu_chan_free(c);
+    return NULL;
+}
+
+static void serve_one(const char *name, const struct mu_chan_options *options)
+{
+    struct mu_error err = {.text = ""};
+    struct mu_chan *listener;
+    struct mu_chan *c;
+    struct peer p = {.options = {.ring_bytes = 0}};
+    pthread_t thread;
+    char byte;
+    size_t size;
+
+    if (options)
+        p.options = *options;
+    if (mu_chan_open(name, options, &listener, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(mu_chan_accept(listener, MU_NOW, &c, NULL), MU_TIMEOUT);
+    p.address = mu_chan_address(listener);
+    assert_int_equal(pthread_create(&thread, NULL, call, &p), 0);
+    if (mu_chan_accept(listener, test_deadline(), &c, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(mu_chan_recv(c, &byte, 1, test_deadline(), &size), 0);
+    assert_int_equal(mu_chan_send(c, "!", 1, test_deadline()), 0);
+    assert_int_equal(mu_chan_recv(c, &byte, 1, test_deadline(), &size),
+                     MU_CLOSED);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    mu_chan_free(c);
+    mu_chan_free(listener);
+}
+
+static void connections_are_made(void **state)
+{
+    (void)state;
+    serve_one(unique("unix:/tmp/muster-test-%d.sock"), NULL);
+    serve_one(unique("shm:muster-test-%d"), NULL);
+    serve_one("shm:", NULL);
+    serve_one("tcp:127.0.0.1:0", NULL);
+    serve_one("tcp:localhost:0", NULL);
+}
+
+static void names_in_use_are_refused(void **state)
+{
+    struct mu_chan *a;
+    struct mu_chan *b;
+
+    (void)state;
+    assert_int_equal(
+        mu_chan_open(unique("unix:/tmp/muster-test-%d.sock"), NULL, &a, NULL),
+        0);
+    assert_int_equal(mu_chan_open(address, NULL, &b, NULL), -EADDRINUSE);
+    mu_chan_free(a);
+    assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &b, NULL), -ENOENT);
+    assert_int_equal(mu_chan_open(unique("shm:muster-test-%d"), NULL, &a, NULL),
+                     0);
+    assert_int_equal(mu_chan_open(address, NULL, &b, NULL), -EADDRINUSE);
+    mu_chan_free(a);
+    assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &b, NULL),
+                     -ECONNREFUSED);
+    assert_int_equal(mu_chan_open("mem:x", NULL, &a, NULL), 0);
+    assert_int_equal(mu_chan_open("mem:x", NULL, &b, NULL), -EADDRINUSE);
+    mu_chan_free(a);
+    assert_int_equal(mu_chan_connect("mem:x", NULL, MU_NOW, &b, NULL), -ENOENT);
+}
+
+static void die_listening(void *arg)
+{
+    struct mu_chan *c;
+
+    CHECK_CHILD(mu_chan_open(arg, NULL, &c, NULL) == 0);
+    (void)raise(SIGKILL);
+}
+
+static void path_of_a_dead_listener_is_taken_over(void **state)
+{
+    (void)state;
+    (void)unique("unix:/tmp/muster-test-%d.sock");
+    assert_true(WIFSIGNALED(test_wait(test_fork(die_listening, address))));
+    serve_one(address, NULL);
+}
+
+static void peers_not_allowed_are_turned_away(void **state)
+{
+    static const char *const names[] = {"unix:/tmp/muster-test-%d.sock",
+                                        "shm:muster-test-%d"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_chan_options deny = {.allow = no_peer};
+        struct mu_chan *listener;
+        struct mu_chan *c;
+
+        assert_int_equal(mu_chan_open(unique(names[i]), NULL, &listener, NULL),
+                         0);
+        assert_int_equal(
+            mu_chan_connect(address, &deny, test_deadline(), &c, NULL),
+            -EACCES);
+        mu_chan_free(listener);
+    }
+    {
+        struct mu_chan_options deny = {.allow = no_peer};
+        struct mu_chan *listener;
+        struct mu_chan *c;
+        struct mu_chan *d;
+
+        assert_int_equal(mu_chan_open(unique("unix:/tmp/muster-test-%d.sock"),
+                                      &deny, &listener, NULL),
+                         0);
+        assert_int_equal(
+            mu_chan_connect(address, NULL, test_deadline(), &c, NULL), 0);
+        assert_int_equal(mu_chan_accept(listener, test_deadline(), &d, NULL),
+                         -EACCES);
+        mu_chan_free(c);
+        mu_chan_free(listener);
+    }
+}
+
+static void beyond_loopback_needs_a_secret(void **state)
+{
+    struct mu_chan *c;
+    struct mu_error err;
+
+    (void)state;
+    assert_int_equal(mu_chan_open("tcp:0.0.0.0:0", NULL, &c, &err), -EACCES);
+    assert_non_null(strstr(err.text, "secret"));
+    assert_int_equal(mu_chan_connect("tcp:192.0.2.1:9", NULL, MU_NOW, &c, &err),
+                     -EACCES);
+    assert_int_equal(mu_chan_open("tcp:nonsense", NULL, &c, &err), -EINVAL);
+}
+
+static void secret_seals_the_connection(void **state)
+{
+    struct mu_chan_options options = {.secret = "0123456789abcdef",
+                                      .secret_size = 16};
+    struct mu_chan *c;
+
+    (void)state;
+    if (mu_chan_open("tcp:127.0.0.1:0", &options, &c, NULL) != 0)
+        skip();
+    mu_chan_free(c);
+    serve_one("tcp:127.0.0.1:0", &options);
+}
+
+static void *call_and_fail(void *arg)
+{
+    struct peer *p = arg;
+    struct mu_chan *c;
+
+    CHECK_CHILD(mu_chan_connect(p->address, &p->options, test_deadline(), &c,
+                                NULL) == -EACCES);
+    return NULL;
+}
+
+static void another_secret_is_refused(void **state)
+{
+    struct mu_chan_options options = {.secret = "0123456789abcdef",
+                                      .secret_size = 16};
+    struct peer p = {
+        .options = {.secret = "0123456789abcdeF", .secret_size = 16}};
+    struct mu_chan *listener;
+    struct mu_chan *c;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(mu_chan_open("tcp:127.0.0.1:0", &options, &listener, NULL),
+                     0);
+    p.address = mu_chan_address(listener);
+    assert_int_equal(pthread_create(&thread, NULL, call_and_fail, &p), 0);
+    assert_int_equal(mu_chan_accept(listener, test_deadline(), &c, NULL),
+                     -EACCES);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    mu_chan_free(listener);
+}
+
+/* ---- many senders ----------------------------------------------------------- */
+
+enum { N_SENDERS = 5, N_MESSAGES = 2000 };
+
+static void *send_many(void *arg)
+{
+    struct peer *p = arg;
+    struct mu_chan *c;
+
+    CHECK_CHILD(mu_chan_connect(p->address, NULL, test_deadline(), &c, NULL) ==
+                0);
+    for (unsigned long i = 0; i < N_MESSAGES; i++) {
+        unsigned long message[2] = {p->n, i};
+
+        CHECK_CHILD(mu_chan_send(c, message, sizeof message, test_deadline()) ==
+                    0);
+    }
+    CHECK_CHILD(mu_chan_close(c) == 0);
+    mu_chan_free(c);
+    return NULL;
+}
+
+static void send_many_process(void *arg)
+{
+    (void)send_many(arg);
+}
+
+/* Receive from all until the last said goodbye; each one's order holds. */
+static void recv_many(struct mu_chan *c, int n_crashed)
+{
+    unsigned long next[N_SENDERS] = {0};
+    unsigned long message[2];
+    int n_ended = 0;
+    size_t size;
+
+    for (;;) {
+        int rc =
+            mu_chan_recv(c, message, sizeof message, test_deadline(), &size);
+
+        if (rc == 0) {
+            assert_int_equal(size, sizeof message);
+            assert_true(message[0] < N_SENDERS);
+            assert_int_equal(message[1], next[message[0]]);
+            next[message[0]]++;
+            n_ended += next[message[0]] == N_MESSAGES;
+        } else if (rc == MU_ECRASHED && n_crashed > 0) {
+            n_crashed--;
+        } else {
+            assert_int_equal(rc, MU_CLOSED);
+            if (n_ended == N_SENDERS && n_crashed == 0)
+                return;
+        }
+    }
+}
+
+static void connect_and_die(void *arg)
+{
+    struct mu_chan *c;
+
+    CHECK_CHILD(mu_chan_connect(arg, NULL, test_deadline(), &c, NULL) == 0);
+    (void)raise(SIGKILL);
+}
+
+static void ring_receives_from_many_processes(void **state)
+{
+    struct mu_chan *c;
+    struct peer p[N_SENDERS];
+    pid_t pids[N_SENDERS];
+    pid_t dying;
+
+    (void)state;
+    assert_int_equal(mu_chan_open("shm:", NULL, &c, NULL), 0);
+    dying = test_fork(connect_and_die, (void *)(uintptr_t)mu_chan_address(c));
+    for (unsigned long i = 0; i < N_SENDERS; i++) {
+        p[i] = (struct peer){.address = mu_chan_address(c), .n = i};
+        pids[i] = test_fork(send_many_process, &p[i]);
+    }
+    recv_many(c, 1);
+    for (int i = 0; i < N_SENDERS; i++)
+        assert_int_equal(test_wait(pids[i]), 0);
+    assert_true(WIFSIGNALED(test_wait(dying)));
+    mu_chan_free(c);
+}
+
+static void *recv_some(void *arg)
+{
+    struct peer *p = arg;
+    struct mu_chan *c;
+    unsigned long message[2];
+    size_t size;
+    int rc;
+
+    CHECK_CHILD(mu_chan_connect(p->address, NULL, test_deadline(), &c, NULL) ==
+                0);
+    while ((rc = mu_chan_recv(c, message, sizeof message, test_deadline(),
+                              &size)) == 0) {
+        if (message[1] == N_MESSAGES)
+            break;
+        p->n++;
+    }
+    CHECK_CHILD(rc == 0);
+    mu_chan_free(c);
+    return NULL;
+}
+
+/* Any number of senders and receivers: every message once. */
+static void memory_takes_many_senders_and_receivers(void **state)
+{
+    struct mu_chan *c;
+    struct peer senders[N_SENDERS];
+    struct peer receivers[3];
+    pthread_t threads[N_SENDERS + 3];
+    unsigned long n = 0;
+
+    (void)state;
+    assert_int_equal(mu_chan_open("mem:", NULL, &c, NULL), 0);
+    for (unsigned long i = 0; i < 3; i++) {
+        receivers[i] = (struct peer){.address = mu_chan_address(c)};
+        assert_int_equal(pthread_create(&threads[N_SENDERS + i], NULL,
+                                        recv_some, &receivers[i]),
+                         0);
+    }
+    for (unsigned long i = 0; i < N_SENDERS; i++) {
+        senders[i] = (struct peer){.address = mu_chan_address(c), .n = i};
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, send_many, &senders[i]), 0);
+    }
+    for (int i = 0; i < N_SENDERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        unsigned long stop[2] = {0, N_MESSAGES};
+
+        assert_int_equal(mu_chan_send(c, stop, sizeof stop, test_deadline()),
+                         0);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(threads[N_SENDERS + i], NULL), 0);
+        n += receivers[i].n;
+    }
+    assert_int_equal(n, N_SENDERS * N_MESSAGES);
+    mu_chan_free(c);
+}
+
+static void fifo_takes_one_sender_after_another(void **state)
+{
+    struct mu_chan *c;
+    struct mu_chan *a;
+    struct mu_chan *b;
+    char byte;
+    size_t size;
+
+    (void)state;
+    (void)unique("fifo:/tmp/muster-test-%d.fifo");
+    assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &a, NULL), -ENOENT);
+    assert_int_equal(mu_chan_open(address, NULL, &c, NULL), 0);
+    assert_int_equal(mu_chan_recv(c, &byte, 1, MU_NOW, &size), MU_TIMEOUT);
+    assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &a, NULL), 0);
+    assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &b, NULL), -EBUSY);
+    assert_int_equal(mu_chan_send(c, "x", 1, MU_NOW), -EOPNOTSUPP);
+    assert_int_equal(mu_chan_send(a, "x", 1, MU_NOW), 0);
+    assert_int_equal(mu_chan_recv(a, &byte, 1, MU_NOW, &size), -EOPNOTSUPP);
+    assert_int_equal(mu_chan_recv(c, &byte, 1, test_deadline(), &size), 0);
+    assert_int_equal(mu_chan_close(a), 0);
+    assert_int_equal(mu_chan_recv(c, &byte, 1, test_deadline(), &size),
+                     MU_CLOSED);
+    mu_chan_free(a);
+    mu_chan_free(c);
+    (void)unlink(address + strlen("fifo:"));
+}
+
+static void queue_outlives_its_users(void **state)
+{
+    struct mu_chan *c;
+    char byte;
+    size_t size;
+
+    (void)state;
+    (void)unique("mq:/muster-test-%d");
+    assert_int_equal(mu_chan_open(address, NULL, &c, NULL), 0);
+    mu_chan_free(c);
+    assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &c, NULL), 0);
+    assert_int_equal(mu_chan_send(c, "x", 1, MU_NOW), 0);
+    mu_chan_free(c);
+    assert_int_equal(mu_chan_open(address, NULL, &c, NULL), 0);
+    assert_int_equal(mu_chan_recv(c, &byte, 1, test_deadline(), &size), 0);
+    assert_int_equal(byte, 'x');
+    mu_chan_free(c);
+    assert_int_equal(mq_unlink(address + strlen("mq:")), 0);
+}
+
+/* ---- wrappers --------------------------------------------------------------- */
+
+static void count_calls(void *ctx, const char *call, size_t size, int status)
+{
+    int *n = ctx;
+
+    (void)call;
+    (void)size;
+    (void)status;
+    (*n)++;
+}
+
+static void wrappers_tell_lose_and_delay(void **state)
+{
+    struct mu_chan *ends[2];
+    struct mu_chan *c;
+    int n_calls = 0;
+    int n_lost = 0;
+    char byte;
+    size_t size;
+
+    (void)state;
+    assert_int_equal(mu_chan_pair("mem:", NULL, ends, NULL), 0);
+    assert_int_equal(mu_chan_wrap("odd", ends[0], NULL, NULL, &c, NULL),
+                     -EINVAL);
+    assert_int_equal(
+        mu_chan_wrap("trace", ends[0], count_calls, &n_calls, &c, NULL), 0);
+    ends[0] = c;
+    assert_int_equal(mu_chan_wrap("slow:1000", ends[0], NULL, NULL, &c, NULL),
+                     0);
+    ends[0] = c;
+    assert_int_equal(mu_chan_wrap("lossy:4:7", ends[0], NULL, NULL, &c, NULL),
+                     0);
+    ends[0] = c;
+    for (int i = 0; i < 400; i++) {
+        assert_int_equal(mu_chan_send(ends[0], "x", 1, test_deadline()), 0);
+        n_lost += mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size) == MU_TIMEOUT;
+    }
+    assert_in_range(n_lost, 50, 200);
+    assert_int_equal(n_calls, 400 - n_lost);
+    assert_int_equal(mu_chan_close(ends[0]), 0);
+    assert_int_equal(mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size), MU_CLOSED);
+    mu_chan_free(ends[0]);
+    mu_chan_free(ends[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(connections_are_made),
+        cmocka_unit_test(names_in_use_are_refused),
+        cmocka_unit_test(path_of_a_dead_listener_is_taken_over),
+        cmocka_unit_test(peers_not_allowed_are_turned_away),
+        cmocka_unit_test(beyond_loopback_needs_a_secret),
+        cmocka_unit_test(secret_seals_the_connection),
+        cmocka_unit_test(another_secret_is_refused),
+        cmocka_unit_test(ring_receives_from_many_processes),
+        cmocka_unit_test(memory_takes_many_senders_and_receivers),
+        cmocka_unit_test(fifo_takes_one_sender_after_another),
+        cmocka_unit_test(queue_outlives_its_users),
+        cmocka_unit_test(wrappers_tell_lose_and_delay),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

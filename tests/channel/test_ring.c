@@ -1,0 +1,135 @@
+/* test_ring.c: the byte ring by itself, between two threads that use one mapping, so
+ * that the thread sanitizer sees both sides of each edge. */
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/check.h"
+#include "sync/byte_ring.h"
+#include "sys/memfd.h"
+#include "sys/mirror.h"
+
+enum { RING_BYTES = 16384, N_RECORDS = 100000, SIZE_MAX_ = 200 };
+
+struct ring {
+    struct mui_ring_words *words;
+    char *data;
+};
+
+static struct ring ring_new(void)
+{
+    struct ring r;
+    void *data;
+    int fd = mui_memfd_open("test", RING_BYTES);
+
+    CHECK_CHILD(fd >= 0 && mui_mirror_map(fd, 0, RING_BYTES, &data) == 0);
+    (void)close(fd);
+    r.data = data;
+    r.words = aligned_alloc(64, sizeof *r.words);
+    memset(r.words, 0, sizeof *r.words);
+    return r;
+}
+
+static void ring_free(struct ring *r)
+{
+    mui_mirror_unmap(r->data, RING_BYTES);
+    free(r->words);
+}
+
+static void *produce(void *arg)
+{
+    struct ring *r = arg;
+    struct mui_ring_producer p = {
+        .words = r->words, .data = r->data, .bytes = RING_BYTES};
+
+    for (uint64_t i = 0; i < N_RECORDS; i++) {
+        uint64_t size = i * 7 % SIZE_MAX_;
+        void *room;
+
+        while (mui_ring_reserve(&p, size, &room) == MU_FULL)
+            (void)sched_yield();
+        memset(room, (int)i, size);
+        mui_ring_commit(&p, size, MUI_RING_WHOLE);
+    }
+    return NULL;
+}
+
+static void records_arrive_in_order_and_whole(void **state)
+{
+    struct ring r = ring_new();
+    struct mui_ring_consumer c = {
+        .words = r.words, .data = r.data, .bytes = RING_BYTES};
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, produce, &r), 0);
+    for (uint64_t i = 0; i < N_RECORDS; i++) {
+        enum mui_ring_kind kind;
+        uint64_t header;
+        uint64_t size;
+
+        while ((header = mui_ring_peek(&c)) == 0)
+            (void)sched_yield();
+        assert_int_equal(mui_ring_open(&c, header, &kind, &size), 0);
+        assert_int_equal(kind, MUI_RING_WHOLE);
+        assert_int_equal(size, i * 7 % SIZE_MAX_);
+        for (uint64_t k = 0; k < size; k++)
+            if (mui_ring_payload(&c)[k] != (char)i)
+                fail_msg("record %lu", (unsigned long)i);
+        (void)mui_ring_pop(&c, size);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    ring_free(&r);
+}
+
+static void full_ring_takes_nothing(void **state)
+{
+    struct ring r = ring_new();
+    struct mui_ring_producer p = {
+        .words = r.words, .data = r.data, .bytes = RING_BYTES};
+    struct mui_ring_consumer c = {
+        .words = r.words, .data = r.data, .bytes = RING_BYTES};
+    void *room;
+
+    (void)state;
+    assert_int_equal(mui_ring_reserve(&p, mui_ring_max(RING_BYTES), &room), 0);
+    mui_ring_commit(&p, mui_ring_max(RING_BYTES), MUI_RING_WHOLE);
+    assert_int_equal(mui_ring_reserve(&p, 0, &room), MU_FULL);
+    assert_true(mui_ring_pop(&c, mui_ring_max(RING_BYTES)));
+    assert_int_equal(mui_ring_reserve(&p, mui_ring_max(RING_BYTES), &room), 0);
+    ring_free(&r);
+}
+
+static void lies_are_noticed(void **state)
+{
+    struct ring r = ring_new();
+    struct mui_ring_producer p = {
+        .words = r.words, .data = r.data, .bytes = RING_BYTES};
+    struct mui_ring_consumer c = {
+        .words = r.words, .data = r.data, .bytes = RING_BYTES};
+    enum mui_ring_kind kind;
+    uint64_t size;
+    void *room;
+
+    (void)state;
+    assert_int_equal(mui_ring_open(&c, RING_BYTES << 8 | 1, &kind, &size),
+                     MU_ECORRUPT);
+    assert_int_equal(mui_ring_open(&c, 8 << 8 | 4, &kind, &size), MU_ECORRUPT);
+    assert_int_equal(mui_ring_reserve(&p, mui_ring_max(RING_BYTES), &room), 0);
+    mui_ring_commit(&p, mui_ring_max(RING_BYTES), MUI_RING_WHOLE);
+    atomic_store(&r.words->head, UINT64_C(1) << 40);
+    assert_int_equal(mui_ring_reserve(&p, 0, &room), MU_ECORRUPT);
+    ring_free(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_arrive_in_order_and_whole),
+        cmocka_unit_test(full_ring_takes_nothing),
+        cmocka_unit_test(lies_are_noticed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
