@@ -140,8 +140,6 @@ static void process_end_is_told(void **state)
     mu_worker_free(NULL);
 }
 
-/* The same once more threads run, through the nursery. */
-
 static void *stay(void *arg)
 {
     struct mu_chan *c = arg;
