@@ -1,0 +1,181 @@
+/* worker.h: long-lived workers, and who looks after them.
+ *
+ *     static int render(void *arg, size_t size) { ... }
+ *
+ *     struct mu_worker_options how = {.kind = MU_WORKER_PROCESS, .name = "render"};
+ *     mu_worker_start(&how, render, &page, sizeof page, &worker, NULL);
+ *     mu_worker_join(worker, MU_NEVER, &exit);
+ *
+ * A worker runs one function to its end, on a thread or in a process, by one word.
+ * It talks through channels (muster/channel.h) and shared memory (muster/shared.h). */
+#ifndef MUSTER_WORKER_H
+#define MUSTER_WORKER_H
+
+#include "muster/base.h"
+
+MU_BEGIN_DECLS
+
+struct mu_worker;
+
+enum mu_worker_kind {
+    MU_WORKER_THREAD = 0,
+    /* Isolated. While the program has one thread it is forked from it, and has a
+     * copy of its memory, arenas and channels included. Later it is forked by the
+     * nursery of mu_init(): it gets its argument, and connects to channels by
+     * address. */
+    MU_WORKER_PROCESS = 1,
+    MU_WORKER_FIBER = 2 /* MU_EMODEL until a scheduler of fibers runs */
+};
+
+/* What a worker runs.
+ * arg       [size]: its own copy of the argument, 16-byte aligned
+ * Returns   any number: it goes into the report */
+typedef int (*mu_worker_fn)(void *arg, size_t size);
+
+/* {0} is a thread with every default; new fields go to the end. */
+struct mu_worker_options {
+    enum mu_worker_kind kind;
+    const char *name; /* seen in ps and top, cut to 15 bytes; copied */
+    int cpu;          /* above 0: bound to the cpu-th of the usable CPUs */
+};
+
+/* How a worker ended. */
+enum mu_worker_end {
+    MU_WORKER_RETURNED = 0, /* code is what fn returned */
+    MU_WORKER_EXITED,  /* it ended its process itself: code is the status */
+    MU_WORKER_CRASHED, /* signal ended it */
+    MU_WORKER_KILLED   /* mu_worker_kill(), or SIGKILL from elsewhere */
+};
+
+struct mu_worker_exit {
+    enum mu_worker_end end;
+    int code;
+    int signal;
+};
+
+/* Start a worker.
+ * arg       [size], copied; may be NULL when size is 0
+ * Returns   0; MU_EINIT for a process when other threads run and mu_init() was never
+ *           called; MU_EMODEL for a fiber; -EINVAL when fn lies in no loaded module;
+ *           -errno
+ * Context   not in a signal handler
+ * Threads   any
+ * Models    thread, process */
+MU_API MU_NODISCARD int mu_worker_start(const struct mu_worker_options *options,
+                                        mu_worker_fn fn, const void *arg,
+                                        size_t size,
+                                        struct mu_worker **ret_worker,
+                                        struct mu_error *err);
+
+/* Wait until it has ended. May be called again, and answers the same.
+ * Returns   0; MU_TIMEOUT
+ * Threads   one at a time */
+MU_API MU_NODISCARD int mu_worker_join(struct mu_worker *worker,
+                                       int64_t deadline,
+                                       struct mu_worker_exit *ret_exit);
+
+/* Kill it, now.
+ * Returns   0, also when it has ended; MU_EMODEL for a thread, which nothing can kill
+ *           without harm: ask it (mu_worker_ask()), or let it be a process */
+MU_API int mu_worker_kill(struct mu_worker *worker, struct mu_error *err);
+
+/* Ask it to end: mu_worker_is_asked() is true in it from now on. */
+MU_API void mu_worker_ask(struct mu_worker *worker);
+/* In a worker: whether somebody asked. 0 elsewhere. Cost: one load. */
+MU_API int mu_worker_is_asked(void);
+
+/* Readable when it has ended; lent until free. */
+MU_API int mu_worker_fd(const struct mu_worker *worker);
+/* Its process id; 0 for a thread. */
+MU_API int mu_worker_pid(const struct mu_worker *worker);
+MU_API const char *mu_worker_name(const struct mu_worker *worker);
+
+/* Give it back: a process that still runs is killed, a thread is asked and waited
+ * for. Accepts NULL. */
+MU_API void mu_worker_free(struct mu_worker *worker);
+
+/* "crashed: SIGSEGV", as snprintf. */
+MU_API int mu_worker_describe(const struct mu_worker_exit *how, char *text,
+                              size_t text_size);
+
+/* ---- supervision, as Erlang/OTP has it -------------------------------------- */
+
+/* Whom to start again with one that ended. */
+enum mu_strategy {
+    MU_ONE_FOR_ONE = 0, /* it alone */
+    MU_ONE_FOR_ALL,     /* all: the others are stopped first */
+    MU_REST_FOR_ONE     /* it and those that stand behind it */
+};
+
+/* When to start one again. */
+enum mu_restart {
+    MU_RESTART_ALWAYS = 0, /* "permanent" */
+    MU_RESTART_FAILED,     /* "transient": unless it returned 0 */
+    MU_RESTART_NEVER       /* "temporary" */
+};
+
+struct mu_child {
+    struct mu_worker_options options;
+    mu_worker_fn fn;
+    const void *arg; /* [arg_size], copied */
+    size_t arg_size;
+    enum mu_restart restart;
+    /* How long it may take to end after it was asked, before it is killed; a thread
+     * is not killed but waited for. 0: 5 seconds; below 0: killed at once. */
+    int64_t stop_ns;
+    /* Optional: called besides mu_worker_ask(), to close its channel, say. */
+    void (*stop)(void *ctx, struct mu_worker *worker);
+    void *stop_ctx;
+};
+
+/* What happened. */
+enum mu_event { MU_CHILD_STARTED = 0, MU_CHILD_ENDED, MU_CHILD_GIVEN_UP };
+typedef void (*mu_event_fn)(void *ctx, enum mu_event event, size_t i_child,
+                            struct mu_worker *worker,
+                            const struct mu_worker_exit *how);
+
+/* {0} is every default; new fields go to the end. */
+struct mu_supervisor_options {
+    enum mu_strategy strategy;
+    /* More restarts than this within period_ns: stop all and give up. 0 and 0: 3 in
+     * 5 seconds. */
+    unsigned restarts_max;
+    int64_t period_ns;
+    mu_event_fn event; /* optional; called by start, run and stop */
+    void *event_ctx;
+};
+
+struct mu_supervisor;
+
+/* Start the children, in order. When one cannot be started those before it are
+ * stopped, and nothing is left.
+ * Returns   0; what mu_worker_start() returned */
+MU_API MU_NODISCARD int mu_supervisor_start(
+    const struct mu_supervisor_options *options,
+    const struct mu_child *children, size_t n_children,
+    struct mu_supervisor **ret_supervisor, struct mu_error *err);
+
+/* Look after the children until the deadline: wait for ends, stop and start again.
+ * It has no thread of its own, so that children can be forked from this one.
+ * Returns   MU_TIMEOUT; MU_CLOSED when no child is left; MU_ECRASHED when it gave up:
+ *           too many restarts, and all were stopped; -errno
+ * Threads   one at a time */
+MU_API int mu_supervisor_run(struct mu_supervisor *supervisor,
+                             int64_t deadline);
+
+/* Stop the children in reverse order, each within its time.
+ * Returns   0; MU_TIMEOUT when a thread did not end in its time: it still runs */
+MU_API int mu_supervisor_stop(struct mu_supervisor *supervisor);
+
+/* The worker of a child now; NULL when it does not run. Lent until the next run. */
+MU_API struct mu_worker *mu_supervisor_child(
+    const struct mu_supervisor *supervisor, size_t i_child);
+/* A descriptor that is readable when mu_supervisor_run() has something to do. */
+MU_API int mu_supervisor_fd(const struct mu_supervisor *supervisor);
+
+/* Stop what runs and give it back. Accepts NULL. */
+MU_API void mu_supervisor_free(struct mu_supervisor *supervisor);
+
+MU_END_DECLS
+
+#endif

@@ -1,0 +1,214 @@
+/* process.c: a worker in a process of its own.
+ *
+ * While this program has one thread the child is forked from it directly, so it has
+ * what was made before: arenas, channels, pointers. With more threads the nursery
+ * forks it: then it has its page, and connects to the rest by name.
+ *
+ * Its end is seen by a descriptor, its pidfd or its channel to the nursery; the host
+ * gets no handler and loses no SIGCHLD of its own. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "process/nursery.h"
+#include "sys/census.h"
+#include "sys/memfd.h"
+#include "sys/module.h"
+#include "sys/pidfd.h"
+#include "worker/worker.h"
+
+/* ---- forked from here ------------------------------------------------------- */
+
+static _Noreturn void be_child(struct mu_worker *w, pid_t parent)
+{
+    int code;
+
+    /* We were forked by the only thread there is, so "parent" means the process. */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    (void)prctl(PR_SET_NAME, w->page->name);
+    code = mui_worker_body(w->fn, w->page);
+    (void)fflush(NULL);
+    _exit(code & 0xff);
+}
+
+static int fork_here(struct mu_worker *w, struct mu_error *err)
+{
+    pid_t parent = getpid();
+    pid_t pid;
+
+    (void)fflush(NULL); /* or the child would write it a second time */
+    pid = fork();
+    if (pid == 0)
+        be_child(w, parent);
+    if (pid < 0)
+        return mui_fail(err, -errno, "worker: fork");
+    w->pid = pid;
+    w->pidfd = mui_pidfd_open(pid);
+    if (w->pidfd < 0) {
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        return mui_fail(err, w->pidfd, "worker: pidfd_open");
+    }
+    w->fd = w->pidfd;
+    return 0;
+}
+
+/* ---- forked by the nursery -------------------------------------------------- */
+
+static int nursery_entry(const struct mui_nursery_start *start)
+{
+    const uint64_t *bytes = start->plan;
+    void *address;
+    void *base;
+
+    if (start->plan_bytes != sizeof *bytes ||
+        mui_memfd_map(start->plan_fds[0], *bytes, PROT_READ | PROT_WRITE, 0,
+                      &base) != 0 ||
+        mui_module_decode(((struct mui_worker_page *)base)->fn_code,
+                          &address) != 0)
+        return 126;
+    (void)prctl(PR_SET_NAME, ((struct mui_worker_page *)base)->name);
+    return mui_worker_body((mu_worker_fn)(uintptr_t)address, base) & 0xff;
+}
+
+static int fork_there(struct mu_worker *w, struct mu_error *err)
+{
+    uint64_t bytes = w->page_bytes;
+    struct mui_nursery_report report;
+    int rc = mui_module_encode((void *)(uintptr_t)w->fn, &w->page->fn_code);
+
+    if (rc != 0)
+        return mui_fail(err, rc, "worker: its function");
+    rc = mui_nursery_connect(nursery_entry, &bytes, sizeof bytes, &w->page_fd,
+                             1, &w->fd, err);
+    if (rc != 0)
+        return rc;
+    rc = mui_nursery_order(w->fd, 0, NULL, 0);
+    while (rc == 0 && (rc = mui_nursery_report(w->fd, &report)) == MU_EMPTY) {
+        struct pollfd p = {.fd = w->fd, .events = POLLIN};
+
+        (void)poll(&p, 1, -1);
+        rc = 0;
+    }
+    if (rc == 0 && report.news == MUI_NURSERY_FAILED)
+        rc = report.value;
+    if (rc != 0) {
+        (void)close(w->fd);
+        return mui_fail(err, rc == MU_CLOSED ? MU_EINIT : rc,
+                        "worker: fork in the nursery");
+    }
+    w->pid = report.pid;
+    w->pidfd = report.pidfd;
+    w->is_of_nursery = true;
+    return 0;
+}
+
+/* ---- both ------------------------------------------------------------------- */
+
+static int process_start(struct mu_worker *w, struct mu_error *err)
+{
+    int rc;
+
+    if (mui_census_threads() == 1)
+        return fork_here(w, err);
+    rc = mui_nursery_ref(err);
+    if (rc != 0)
+        return rc;
+    rc = fork_there(w, err);
+    if (rc != 0)
+        mui_nursery_unref();
+    return rc;
+}
+
+/* What an end means. `is_signal`: by signal `value`, else with status `value`. */
+static void end_judge(const struct mu_worker *w, bool is_signal, int value,
+                      struct mu_worker_exit *ret)
+{
+    /* acquire, pairs with mui_worker_body() */
+    bool has_returned =
+        atomic_load_explicit(&w->page->has_returned, memory_order_acquire) == 1;
+    int code = atomic_load_explicit(&w->page->code, memory_order_relaxed);
+
+    *ret = (struct mu_worker_exit){.end = MU_WORKER_EXITED, .code = value};
+    if (is_signal)
+        *ret = (struct mu_worker_exit){.end = w->was_killed || value == SIGKILL
+                                                  ? MU_WORKER_KILLED
+                                                  : MU_WORKER_CRASHED,
+                                       .signal = value};
+    else if (has_returned && (code & 0xff) == value)
+        *ret = (struct mu_worker_exit){.end = MU_WORKER_RETURNED, .code = code};
+}
+
+static int collect_there(struct mu_worker *w, struct mu_worker_exit *ret_exit)
+{
+    struct mui_nursery_report report;
+    int rc = mui_nursery_report(w->fd, &report);
+
+    if (rc == MU_EMPTY)
+        return rc;
+    if (rc != 0) { /* the nursery has gone, and all its workers with it */
+        end_judge(w, true, SIGKILL, ret_exit);
+        return 0;
+    }
+    if (report.pidfd >= 0)
+        (void)close(report.pidfd);
+    if (report.news != MUI_NURSERY_EXITED && report.news != MUI_NURSERY_KILLED)
+        return MU_EMPTY;
+    end_judge(w, report.news == MUI_NURSERY_KILLED, report.value, ret_exit);
+    return 0;
+}
+
+static int process_collect(struct mu_worker *w, struct mu_worker_exit *ret_exit)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    if (w->is_of_nursery)
+        return collect_there(w, ret_exit);
+    if (waitid(P_PIDFD, (id_t)w->pidfd, &info, WEXITED | WNOHANG) < 0) {
+        if (errno == EINTR)
+            return MU_EMPTY;
+        /* the host waited for it: what it returned is all we know */
+        end_judge(w, false,
+                  atomic_load_explicit(&w->page->code, memory_order_relaxed) &
+                      0xff,
+                  ret_exit);
+        return 0;
+    }
+    if (info.si_pid == 0)
+        return MU_EMPTY;
+    end_judge(w, info.si_code != CLD_EXITED, info.si_status, ret_exit);
+    return 0;
+}
+
+static int process_kill(struct mu_worker *w)
+{
+    int rc = w->pidfd >= 0 ? mui_pidfd_kill(w->pidfd, SIGKILL) : -ESRCH;
+
+    return rc == -ESRCH ? 0 : rc;
+}
+
+static void process_fini(struct mu_worker *w)
+{
+    if (w->is_of_nursery) {
+        (void)close(w->fd);
+        mui_nursery_unref();
+    }
+    if (w->pidfd >= 0)
+        (void)close(w->pidfd);
+}
+
+const struct mui_worker_kind mui_worker_process = {
+    .start = process_start,
+    .collect = process_collect,
+    .kill = process_kill,
+    .fini = process_fini,
+};

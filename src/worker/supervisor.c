@@ -1,0 +1,284 @@
+/* supervisor.c: carries out what policy.c decides. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "muster/worker.h"
+
+#include "base/error.h"
+#include "channel/wait.h"
+#include "worker/policy.h"
+
+#define STOP_NS_DEFAULT   INT64_C(5000000000)
+#define RESTARTS_DEFAULT  3
+#define PERIOD_NS_DEFAULT INT64_C(5000000000)
+#define EVENTS_A_LOOK     16
+
+struct child {
+    struct mu_child spec;     /* arg and name are our copies */
+    struct mu_worker *worker; /* NULL: does not run */
+    bool was_stopped;         /* with another, to be started again with it */
+};
+
+struct mu_supervisor {
+    struct mui_policy policy;
+    mu_event_fn event;
+    void *event_ctx;
+    int epoll_fd;
+    bool has_given_up;
+    size_t n;
+    struct child children[];
+};
+
+static void tell(struct mu_supervisor *s, enum mu_event event, size_t i,
+                 const struct mu_worker_exit *how)
+{
+    if (s->event)
+        s->event(s->event_ctx, event, i, s->children[i].worker, how);
+}
+
+static int child_start(struct mu_supervisor *s, size_t i, struct mu_error *err)
+{
+    struct child *c = &s->children[i];
+    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = i};
+    int rc = mu_worker_start(&c->spec.options, c->spec.fn, c->spec.arg,
+                             c->spec.arg_size, &c->worker, err);
+
+    if (rc != 0) {
+        c->worker = NULL;
+        return rc;
+    }
+    c->was_stopped = false;
+    if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, mu_worker_fd(c->worker), &ev) <
+        0) {
+        rc = mui_fail(err, -errno, "supervisor: watch a child");
+        mu_worker_free(c->worker);
+        c->worker = NULL;
+        return rc;
+    }
+    tell(s, MU_CHILD_STARTED, i, NULL);
+    return 0;
+}
+
+/* It has ended: forget its worker. */
+static void child_forget(struct mu_supervisor *s, size_t i,
+                         const struct mu_worker_exit *how)
+{
+    struct child *c = &s->children[i];
+
+    (void)epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, mu_worker_fd(c->worker), NULL);
+    tell(s, MU_CHILD_ENDED, i, how);
+    mu_worker_free(c->worker);
+    c->worker = NULL;
+}
+
+/* Ask, wait, kill. 0; MU_TIMEOUT: a thread that still runs. */
+static int child_stop(struct mu_supervisor *s, size_t i)
+{
+    struct child *c = &s->children[i];
+    int64_t stop_ns = c->spec.stop_ns ? c->spec.stop_ns : STOP_NS_DEFAULT;
+    struct mu_worker_exit how;
+    int rc;
+
+    if (!c->worker)
+        return 0;
+    mu_worker_ask(c->worker);
+    if (c->spec.stop)
+        c->spec.stop(c->spec.stop_ctx, c->worker);
+    rc = mu_worker_join(c->worker, mu_after_ns(stop_ns), &how);
+    if (rc == MU_TIMEOUT && mu_worker_kill(c->worker, NULL) == 0)
+        rc = mu_worker_join(c->worker, MU_NEVER, &how);
+    if (rc != 0)
+        return rc;
+    child_forget(s, i, &how);
+    return 0;
+}
+
+int mu_supervisor_stop(struct mu_supervisor *supervisor)
+{
+    int answer = 0;
+
+    for (size_t i = supervisor->n; i-- > 0;) {
+        if (child_stop(supervisor, i) != 0)
+            answer = MU_TIMEOUT;
+    }
+    return answer;
+}
+
+/* Copy what a child's specification points to. */
+static int spec_copy(struct child *c, const struct mu_child *spec)
+{
+    void *arg = spec->arg_size ? malloc(spec->arg_size) : NULL;
+    char *name = spec->options.name ? strdup(spec->options.name) : NULL;
+
+    c->spec = *spec;
+    c->spec.arg = arg;
+    c->spec.options.name = name;
+    if ((spec->arg_size && !arg) || (spec->options.name && !name))
+        return -ENOMEM;
+    if (arg)
+        memcpy(arg, spec->arg, spec->arg_size);
+    return 0;
+}
+
+static void policy_init(struct mui_policy *p,
+                        const struct mu_supervisor_options *o)
+{
+    p->strategy = o->strategy;
+    p->restarts_max = o->restarts_max;
+    p->period_ns = o->period_ns;
+    if (p->restarts_max == 0 && p->period_ns == 0)
+        p->restarts_max = RESTARTS_DEFAULT;
+    if (p->period_ns == 0)
+        p->period_ns = PERIOD_NS_DEFAULT;
+    if (p->restarts_max > MUI_RESTARTS_MAX)
+        p->restarts_max = MUI_RESTARTS_MAX;
+}
+
+int mu_supervisor_start(const struct mu_supervisor_options *options,
+                        const struct mu_child *children, size_t n_children,
+                        struct mu_supervisor **ret_supervisor,
+                        struct mu_error *err)
+{
+    static const struct mu_supervisor_options defaults;
+    const struct mu_supervisor_options *o = options ? options : &defaults;
+    struct mu_supervisor *s =
+        calloc(1, sizeof *s + n_children * sizeof s->children[0]);
+    int rc = 0;
+
+    if (!s)
+        return mui_fail(err, -ENOMEM, "supervisor: start");
+    policy_init(&s->policy, o);
+    s->event = o->event;
+    s->event_ctx = o->event_ctx;
+    s->n = n_children;
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (s->epoll_fd < 0)
+        rc = mui_fail(err, -errno, "supervisor: epoll");
+    for (size_t i = 0; i < n_children && rc == 0; i++) {
+        rc = spec_copy(&s->children[i], &children[i]);
+        if (rc != 0)
+            (void)mui_fail(err, rc, "supervisor: start");
+    }
+    for (size_t i = 0; i < n_children && rc == 0; i++)
+        rc = child_start(s, i, err);
+    if (rc != 0) {
+        mu_supervisor_free(s);
+        return rc;
+    }
+    *ret_supervisor = s;
+    return 0;
+}
+
+static int give_up(struct mu_supervisor *s, size_t i)
+{
+    tell(s, MU_CHILD_GIVEN_UP, i, NULL);
+    (void)mu_supervisor_stop(s);
+    s->has_given_up = true;
+    return MU_ECRASHED;
+}
+
+/* Stop the others of a decision, backwards, then start all of it, forwards. */
+static int restart(struct mu_supervisor *s, size_t i,
+                   const struct mui_decision *d)
+{
+    s->children[i].was_stopped = true;
+    for (size_t k = d->last; k-- > d->first;) {
+        if (!s->children[k].worker)
+            continue;
+        if (child_stop(s, k) != 0)
+            return give_up(s, k);
+        /* one that may never be started again ends here */
+        s->children[k].was_stopped =
+            s->children[k].spec.restart != MU_RESTART_NEVER;
+    }
+    for (size_t k = d->first; k < d->last; k++) {
+        if (s->children[k].was_stopped && child_start(s, k, NULL) != 0)
+            return give_up(s, k);
+    }
+    return 0;
+}
+
+/* Child i may have ended. */
+static int child_look(struct mu_supervisor *s, size_t i)
+{
+    struct child *c = &s->children[i];
+    struct mu_worker_exit how;
+    struct mui_decision d;
+
+    if (!c->worker || mu_worker_join(c->worker, MU_NOW, &how) != 0)
+        return 0;
+    child_forget(s, i, &how);
+    d = mui_policy_decide(&s->policy, i, s->n, c->spec.restart, &how,
+                          mu_now_ns());
+    switch (d.verdict) {
+    case MUI_RESTART:
+        return restart(s, i, &d);
+    case MUI_GIVE_UP:
+        return give_up(s, i);
+    default:
+        return 0;
+    }
+}
+
+static bool any_is_left(const struct mu_supervisor *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->children[i].worker)
+            return true;
+    }
+    return false;
+}
+
+int mu_supervisor_run(struct mu_supervisor *supervisor, int64_t deadline)
+{
+    struct epoll_event events[EVENTS_A_LOOK];
+
+    if (supervisor->has_given_up)
+        return MU_ECRASHED;
+    while (any_is_left(supervisor)) {
+        int rc = mui_wait_fd(supervisor->epoll_fd, POLLIN, deadline);
+        int n;
+
+        if (rc != 0)
+            return rc;
+        n = epoll_wait(supervisor->epoll_fd, events, EVENTS_A_LOOK, 0);
+        for (int k = 0; k < n; k++) {
+            rc = child_look(supervisor, (size_t)events[k].data.u64);
+            if (rc != 0)
+                return rc;
+        }
+    }
+    return MU_CLOSED;
+}
+
+struct mu_worker *mu_supervisor_child(const struct mu_supervisor *supervisor,
+                                      size_t i_child)
+{
+    return i_child < supervisor->n ? supervisor->children[i_child].worker
+                                   : NULL;
+}
+
+int mu_supervisor_fd(const struct mu_supervisor *supervisor)
+{
+    return supervisor->epoll_fd;
+}
+
+void mu_supervisor_free(struct mu_supervisor *supervisor)
+{
+    if (!supervisor)
+        return;
+    (void)mu_supervisor_stop(supervisor);
+    for (size_t i = 0; i < supervisor->n; i++) {
+        struct child *c = &supervisor->children[i];
+
+        mu_worker_free(c->worker); /* a thread that was not in time */
+        free((void *)(uintptr_t)c->spec.arg);
+        free((void *)(uintptr_t)c->spec.options.name);
+    }
+    if (supervisor->epoll_fd >= 0)
+        (void)close(supervisor->epoll_fd);
+    free(supervisor);
+}

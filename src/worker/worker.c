@@ -1,0 +1,198 @@
+/* worker.c: one worker of any kind. */
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "channel/wait.h"
+#include "sys/memfd.h"
+#include "sys/thread.h"
+
+static const struct mui_worker_kind *const kinds[] = {
+    [MU_WORKER_THREAD] = &mui_worker_thread,
+    [MU_WORKER_PROCESS] = &mui_worker_process,
+};
+
+/* The page of the worker that this thread is; NULL: it is none. */
+static _Thread_local struct mui_worker_page *own_page;
+
+int mui_worker_body(mu_worker_fn fn, struct mui_worker_page *page)
+{
+    int code;
+
+    own_page = page;
+    if (page->cpu > 0)
+        (void)mui_thread_pin((unsigned)page->cpu - 1);
+    code = fn(page->arg, (size_t)page->arg_size);
+    own_page = NULL;
+    /* relaxed: has_returned publishes it */
+    atomic_store_explicit(&page->code, code, memory_order_relaxed);
+    /* pairs with the collect slots */
+    atomic_store_explicit(&page->has_returned, 1, memory_order_release);
+    return code;
+}
+
+int mu_worker_is_asked(void)
+{
+    /* relaxed: nothing is read behind it */
+    return own_page &&
+           atomic_load_explicit(&own_page->is_asked, memory_order_relaxed) != 0;
+}
+
+/* Make the page that worker and starter share. */
+static int page_make(struct mu_worker *w, const struct mu_worker_options *o,
+                     const void *arg, size_t size)
+{
+    void *base;
+    int rc;
+
+    if (size > SIZE_MAX / 2)
+        return -ENOMEM;
+    w->page_bytes = sizeof *w->page + size;
+    w->page_fd = mui_memfd_open("muster-worker", w->page_bytes);
+    if (w->page_fd < 0)
+        return w->page_fd;
+    rc = mui_memfd_map(w->page_fd, w->page_bytes, PROT_READ | PROT_WRITE, 0,
+                       &base);
+    if (rc != 0) {
+        (void)close(w->page_fd);
+        return rc;
+    }
+    w->page = base;
+    w->page->arg_size = size;
+    w->page->cpu = o->cpu;
+    (void)snprintf(w->page->name, sizeof w->page->name, "%s",
+                   o->name ? o->name : "muster-worker");
+    if (size > 0)
+        memcpy(w->page->arg, arg, size);
+    return 0;
+}
+
+static void page_free(struct mu_worker *w)
+{
+    (void)munmap(w->page, w->page_bytes);
+    (void)close(w->page_fd);
+}
+
+int mu_worker_start(const struct mu_worker_options *options, mu_worker_fn fn,
+                    const void *arg, size_t size, struct mu_worker **ret_worker,
+                    struct mu_error *err)
+{
+    static const struct mu_worker_options defaults;
+    const struct mu_worker_options *o = options ? options : &defaults;
+    struct mu_worker *w;
+    int rc;
+
+    if (o->kind == MU_WORKER_FIBER)
+        return mui_fail(err, MU_EMODEL,
+                        "worker: no scheduler of fibers runs here: take a "
+                        "thread or a process");
+    if ((unsigned)o->kind > MU_WORKER_FIBER || !fn)
+        return mui_fail(err, -EINVAL, "worker: kind or function");
+    w = calloc(1, sizeof *w);
+    if (!w)
+        return mui_fail(err, -ENOMEM, "worker: start");
+    w->kind = kinds[o->kind];
+    w->fn = fn;
+    w->fd = w->pidfd = -1;
+    rc = page_make(w, o, arg, size);
+    if (rc != 0) {
+        (void)mui_fail(err, rc, "worker: its page");
+        goto free_handle;
+    }
+    rc = w->kind->start(w, err);
+    if (rc != 0)
+        goto free_page;
+    *ret_worker = w;
+    return 0;
+
+free_page:
+    page_free(w);
+free_handle:
+    free(w);
+    return rc;
+}
+
+int mu_worker_join(struct mu_worker *worker, int64_t deadline,
+                   struct mu_worker_exit *ret_exit)
+{
+    while (!worker->is_over) {
+        int rc = mui_wait_fd(worker->fd, POLLIN, deadline);
+
+        if (rc != 0)
+            return rc;
+        worker->is_over = worker->kind->collect(worker, &worker->how) == 0;
+    }
+    if (ret_exit)
+        *ret_exit = worker->how;
+    return 0;
+}
+
+int mu_worker_kill(struct mu_worker *worker, struct mu_error *err)
+{
+    if (!worker->kind->kill)
+        return mui_fail(err, MU_EMODEL,
+                        "worker: a thread cannot be killed: ask it to end, or "
+                        "start it as a process");
+    if (worker->is_over)
+        return 0;
+    worker->was_killed = true;
+    return worker->kind->kill(worker);
+}
+
+void mu_worker_ask(struct mu_worker *worker)
+{
+    atomic_store_explicit(&worker->page->is_asked, 1, memory_order_release);
+}
+
+int mu_worker_fd(const struct mu_worker *worker)
+{
+    return worker->fd;
+}
+
+int mu_worker_pid(const struct mu_worker *worker)
+{
+    return worker->pid;
+}
+
+const char *mu_worker_name(const struct mu_worker *worker)
+{
+    return worker->page->name;
+}
+
+void mu_worker_free(struct mu_worker *worker)
+{
+    if (!worker)
+        return;
+    if (worker->kind->kill)
+        (void)mu_worker_kill(worker, NULL);
+    else
+        mu_worker_ask(worker);
+    (void)!mu_worker_join(worker, MU_NEVER, NULL);
+    worker->kind->fini(worker);
+    page_free(worker);
+    free(worker);
+}
+
+int mu_worker_describe(const struct mu_worker_exit *how, char *text,
+                       size_t text_size)
+{
+    const char *signal = sigabbrev_np(how->signal);
+
+    switch (how->end) {
+    case MU_WORKER_RETURNED:
+        return snprintf(text, text_size, "returned %d", how->code);
+    case MU_WORKER_EXITED:
+        return snprintf(text, text_size, "exited with status %d", how->code);
+    case MU_WORKER_CRASHED:
+        return snprintf(text, text_size, "crashed: SIG%s",
+                        signal ? signal : "?");
+    default:
+        return snprintf(text, text_size, "killed");
+    }
+}

@@ -1,0 +1,279 @@
+/* test_supervisor.c: restart policies as traces, and the supervisor that carries them
+ * out over real workers. */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "muster/lock.h"
+#include "muster/worker.h"
+
+#include "support/check.h"
+#include "worker/policy.h"
+
+/* ---- decisions -------------------------------------------------------------- */
+
+static const struct mu_worker_exit ok = {.end = MU_WORKER_RETURNED};
+static const struct mu_worker_exit bad = {.end = MU_WORKER_CRASHED,
+                                          .signal = SIGSEGV};
+
+static void strategies_say_who_restarts(void **state)
+{
+    static const struct {
+        enum mu_strategy strategy;
+        size_t first;
+        size_t last;
+    } cases[] = {{MU_ONE_FOR_ONE, 2, 3},
+                 {MU_ONE_FOR_ALL, 0, 5},
+                 {MU_REST_FOR_ONE, 2, 5}};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct mui_policy p = {
+            .strategy = cases[i].strategy, .restarts_max = 1, .period_ns = 100};
+        struct mui_decision d =
+            mui_policy_decide(&p, 2, 5, MU_RESTART_ALWAYS, &bad, 1000);
+
+        assert_int_equal(d.verdict, MUI_RESTART);
+        assert_int_equal(d.first, cases[i].first);
+        assert_int_equal(d.last, cases[i].last);
+    }
+}
+
+static void restart_kinds_look_at_the_end(void **state)
+{
+    static const struct {
+        enum mu_restart restart;
+        const struct mu_worker_exit *how;
+        enum mui_verdict verdict;
+    } cases[] = {
+        {MU_RESTART_ALWAYS, &ok, MUI_RESTART},
+        {MU_RESTART_ALWAYS, &bad, MUI_RESTART},
+        {MU_RESTART_FAILED, &ok, MUI_LEAVE},
+        {MU_RESTART_FAILED, &bad, MUI_RESTART},
+        {MU_RESTART_NEVER, &ok, MUI_LEAVE},
+        {MU_RESTART_NEVER, &bad, MUI_LEAVE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mui_policy p = {.restarts_max = 9, .period_ns = 100};
+
+        assert_int_equal(
+            mui_policy_decide(&p, 0, 1, cases[i].restart, cases[i].how, 0)
+                .verdict,
+            cases[i].verdict);
+    }
+}
+
+static void intensity_counts_within_the_period(void **state)
+{
+    /* times of ends; '.' restarted, '!' gave up */
+    static const struct {
+        int64_t now;
+        char verdict;
+    } trace[] = {{0, '.'},   {10, '.'},  {20, '.'},  {101, '.'},
+                 {111, '.'}, {119, '!'}, {500, '.'}, {500, '.'},
+                 {500, '.'}, {500, '!'}, {600, '!'}, {601, '.'}};
+    struct mui_policy p = {.restarts_max = 3, .period_ns = 100};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof trace / sizeof trace[0]; i++)
+        assert_int_equal(
+            mui_policy_decide(&p, 0, 1, MU_RESTART_ALWAYS, &bad, trace[i].now)
+                        .verdict == MUI_GIVE_UP
+                ? '!'
+                : '.',
+            trace[i].verdict);
+}
+
+static void no_restarts_allowed_gives_up_at_once(void **state)
+{
+    struct mui_policy p = {.restarts_max = 0, .period_ns = 100};
+
+    (void)state;
+    assert_int_equal(
+        mui_policy_decide(&p, 0, 1, MU_RESTART_ALWAYS, &bad, 0).verdict,
+        MUI_GIVE_UP);
+}
+
+/* ---- carried out ------------------------------------------------------------ */
+
+static char history[512];
+
+static void note(void *ctx, enum mu_event event, size_t i,
+                 struct mu_worker *worker, const struct mu_worker_exit *how)
+{
+    static const char *const words[] = {"+", "-", "!"};
+    size_t n = strlen(history);
+
+    (void)ctx;
+    (void)worker;
+    (void)how;
+    (void)snprintf(history + n, sizeof history - n, "%s%zu ", words[event], i);
+}
+
+struct shared {
+    struct mu_semaphore die; /* one give, one death */
+};
+
+static int live_until_asked(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    while (!mu_worker_is_asked())
+        ;
+    return 0;
+}
+
+static int die_when_told(void *arg, size_t size)
+{
+    struct shared *s = *(struct shared **)arg;
+
+    (void)size;
+    while (!mu_worker_is_asked()) {
+        if (mu_semaphore_take(&s->die, mu_after_ns(1000000)) == 0)
+            (void)raise(SIGKILL);
+    }
+    return 0;
+}
+
+static void run_strategy(enum mu_strategy strategy, const char *expected)
+{
+    struct mu_supervisor_options how = {
+        .strategy = strategy, .event = note, .restarts_max = 5};
+    struct shared *shared = test_shared(sizeof *shared);
+    struct mu_child children[3] = {
+        {.fn = live_until_asked},
+        {.fn = die_when_told, .arg = &shared, .arg_size = sizeof shared},
+        {.fn = live_until_asked},
+    };
+    struct mu_supervisor *s;
+    struct mu_error err;
+
+    for (int i = 0; i < 3; i++)
+        children[i].options.kind = MU_WORKER_PROCESS;
+    history[0] = '\0';
+    if (mu_supervisor_start(&how, children, 3, &s, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(mu_supervisor_run(s, MU_NOW), MU_TIMEOUT);
+    assert_int_equal(mu_semaphore_give(&shared->die, 1), 0);
+    while (!strstr(history, expected))
+        (void)mu_supervisor_run(s, mu_after_ns(1000000));
+    assert_non_null(mu_supervisor_child(s, 1));
+    history[0] = '\0';
+    assert_int_equal(mu_supervisor_stop(s), 0);
+    assert_string_equal(history, "-2 -1 -0 ");
+    assert_int_equal(mu_supervisor_run(s, MU_NEVER), MU_CLOSED);
+    mu_supervisor_free(s);
+    munmap(shared, sizeof *shared);
+}
+
+static void one_for_one_restarts_it_alone(void **state)
+{
+    (void)state;
+    run_strategy(MU_ONE_FOR_ONE, "+0 +1 +2 -1 +1 ");
+}
+
+static void one_for_all_restarts_all_in_order(void **state)
+{
+    (void)state;
+    run_strategy(MU_ONE_FOR_ALL, "+0 +1 +2 -1 -2 -0 +0 +1 +2 ");
+}
+
+static void rest_for_one_restarts_those_behind(void **state)
+{
+    (void)state;
+    run_strategy(MU_REST_FOR_ONE, "+0 +1 +2 -1 -2 +1 +2 ");
+}
+
+static int die_at_once(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    return raise(SIGKILL);
+}
+
+static void too_many_restarts_stop_all(void **state)
+{
+    struct mu_supervisor_options how = {
+        .event = note, .restarts_max = 2, .period_ns = INT64_C(1000000000000)};
+    struct mu_child children[2] = {
+        {.fn = live_until_asked, .options.kind = MU_WORKER_PROCESS},
+        {.fn = die_at_once, .options.kind = MU_WORKER_PROCESS}};
+    struct mu_supervisor *s;
+
+    (void)state;
+    history[0] = '\0';
+    assert_int_equal(mu_supervisor_start(&how, children, 2, &s, NULL), 0);
+    assert_int_equal(mu_supervisor_run(s, test_deadline()), MU_ECRASHED);
+    assert_string_equal(history, "+0 +1 -1 +1 -1 +1 -1 !1 -0 ");
+    assert_int_equal(mu_supervisor_run(s, MU_NEVER), MU_ECRASHED);
+    mu_supervisor_free(s);
+}
+
+static int never_listens(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    for (;;)
+        (void)pause();
+}
+
+static void deaf_process_is_killed_in_its_time(void **state)
+{
+    struct mu_child child = {.fn = never_listens,
+                             .options.kind = MU_WORKER_PROCESS,
+                             .stop_ns = 1000000};
+    struct mu_supervisor *s;
+
+    (void)state;
+    assert_int_equal(mu_supervisor_start(NULL, &child, 1, &s, NULL), 0);
+    assert_int_equal(mu_supervisor_stop(s), 0);
+    mu_supervisor_free(s);
+    mu_supervisor_free(NULL);
+}
+
+static int until_semaphore(void *arg, size_t size)
+{
+    struct shared *s = *(struct shared **)arg;
+
+    (void)size;
+    return mu_semaphore_take(&s->die, MU_NEVER);
+}
+
+static void slow_thread_is_reported_and_waited_for(void **state)
+{
+    struct shared *shared = test_shared(sizeof *shared);
+    struct mu_child child = {.fn = until_semaphore,
+                             .arg = &shared,
+                             .arg_size = sizeof shared,
+                             .stop_ns = 1000000};
+    struct mu_supervisor *s;
+
+    (void)state;
+    assert_int_equal(mu_supervisor_start(NULL, &child, 1, &s, NULL), 0);
+    assert_int_equal(mu_supervisor_stop(s), MU_TIMEOUT);
+    assert_int_equal(mu_semaphore_give(&shared->die, 1), 0);
+    assert_int_equal(mu_supervisor_stop(s), 0);
+    mu_supervisor_free(s);
+    munmap(shared, sizeof *shared);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(strategies_say_who_restarts),
+        cmocka_unit_test(restart_kinds_look_at_the_end),
+        cmocka_unit_test(intensity_counts_within_the_period),
+        cmocka_unit_test(no_restarts_allowed_gives_up_at_once),
+        cmocka_unit_test(one_for_one_restarts_it_alone),
+        cmocka_unit_test(one_for_all_restarts_all_in_order),
+        cmocka_unit_test(rest_for_one_restarts_those_behind),
+        cmocka_unit_test(too_many_restarts_stop_all),
+        cmocka_unit_test(deaf_process_is_killed_in_its_time),
+        cmocka_unit_test(slow_thread_is_reported_and_waited_for),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,208 @@
+/* test_worker.c: one worker of each kind: how it ends, is asked, is killed. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#include "muster/channel.h"
+#include "muster/init.h"
+#include "muster/worker.h"
+
+#include "support/check.h"
+
+static int return_sum(void *arg, size_t size)
+{
+    const unsigned char *bytes = arg;
+    int sum = 0;
+
+    CHECK_CHILD((uintptr_t)arg % 16 == 0);
+    for (size_t i = 0; i < size; i++)
+        sum += bytes[i];
+    return sum;
+}
+
+static int exit_three(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    exit(3);
+}
+
+static int crash(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    (void)signal(SIGSEGV, SIG_DFL);
+    return raise(SIGSEGV);
+}
+
+static int wait_for_signal(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    for (;;)
+        (void)pause();
+}
+
+static int wait_until_asked(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    while (!mu_worker_is_asked())
+        ;
+    return 42;
+}
+
+static struct mu_worker *start(enum mu_worker_kind kind, mu_worker_fn fn)
+{
+    struct mu_worker_options how = {.kind = kind, .name = "tested", .cpu = 1};
+    struct mu_worker *w;
+    struct mu_error err;
+
+    if (mu_worker_start(&how, fn, "\1\2\3", 3, &w, &err) != 0)
+        fail_msg("%s", err.text);
+    return w;
+}
+
+static struct mu_worker_exit join(struct mu_worker *w)
+{
+    struct mu_worker_exit how;
+
+    assert_int_equal(mu_worker_join(w, test_deadline(), &how), 0);
+    assert_int_equal(mu_worker_join(w, MU_NOW, &how), 0);
+    mu_worker_free(w);
+    return how;
+}
+
+static void both_kinds_return_and_are_asked(void **state)
+{
+    (void)state;
+    for (int kind = MU_WORKER_THREAD; kind <= MU_WORKER_PROCESS; kind++) {
+        struct mu_worker *w = start(kind, return_sum);
+        struct mu_worker_exit how;
+
+        assert_string_equal(mu_worker_name(w), "tested");
+        assert_int_equal(mu_worker_pid(w) > 0, kind == MU_WORKER_PROCESS);
+        how = join(w);
+        assert_int_equal(how.end, MU_WORKER_RETURNED);
+        assert_int_equal(how.code, 6);
+        w = start(kind, wait_until_asked);
+        assert_int_equal(mu_worker_join(w, MU_NOW, &how), MU_TIMEOUT);
+        mu_worker_ask(w);
+        how = join(w);
+        assert_int_equal(how.code, 42);
+    }
+    assert_int_equal(mu_worker_is_asked(), 0);
+}
+
+static void thread_cannot_be_killed(void **state)
+{
+    struct mu_worker *w = start(MU_WORKER_THREAD, wait_until_asked);
+    struct mu_error err;
+
+    (void)state;
+    assert_int_equal(mu_worker_kill(w, &err), MU_EMODEL);
+    assert_non_null(strstr(err.text, "process"));
+    mu_worker_free(w);
+}
+
+static void fiber_says_what_it_lacks(void **state)
+{
+    struct mu_worker_options how = {.kind = MU_WORKER_FIBER};
+    struct mu_worker *w;
+
+    (void)state;
+    assert_int_equal(mu_worker_start(&how, return_sum, NULL, 0, &w, NULL),
+                     MU_EMODEL);
+    assert_int_equal(mu_worker_start(NULL, NULL, NULL, 0, &w, NULL), -EINVAL);
+}
+
+static void process_end_is_told(void **state)
+{
+    struct mu_worker_exit how;
+    struct mu_worker *w;
+    char text[64];
+
+    (void)state;
+    how = join(start(MU_WORKER_PROCESS, exit_three));
+    assert_int_equal(how.end, MU_WORKER_EXITED);
+    assert_int_equal(how.code, 3);
+    how = join(start(MU_WORKER_PROCESS, crash));
+    assert_int_equal(how.end, MU_WORKER_CRASHED);
+    assert_int_equal(how.signal, SIGSEGV);
+    (void)mu_worker_describe(&how, text, sizeof text);
+    assert_string_equal(text, "crashed: SIGSEGV");
+    w = start(MU_WORKER_PROCESS, wait_for_signal);
+    assert_int_equal(mu_worker_kill(w, NULL), 0);
+    how = join(w);
+    assert_int_equal(how.end, MU_WORKER_KILLED);
+    mu_worker_free(start(MU_WORKER_PROCESS, wait_for_signal));
+    mu_worker_free(NULL);
+}
+
+static void *stay(void *arg)
+{
+    struct mu_chan *c = arg;
+    char byte;
+    size_t size;
+
+    CHECK_CHILD(mu_chan_recv(c, &byte, 1, MU_NEVER, &size) == MU_CLOSED);
+    return NULL;
+}
+
+static int connect_and_send(void *arg, size_t size)
+{
+    struct mu_chan *c;
+
+    (void)size;
+    if (mu_chan_connect(arg, NULL, test_deadline(), &c, NULL) != 0)
+        return 1;
+    if (mu_chan_send(c, "x", 1, test_deadline()) != 0)
+        return 2;
+    return mu_chan_close(c);
+}
+
+static void nursery_forks_when_threads_run(void **state)
+{
+    struct mu_worker_options how = {.kind = MU_WORKER_PROCESS};
+    struct mu_chan *ends[2];
+    struct mu_chan *c;
+    struct mu_worker *w;
+    pthread_t thread;
+    char byte;
+    size_t size;
+
+    assert_int_equal(mu_chan_pair("mem:", NULL, ends, NULL), 0);
+    assert_int_equal(pthread_create(&thread, NULL, stay, ends[1]), 0);
+    process_end_is_told(state);
+    both_kinds_return_and_are_asked(state);
+    assert_int_equal(mu_chan_open("shm:", NULL, &c, NULL), 0);
+    assert_int_equal(mu_worker_start(&how, connect_and_send, mu_chan_address(c),
+                                     strlen(mu_chan_address(c)) + 1, &w, NULL),
+                     0);
+    assert_int_equal(mu_chan_recv(c, &byte, 1, test_deadline(), &size), 0);
+    assert_int_equal(byte, 'x');
+    assert_int_equal(mu_chan_recv(c, &byte, 1, test_deadline(), &size),
+                     MU_CLOSED);
+    assert_int_equal(join(w).code, 0);
+    mu_chan_free(c);
+    assert_int_equal(mu_chan_close(ends[0]), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    mu_chan_free(ends[0]);
+    mu_chan_free(ends[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(process_end_is_told),
+        cmocka_unit_test(both_kinds_return_and_are_asked),
+        cmocka_unit_test(thread_cannot_be_killed),
+        cmocka_unit_test(fiber_says_what_it_lacks),
+        cmocka_unit_test(nursery_forks_when_threads_run),
+    };
+
+    if (mu_init(NULL) != 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
