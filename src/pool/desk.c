@@ -67,20 +67,36 @@ static void note_death(struct mui_job *job, const struct mui_death *death)
     job->n_frames = (uint8_t)death->n_frames;
 }
 
+/* Whether a worker dies so by what it runs. */
+static bool is_own_doing(const struct mui_death *death)
+{
+    return death->how == MUI_DEATH_CRASHED || death->how == MUI_DEATH_EXITED ||
+           death->how == MUI_DEATH_STOPPED || death->how == MUI_DEATH_CORRUPT;
+}
+
+/* `oldest`: nothing before it in its lane lacks a reply, so it can have run, also
+ * when the worker says that it had not started: that is only its word. Then it
+ * runs alone, and is to blame when that ends the same way. */
 static void settle_death(struct mu_pool *pool, struct mui_job *job,
                          const struct mui_death *death, bool started,
-                         bool on_culprit, unsigned n_suspects)
+                         bool oldest, bool on_culprit, unsigned n_suspects)
 {
-    struct mui_judgement j =
-        mui_policy_death(death, job, started, on_culprit, n_suspects);
+    bool doubtful = oldest && !started && is_own_doing(death);
+    struct mui_judgement j;
 
+    if (doubtful && job->alone) {
+        started = true;
+        n_suspects = 1;
+    }
+    started |= job->doom == MU_TIMED_OUT;
+    j = mui_policy_death(death, job, started, on_culprit, n_suspects);
     pool->n_given--;
     switch (j.verdict) {
     case MUI_AGAIN:
     case MUI_ALONE:
-        if (started)
+        if (started || doubtful)
             job->n_reruns++;
-        mui_pool_requeue(pool, job, false, j.verdict == MUI_ALONE);
+        mui_pool_requeue(pool, job, false, doubtful || j.verdict == MUI_ALONE);
         return;
     case MUI_RETRY:
     case MUI_END:
@@ -118,8 +134,8 @@ static void settle_lane(struct mu_pool *pool, struct mui_lane *lane,
 
         if (job)
             settle_death(pool, job, death,
-                         i - lane->head < started - lane->head, on_culprit,
-                         n_suspects);
+                         i - lane->head < started - lane->head, i == lane->head,
+                         on_culprit, n_suspects);
     }
 }
 
@@ -209,6 +225,10 @@ void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
     pool->layer->ops->kill(pool->layer, i_group, MUI_DEATH_KILLED);
 }
 
+/* How long a worker may have an order before it, nothing else to do, and say that
+ * it has not started: then the time of the task runs. */
+enum { DENIAL_NS = 1000 * 1000 * 1000 };
+
 /* The job of a lane that is over its time, or NULL; lowers *next to the time at
  * which the lane has to be looked at again. What the worker says of its start is
  * believed once and only within what is possible. */
@@ -220,22 +240,25 @@ static struct mui_job *overdue(const struct mui_lane *lane, int64_t now_ns,
 
     for (uint32_t i = lane->head; i != lane->tail; i++) {
         struct mui_job *job = mui_lane_owner(lane, i);
+        int64_t from = now_ns;
         int64_t due;
 
         if (!job || !job->timeout_ns)
             continue;
-        if (i - lane->head >= started - lane->head) {
-            due = now_ns + job->timeout_ns;
-        } else {
-            if (!job->seen_start_ns)
-                job->seen_start_ns =
-                    start > job->given_ns && start <= now_ns ? start : now_ns;
-            due = job->seen_start_ns > INT64_MAX - job->timeout_ns
-                      ? INT64_MAX
-                      : job->seen_start_ns + job->timeout_ns;
-            if (due <= now_ns)
-                return job;
+        if (!job->seen_start_ns && i - lane->head < started - lane->head)
+            job->seen_start_ns =
+                start > job->given_ns && start <= now_ns ? start : now_ns;
+        if (job->seen_start_ns) {
+            from = job->seen_start_ns;
+        } else if (i == lane->head) {
+            if (!job->oldest_ns)
+                job->oldest_ns = now_ns;
+            from = job->oldest_ns + DENIAL_NS;
         }
+        due = from > INT64_MAX - job->timeout_ns ? INT64_MAX
+                                                 : from + job->timeout_ns;
+        if (due <= now_ns)
+            return job;
         if (due < *next)
             *next = due;
     }

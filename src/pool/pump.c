@@ -42,6 +42,7 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
     if (!charged)
         job->out.attempts--;
     job->seen_start_ns = 0;
+    job->oldest_ns = 0;
     if (job->out.output != job->small) {
         free((void *)(uintptr_t)job->out.output);
         job->out.output = job->small;

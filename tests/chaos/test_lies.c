@@ -95,10 +95,61 @@ static void module_table_is_out_of_reach(void **state)
     mu_pool_close(pool);
 }
 
+/* -- what it says that it has started -- */
+
+static void deny_start(void)
+{
+    /* the first word of the first lane, behind the head's page */
+    _Atomic uint32_t *started =
+        (_Atomic uint32_t *)((char *)find_mapping("muster-up") + 4096);
+
+    (*started)--;
+}
+
+static int deny_and_die(struct mu_task *t)
+{
+    (void)t;
+    deny_start();
+    return kill(getpid(), SIGKILL);
+}
+
+static int deny_and_stay(struct mu_task *t)
+{
+    (void)t;
+    deny_start();
+    for (;;)
+        (void)pause();
+}
+
+static void who_denies_its_start_is_to_blame(void **state)
+{
+    struct mu_pool *pool = open_pool("processes:2", 0);
+    struct mu_outcome *o = run(pool, deny_and_die);
+
+    (void)state;
+    assert_int_equal(o->status, MU_CRASHED);
+    assert_int_equal(o->signal, SIGKILL);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
+static void who_denies_its_start_times_out(void **state)
+{
+    struct mu_pool *pool = open_pool("processes:2", INT64_C(50000000));
+    struct mu_outcome *o = run(pool, deny_and_stay);
+
+    (void)state;
+    assert_int_equal(o->status, MU_TIMED_OUT);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(module_table_is_out_of_reach),
+        cmocka_unit_test(who_denies_its_start_is_to_blame),
+        cmocka_unit_test(who_denies_its_start_times_out),
     };
 
     if (mu_init(NULL) != 0)
