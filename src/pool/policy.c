@@ -1,8 +1,9 @@
 /* policy.c: who is guilty, who runs again, how much to give ahead. */
 #include "pool/policy.h"
 
-/* Tasks that outlive this many workers without being to blame are `lost`. */
-enum { RERUNS_MAX = 20 };
+/* Tasks that outlive this many workers without being to blame are `lost`; long
+ * before, they get a worker without neighbours that can take it down. */
+enum { RERUNS_MAX = 20, RERUNS_IN_COMPANY = 4 };
 
 bool mui_policy_retries(const struct mui_job *job, enum mu_status status)
 {
@@ -33,6 +34,8 @@ static struct mui_judgement innocent(const struct mui_job *job,
 {
     if (job->n_reruns >= RERUNS_MAX)
         return (struct mui_judgement){MUI_END, MU_LOST};
+    if (job->n_reruns >= RERUNS_IN_COMPANY)
+        verdict = MUI_ALONE;
     return (struct mui_judgement){verdict, MU_LOST};
 }
 

@@ -144,12 +144,49 @@ static void who_denies_its_start_times_out(void **state)
     mu_pool_close(pool);
 }
 
+/* -- bad company -- */
+
+static int take_long(struct mu_task *t)
+{
+    (void)usleep(300 * 1000);
+    return mu_task_printf(t, "%u", mu_task_attempt(t));
+}
+
+static int crash_soon(struct mu_task *t)
+{
+    (void)t;
+    (void)usleep(10 * 1000);
+    return raise(SIGSEGV);
+}
+
+/* A long task whose neighbours take its worker down all the time ends well. */
+static void innocent_gets_a_worker_alone(void **state)
+{
+    enum { N_CRASHES = 60 };
+    struct mu_pool *pool = open_pool("processes:1/threads:2", 0);
+    const struct mu_submit how = {.tag = 1};
+    struct mu_outcome *o;
+
+    (void)state;
+    assert_int_equal(mu_pool_submit(pool, take_long, NULL, 0, &how, NULL), 0);
+    for (int i = 0; i < N_CRASHES; i++)
+        assert_int_equal(mu_pool_submit(pool, crash_soon, NULL, 0, NULL, NULL),
+                         0);
+    for (int i = 0; i <= N_CRASHES; i++) {
+        o = take(pool);
+        assert_int_equal(o->status, o->tag ? MU_DONE : MU_CRASHED);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(module_table_is_out_of_reach),
         cmocka_unit_test(who_denies_its_start_is_to_blame),
         cmocka_unit_test(who_denies_its_start_times_out),
+        cmocka_unit_test(innocent_gets_a_worker_alone),
     };
 
     if (mu_init(NULL) != 0)
