@@ -48,6 +48,15 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
         job->out.output = job->small;
     }
     job->out.output_size = 0;
+    /* nothing of this attempt may be taken for the next one's */
+    job->out.code = 0;
+    job->out.signal = 0;
+    job->out.fault_address = NULL;
+    job->doom = MU_DONE;
+    job->note = MUI_NOTE_NONE;
+    free(job->frames);
+    job->frames = NULL;
+    job->n_frames = 0;
     job->alone = alone;
     job->state = alone ? MUI_JOB_SUSPECT : MUI_JOB_QUEUED;
     mui_job_push_front(alone ? &pool->suspects : &pool->queue, job);

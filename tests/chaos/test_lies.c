@@ -144,6 +144,43 @@ static void who_denies_its_start_times_out(void **state)
     mu_pool_close(pool);
 }
 
+/* -- what is left of an attempt before -- */
+
+static int crash_first(struct mu_task *t)
+{
+    return mu_task_attempt(t) == 1 ? raise(SIGSEGV) : 0;
+}
+
+static int stop_first(struct mu_task *t)
+{
+    if (mu_task_attempt(t) > 1)
+        abort();
+    return raise(SIGSTOP);
+}
+
+static void second_attempt_inherits_nothing(void **state)
+{
+    const struct mu_pool_options options = {.retries = 1};
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+    char text[200];
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:1", &options, &pool, NULL), 0);
+    o = run(pool, crash_first);
+    assert_int_equal(o->status, MU_DONE);
+    assert_int_equal(o->attempts, 2);
+    assert_int_equal(o->signal, 0);
+    assert_int_equal(mu_outcome_backtrace(o, text, sizeof text), 0);
+    mu_outcome_free(o);
+    o = run(pool, stop_first);
+    assert_int_equal(o->signal, SIGABRT);
+    (void)mu_outcome_describe(o, text, sizeof text);
+    assert_null(strstr(text, "stopped"));
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 /* -- bad company -- */
 
 static int take_long(struct mu_task *t)
@@ -186,6 +223,7 @@ int main(void)
         cmocka_unit_test(module_table_is_out_of_reach),
         cmocka_unit_test(who_denies_its_start_is_to_blame),
         cmocka_unit_test(who_denies_its_start_times_out),
+        cmocka_unit_test(second_attempt_inherits_nothing),
         cmocka_unit_test(innocent_gets_a_worker_alone),
     };
 
