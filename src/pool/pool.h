@@ -94,6 +94,9 @@ void mui_pool_end(struct mu_pool *pool, struct mui_job *job,
 void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
                       bool alone);
 
+/* For mui_lane_revoke(): the job `owner` goes back to the queue. `ctx` is the pool. */
+void mui_pool_take_back(void *ctx, void *owner);
+
 /* Collect what one lane has. Returns whether anything came; *ret_forged when it
  * wrote what no honest worker writes. */
 bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,

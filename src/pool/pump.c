@@ -113,6 +113,11 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
 {
     enum mu_status status = reply->code ? MU_FAILED : MU_DONE;
 
+    if (reply->kind == MUI_REPLY_RETURNED && job->cancelled) {
+        job->out.attempts--;
+        mui_pool_end(pool, job, MU_CANCELLED);
+        return;
+    }
     if (reply->kind == MUI_REPLY_RETURNED) {
         mui_pool_requeue(pool, job, false, false);
         return;
@@ -300,7 +305,7 @@ static bool give_queue(struct mu_pool *pool)
 
 /* -- taking back from slow workers -- */
 
-static void take_back(void *ctx, void *owner)
+void mui_pool_take_back(void *ctx, void *owner)
 {
     struct mu_pool *pool = ctx;
 
@@ -336,7 +341,7 @@ static bool rebalance(struct mu_pool *pool)
                 now = mu_now_ns();
             (void)mui_lane_started(lane, &start);
             if (start > 0 && now - start > long_ns)
-                moved |= mui_lane_revoke(lane, 0, take_back, pool) > 0;
+                moved |= mui_lane_revoke(lane, 0, mui_pool_take_back, pool) > 0;
         }
     }
     return moved;

@@ -96,14 +96,32 @@ static void cancel_waiting(struct mu_pool *pool, struct mui_job *job)
     mui_pool_end(pool, job, MU_CANCELLED);
 }
 
+/* An order that its worker has not started, and that can still be taken back. */
+static bool cancel_ahead(struct mu_pool *pool, struct mui_lane *lane,
+                         struct mui_job *job)
+{
+    /* the oldest can run, whatever the worker says */
+    if (job->index == lane->head)
+        return false;
+    (void)mui_lane_revoke(lane, 0, mui_pool_take_back, pool);
+    if (job->state == MUI_JOB_QUEUED) {
+        cancel_waiting(pool, job);
+        return true;
+    }
+    /* H4: not started yet, and revoked in vain, for an earlier revocation is not
+     * over: the worker sees the mark and returns it unrun */
+    return job->index - lane->head >= mui_lane_started(lane, NULL) - lane->head;
+}
+
 static int cancel_given(struct mu_pool *pool, struct mui_job *job, int kill)
 {
     unsigned below = pool->groups[0].n_lanes;
     struct mui_group *group = &pool->groups[job->i_lane / below];
+    struct mui_lane *lane = &group->lanes[job->i_lane % below];
 
     job->cancelled = true;
-    mui_lane_cancel(&group->lanes[job->i_lane % below], job->index);
-    if (!kill)
+    mui_lane_cancel(lane, job->index);
+    if (cancel_ahead(pool, lane, job) || !kill)
         return 0;
     if (!(pool->layer->ops->caps & MUI_LAYER_ISOLATES))
         return MU_EMODEL;

@@ -12,7 +12,7 @@
  * supervisor never has more than n_slots orders without a reply, so neither the
  * order slot nor the reply slot that is written next can still be wanted.
  *
- * Three handshakes need "one of two sees the other" and so a total order; every
+ * Four handshakes need "one of two sees the other" and so a total order; every
  * access of theirs is seq_cst, so the C11 order S of those decides:
  *
  *  H1 revocation.  worker: started = i + 1; read revoked.
@@ -33,6 +33,9 @@
  *                             read want.
  *     If the worker misses the wish, its exchange precedes the supervisor's read of
  *     the same word in S, which therefore sees it and the reply before it.
+ *  H4 cancelling.  worker: started = i + 1; read the mark of i.
+ *                  supervisor: mark = 1; read started.
+ *     As H1: what the supervisor does not see started is returned unrun.
  *
  * Killed at any instruction. The worker: before R2 the reply is absent, after it
  * whole; `started` names the order that was running. The supervisor: its workers
@@ -247,6 +250,20 @@ void mui_lane_flush(struct mui_lane *lane)
     lane_ring_down(lane);
 }
 
+/* Whether the worker was told not to run an order. */
+static bool may_return(const struct mui_lane *lane, uint32_t index)
+{
+    /* relaxed: our own words */
+    uint64_t range =
+        atomic_load_explicit(&lane->down->revoked, memory_order_relaxed);
+    uint32_t from = (uint32_t)(range >> 32);
+
+    return index - from < (uint32_t)range - from ||
+           atomic_load_explicit(
+               &cancel_marks(lane->down, lane->mask)[index & lane->mask],
+               memory_order_relaxed);
+}
+
 /* Whether no honest worker would have written this reply. */
 static bool reply_is_forged(const struct mui_lane *lane,
                             const struct mui_reply *reply)
@@ -261,6 +278,8 @@ static bool reply_is_forged(const struct mui_lane *lane,
     if (lane->state[i_slot] == SLOT_FREE)
         return true;
     if (lane->state[i_slot] == SLOT_TAKEN && reply->kind != MUI_REPLY_RETURNED)
+        return true;
+    if (reply->kind == MUI_REPLY_RETURNED && !may_return(lane, reply->index))
         return true;
     if (reply->form == MUI_FORM_SPAN && lane->region)
         return reply->kind != MUI_REPLY_RAN ||
@@ -398,10 +417,10 @@ void mui_lane_set_number(struct mui_lane *lane, uint32_t number)
 void mui_lane_cancel(struct mui_lane *lane, uint32_t index)
 {
     lane->any_cancelled = true;
-    /* relaxed: it carries nothing but itself */
+    /* H4, the supervisor's side; see mui_lane_take() */
     atomic_store_explicit(
         &cancel_marks(lane->down, lane->mask)[index & lane->mask], 1,
-        memory_order_relaxed);
+        memory_order_seq_cst);
 }
 
 void mui_lane_close(struct mui_lane *lane)
@@ -492,7 +511,7 @@ int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
         w->next = index + 1;
         if (w->dirty)
             (void)ring_if_wished(w, MUI_WANT_DONE);
-        if (!is_revoked(w, index)) {
+        if (!is_revoked(w, index) && !mui_lane_is_cancelled(w, index)) {
             *ret_order =
                 (const struct mui_order *)&w->down->orders[index & w->mask];
             *ret_index = index;
@@ -570,10 +589,10 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
 
 bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index)
 {
-    /* relaxed: it carries nothing but itself */
+    /* H4, the worker's side; see mui_lane_cancel() */
     return atomic_load_explicit(
                &cancel_marks(w->down, w->mask)[index & w->mask],
-               memory_order_relaxed) != 0;
+               memory_order_seq_cst) != 0;
 }
 
 uint32_t mui_lane_number(const struct mui_lane_worker *w)

@@ -53,9 +53,10 @@ struct mui_order {
 
 /* What became of an order. */
 enum mui_reply_kind {
-    MUI_REPLY_RAN = 0,  /* the function returned `code` */
-    MUI_REPLY_RETURNED, /* revoked before it started: it did not run */
-    MUI_REPLY_ERROR,    /* could not run: `code` is a negated errno */
+    MUI_REPLY_RAN = 0, /* the function returned `code` */
+    /* revoked or cancelled before it started: it did not run */
+    MUI_REPLY_RETURNED,
+    MUI_REPLY_ERROR, /* could not run: `code` is a negated errno */
     MUI_N_REPLY_KINDS
 };
 
@@ -172,7 +173,8 @@ void *mui_lane_owner(const struct mui_lane *lane, uint32_t index);
 /* The pool-wide number of the lane, for mui_lane_number(). */
 void mui_lane_set_number(struct mui_lane *lane, uint32_t number);
 
-/* Mark an order as cancelled: mu_task_is_cancelled() of its task tells. */
+/* Mark an order as cancelled: the worker returns it unrun, or when it has started
+ * mu_task_is_cancelled() of its task tells. */
 void mui_lane_cancel(struct mui_lane *lane, uint32_t index);
 
 /* No more orders will come: the worker ends after those there. Wakes it. */

@@ -299,6 +299,57 @@ static void arg_is_seen(void **state)
     mu_pool_close(pool);
 }
 
+
+/* No worker ends before it has done anything. */
+static void workers_stay(void **state)
+{
+    enum { N = 20 };
+    struct mu_pool_stats stats;
+
+    for (int i = 0; i < N; i++) {
+        struct mu_pool *pool = open_pool(state, NULL);
+
+        /* time for those that would go */
+        for (unsigned j = 0; j < mu_pool_width(pool); j++) {
+            assert_int_equal(mu_pool_submit(pool, echo, NULL, 0, NULL, NULL),
+                             MU_OK);
+            mu_outcome_free(take(pool));
+        }
+        (void)usleep(2000);
+        mu_pool_stats(pool, &stats);
+        assert_int_equal(stats.n_workers_died, 0);
+        mu_pool_close(pool);
+    }
+}
+
+static int take_a_while(struct mu_task *t)
+{
+    (void)t;
+    return usleep(20 * 1000);
+}
+
+/* Also those that were given to a worker ahead. */
+static void cancelled_before_its_start_does_not_run(void **state)
+{
+    enum { N = 100 };
+    struct mu_pool *pool = open_pool(state, NULL);
+    unsigned n_done = 0;
+
+    for (int i = 0; i < N; i++)
+        assert_int_equal(
+            mu_pool_submit(pool, take_a_while, NULL, 0, NULL, NULL), MU_OK);
+    (void)usleep(5 * 1000);
+    assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
+    for (int i = 0; i < N; i++) {
+        struct mu_outcome *o = take(pool);
+
+        n_done += o->status == MU_DONE;
+        mu_outcome_free(o);
+    }
+    assert_in_range(n_done, 0, 4 * mu_pool_width(pool));
+    mu_pool_close(pool);
+}
+
 static void full_queue_says_so(void **state)
 {
     struct mu_pool_options options = {.queue_tasks = 4, .window = 1};
@@ -588,6 +639,16 @@ static const struct {
     T(map_keeps_order),
     T(reduce_is_ordered),
     T(reduce_says_when_combining_fails),
+
+    T(every_task_ends_once),   T(sizes_of_all_kinds_travel),
+    T(many_outputs_in_flight), T(failure_has_code_and_output),
+    T(retries_until_done),     T(borrowed_input_is_read_in_place),
+    T(file_input_is_mapped),   T(arg_is_seen),
+    T(workers_stay),           T(cancelled_before_its_start_does_not_run),
+    T(full_queue_says_so),     T(wait_takes_one_task),
+    T(interrupt_ends_a_wait),  T(close_with_work_left),
+    T(outcome_outlives_pool),  T(map_keeps_order),
+    T(reduce_is_ordered),      T(reduce_says_when_combining_fails),
 };
 
 int main(void)

@@ -246,12 +246,32 @@ static void bell_rings_once_a_wish(void **state)
     assert_int_equal(p->n_rings, 2);
 }
 
+static void cancelled_order_comes_back_unrun(void **state)
+{
+    struct pair *p = *state;
+    const struct mui_order *order;
+    struct mui_reply reply;
+    uint32_t index;
+    void *owner;
+
+    push(p, 0);
+    push(p, 1);
+    mui_lane_flush(&p->lane);
+    mui_lane_cancel(&p->lane, 0);
+    assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_OK);
+    assert_int_equal(index, 1);
+    assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+    assert_int_equal(reply.kind, MUI_REPLY_RETURNED);
+    assert_ptr_equal(owner, &p->owners[0]);
+}
+
 static void forged_replies_are_refused(void **state)
 {
     static const struct mui_reply forged[] = {
         {.index = 2},          /* never given out */
         {.index = UINT32_MAX}, /* nor this */
         {.index = 0, .kind = MUI_N_REPLY_KINDS},
+        {.index = 0, .kind = MUI_REPLY_RETURNED}, /* nobody wanted it back */
         {.index = 0, .form = MUI_FORM_FILE},
         {.index = 0, .inline_size = MUI_REPLY_INLINE + 1},
         {.index = 0, .form = MUI_FORM_SPAN, .u.span = {0, REGION + 1}},
@@ -334,6 +354,7 @@ int main(void)
         T(revocation_takes_what_did_not_start),
         T(closed_lane_is_served_to_its_end),
         T(bell_rings_once_a_wish),
+        T(cancelled_order_comes_back_unrun),
         T(forged_replies_are_refused),
         T(replying_twice_is_forgery),
         T(running_a_revoked_order_is_forgery),
