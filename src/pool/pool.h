@@ -107,6 +107,9 @@ void mui_pool_news(struct mu_pool *pool);
 
 /* -- submit.c -- */
 
+/* A flag of struct mu_submit: also when the queue is full. */
+#define MUI_SUBMIT_ANYWAY 0x80000000u
+
 /* mu_pool_submit() with a number that stays with the job, for map and reduce. */
 int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn,
                     const struct mu_span *input, const struct mu_submit *how,

@@ -62,7 +62,9 @@ static int combine_family(struct reduce *r, unsigned i_level, uint64_t i_family,
                           struct family *family, struct mu_error *err)
 {
     struct mu_span spans[ARITY];
-    struct mu_submit how = {.tag = i_family};
+    /* its parts are outcomes that were taken: waiting for room would wait for
+     * outcomes that nobody but us takes */
+    struct mu_submit how = {.tag = i_family, .flags = MUI_SUBMIT_ANYWAY};
     struct mu_outcome *only = NULL;
     struct mu_span parts;
     int rc;

@@ -123,16 +123,22 @@ static int take_bytes(struct mu_pool *pool, struct mui_job *job,
     return 0;
 }
 
+static int is_open(const struct mu_pool *pool)
+{
+    if (pool->closing)
+        return MU_CLOSED;
+    return pool->n_given_up == pool->n_groups ? MU_ECRASHED : MU_OK;
+}
+
 /* Whether there is room. A queue that was full has room again when a quarter of it
  * is free, so that tasks go on in batches and not one for one. */
 static int room(struct mu_pool *pool)
 {
     size_t limit = pool->options.queue_tasks;
+    int rc = is_open(pool);
 
-    if (pool->closing)
-        return MU_CLOSED;
-    if (pool->n_given_up == pool->n_groups)
-        return MU_ECRASHED;
+    if (rc != MU_OK)
+        return rc;
     if (pool->queue.n >= limit)
         pool->was_full = true;
     else if (pool->queue.n <= limit - limit / 4)
@@ -230,7 +236,9 @@ static int submit_one(struct mu_pool *pool, mu_task_fn fn,
                       struct mui_job **ret_job)
 {
     struct mui_job *job;
-    int rc = wait_for_room(pool, !(how->flags & MU_SUBMIT_NO_WAIT));
+    int rc = how->flags & MUI_SUBMIT_ANYWAY
+                 ? is_open(pool)
+                 : wait_for_room(pool, !(how->flags & MU_SUBMIT_NO_WAIT));
 
     if (rc != 0)
         return rc;

@@ -322,6 +322,44 @@ static void workers_stay(void **state)
     }
 }
 
+static int write_much(struct mu_task *t)
+{
+    enum { SIZE = 100000 };
+    char *room = mu_task_reserve(t, SIZE);
+
+    if (!room)
+        return 1;
+    memset(room, 'x', SIZE);
+    mu_task_commit(t, SIZE);
+    return 0;
+}
+
+static int count_down(void *ctx, struct mu_span *ret_input,
+                      struct mu_submit *ret_how)
+{
+    int *left = ctx;
+
+    (void)ret_input;
+    (void)ret_how;
+    return (*left)-- > 0 ? MU_OK : MU_EMPTY;
+}
+
+/* Outputs that nobody has taken yet fill the pool; combining them goes on. */
+static void reduce_goes_on_in_a_full_pool(void **state)
+{
+    struct mu_pool_options options = {.queue_bytes = 300000};
+    struct mu_pool *pool = open_pool(state, &options);
+    struct mu_outcome *o = NULL;
+    int left = 200;
+
+    assert_int_equal(mu_reduce(pool, write_much, write_much, count_down, NULL,
+                               &left, &o, NULL),
+                     MU_OK);
+    assert_int_equal(o->output_size, 100000);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 static int take_a_while(struct mu_task *t)
 {
     (void)t;
@@ -633,6 +671,12 @@ static const struct {
     T(full_queue_says_so),
     T(wait_takes_one_task),
     T(cancel_waiting_leaves_what_runs),
+
+    T(workers_stay),
+    T(cancelled_before_its_start_does_not_run),
+    T(reduce_goes_on_in_a_full_pool),
+    T(full_queue_says_so),
+    T(wait_takes_one_task),
     T(interrupt_ends_a_wait),
     T(close_with_work_left),
     T(outcome_outlives_pool),
@@ -649,6 +693,7 @@ static const struct {
     T(interrupt_ends_a_wait),  T(close_with_work_left),
     T(outcome_outlives_pool),  T(map_keeps_order),
     T(reduce_is_ordered),      T(reduce_says_when_combining_fails),
+
 };
 
 int main(void)
