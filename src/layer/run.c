@@ -341,7 +341,8 @@ int mu_task_write(struct mu_task *task, const void *bytes, size_t size)
 int mu_task_printf(struct mu_task *task, const char *format, ...)
 {
     enum { GUESS = 128 };
-    int size = GUESS;
+    size_t left = task->output.limit - task->output.size;
+    int size = left < GUESS ? (int)left : GUESS;
     int length;
     int rc;
 

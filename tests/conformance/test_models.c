@@ -322,6 +322,26 @@ static void workers_stay(void **state)
     }
 }
 
+static int print_little(struct mu_task *t)
+{
+    return mu_task_printf(t, "%s", "little");
+}
+
+static void little_text_fits_a_small_limit(void **state)
+{
+    struct mu_pool_options options = {.output_bytes = 64};
+    struct mu_pool *pool = open_pool(state, &options);
+    struct mu_outcome *o;
+
+    assert_int_equal(mu_pool_submit(pool, print_little, NULL, 0, NULL, NULL),
+                     MU_OK);
+    o = take(pool);
+    assert_int_equal(o->status, MU_DONE);
+    assert_string_equal(o->output, "little");
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 static int write_much(struct mu_task *t)
 {
     enum { SIZE = 100000 };
@@ -675,6 +695,7 @@ static const struct {
     T(workers_stay),
     T(cancelled_before_its_start_does_not_run),
     T(reduce_goes_on_in_a_full_pool),
+    T(little_text_fits_a_small_limit),
     T(full_queue_says_so),
     T(wait_takes_one_task),
     T(interrupt_ends_a_wait),
