@@ -431,7 +431,7 @@ static void nursery_died(struct processes_layer *p)
                               .how = MUI_DEATH_VANISHED};
 
     mui_bells_remove_other(&p->bells, p->channel);
-    (void)close(p->channel);
+    mui_nursery_disconnect(p->channel);
     p->channel = -1;
     for (unsigned i = 0; i < p->n_peers; i++) {
         struct processes_peer *peer = &p->peers[i];
@@ -888,7 +888,7 @@ static void processes_fini(struct mui_layer *l)
         if (p->peers[i].state != PEER_FREE)
             mui_peer_close(&p->peers[i].peer, &p->plan.shape);
     if (p->channel >= 0)
-        (void)close(p->channel);
+        mui_nursery_disconnect(p->channel);
     if (p->sandbox_fd >= 0)
         (void)close(p->sandbox_fd);
     if (p->has_bells)

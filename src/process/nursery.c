@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -93,6 +94,9 @@ static void end(void)
 
     if (the.main_fd < 0)
         return;
+    /* a child of the host may hold a copy: closing ours alone ends nothing */
+    if (the.forked == mui_forked())
+        (void)shutdown(the.main_fd, SHUT_RDWR);
     (void)close(the.main_fd);
     the.main_fd = -1;
     the.for_good = false;
@@ -190,6 +194,13 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
     }
     *ret_channel = pair[0];
     return 0;
+}
+
+void mui_nursery_disconnect(int channel)
+{
+    /* as in end() */
+    (void)shutdown(channel, SHUT_RDWR);
+    (void)close(channel);
 }
 
 int mui_nursery_order(int channel, uint32_t id, const int *fds, unsigned n_fds)

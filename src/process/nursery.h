@@ -67,6 +67,9 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
                         size_t plan_bytes, const int *fds, unsigned n_fds,
                         int *ret_channel, struct mu_error *err);
 
+/* Close a channel: its workers are killed. */
+void mui_nursery_disconnect(int channel);
+
 /* Ask for a worker process, which gets copies of the descriptors.
  * 0; -EAGAIN: later; -EPIPE: the nursery has gone. Never blocks. */
 int mui_nursery_order(int channel, uint32_t id, const int *fds, unsigned n_fds);
