@@ -49,35 +49,34 @@ static int submit(struct run *r)
     return 0;
 }
 
-static int feed(struct run *r, enum fed *ret_fed)
+/* Submit while there are inputs and room. What cannot be submitted ends the inputs,
+ * but not what runs. */
+static enum fed feed(struct run *r)
 {
     for (int i = 0; i < SUBMIT_BATCH; i++) {
         int rc = 0;
 
-        if (is_too_far_ahead(r)) {
-            *ret_fed = FED_FULL;
-            return 0;
-        }
+        if (is_too_far_ahead(r))
+            return FED_FULL;
         if (!r->has_input) {
             rc = run_next_input(r);
-            if (rc) {
-                *ret_fed = rc == MU_TIMEOUT ? FED_DRY : FED_ENDED;
-                return 0;
-            }
+            if (rc)
+                return rc == MU_TIMEOUT ? FED_DRY : FED_ENDED;
             r->has_input = 1;
         }
         rc = submit(r);
-        if (rc == MU_FULL) {
-            *ret_fed = FED_FULL;
-            return 0;
+        if (rc == MU_FULL)
+            return FED_FULL;
+        if (rc) {
+            say("cannot run input %llu, nor those behind it: %s",
+                (unsigned long long)r->input.seq, mu_status_text(rc));
+            r->is_broken = 1;
+            r->inputs_ended = 1;
+            r->has_input = 0;
+            return FED_ENDED;
         }
-        if (rc)
-            return say_refuse("cannot run input %llu: %s",
-                              (unsigned long long)r->input.seq,
-                              mu_status_text(rc));
     }
-    *ret_fed = FED_BATCH;
-    return 0;
+    return FED_BATCH;
 }
 
 /* Outcomes whose predecessors have all been written. */
@@ -149,14 +148,13 @@ static int wait_for_something(struct run *r, enum fed fed)
 
 int run_map(struct run *r)
 {
-    enum fed fed = FED_BATCH;
     int rc = 0;
 
     while (rc == 0) {
+        enum fed fed;
+
         run_heed_signals(r);
-        rc = feed(r, &fed);
-        if (rc)
-            break;
+        fed = feed(r);
         if (fed == FED_ENDED && r->flights.n == 0)
             break;
         run_draw_progress(r);
