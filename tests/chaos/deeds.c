@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define BIT(status) (1u << (status))
@@ -301,6 +303,79 @@ static int deed_unmap(struct mu_task *task)
     return 0;
 }
 
+/* Make every mapping of the lane impossible to use. */
+static int deed_protect(struct mu_task *task)
+{
+    static char maps[1 << 16];
+    int fd = open("/proc/self/maps", O_RDONLY);
+    size_t length = 0;
+    ssize_t n;
+
+    (void)task;
+    while ((n = read(fd, maps + length, sizeof maps - 1 - length)) > 0)
+        length += (size_t)n;
+    for (char *line = maps; *line; line = strchr(line, '\n') + 1) {
+        unsigned long start;
+        unsigned long end;
+
+        if (sscanf(line, "%lx-%lx", &start, &end) == 2 &&
+            memmem(line, strcspn(line, "\n"), "muster-", 7))
+            (void)mprotect((void *)start, end - start, PROT_NONE);
+    }
+    return 0;
+}
+
+/* Ring for nothing, on every socket there is. */
+static int deed_ring(struct mu_task *task)
+{
+    (void)task;
+    for (int i = 0; i < 20000; i++)
+        for (int fd = 3; fd < 16; fd++)
+            (void)send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return 0;
+}
+
+/* More output than a task may have. */
+static int deed_fill(struct mu_task *task)
+{
+    static const char bytes[1 << 20];
+
+    while (mu_task_write(task, bytes, sizeof bytes) == 0)
+        continue;
+    return 27;
+}
+
+/* A heap that is found to be corrupt by somebody, some time. */
+static int deed_corrupt_heap(struct mu_task *task)
+{
+    char *volatile memory = malloc(64);
+
+    (void)task;
+    memset(memory, 0xff, 256);
+    for (int i = 0; i < 1000; i++)
+        free(malloc((size_t)i * 16));
+    free(memory);
+    abort(); /* where the allocator does not notice */
+}
+
+static jmp_buf nowhere;
+
+static int leave_buffer(int code)
+{
+    return setjmp(nowhere) + code;
+}
+
+/* To a frame that is gone. */
+static int deed_longjmp(struct mu_task *task)
+{
+    (void)task;
+    if (leave_buffer(0) == 0) {
+        *(volatile intptr_t *)&nowhere ^= 0x5a5a5a5a;
+        longjmp(nowhere, 1);
+    }
+    abort();
+}
+
 static int deed_double_free(struct mu_task *task)
 {
     char *volatile memory = malloc(100);
@@ -339,6 +414,11 @@ const struct deed deeds[] = {
     {"scribble", deed_scribble,
      BIT(MU_CRASHED) | BIT(MU_TIMED_OUT) | BIT(MU_EXITED), 0, 0},
     {"unmap", deed_unmap, BIT(MU_CRASHED), 0, 0},
+    {"protect", deed_protect, BIT(MU_CRASHED), 0, 0},
+    {"ring", deed_ring, BIT(MU_DONE), 0, 0},
+    {"fill", deed_fill, BIT(MU_FAILED), 0, 0},
+    {"corrupt_heap", deed_corrupt_heap, BIT(MU_CRASHED), 0, 0},
+    {"longjmp", deed_longjmp, BIT(MU_CRASHED), 0, 0},
     {"double_free", deed_double_free, BIT(MU_CRASHED), SIGABRT, 0},
 };
 

@@ -2,6 +2,7 @@
  * only that task is lost, its outcome names the deed, nobody innocent is lost or
  * charged, the pool goes on, and nothing is left behind. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,7 +20,10 @@
 
 static const char *const models[] = {"processes:2", "processes:2/threads:2"};
 
-enum { N_MODELS = 2, N_INNOCENT = 400, GUILTY = N_INNOCENT / 2 };
+enum { N_MODELS = 2, N_USUAL = 400 };
+
+/* Tasks of an experiment; `make torture` asks for more by $TORTURE_TASKS. */
+static unsigned n_tasks = N_USUAL;
 
 struct experiment {
     const struct deed *deed;
@@ -33,7 +37,8 @@ enum { N_STANDING = 2 };
 static struct mu_pool *open_pool(const char *model)
 {
     const struct mu_pool_options options = {.timeout_ns = INT64_C(1000000000),
-                                            .memory_bytes = 64 << 20};
+                                            .memory_bytes = 64 << 20,
+                                            .output_bytes = 16 << 20};
     struct mu_pool *pool;
     struct mu_error err;
 
@@ -45,7 +50,7 @@ static struct mu_pool *open_pool(const char *model)
 static void submit(struct mu_pool *pool, unsigned i, const struct deed *deed)
 {
     const struct mu_submit how = {.tag = i};
-    mu_task_fn fn = i == GUILTY ? deed->fn : deed_innocent;
+    mu_task_fn fn = i == n_tasks / 2 ? deed->fn : deed_innocent;
 
     assert_int_equal(mu_pool_submit(pool, fn, &i, sizeof i, &how, NULL), 0);
 }
@@ -80,16 +85,16 @@ static void only_the_deed_is_lost(void **state)
 {
     const struct experiment *e = *state;
     struct mu_pool *pool = open_pool(e->model);
-    unsigned char seen[N_INNOCENT] = {0};
+    unsigned char *seen = calloc(n_tasks, 1);
     struct mu_outcome *o;
 
     /* twice: the pool goes on */
     for (int round = 1; round <= 2; round++) {
-        for (unsigned i = 0; i < N_INNOCENT; i++)
+        for (unsigned i = 0; i < n_tasks; i++)
             submit(pool, i, e->deed);
-        for (unsigned i = 0; i < N_INNOCENT; i++) {
+        for (unsigned i = 0; i < n_tasks; i++) {
             assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
-            if (o->tag == GUILTY)
+            if (o->tag == n_tasks / 2)
                 check_guilty(o, e->deed);
             else
                 check_innocent(o, e->deed);
@@ -99,6 +104,7 @@ static void only_the_deed_is_lost(void **state)
         assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_EMPTY);
     }
     mu_pool_close(pool);
+    free(seen);
     /* what a worker left is killed as soon as it is seen, which takes a turn of
      * the nursery */
     for (int i = 0; i < 5000 && descent_count(0, NULL, 0) > N_STANDING; i++)
@@ -106,15 +112,61 @@ static void only_the_deed_is_lost(void **state)
     assert_int_equal(descent_count(0, NULL, 0), N_STANDING);
 }
 
+/* Workers are killed from outside, at random, while tasks run: each task ends
+ * once, killed or done. $TORTURE_SECONDS says for how long. */
+static void random_kills_lose_nothing(void **state)
+{
+    const char *text = getenv("TORTURE_SECONDS");
+    int64_t end = mu_after_ns((text ? atoi(text) : 1) * INT64_C(1000000000));
+    int64_t next = 0;
+    struct mu_pool *pool = open_pool("processes:4");
+    uint64_t seed = 88172645463325252u;
+    unsigned n_killed = 0;
+    unsigned n_ended = 0;
+    unsigned n_submitted = 0;
+    struct mu_outcome *o;
+
+    (void)state;
+    while (mu_now_ns() < end) {
+        int pids[4];
+        size_t n = mu_pool_pids(pool, pids, 4);
+
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        if (n > 0 && mu_now_ns() >= next) {
+            n_killed += kill(pids[(seed >> 33) % n], SIGKILL) == 0;
+            next = mu_after_ns(10 * 1000 * 1000); /* 100 a second */
+        }
+        for (int i = 0; i < 100; i++, n_submitted++)
+            assert_int_equal(
+                mu_pool_submit(pool, deed_innocent, "x", 1, NULL, NULL), 0);
+        while (n_submitted - n_ended > 200) {
+            assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+            assert_true(o->status == MU_DONE ||
+                        (o->status == MU_CRASHED && o->signal == SIGKILL));
+            n_ended++;
+            mu_outcome_free(o);
+        }
+    }
+    while (mu_pool_next(pool, MU_NEVER, &o) == 0) {
+        n_ended++;
+        mu_outcome_free(o);
+    }
+    assert_int_equal(n_ended, n_submitted);
+    assert_true(n_killed > 0);
+    mu_pool_close(pool);
+}
+
 int main(int argc, char **argv)
 {
     struct experiment *experiments =
         calloc((size_t)n_deeds * N_MODELS, sizeof *experiments);
     struct CMUnitTest *tests =
-        calloc((size_t)n_deeds * N_MODELS, sizeof *tests);
+        calloc((size_t)n_deeds * N_MODELS + 1, sizeof *tests);
     size_t n = 0;
 
     descent_mark(argv);
+    if (getenv("TORTURE_TASKS"))
+        n_tasks = (unsigned)atoi(getenv("TORTURE_TASKS"));
     if (mu_init(NULL) != 0)
         return 1;
     for (unsigned i = 0; i < n_deeds; i++)
@@ -131,5 +183,8 @@ int main(int argc, char **argv)
                                              .test_func = only_the_deed_is_lost,
                                              .initial_state = e};
         }
+    if (argc == 1 || strstr("random_kills", argv[1]))
+        tests[n++] =
+            (struct CMUnitTest)cmocka_unit_test(random_kills_lose_nothing);
     return _cmocka_run_group_tests("deeds", tests, n, NULL, NULL);
 }
