@@ -1,5 +1,5 @@
-/* by_threads.c: what a programmer writes by hand instead: the files of a list cut
- * into as many equal parts as there are threads, no queue, no isolation.
+/* by_threads.c: what a programmer writes by hand instead: the files of a list dealt
+ * out to the threads in turns, no queue, no isolation.
  *
  *     by_threads words|sha256 N_THREADS LIST       a static split over pthreads
  *     by_threads batch FILE...                     words of these, in one thread
@@ -21,7 +21,7 @@ static size_t n_names;
 struct part {
     pthread_t thread;
     size_t first;
-    size_t end;
+    size_t step;
     struct table table;
     char *lines; /* sha256: what it prints */
     size_t n_lines_bytes;
@@ -54,7 +54,7 @@ static void *count_part(void *arg)
 
     if (grow(&part->table) < 0)
         abort();
-    for (size_t i = part->first; i < part->end; i++)
+    for (size_t i = part->first; i < n_names; i += part->step)
         count_file(&part->table, names[i]);
     return NULL;
 }
@@ -65,7 +65,7 @@ static void *digest_part(void *arg)
     FILE *out = open_memstream(&part->lines, &part->n_lines_bytes);
     char hex[HEX_BYTES];
 
-    for (size_t i = part->first; out && i < part->end; i++)
+    for (size_t i = part->first; out && i < n_names; i += part->step)
         if (digest_file(names[i], hex) == 0)
             (void)fprintf(out, "%s  %s\n", hex, names[i]);
     if (!out || fclose(out) != 0)
@@ -128,8 +128,8 @@ static int split(const char *work, unsigned n_threads, const char *list)
         return EXIT_FAILURE;
     read_list(list);
     for (unsigned i = 0; i < n_threads; i++) {
-        parts[i].first = n_names * i / n_threads;
-        parts[i].end = n_names * (i + 1) / n_threads;
+        parts[i].first = i;
+        parts[i].step = n_threads;
         if (pthread_create(&parts[i].thread, NULL,
                            is_words ? count_part : digest_part, &parts[i]) != 0)
             return EXIT_FAILURE;
@@ -188,9 +188,10 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "merge") == 0)
         return sum_lists();
     if (argc > 2 && strcmp(argv[1], "batch") == 0) {
-        struct part part = {.end = (size_t)argc - 2};
+        struct part part = {.step = 1};
 
         names = argv + 2;
+        n_names = (size_t)argc - 2;
         (void)count_part(&part);
         print_words(&part.table);
         return EXIT_SUCCESS;
