@@ -44,14 +44,16 @@ TASK_4(long, queens, const struct queen *, before, int, row, int, column, int,
 {
     struct queen self = {before, column};
     long sum = 0;
+    int n_tasks = 0;
 
-    if (!queen_is_safe(before, column))
-        return 0;
     if (row == n - 1)
         return 1;
     for (int i = 0; i < n; i++)
-        SPAWN(queens, &self, row + 1, i, n);
-    for (int i = 0; i < n; i++)
+        if (queen_is_safe(&self, i)) {
+            SPAWN(queens, &self, row + 1, i, n);
+            n_tasks++;
+        }
+    while (n_tasks-- > 0)
         sum += SYNC(queens);
     return sum;
 }

@@ -69,14 +69,16 @@ static long queens(struct mu_job *j, const struct queen *before, int row,
 {
     struct queen self = {before, column};
     long sum = 0;
+    int n_forks = 0;
 
-    if (!queen_is_safe(before, column))
-        return 0;
     if (row == n - 1)
         return 1;
     for (int i = 0; i < n; i++)
-        mu_fork(j, queens, &self, row + 1, i, n);
-    for (int i = 0; i < n; i++)
+        if (queen_is_safe(&self, i)) {
+            mu_fork(j, queens, &self, row + 1, i, n);
+            n_forks++;
+        }
+    while (n_forks-- > 0)
         sum += mu_join(j, queens);
     return sum;
 }

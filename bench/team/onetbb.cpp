@@ -51,14 +51,15 @@ long queens(const struct queen *before, int row, int column, int n)
     long sum = 0;
     tbb::task_group group;
 
-    if (before && !queen_is_safe(before, column))
-        return 0;
     if (row == n - 1)
         return 1;
-    for (int i = 0; i < n; i++)
-        group.run([=, &self, &sums] {
-            sums[i] = queens(row < 0 ? nullptr : &self, row + 1, i, n);
-        });
+    for (int i = 0; i < n; i++) {
+        sums[i] = 0;
+        if (row < 0 || queen_is_safe(&self, i))
+            group.run([=, &self, &sums] {
+                sums[i] = queens(row < 0 ? nullptr : &self, row + 1, i, n);
+            });
+    }
     group.wait();
     for (int i = 0; i < n; i++)
         sum += sums[i];

@@ -63,11 +63,12 @@ static long queens(const struct queen *before, int row, int column, int n)
     long sums[32];
     long sum = 0;
 
-    if (before && !queen_is_safe(before, column))
-        return 0;
     if (row == n - 1)
         return 1;
     for (int i = 0; i < n; i++) {
+        sums[i] = 0;
+        if (row >= 0 && !queen_is_safe(&self, i))
+            continue;
 #pragma omp task shared(self, sums) firstprivate(i)
         sums[i] = queens(row < 0 ? NULL : &self, row + 1, i, n);
     }

@@ -48,12 +48,11 @@ static long queens(const struct queen *before, int row, int column, int n)
     struct queen self = {before, column};
     long sum = 0;
 
-    if (!queen_is_safe(before, column))
-        return 0;
     if (row == n - 1)
         return 1;
     for (int i = 0; i < n; i++)
-        sum += queens(&self, row + 1, i, n);
+        if (queen_is_safe(&self, i))
+            sum += queens(&self, row + 1, i, n);
     return sum;
 }
 

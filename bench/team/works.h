@@ -54,7 +54,7 @@ long serial_queens(int n);
 long serial_uts(void);
 
 /* n-queens as the task benchmarks have it: a task is one queen on one column; it
- * looks up the queens before it, and has a task for each column of the next row. */
+ * has a task for each column of the next row that no queen before it attacks. */
 struct queen {
     const struct queen *before;
     int column;

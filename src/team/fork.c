@@ -300,7 +300,7 @@ static uint32_t join_wait(struct mui_seat *seat, struct mu_job *j)
         if (state & JOB_SETTLED)
             return state;
         waited = mu_now_ns() - since;
-        if (mui_help_job(seat, j, waited >= MUI_ASK_AGE_NS)) {
+        if (mui_help_job(seat, j, waited >= MUI_ASK_STOLEN_NS)) {
             since = mu_now_ns();
         } else if (mui_team_is_orphan(seat->team)) {
             /* its thread is the parent's: nobody here will ever run it */

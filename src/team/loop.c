@@ -189,7 +189,7 @@ static void loop_wait(struct mui_seat *seat, uint32_t top, uint32_t n)
         if (since == 0)
             since = mu_now_ns();
         waited = mu_now_ns() - since;
-        if (mui_help_loop(seat, top, waited >= MUI_ASK_AGE_NS)) {
+        if (mui_help_loop(seat, top, waited >= MUI_ASK_STOLEN_NS)) {
             since = mu_now_ns();
         } else if (mui_team_is_orphan(seat->team)) {
             mui_region_cancel(

@@ -37,8 +37,10 @@ enum {
 
 /* Times, in nanoseconds; what they trade is in docs/design/team.md. */
 enum {
-    MUI_ASK_AGE_NS = 1500,     /* work younger than this is not asked for any */
-    MUI_WAKE_AGE_NS = 4000,    /* nor is anybody woken for it */
+    MUI_ASK_AGE_NS =
+        1500, /* a region younger than this is not asked for work */
+    MUI_ASK_STOLEN_NS = 400, /* nor a stolen job or a chunk younger than this */
+    MUI_WAKE_AGE_NS = 4000,  /* nor is anybody woken for it */
     MUI_LONG_LOOP_NS = 10000,  /* a loop that was worth waking somebody for */
     MUI_SPIN_NS = 100000,      /* an idle thread looks this long, then sleeps */
     MUI_SENTINEL_NS = 2500000, /* the last one that looks: this long */

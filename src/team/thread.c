@@ -42,7 +42,8 @@ static void thread_ask(struct mui_thread *t, uint32_t i, struct mui_seat *seat,
         return;
     }
     /* relaxed: a hint that saves the stores */
-    if (now - sight->since_ns < MUI_ASK_AGE_NS ||
+    if (now - sight->since_ns <
+            (seat->is_kept ? MUI_ASK_STOLEN_NS : MUI_ASK_AGE_NS) ||
         atomic_load_explicit(&seat->limit, memory_order_relaxed) == MUI_HUNGRY)
         return;
     /* relaxed: a hint for the work after this */
