@@ -33,6 +33,7 @@ static int is_too_far_ahead(const struct run *r)
 /* Returns 0, MU_FULL, or an error. */
 static int submit(struct run *r)
 {
+    struct flight *flight = run_depart(r); /* first: it may crash at once */
     struct mu_submit how;
     struct mu_span bytes;
     int rc;
@@ -41,9 +42,10 @@ static int submit(struct run *r)
     how.flags = MU_SUBMIT_NO_WAIT;
     rc =
         mu_pool_submit(r->pool, r->work.fn, bytes.data, bytes.size, &how, NULL);
-    if (rc)
+    if (rc) {
+        flights_remove(&r->flights, flight);
         return rc;
-    (void)run_depart(r);
+    }
     r->n_in_pool++;
     r->has_input = 0;
     return 0;

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,7 +37,7 @@ enum { N_STANDING = 2 };
 
 static struct mu_pool *open_pool(const char *model)
 {
-    const struct mu_pool_options options = {.timeout_ns = INT64_C(1000000000),
+    const struct mu_pool_options options = {.timeout_ns = INT64_C(100000000000),
                                             .memory_bytes = 64 << 20,
                                             .output_bytes = 16 << 20};
     struct mu_pool *pool;
@@ -49,7 +50,10 @@ static struct mu_pool *open_pool(const char *model)
 
 static void submit(struct mu_pool *pool, unsigned i, const struct deed *deed)
 {
-    const struct mu_submit how = {.tag = i};
+    /* soon for what has to end by it; never, on a busy machine, for the others */
+    const bool late = i == n_tasks / 2 && deed->allowed & 1u << MU_TIMED_OUT;
+    const struct mu_submit how = {.tag = i,
+                                  .timeout_ns = late ? INT64_C(1000000000) : 0};
     mu_task_fn fn = i == n_tasks / 2 ? deed->fn : deed_innocent;
 
     assert_int_equal(mu_pool_submit(pool, fn, &i, sizeof i, &how, NULL), 0);
