@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,6 +104,7 @@ static void start_pipe_worker(int ret_to[2], int ret_from[2])
     if (pipe(ret_to) < 0 || pipe(ret_from) < 0)
         exit(1);
     if (fork() == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         while (read(ret_to[0], task, sizeof task) == sizeof task)
             if (write(ret_from[1], task, 1) != 1)
                 break;

@@ -17,8 +17,9 @@
 
 #define BIT(status) (1u << (status))
 
-/* Keeps the compiler from seeing what comes. */
+/* Keeps the compiler from seeing what comes, and a sanitizer from saying it. */
 static volatile intptr_t zero;
+#define ON_PURPOSE __attribute__((no_sanitize("undefined")))
 
 int deed_innocent(struct mu_task *task)
 {
@@ -28,14 +29,14 @@ int deed_innocent(struct mu_task *task)
     return mu_task_write(task, input, size);
 }
 
-static int deed_segv(struct mu_task *task)
+ON_PURPOSE static int deed_segv(struct mu_task *task)
 {
     (void)task;
     *(volatile int *)zero = 1;
     return 0;
 }
 
-static int deed_jump(struct mu_task *task)
+ON_PURPOSE static int deed_jump(struct mu_task *task)
 {
     int (*nowhere)(void) = NULL;
     intptr_t address = zero + 64;
@@ -232,7 +233,7 @@ static int deed_threads(struct mu_task *task)
     return 0;
 }
 
-static void *late_thread(void *arg)
+ON_PURPOSE static void *late_thread(void *arg)
 {
     (void)arg;
     *(volatile int *)zero = 1;

@@ -162,7 +162,10 @@ static void killed_supervisor_leaves_nothing(void **state)
                 nothing_is_left(pid);
                 (void)close(fd);
             }
-    assert_int_equal(count_files(), n_files);
+    /* others may use these folders at the same time */
+    for (int i = 0; i < 10000 && count_files() > n_files; i++)
+        (void)usleep(1000);
+    assert_in_range(count_files(), 0, n_files);
 }
 
 /* -- nursery and guardian -- */
