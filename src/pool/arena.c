@@ -55,7 +55,9 @@ static size_t class_bytes(unsigned i_class)
  * that this process runs under. */
 static uint64_t arena_limit(void)
 {
-    uint64_t bytes = UINT64_C(1) << 40;
+    /* what is held at a time fits into memory; freed classes leave gaps */
+    uint64_t bytes =
+        8 * (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
