@@ -115,6 +115,8 @@ static bool has_leftovers(void)
     if (the.limits.recycle_bytes &&
         mui_limits_data_bytes() > the.data_bytes + the.limits.recycle_bytes)
         return true;
+    if (!bell_is_ours())
+        return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)
         return false; /* it could leave nothing, and may not look */
     return mui_census_threads() > the.n_threads || mui_census_has_children() ||

@@ -218,6 +218,36 @@ static int leak_and_say_pid(struct mu_task *task)
     return say_pid(task);
 }
 
+static void *stay(void *arg)
+{
+    for (;;)
+        (void)pause();
+    return arg;
+}
+
+static int leave_thread(struct mu_task *task)
+{
+    pthread_t thread;
+
+    (void)usleep(1000); /* long enough to be looked at, as below */
+    return pthread_create(&thread, NULL, stay, NULL) ? 1 : say_pid(task);
+}
+
+static int leave_child(struct mu_task *task)
+{
+    if (fork() == 0)
+        (void)stay(NULL);
+    (void)usleep(1000);
+    return say_pid(task);
+}
+
+static int close_all(struct mu_task *task)
+{
+    (void)close_range(3, ~0u, 0);
+    (void)usleep(1000);
+    return say_pid(task);
+}
+
 /* -- tests -- */
 
 static void pure_refuses_what_is_not_computing(void **state)
@@ -329,6 +359,15 @@ static void workers_are_recycled(void **state)
     assert_in_range(count_pids(&by_bytes, leak_and_say_pid, 12), 4, 6);
 }
 
+/* Also without being asked to: after a task that took long. */
+static void changed_workers_are_replaced(void **state)
+{
+    (void)state;
+    assert_int_equal(count_pids(NULL, leave_thread, 5), 5);
+    assert_int_equal(count_pids(NULL, leave_child, 5), 5);
+    assert_int_equal(count_pids(NULL, close_all, 5), 5);
+}
+
 static void threads_cannot_have_them(void **state)
 {
     const struct mu_pool_options options[] = {
@@ -365,6 +404,7 @@ int main(void)
         cmocka_unit_test(limits_name_themselves),
         cmocka_unit_test(workers_are_recycled),
         cmocka_unit_test(strict_hides_changes),
+        cmocka_unit_test(changed_workers_are_replaced),
         cmocka_unit_test(threads_cannot_have_them),
         cmocka_unit_test(missing_path_is_an_error_of_open),
     };
