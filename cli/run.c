@@ -1,11 +1,11 @@
 /* run.c: what both ways to run have in common: an input sets out, an outcome
  * arrives. */
-#include "lastwords.h"
 #include "run.h"
 
 #include <string.h>
 #include <time.h>
 
+#include "lastwords.h"
 #include "say.h"
 #include "wakeup.h"
 #include "width.h"

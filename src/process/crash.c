@@ -83,10 +83,11 @@ static bool claim(void)
 static int lane_of_flow(void)
 {
     const char *lane = mui_flow_lane();
-    ptrdiff_t offset = lane - (const char *)the.lanes;
+    ptrdiff_t offset;
 
     if (!lane)
         return MUI_CRASH_LANE_FOREIGN;
+    offset = lane - (const char *)the.lanes;
     if (offset < 0 || (uint64_t)offset >= the.n_lanes * the.lane_bytes)
         return MUI_CRASH_LANE_UNKNOWN;
     return (int)((uint64_t)offset / the.lane_bytes);
