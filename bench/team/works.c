@@ -231,21 +231,7 @@ static int64_t time_chunks(const struct runtime *r, const void *arg)
     return (bench_now_ns() - begin) / N;
 }
 
-/* 100,000 iterations; in the last eighth every eighth is 200 times heavier. */
-enum { UNEVEN_N = 100000, UNEVEN_UNIT = 60, UNEVEN_HEAVY = 200 };
-
-static void uneven(long i, void *arg)
-{
-    long n = UNEVEN_UNIT;
-    uint64_t x = (uint64_t)i;
-
-    (void)arg;
-    if (i >= UNEVEN_N - UNEVEN_N / 8 && i % 8 == 0)
-        n *= UNEVEN_HEAVY;
-    for (long k = 0; k < n; k++)
-        x = x * UINT64_C(6364136223846793005) + 1;
-    __asm__ volatile("" ::"r"(x));
-}
+enum { UNEVEN_N = 100000 };
 
 static int64_t time_uneven(const struct runtime *r, const void *arg)
 {
@@ -344,21 +330,16 @@ static double run_fork_join(const char *work, const struct runtime *r)
     }
     if (strcmp(work, "queens") == 0 && skip_unless(r->queens != NULL)) {
         r->start(N_THREADS);
-        serial = repeat(time_serial_queens, r, &r->queens_n);
-        return serial / repeat(time_queens, r, &r->queens_n);
+        return repeat(time_queens, r, &r->queens_n) / count_queens(r->queens_n);
     }
     if (strcmp(work, "uts") == 0 && skip_unless(r->uts != NULL)) {
         r->start(N_THREADS);
-        serial = repeat(time_serial_uts, r, NULL);
-        return serial / repeat(time_uts, r, NULL);
+        return repeat(time_uts, r, NULL) / 1e6;
     }
     if (strncmp(work, "tree-", 5) == 0 && skip_unless(r->tree_sum != NULL)) {
         r->start(N_THREADS);
         tree = tree_new(atoi(work + 5));
-        serial = repeat(time_serial_tree, r, tree);
-        if (strcmp(work, "tree-10") == 0)
-            return repeat(time_tree, r, tree) / 1e3;
-        return serial / repeat(time_tree, r, tree);
+        return repeat(time_tree, r, tree) / 1e3;
     }
     return NAN;
 }
@@ -400,14 +381,23 @@ int works_main(int argc, char **argv, const struct runtime *r)
     return 0;
 }
 
-/* The serial floor of the works that have one: a runtime of its own. */
-double works_floor(const char *work)
+double works_serial(const char *work, int has_calls)
 {
-    static const int n = 35;
+    static const int n_fib = 35;
+    static const int n_queens = 13;
 
     if (strcmp(work, "fib-4") == 0)
-        return repeat(time_calls_fib, NULL, &n) / n_forks(n);
-    if (strcmp(work, "tree-10") == 0)
-        return repeat(time_calls_tree, NULL, tree_new(10)) / 1e3;
+        return repeat(has_calls ? time_calls_fib : time_serial_fib, NULL,
+                      &n_fib) /
+               n_forks(n_fib);
+    if (strncmp(work, "tree-", 5) == 0)
+        return repeat(has_calls ? time_calls_tree : time_serial_tree, NULL,
+                      tree_new(atoi(work + 5))) /
+               1e3;
+    if (strcmp(work, "queens") == 0 && !has_calls)
+        return repeat(time_serial_queens, NULL, &n_queens) /
+               count_queens(n_queens);
+    if (strcmp(work, "uts") == 0 && !has_calls)
+        return repeat(time_serial_uts, NULL, NULL) / 1e6;
     return NAN;
 }

@@ -42,8 +42,16 @@ struct runtime {
 /* Run the work named on the command line; what main() returns. */
 int works_main(int argc, char **argv, const struct runtime *runtime);
 
-/* What a work costs in serial with one call a node; NAN where that says nothing. */
-double works_floor(const char *work);
+/* What a work costs in serial, by gcc -O3 or with one call a node; NAN where that
+ * says nothing. */
+double works_serial(const char *work, int has_calls);
+
+/* The queens that an n-queens places. */
+double count_queens(int n);
+
+/* The body of the uneven loop: compiled once, so that runtimes built by another
+ * compiler run the same code. */
+void uneven(long i, void *arg);
 
 /* Serial versions, gcc -O3, and with one call a node. */
 long serial_fib(int n);

@@ -221,7 +221,7 @@ struct mu_ticket;
 /* Run the job `self` with its stack of jobs from `top` on. */
 typedef void (*mu_job_fn)(struct mu_job *self, struct mu_job *top);
 
-/* A fork: a slot of a seat (docs/design/team.md). Written by a fork: run, payload.
+/* A fork: a slot of a seat (docs/TEAM.md). Written by a fork: run, payload.
  * state and base have a meaning only after the slot was exposed. */
 struct mu_job {
     mu_job_fn run;

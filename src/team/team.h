@@ -2,7 +2,7 @@
  *
  * A seat is the place of one thread in a team: its slots (the forks not yet
  * joined), what of them is exposed, and its loop. Threads of the team have theirs
- * for good; a thread that enters takes a free one. docs/design/team.md has the
+ * for good; a thread that enters takes a free one. docs/TEAM.md has the
  * protocols; each is drawn at the head of the file that carries it out:
  *
  *     seat.c   taking a seat          idle.c    sleeping and waking
@@ -35,7 +35,7 @@ enum {
     MUI_MAX_SEATS = 8192
 };
 
-/* Times, in nanoseconds; what they trade is in docs/design/team.md. */
+/* Times, in nanoseconds; what they trade is in docs/TEAM.md. */
 enum {
     MUI_ASK_AGE_NS =
         1500, /* a region younger than this is not asked for work */
