@@ -23,7 +23,7 @@
 #include "sys/mirror.h"
 
 #define LENT_ASSEMBLY UINT64_MAX
-#define SPINS_A_LOOK  64
+#define SPINS_A_LOOK  128
 #define SLICE_NS      10000000 /* of a sleep without membarrier */
 #define SLIP_RUN      64       /* so many messages in a row are a stream */
 #define SLIP_SPINS    64
@@ -223,8 +223,8 @@ static inline int room_get(struct mui_shm_end *e, size_t size, int64_t deadline,
     return rc;
 }
 
-/* What stands before every send: errors that stay, and an abort that is due. */
-static int send_begin(struct mui_shm_end *e, int64_t deadline)
+/* What stands before some sends: errors that stay, and an abort that is due. */
+static int send_begin_slow(struct mui_shm_end *e, int64_t deadline)
 {
     void *room;
     int rc;
@@ -241,6 +241,14 @@ static int send_begin(struct mui_shm_end *e, int64_t deadline)
         e->must_abort = false;
     }
     return rc;
+}
+
+/* What stands before every send. */
+static inline int send_begin(struct mui_shm_end *e, int64_t deadline)
+{
+    if (__builtin_expect(e->out_error | e->must_abort | peer_left(e), 0))
+        return send_begin_slow(e, deadline);
+    return 0;
 }
 
 static int pieces_send(struct mui_shm_end *e, const char *bytes, size_t size,
@@ -284,8 +292,7 @@ int mui_shm_end_send(struct mui_shm_end *e, const void *bytes, size_t size,
     if (size > 0)
         memcpy(room, bytes, size);
 #else
-    if (size > 0)
-        memcpy(room, bytes, size);
+    mui_ring_copy(room, bytes, size);
     mui_ring_commit(&e->out, size, MUI_RING_WHOLE);
 #endif
     peer_wake(&e->out.words->consumer_asleep, e->data_sock);
@@ -354,7 +361,8 @@ static int data_spin(struct mui_shm_end *e)
         for (int i = 0; i < SPINS_A_LOOK; i++) {
             if (mui_ring_peek(&e->in) != 0)
                 return 0;
-            mui_cpu_pause();
+            if (until != 0) /* the first looks are close together */
+                mui_cpu_pause();
         }
         if (e->options->spin_ns == 0)
             return MU_EMPTY;

@@ -64,6 +64,9 @@
 
 #define MUI_RING_HEADER 8
 
+/* How far ahead the producer asks for lines that the consumer had last. */
+#define MUI_RING_AHEAD 512
+
 /* Lies in shared memory; all 0 is an empty ring. One line a writer and purpose. */
 struct mui_ring_words {
     _Alignas(MUI_CACHE_LINE) _Atomic uint64_t head; /* consumer */
@@ -153,6 +156,8 @@ static inline void mui_ring_commit(struct mui_ring_producer *p, uint64_t size,
     atomic_store_explicit(mui_ring_header(p->data, p->bytes, p->tail),
                           size << 8 | (uint64_t)kind, MUI_RING_R1);
     p->tail = next;
+    mui_cpu_prefetch_write(p->data +
+                           ((next + MUI_RING_AHEAD) & (p->bytes - 1)));
 }
 
 /* The header of the oldest record: 0 when there is none. Consumer only. */
@@ -182,6 +187,22 @@ static inline int mui_ring_open(const struct mui_ring_consumer *c,
 static inline char *mui_ring_payload(const struct mui_ring_consumer *c)
 {
     return c->data + (c->head & (c->bytes - 1)) + MUI_RING_HEADER;
+}
+
+/* Copy a payload: small ones here, for the call would cost as much. */
+static inline void mui_ring_copy(void *to, const void *from, size_t size)
+{
+    char *t = to;
+    const char *f = from;
+
+    if (size < 16 || size > 128) {
+        if (size > 0)
+            memcpy(to, from, size);
+        return;
+    }
+    for (size_t at = 0; at < size - 16; at += 16)
+        memcpy(t + at, f + at, 16);
+    memcpy(t + size - 16, f + size - 16, 16);
 }
 
 /* R2. */

@@ -16,4 +16,15 @@ static inline void mui_cpu_pause(void)
 #endif
 }
 
+/* Have the cache line at `address` ready to be written. */
+static inline void mui_cpu_prefetch_write(const void *address)
+{
+#if defined(__x86_64__)
+    /* a no-operation where it is unknown; gcc's builtin would only read */
+    __asm__ volatile("prefetchw %0" ::"m"(*(const char *)address));
+#else
+    __builtin_prefetch(address, 1);
+#endif
+}
+
 #endif
