@@ -10,7 +10,7 @@
 #include "muster/pool.h"
 #include "muster/shared.h"
 #include "muster/task.h"
-#include "muster/worker.h"
 #include "muster/team.h"
+#include "muster/worker.h"
 
 #endif

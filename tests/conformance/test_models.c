@@ -299,7 +299,6 @@ static void arg_is_seen(void **state)
     mu_pool_close(pool);
 }
 
-
 /* No worker ends before it has done anything. */
 static void workers_stay(void **state)
 {
@@ -705,15 +704,24 @@ static const struct {
     T(reduce_is_ordered),
     T(reduce_says_when_combining_fails),
 
-    T(every_task_ends_once),   T(sizes_of_all_kinds_travel),
-    T(many_outputs_in_flight), T(failure_has_code_and_output),
-    T(retries_until_done),     T(borrowed_input_is_read_in_place),
-    T(file_input_is_mapped),   T(arg_is_seen),
-    T(workers_stay),           T(cancelled_before_its_start_does_not_run),
-    T(full_queue_says_so),     T(wait_takes_one_task),
-    T(interrupt_ends_a_wait),  T(close_with_work_left),
-    T(outcome_outlives_pool),  T(map_keeps_order),
-    T(reduce_is_ordered),      T(reduce_says_when_combining_fails),
+    T(every_task_ends_once),
+    T(sizes_of_all_kinds_travel),
+    T(many_outputs_in_flight),
+    T(failure_has_code_and_output),
+    T(retries_until_done),
+    T(borrowed_input_is_read_in_place),
+    T(file_input_is_mapped),
+    T(arg_is_seen),
+    T(workers_stay),
+    T(cancelled_before_its_start_does_not_run),
+    T(full_queue_says_so),
+    T(wait_takes_one_task),
+    T(interrupt_ends_a_wait),
+    T(close_with_work_left),
+    T(outcome_outlives_pool),
+    T(map_keeps_order),
+    T(reduce_is_ordered),
+    T(reduce_says_when_combining_fails),
 
 };
 
