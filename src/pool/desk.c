@@ -289,6 +289,12 @@ void mui_pool_rung(struct mu_pool *pool)
 {
     pool->wish = 0; /* used up: wish again */
     (void)mui_pool_pump(pool);
+    /* who took the bell used up the wish of a caller that sleeps, too; when what it
+     * rang for was no outcome, nobody has woken the caller to wish again */
+    if (pool->n_waiting)
+        do
+            mui_pool_want_news(pool);
+        while (mui_pool_pump(pool));
     pool->alarm_ns = mui_pool_deadlines(pool, mu_now_ns());
     mui_pool_leave(pool);
 }
