@@ -236,6 +236,25 @@ static void retries_until_done(void **state)
     mu_pool_close(pool);
 }
 
+/* A retry moves a task on without an outcome: its caller must not sleep through it. */
+static void many_retries_in_a_row(void **state)
+{
+    enum { N = 500 };
+    struct mu_pool_options options = {.retries = 5};
+    struct mu_pool *pool = open_pool(state, &options);
+
+    for (int i = 0; i < N; i++) {
+        struct mu_outcome *o;
+
+        assert_int_equal(
+            mu_pool_submit(pool, fail_until_third, NULL, 0, NULL, NULL), MU_OK);
+        o = take(pool);
+        assert_int_equal(o->attempts, 3);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
 static void borrowed_input_is_read_in_place(void **state)
 {
     enum { SIZE = 3 << 20 };
@@ -684,6 +703,7 @@ static const struct {
     T(many_outputs_in_flight),
     T(failure_has_code_and_output),
     T(retries_until_done),
+    T(many_retries_in_a_row),
     T(borrowed_input_is_read_in_place),
     T(file_input_is_mapped),
     T(arg_is_seen),
@@ -709,6 +729,7 @@ static const struct {
     T(many_outputs_in_flight),
     T(failure_has_code_and_output),
     T(retries_until_done),
+    T(many_retries_in_a_row),
     T(borrowed_input_is_read_in_place),
     T(file_input_is_mapped),
     T(arg_is_seen),
