@@ -180,7 +180,8 @@ static int send_open(mui_nursery_entry_fn entry, const void *plan,
         .bytes = &open, .size = sizeof open, .n_fds = n_fds};
 
     memcpy(open.plan, plan, plan_bytes);
-    memcpy(message.fds, fds, n_fds * sizeof *fds);
+    if (n_fds)
+        memcpy(message.fds, fds, n_fds * sizeof *fds);
     return mui_message_send(the.main_fd, &message, 1);
 }
 
@@ -198,7 +199,8 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
     if (rc < 0)
         return mui_fail(err, rc, "nursery: socketpair");
     all[0] = pair[1];
-    memcpy(all + 1, fds, n_fds * sizeof *fds);
+    if (n_fds)
+        memcpy(all + 1, fds, n_fds * sizeof *fds);
     (void)pthread_mutex_lock(&lock);
     rc = the.main_fd < 0 ? -EPIPE
                          : send_open(entry, plan, plan_bytes, all, 1 + n_fds);
@@ -227,7 +229,8 @@ int mui_nursery_order(int channel, uint32_t id, const int *fds, unsigned n_fds)
     struct mui_message message = {
         .bytes = &order, .size = sizeof order, .n_fds = n_fds};
 
-    memcpy(message.fds, fds, n_fds * sizeof *fds);
+    if (n_fds)
+        memcpy(message.fds, fds, n_fds * sizeof *fds);
     return mui_message_send(channel, &message, 0);
 }
 
