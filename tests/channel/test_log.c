@@ -220,7 +220,7 @@ static void writer_killed_at_each_instruction_leaves_whole_records(void **state)
     t = step_record(step_start(stepped_before, stepped_send, NULL));
     number_expect(r, 1);
     number_expect(r, 2);
-    for (long i = 0; i < t.n; i += STEP_STRIDE) {
+    for (long i = 0; i < t.n; i += step_stride(&t)) {
         uint64_t got;
         size_t size;
 

@@ -84,7 +84,7 @@ static void sender_killed_leaves_whole_or_nothing(void **state)
 
     (void)state;
     mu_chan_free(ends[0]);
-    for (long i = 0; i < t.n; i += STEP_STRIDE) {
+    for (long i = 0; i < t.n; i += step_stride(&t)) {
         pid_t pid = start(send_some_before, send_one);
         int rc;
 
@@ -124,7 +124,7 @@ static void receiver_killed_wakes_a_full_sender(void **state)
     struct step_trace t = {NULL, 1};
 
     (void)state;
-    for (long i = 0; i < t.n; i += STEP_STRIDE) {
+    for (long i = 0; i < t.n; i += step_stride(&t)) {
         unsigned char next = 2;
         unsigned char bytes[SIZE] = {0};
         pid_t pid;
@@ -137,7 +137,7 @@ static void receiver_killed_wakes_a_full_sender(void **state)
         mu_chan_free(ends[1]);
         if (!t.pc) {
             t = step_record(pid);
-            i = -STEP_STRIDE;
+            i = -step_stride(&t);
         } else {
             step_finish(pid, &t, i);
         }
@@ -168,7 +168,7 @@ static void sender_killed_wakes_a_sleeping_receiver(void **state)
     struct step_trace t = {NULL, 1};
 
     (void)state;
-    for (long i = 0; i < t.n; i += STEP_STRIDE) {
+    for (long i = 0; i < t.n; i += step_stride(&t)) {
         pid_t pid = start(keep_one_end, send_one);
         struct mui_shm_end *e = (struct mui_shm_end *)(void *)ends[0]->state;
         pthread_t thread;
@@ -179,7 +179,7 @@ static void sender_killed_wakes_a_sleeping_receiver(void **state)
             ;
         if (!t.pc) {
             t = step_record(pid);
-            i = -STEP_STRIDE;
+            i = -step_stride(&t);
         } else {
             step_finish(pid, &t, i);
         }

@@ -293,7 +293,7 @@ static void heap_survives_kill_at_each_instruction(void **state)
     struct step_trace t = {NULL, 1};
 
     (void)state;
-    for (long n = 0; n < t.n; n += STEP_STRIDE) {
+    for (long n = 0; n < t.n; n += step_stride(&t)) {
         struct step_case c = {.arena = arena_new(1 << 16)};
         size_t all = mu_shared_available(c.arena, NULL);
         size_t largest;

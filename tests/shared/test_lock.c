@@ -320,7 +320,7 @@ static void mutex_survives_kill_at_each_instruction(void **state)
     int n_died = 0;
 
     (void)state;
-    for (long n = 0; n < t.n; n += STEP_STRIDE) {
+    for (long n = 0; n < t.n; n += step_stride(&t)) {
         a->first = a->second = 0;
         step_finish(step_start(warm_up, mutex_step, a), &t, n);
         switch (mu_mutex_lock(&a->mutex, test_deadline())) {
@@ -374,7 +374,7 @@ static void mutex_unlock_killed_wakes_sleeper(void **state)
     struct step_trace t = {NULL, 1};
 
     (void)state;
-    for (long n = 0; n < t.n; n += STEP_STRIDE) {
+    for (long n = 0; n < t.n; n += step_stride(&t)) {
         pthread_t thread;
         pid_t pid = step_start(mutex_hold, mutex_release, a);
 
@@ -383,7 +383,7 @@ static void mutex_unlock_killed_wakes_sleeper(void **state)
             ;
         if (!t.pc) {
             t = step_record(pid);
-            n = -STEP_STRIDE;
+            n = -step_stride(&t);
         } else {
             step_finish(pid, &t, n);
         }
@@ -415,7 +415,7 @@ static void rwlock_survives_kill_at_each_instruction(void **state)
     int n_died = 0;
 
     (void)state;
-    for (long n = 0; n < t.n; n += STEP_STRIDE) {
+    for (long n = 0; n < t.n; n += step_stride(&t)) {
         a->first = a->second = 0;
         step_finish(step_start(warm_up, rwlock_step, a), &t, n);
         switch (mu_rwlock_write(&a->rwlock, test_deadline())) {
@@ -566,7 +566,7 @@ static void counter_add_killed_wakes_sleeper(void **state)
     struct step_trace t = {NULL, 1};
 
     (void)state;
-    for (long n = 0; n < t.n; n += STEP_STRIDE) {
+    for (long n = 0; n < t.n; n += step_stride(&t)) {
         pthread_t thread;
         pid_t pid;
 
@@ -577,7 +577,7 @@ static void counter_add_killed_wakes_sleeper(void **state)
             ;
         if (!t.pc) {
             t = step_record(pid);
-            n = -STEP_STRIDE;
+            n = -step_stride(&t);
         } else {
             step_finish(pid, &t, n);
         }
