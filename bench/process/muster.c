@@ -83,6 +83,12 @@ static int crash(struct mu_task *task)
     return 0;
 }
 
+static int nap(struct mu_task *task)
+{
+    (void)task;
+    return usleep(10000);
+}
+
 static int note_time(struct mu_task *task)
 {
     (void)task;
@@ -324,8 +330,7 @@ static double lost(const char *model)
     int n = 0;
 
     for (int i = 0; i < 40; i++)
-        must(mu_pool_submit(pool, i == 20 ? crash : nothing, NULL, 0, NULL,
-                            NULL));
+        must(mu_pool_submit(pool, i == 20 ? crash : nap, NULL, 0, NULL, NULL));
     for (int i = 0; i < 40; i++)
         n += take(pool) != MU_DONE;
     return n;

@@ -13,6 +13,7 @@ def nothing(_):
 
 
 def fault(i):
+    time.sleep(0.01)
     if i == 20:
         os.kill(os.getpid(), 11)
     return i
@@ -66,7 +67,7 @@ def main():
         from multiprocessing import Pool
         with Pool(4) as pool:
             if work == "rate":
-                print(rate(pool.map))
+                print(rate(lambda f, xs: pool.map(f, xs, 1)))  # each task alone
             elif work == "round-trip":
                 print(round_trip(lambda: pool.apply(nothing, (1,))))
             else:
