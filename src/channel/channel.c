@@ -287,32 +287,33 @@ int mu_chan_commit(struct mu_chan *chan, size_t size)
     return 0;
 }
 
-/* Put the next message into c->borrowed. */
-static int message_next(struct mu_chan *c, int64_t deadline)
+/* Put the next message into *ret: the one that was too large, or a new one. It is not
+ * passed through c->borrowed: a copy of fields just stored would wait for the stores. */
+static int message_next(struct mu_chan *c, int64_t deadline,
+                        struct mu_chan_message *ret)
 {
     if (c->is_borrowed)
         return -EBUSY;
     if (c->is_kept) {
         c->is_kept = false;
+        *ret = c->kept;
         return 0;
     }
     if (!c->can_recv)
         return -EOPNOTSUPP;
     if (c->is_closed)
         return MU_CLOSED;
-    return c->ops->borrow(c, deadline, &c->borrowed);
+    return c->ops->borrow(c, deadline, ret);
 }
 
 int mu_chan_borrow(struct mu_chan *chan, int64_t deadline,
                    struct mu_chan_message *ret_message)
 {
-    int rc = message_next(chan, deadline);
+    int rc = message_next(chan, deadline, ret_message);
 
-    if (rc != 0)
-        return rc;
-    chan->is_borrowed = true;
-    *ret_message = chan->borrowed;
-    return 0;
+    if (rc == 0)
+        chan->is_borrowed = true;
+    return rc;
 }
 
 void mu_chan_release(struct mu_chan *chan)
@@ -326,17 +327,19 @@ void mu_chan_release(struct mu_chan *chan)
 int mu_chan_recv(struct mu_chan *chan, void *buffer, size_t buffer_size,
                  int64_t deadline, size_t *ret_size)
 {
-    int rc = message_next(chan, deadline);
+    struct mu_chan_message m;
+    int rc = message_next(chan, deadline, &m);
 
     if (rc != 0)
         return rc;
-    *ret_size = chan->borrowed.size;
-    if (chan->borrowed.size > buffer_size) {
+    *ret_size = m.size;
+    if (m.size > buffer_size) {
+        chan->kept = m;
         chan->is_kept = true;
         return -EMSGSIZE;
     }
-    if (chan->borrowed.size > 0)
-        memcpy(buffer, chan->borrowed.data, chan->borrowed.size);
+    if (m.size > 0)
+        memcpy(buffer, m.data, m.size);
     chan->ops->release(chan);
     return 0;
 }

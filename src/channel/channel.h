@@ -21,10 +21,10 @@ struct mu_chan {
     bool is_listener; /* takes connections; sends nothing */
     bool is_closed;   /* mu_chan_close() was called */
     bool is_reserved; /* sender's */
-    bool is_borrowed; /* receiver's: `borrowed` is lent to the user */
-    bool is_kept;     /* receiver's: `borrowed` was too large, and waits */
+    bool is_borrowed; /* receiver's: a message is lent to the user */
+    bool is_kept;     /* receiver's: `kept` was too large, and waits */
     size_t reserved;  /* sender's: bytes reserved */
-    struct mu_chan_message borrowed; /* receiver's */
+    struct mu_chan_message kept; /* receiver's */
     _Alignas(64) char state[];
 };
 
@@ -57,7 +57,8 @@ struct mui_transport {
     int (*reserve)(struct mu_chan *c, size_t size, int64_t deadline,
                    void **ret_room);
     void (*commit)(struct mu_chan *c, size_t size);
-    /* Lend the oldest message. Data is never NULL. */
+    /* Lend the oldest message. Data is never NULL; *ret may be written on
+     * failure too. */
     int (*borrow)(struct mu_chan *c, int64_t deadline,
                   struct mu_chan_message *ret);
     void (*release)(struct mu_chan *c);
