@@ -48,6 +48,26 @@ static int read_stage(struct mu_chan *to, const char *path)
     return rc ? rc : put(to, NULL, 0);
 }
 
+/* Send each word that ends in `text`; *length letters of the last stay in `word`
+ * for the next block. */
+static int send_words(struct mu_chan *to, const char *text, size_t size,
+                      char word[WORD_MAX], size_t *length)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < size && rc == 0; i++) {
+        int letter = (unsigned char)text[i];
+
+        if (isalpha(letter) && *length < WORD_MAX - 1) {
+            word[(*length)++] = (char)tolower(letter);
+        } else if (*length > 0) {
+            rc = put(to, word, *length);
+            *length = 0;
+        }
+    }
+    return rc;
+}
+
 static int parse_stage(struct mu_chan *from, struct mu_chan *to)
 {
     char word[WORD_MAX];
@@ -56,16 +76,7 @@ static int parse_stage(struct mu_chan *from, struct mu_chan *to)
     int rc;
 
     while ((rc = mu_chan_borrow(from, MU_NEVER, &m)) == 0 && m.size > 0) {
-        const char *text = m.data;
-
-        for (size_t i = 0; i < m.size && rc == 0; i++) {
-            if (isalpha((unsigned char)text[i]) && length < WORD_MAX - 1) {
-                word[length++] = (char)tolower((unsigned char)text[i]);
-            } else if (length > 0) {
-                rc = put(to, word, length);
-                length = 0;
-            }
-        }
+        rc = send_words(to, m.data, m.size, word, &length);
         mu_chan_release(from);
         if (rc != 0)
             return rc;
@@ -82,7 +93,8 @@ static struct count *slot_of(struct count *slots, const char *word)
 
     for (const char *c = word; *c; c++)
         hash = (hash ^ (unsigned char)*c) * 16777619U;
-    while (slots[hash % N_SLOTS].n && strcmp(slots[hash % N_SLOTS].word, word))
+    while (slots[hash % N_SLOTS].n &&
+           strcmp(slots[hash % N_SLOTS].word, word) != 0)
         hash++;
     return &slots[hash % N_SLOTS];
 }
