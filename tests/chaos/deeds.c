@@ -170,7 +170,7 @@ static int deed_leak(struct mu_task *task)
 
     (void)task;
     for (;;) {
-        char *piece = malloc(PIECE);
+        char *volatile piece = malloc(PIECE); /* or clang leaves it out */
 
         memset(piece, 1, PIECE); /* a crash when there is no more */
     }
