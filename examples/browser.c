@@ -8,6 +8,7 @@
  * that contains "<crash>" crashes the renderer: as a process it is started again while
  * the others go on, and the page is given up; as a thread it takes the browser along. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <muster/muster.h>
 #include <poll.h>
 #include <stdio.h>
@@ -87,7 +88,7 @@ static int part_answer(struct mu_chan *hub, const struct part *p)
 {
     char *answer = malloc(PAGE_MAX);
     struct mu_chan_message m;
-    int rc;
+    int rc = -ENOMEM; /* unless there is room for an answer */
 
     while (answer && (rc = mu_chan_borrow(hub, MU_NEVER, &m)) == 0) {
         char path[128];

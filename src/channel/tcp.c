@@ -72,7 +72,7 @@ static int address_find(const char *rest, bool is_server,
     rc = getaddrinfo(length ? host : "127.0.0.1", colon + 1, &hints, &found);
     if (rc != 0)
         return mui_fail(err, -EINVAL, "tcp: %s: %s", rest, gai_strerror(rc));
-    memcpy(&ret->room, found->ai_addr, found->ai_addrlen);
+    memcpy(ret, found->ai_addr, found->ai_addrlen);
     *ret_size = found->ai_addrlen;
     freeaddrinfo(found);
     return 0;
@@ -110,7 +110,7 @@ static int tcp_listen(const union tcp_address *at, socklen_t size,
 /* Write down where a socket really listens. */
 static int address_keep(struct mu_chan *c, int sock)
 {
-    union tcp_address at;
+    union tcp_address at = {.v4 = {.sin_family = AF_UNSPEC}};
     socklen_t size = sizeof at;
     char host[NI_MAXHOST];
     char port[NI_MAXSERV];
@@ -217,7 +217,7 @@ static int tcp_connect(struct mu_chan *c, const char *rest, int64_t deadline,
 {
     union tcp_address at;
     socklen_t size;
-    int sock;
+    int sock = -1;
     int rc = address_find(rest, false, &at, &size, err);
 
     if (rc == 0)
@@ -256,8 +256,8 @@ static int tcp_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
                     struct mu_error *err)
 {
     union tcp_address at = {.v4 = {.sin_family = AF_INET}};
-    union tcp_address from;
-    union tcp_address seen;
+    union tcp_address from = at;
+    union tcp_address seen = at;
     socklen_t size = sizeof at.v4;
     socklen_t from_size = sizeof from;
     socklen_t seen_size = sizeof seen;

@@ -44,7 +44,7 @@ int mui_peer_open(struct mui_peer *peer, const struct mui_block_shape *shape,
         rc = open_lanes(peer, shape);
     if (rc == 0)
         rc = mui_message_pair(pair);
-    if (rc < 0) {
+    if (rc != 0) {
         mui_peer_close(peer, shape);
         return rc;
     }

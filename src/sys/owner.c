@@ -128,7 +128,7 @@ uint64_t mui_owner_make(void)
 
 static int owner_look_up(uint64_t owner)
 {
-    struct thread_stat ts;
+    struct thread_stat ts = {.birth = 0};
     char path[48];
     pid_t tid = (pid_t)(owner & TID_MASK);
     uint32_t birth = (uint32_t)(owner >> BIRTH_SHIFT);
