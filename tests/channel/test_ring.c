@@ -83,6 +83,30 @@ static void records_arrive_in_order_and_whole(void **state)
     ring_free(&r);
 }
 
+/* Whatever earlier laps left behind, a consumer that has caught up sees the end. */
+static void end_is_seen_after_each_record(void **state)
+{
+    struct ring r = ring_new();
+    struct mui_ring_producer p = {
+        .words = r.words, .data = r.data, .bytes = RING_BYTES};
+    struct mui_ring_consumer c = {
+        .words = r.words, .data = r.data, .bytes = RING_BYTES};
+
+    (void)state;
+    for (uint64_t i = 0; i < 4 * RING_BYTES / MUI_RING_HEADER; i++) {
+        uint64_t size = i * 7 % SIZE_MAX_;
+        void *room;
+
+        assert_int_equal(mui_ring_reserve(&p, size, &room), 0);
+        memset(room, -1, size);
+        mui_ring_commit(&p, size, MUI_RING_WHOLE);
+        assert_int_not_equal(mui_ring_peek(&c), 0);
+        (void)mui_ring_pop(&c, size);
+        assert_int_equal(mui_ring_peek(&c), 0);
+    }
+    ring_free(&r);
+}
+
 static void full_ring_takes_nothing(void **state)
 {
     struct ring r = ring_new();
@@ -127,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_arrive_in_order_and_whole),
+        cmocka_unit_test(end_is_seen_after_each_record),
         cmocka_unit_test(full_ring_takes_nothing),
         cmocka_unit_test(lies_are_noticed),
     };
