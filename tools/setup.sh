@@ -14,7 +14,7 @@ build='make gcc g++ libc6-dev cmake ninja-build pkg-config|pkgconf
     libssl-dev libstb-dev'
 check='clang clang-format clang-tidy cppcheck libclang-rt-dev|libclang-rt-14-dev
     git spin binutils util-linux'
-bench='parallel python3 xz-utils'
+bench='parallel python3 python3-mpi4py xz-utils'
 
 case ${1-build} in
 build) needs=$build ;;
