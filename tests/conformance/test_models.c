@@ -447,6 +447,25 @@ static void full_queue_says_so(void **state)
     mu_pool_close(pool);
 }
 
+static void queue_is_full_of_bytes_too(void **state)
+{
+    enum { SIZE = 100000, FIT = 10 };
+    static const char bytes[SIZE];
+    struct mu_pool_options options = {.queue_bytes = FIT * SIZE};
+    struct mu_pool *pool = open_pool(state, &options);
+    struct mu_submit how = {.flags = MU_SUBMIT_NO_WAIT};
+    unsigned n = 0;
+
+    while (n < 100 && mu_pool_submit(pool, wait_for_cancel, bytes, SIZE, &how,
+                                     NULL) == MU_OK)
+        n++;
+    assert_int_equal(n, FIT + 1); /* the last one is let in */
+    assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
+    while (n-- > 0)
+        mu_outcome_free(take(pool));
+    mu_pool_close(pool);
+}
+
 static void cancel_waiting_leaves_what_runs(void **state)
 {
     enum { N = 100 };
@@ -712,6 +731,7 @@ static const struct {
     T(reduce_goes_on_in_a_full_pool),
     T(cancelled_before_its_start_does_not_run),
     T(full_queue_says_so),
+    T(queue_is_full_of_bytes_too),
     T(cancel_waiting_leaves_what_runs),
     T(wait_takes_one_task),
     T(interrupt_ends_a_wait),
