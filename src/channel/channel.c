@@ -392,7 +392,9 @@ int mu_chan_recv_batch(struct mu_chan *chan, void *buffer, size_t buffer_size,
 
 int mu_chan_fd(struct mu_chan *chan)
 {
-    return chan->ops->fd ? chan->ops->fd(chan) : -EOPNOTSUPP;
+    if (!chan->can_recv && !chan->is_listener)
+        return -EOPNOTSUPP;
+    return chan->ops->fd(chan);
 }
 
 int mu_chan_close(struct mu_chan *chan)
