@@ -13,7 +13,7 @@ build='make gcc g++ libc6-dev cmake ninja-build pkg-config|pkgconf
     libhwloc-dev libdw-dev libcmocka-dev libseccomp-dev libsodium-dev
     libssl-dev libstb-dev'
 check='clang clang-format clang-tidy cppcheck libclang-rt-dev|libclang-rt-14-dev
-    git spin binutils util-linux'
+    git spin binutils util-linux parallel bash-completion'
 bench='parallel python3 xz-utils'
 
 case ${1-build} in
