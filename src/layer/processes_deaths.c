@@ -84,7 +84,6 @@ void mui_processes_died(struct mui_processes *p,
 
     if (peer->state != MUI_PEER_ORDERED)
         return;
-    death->fresh = mui_peer_is_fresh(&peer->peer, p->plan.shape.n_lanes);
     peer->i_group = -1;
     peer->state = MUI_PEER_GONE;
     if (i_group >= 0) {
@@ -109,6 +108,7 @@ static void death_from_words(const struct mui_crash *crash,
     ret->code = crash->code;
     ret->out_of_memory = crash->out_of_memory != 0;
     ret->stack_overflow = crash->stack_overflow != 0;
+    ret->in_allocator = crash->in_allocator != 0;
     ret->i_lane = crash->i_lane == MUI_CRASH_LANE_FOREIGN ? MUI_LANE_FOREIGN
                   : crash->i_lane >= 0                    ? crash->i_lane
                                                           : MUI_LANE_UNKNOWN;

@@ -73,8 +73,9 @@ struct mui_judgement mui_policy_death(const struct mui_death *death,
     case MUI_DEATH_STOPPED:
         if (death->i_lane >= 0 && !on_culprit)
             return innocent(job, MUI_AGAIN);
-        /* memory can have been leaked by those before */
-        if (death->out_of_memory && !death->fresh && !job->alone)
+        /* those before can have leaked the memory, or damaged the heap */
+        if ((death->out_of_memory || death->in_allocator) && !death->fresh &&
+            !job->alone)
             return innocent(job, MUI_ALONE);
         if (only && death->i_lane != MUI_LANE_FOREIGN)
             return guilty(job, status_of(death));

@@ -15,7 +15,7 @@ enum mui_verdict {
     MUI_END,   /* it ends with the status given */
     MUI_RETRY, /* again, and this attempt counts */
     MUI_AGAIN, /* again, as if it had never started */
-    MUI_ALONE  /* again, uncharged, on a worker of its own: a suspect */
+    MUI_ALONE  /* again, uncharged, on a fresh worker of its own: a suspect */
 };
 
 struct mui_judgement {

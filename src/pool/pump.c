@@ -233,7 +233,35 @@ static bool group_is_quiet(const struct mui_group *group)
     return true;
 }
 
-/* A suspect runs when its worker has nothing else, and gets nothing else. */
+bool mui_pool_group_is_fresh(const struct mui_group *group)
+{
+    for (unsigned i = 0; i < group->n_lanes; i++)
+        if (group->lanes[i].n_replies > 0)
+            return false;
+    return true;
+}
+
+/* Have a quiet worker replaced, so that a suspect finds a fresh one; unless one is
+ * on its way. */
+static bool freshen(struct mu_pool *pool)
+{
+    for (unsigned i = 0; i < pool->n_groups; i++)
+        if (!pool->groups[i].lanes && !pool->groups[i].given_up)
+            return false;
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        struct mui_group *group = &pool->groups[i];
+
+        if (!group->lanes || group->lone || !group_is_quiet(group))
+            continue;
+        /* the new one, when a spare is ready, is given its suspect at once */
+        pool->layer->ops->kill(pool->layer, i, MUI_DEATH_KILLED);
+        return true;
+    }
+    return false;
+}
+
+/* A suspect gets a worker that has run nothing before and runs nothing beside it:
+ * what happens there is the suspect's doing. */
 static bool give_suspects(struct mu_pool *pool)
 {
     bool moved = false;
@@ -241,13 +269,16 @@ static bool give_suspects(struct mu_pool *pool)
     for (unsigned i = 0; i < pool->n_groups && pool->suspects.n; i++) {
         struct mui_group *group = &pool->groups[i];
 
-        if (!group->lanes || group->lone || !group_is_quiet(group))
+        if (!group->lanes || group->lone || !group_is_quiet(group) ||
+            !mui_pool_group_is_fresh(group))
             continue;
         group->lone = mui_job_pop(&pool->suspects);
         give(pool, group, 0, group->lone);
         mui_lane_flush(&group->lanes[0]);
         moved = true;
     }
+    if (!moved && pool->suspects.n)
+        moved = freshen(pool);
     return moved;
 }
 

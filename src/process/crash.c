@@ -14,6 +14,7 @@
  * the end. A fault inside the handler publishes what there is. */
 #include "process/crash.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -125,6 +126,22 @@ static bool is_out_of_memory(int signal, uint64_t address)
 
 /* -- frames -- */
 
+/* Entries of the allocator, whoever's it is. A thread that dies below one of them
+ * has met a heap that is damaged, perhaps long ago and by another task. */
+static const char *const allocator_names[] = {
+    "malloc",   "free",          "calloc",        "realloc",
+    "memalign", "aligned_alloc", "posix_memalign"};
+enum { N_ALLOCATOR = sizeof allocator_names / sizeof *allocator_names };
+static uintptr_t allocator[N_ALLOCATOR]; /* 0: there is none of that name */
+
+static bool is_allocator(uintptr_t function)
+{
+    for (size_t i = 0; i < N_ALLOCATOR; i++)
+        if (function && allocator[i] == function)
+            return true;
+    return false;
+}
+
 struct unwinding {
     uintptr_t fault_pc;
     uintptr_t floor; /* frames from it up are not the task's; 0: all are */
@@ -157,6 +174,8 @@ static _Unwind_Reason_Code unwind_frame(struct _Unwind_Context *context,
     if (u->floor && u->begun && _Unwind_GetCFA(context) >= u->floor)
         return _URC_END_OF_STACK;
     u->begun = true;
+    if (is_allocator(_Unwind_GetRegionStart(context)))
+        u->record->in_allocator = 1;
     /* a caller is where its call is, not where it goes on */
     add_frame(u->record, before || pc == u->fault_pc ? pc : pc - 1);
     return u->record->n_frames == MUI_CRASH_FRAMES ? _URC_END_OF_STACK
@@ -217,6 +236,8 @@ void mui_crash_warm_up(void)
     struct unwinding u = {.begun = true, .record = &record};
 
     (void)_Unwind_Backtrace(unwind_frame, &u);
+    for (size_t i = 0; i < N_ALLOCATOR; i++)
+        allocator[i] = (uintptr_t)dlsym(RTLD_DEFAULT, allocator_names[i]);
 }
 
 /* -- the ways to go -- */

@@ -38,8 +38,8 @@ struct mui_crash {
     int32_t i_lane; /* of the worker, or MUI_CRASH_LANE_... */
     uint8_t stack_overflow;
     uint8_t out_of_memory;
-    uint8_t dumps_core; /* it will end by itself */
-    uint8_t unused;
+    uint8_t dumps_core;   /* it will end by itself */
+    uint8_t in_allocator; /* below malloc(), free() and the like */
     uint64_t address;
     uint32_t n_frames;
     uint64_t frames[MUI_CRASH_FRAMES]; /* mui_module codes */
@@ -64,7 +64,8 @@ void mui_crash_install(const struct mui_crash_setup *setup);
 /* From now on RLIMIT_DATA is `limit`, of which tasks may use `allowed`. */
 void mui_crash_set_memory(uint64_t limit, uint64_t allowed);
 
-/* Load what unwinding needs. Before the fork, so that workers have it. */
+/* Load what unwinding needs, and learn where the allocator is. Before the fork, so
+ * that workers have it. */
 void mui_crash_warm_up(void);
 
 /* Say that this worker ends of its own will, no task running. */
