@@ -135,8 +135,9 @@ struct mu_ticket;
  * joins, and helps with what that has forked.
  *
  * mu_team_submit() hands f(args...) to the team and returns; the caller needs no
- * region. When the queue is full it runs the task itself before it returns, so
- * hold no lock that f takes. mu_team_wait() returns 0 and the result (&result may
+ * region. When the queue is full, or holds enough tasks so tiny that moving them
+ * costs more, it runs the task itself before it returns, so hold no lock that f
+ * takes. mu_team_wait() returns 0 and the result (&result may
  * be NULL), or the status a cancelled task was cancelled with; it runs the task
  * itself when nobody has started it, else it sleeps. Any thread may submit, and any
  * one may wait.

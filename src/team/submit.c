@@ -133,9 +133,12 @@ static bool queue_put(struct mui_queue *queue, struct mu_ticket *ticket)
 static bool queue_find(struct mui_queue *queue, uint64_t *ret_at,
                        uint64_t *ret_word)
 {
-    /* relaxed: where to begin */
+    /* relaxed, both: where to begin. What was put needed the cell of a lap before:
+     * up to there all were emptied, by those who waited when takers did not come. */
     uint64_t take = atomic_load_explicit(&queue->take, memory_order_relaxed);
-    uint64_t at = take;
+    uint64_t put = atomic_load_explicit(&queue->put, memory_order_relaxed);
+    bool is_behind = put > take + MUI_QUEUE_CELLS;
+    uint64_t at = is_behind ? put - MUI_QUEUE_CELLS : take;
     uint64_t word;
 
     for (;; at++) {

@@ -363,4 +363,8 @@ void mui_cpu_sets_free(struct mui_cpu_sets *sets);
 /* Bind the calling thread to the i-th. */
 void mui_cpu_sets_bind(struct mui_cpu_sets *sets, unsigned i);
 
+/* The first n of them, i itself included, in the order of their distance from i. */
+void mui_cpu_sets_near(struct mui_cpu_sets *sets, unsigned i, unsigned n,
+                       uint32_t *ret_order);
+
 #endif
