@@ -248,7 +248,8 @@ static int cancel_task(struct mu_task *t)
     n += 10 * mu_join(second, one);
     if (left != joined || left != MY_ERROR - number_of(t))
         return 2;
-    return tell(t, (uint64_t)(n * 100 + result), mu_team_leave(second), 0);
+    return tell(t, (uint64_t)n * 100 + (uint64_t)result, mu_team_leave(second),
+                0);
 }
 
 static uint64_t cancel_answer(int number)
