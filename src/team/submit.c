@@ -296,17 +296,21 @@ static int ticket_run_here(struct mu_team *team, struct mu_ticket *ticket)
     return 0;
 }
 
-/* Whether a submitter had better run its task itself. */
+/* Whether a submitter had better run its task itself: tasks are tiny, and the one
+ * that was put FEW_TINY before still waits. `take` does not tell: it stays behind. */
 static bool queue_is_loaded(struct mui_queue *queue)
 {
     /* relaxed, all: hints */
     uint64_t n = atomic_load_explicit(&queue->n_submits, memory_order_relaxed);
+    uint64_t at = atomic_load_explicit(&queue->put, memory_order_relaxed);
 
     atomic_store_explicit(&queue->n_submits, n + 1, memory_order_relaxed);
-    return atomic_load_explicit(&queue->is_tiny, memory_order_relaxed) &&
-           atomic_load_explicit(&queue->put, memory_order_relaxed) -
-                   atomic_load_explicit(&queue->take, memory_order_relaxed) >=
-               FEW_TINY;
+    if (at < FEW_TINY ||
+        !atomic_load_explicit(&queue->is_tiny, memory_order_relaxed))
+        return false;
+    at -= FEW_TINY;
+    return cell_lap(atomic_load_explicit(
+               queue_cell(queue, at), memory_order_relaxed)) == queue_lap(at);
 }
 
 int mu_ticket_submit(struct mu_team *team, struct mu_ticket *ticket)
