@@ -170,8 +170,9 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  * how       NULL for every default; borrowed
  * ret_id    optional
  * Returns   0; MU_FULL with MU_SUBMIT_NO_WAIT; MU_CLOSED when the pool is closing;
- *           -EINVAL when fn lies in no loaded module or a borrowed input is not
- *           visible to the workers; -ENOMEM. Unless 0, nothing was submitted
+ *           MU_ECRASHED when no worker can be started any more; -EINVAL when fn
+ *           lies in no loaded module or a borrowed input is not visible to the
+ *           workers; -ENOMEM. Unless 0, nothing was submitted
  * Context   blocks while the queue is full; under `serial` and `fibers` it runs
  *           tasks meanwhile */
 MU_API MU_NODISCARD int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,

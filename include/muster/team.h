@@ -228,7 +228,7 @@ struct mu_job {
     uint32_t state;
     uint32_t base;
     unsigned char payload[MUI_JOB_BYTES];
-} __attribute__((aligned(64)));
+} __attribute__((aligned(16))); /* 64 bytes; as malloc() aligns tickets */
 
 struct mu_ticket {
     struct mu_job job;

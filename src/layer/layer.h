@@ -90,7 +90,8 @@ struct mui_death {
     int signal;
     bool out_of_memory;  /* it was at its memory limit when it died */
     bool stack_overflow; /* the fault lay just beyond the stack pointer */
-    bool fresh;          /* it had run no task before those in flight */
+    bool in_allocator;   /* it died below malloc(), free() and the like */
+    bool fresh; /* the desk: it had run no task before those in flight */
     /* the lane, within the group, whose flow died; or MUI_LANE_... */
     int i_lane;
     uint64_t fault_address;
@@ -168,6 +169,9 @@ struct mui_layer_ops {
     /* Optional, with MUI_LAYER_HOSTS: sleep until a bell of some lane rings, until
      * kick, or until the deadline. Without the desk's lock. Any threads. */
     void (*sleep)(struct mui_layer *l, int64_t deadline_ns);
+    /* Deal with workers that have left word of their end, as sleep would when they
+     * ring. Returns whether there were any. With the desk's lock. Cheap. */
+    bool (*look)(struct mui_layer *l);
     /* Make those who sleep return. Any thread; signal-safe. */
     void (*kick)(struct mui_layer *l);
     /* Let the layer's own thread call rung() no later than `when`. With the desk's

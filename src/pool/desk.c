@@ -177,6 +177,11 @@ static void desk_died(struct mui_desk *desk, unsigned i_group,
         if (forged)
             fact.how = MUI_DEATH_CORRUPT;
     }
+    fact.fresh = mui_pool_group_is_fresh(group);
+    /* memory and heap are the whole process's: who met the end of them is not
+     * therefore who used them up or wrote over them */
+    if (fact.out_of_memory || fact.in_allocator)
+        fact.i_lane = MUI_LANE_UNKNOWN;
     if (fact.i_lane >= (int)group->n_lanes)
         fact.i_lane = MUI_LANE_UNKNOWN;
     for (unsigned i = 0; i < group->n_lanes; i++)

@@ -97,6 +97,9 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
 /* For mui_lane_revoke(): the job `owner` goes back to the queue. `ctx` is the pool. */
 void mui_pool_take_back(void *ctx, void *owner);
 
+/* Whether its worker has run nothing before what it has now. */
+bool mui_pool_group_is_fresh(const struct mui_group *group);
+
 /* Collect what one lane has. Returns whether anything came; *ret_forged when it
  * wrote what no honest worker writes. */
 bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
@@ -109,6 +112,8 @@ void mui_pool_news(struct mu_pool *pool);
 
 /* A flag of struct mu_submit: also when the queue is full. */
 #define MUI_SUBMIT_ANYWAY 0x80000000u
+/* Another: with large inputs, no more than keeps the workers busy. */
+#define MUI_SUBMIT_LIGHTLY 0x40000000u
 
 /* mu_pool_submit() with a number that stays with the job, for map and reduce. */
 int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn,

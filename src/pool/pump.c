@@ -43,11 +43,7 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
         job->out.attempts--;
     job->seen_start_ns = 0;
     job->oldest_ns = 0;
-    if (job->out.output != job->small) {
-        free((void *)(uintptr_t)job->out.output);
-        job->out.output = job->small;
-    }
-    job->out.output_size = 0;
+    mui_job_drop_output(job);
     /* nothing of this attempt may be taken for the next one's */
     job->out.code = 0;
     job->out.signal = 0;
@@ -81,12 +77,10 @@ static bool keep_output(struct mu_pool *pool, struct mui_job *job,
         job->out.output = (const void *)(uintptr_t)reply->u.span.address;
         job->out.output_size = size;
     } else {
-        copy = malloc(size + 1);
+        copy = mui_job_output(job, size);
         if (copy) {
             memcpy(copy, lane->region + reply->u.span.address, size);
             copy[size] = '\0';
-            job->out.output = copy;
-            job->out.output_size = size;
         }
         mui_lane_release(lane, reply);
         if (!copy)
@@ -239,7 +233,35 @@ static bool group_is_quiet(const struct mui_group *group)
     return true;
 }
 
-/* A suspect runs when its worker has nothing else, and gets nothing else. */
+bool mui_pool_group_is_fresh(const struct mui_group *group)
+{
+    for (unsigned i = 0; i < group->n_lanes; i++)
+        if (group->lanes[i].n_replies > 0)
+            return false;
+    return true;
+}
+
+/* Have a quiet worker replaced, so that a suspect finds a fresh one; unless one is
+ * on its way. */
+static bool freshen(struct mu_pool *pool)
+{
+    for (unsigned i = 0; i < pool->n_groups; i++)
+        if (!pool->groups[i].lanes && !pool->groups[i].given_up)
+            return false;
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        struct mui_group *group = &pool->groups[i];
+
+        if (!group->lanes || group->lone || !group_is_quiet(group))
+            continue;
+        /* the new one, when a spare is ready, is given its suspect at once */
+        pool->layer->ops->kill(pool->layer, i, MUI_DEATH_KILLED);
+        return true;
+    }
+    return false;
+}
+
+/* A suspect gets a worker that has run nothing before and runs nothing beside it:
+ * what happens there is the suspect's doing. */
 static bool give_suspects(struct mu_pool *pool)
 {
     bool moved = false;
@@ -247,13 +269,16 @@ static bool give_suspects(struct mu_pool *pool)
     for (unsigned i = 0; i < pool->n_groups && pool->suspects.n; i++) {
         struct mui_group *group = &pool->groups[i];
 
-        if (!group->lanes || group->lone || !group_is_quiet(group))
+        if (!group->lanes || group->lone || !group_is_quiet(group) ||
+            !mui_pool_group_is_fresh(group))
             continue;
         group->lone = mui_job_pop(&pool->suspects);
         give(pool, group, 0, group->lone);
         mui_lane_flush(&group->lanes[0]);
         moved = true;
     }
+    if (!moved && pool->suspects.n)
+        moved = freshen(pool);
     return moved;
 }
 

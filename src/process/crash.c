@@ -2,15 +2,19 @@
  *
  *   worker, any thread              supervisor
  *   claim (process-wide, once)
- *   write the record
- *   P  store published (release) -> load published (acquire), mui_crash_read()
- *   ring
+ *   stage = COMING, ring            wakes up, wakes a spare
+ *   write the record, unwind
+ *   P  store stage (release)     -> load stage (acquire), mui_crash_read()
+ *   ring                            gives the spare what is left to do
+ *
+ * Waking an idle CPU takes as long as unwinding, so they go on at once.
  *
  * Killed before P: there is no record, and the status that the nursery reports
  * says what is known. Only the first thread that claims writes; others wait for
  * the end. A fault inside the handler publishes what there is. */
 #include "process/crash.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -51,7 +55,16 @@ static _Atomic uint64_t memory_allowed; /* of that, what tasks may have */
 static void publish(void)
 {
     /* P, pairs with mui_crash_read(): the record comes before it */
-    atomic_store_explicit(&the.record->published, 1, memory_order_release);
+    atomic_store_explicit(&the.record->stage, MUI_CRASH_WHOLE,
+                          memory_order_release);
+    the.ring();
+}
+
+static void announce(void)
+{
+    /* relaxed: a hint */
+    atomic_store_explicit(&the.record->stage, MUI_CRASH_COMING,
+                          memory_order_relaxed);
     the.ring();
 }
 
@@ -113,6 +126,22 @@ static bool is_out_of_memory(int signal, uint64_t address)
 
 /* -- frames -- */
 
+/* Entries of the allocator, whoever's it is. A thread that dies below one of them
+ * has met a heap that is damaged, perhaps long ago and by another task. */
+static const char *const allocator_names[] = {
+    "malloc",   "free",          "calloc",        "realloc",
+    "memalign", "aligned_alloc", "posix_memalign"};
+enum { N_ALLOCATOR = sizeof allocator_names / sizeof *allocator_names };
+static uintptr_t allocator[N_ALLOCATOR]; /* 0: there is none of that name */
+
+static bool is_allocator(uintptr_t function)
+{
+    for (size_t i = 0; i < N_ALLOCATOR; i++)
+        if (function && allocator[i] == function)
+            return true;
+    return false;
+}
+
 struct unwinding {
     uintptr_t fault_pc;
     uintptr_t floor; /* frames from it up are not the task's; 0: all are */
@@ -145,6 +174,8 @@ static _Unwind_Reason_Code unwind_frame(struct _Unwind_Context *context,
     if (u->floor && u->begun && _Unwind_GetCFA(context) >= u->floor)
         return _URC_END_OF_STACK;
     u->begun = true;
+    if (is_allocator(_Unwind_GetRegionStart(context)))
+        u->record->in_allocator = 1;
     /* a caller is where its call is, not where it goes on */
     add_frame(u->record, before || pc == u->fault_pc ? pc : pc - 1);
     return u->record->n_frames == MUI_CRASH_FRAMES ? _URC_END_OF_STACK
@@ -205,6 +236,8 @@ void mui_crash_warm_up(void)
     struct unwinding u = {.begun = true, .record = &record};
 
     (void)_Unwind_Backtrace(unwind_frame, &u);
+    for (size_t i = 0; i < N_ALLOCATOR; i++)
+        allocator[i] = (uintptr_t)dlsym(RTLD_DEFAULT, allocator_names[i]);
 }
 
 /* -- the ways to go -- */
@@ -249,6 +282,7 @@ static void on_fault(int signal, siginfo_t *info, void *arg)
         FAULTS_MAX)
         die_plainly(signal);
     if (claim()) {
+        announce();
         record->kind = MUI_CRASH_SIGNAL;
         record->signal = signal;
         record->code = signal == SIGSYS && !sent ? info->si_syscall : 0;
@@ -335,11 +369,21 @@ void mui_crash_set_memory(uint64_t limit, uint64_t allowed)
     atomic_store_explicit(&memory_limit, limit, memory_order_release);
 }
 
+enum mui_crash_stage mui_crash_look(const struct mui_crash *record)
+{
+    /* relaxed: mui_crash_read() looks again */
+    uint32_t stage = atomic_load_explicit(&record->stage, memory_order_relaxed);
+
+    return stage <= MUI_CRASH_COMING ? (enum mui_crash_stage)stage
+                                     : MUI_CRASH_SILENT;
+}
+
 bool mui_crash_read(const struct mui_crash *record, unsigned n_lanes,
                     struct mui_crash *ret_copy)
 {
     /* P, pairs with publish() */
-    if (atomic_load_explicit(&record->published, memory_order_acquire) != 1)
+    if (atomic_load_explicit(&record->stage, memory_order_acquire) !=
+        MUI_CRASH_WHOLE)
         return false;
     memcpy(&ret_copy->kind, &record->kind,
            sizeof *record - offsetof(struct mui_crash, kind));

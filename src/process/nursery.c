@@ -2,6 +2,7 @@
 #include "process/nursery.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -125,21 +126,29 @@ static void end(void)
     while (rc < 0 && errno == EINTR);
 }
 
+/* Whether guardian and nursery were both killed. Under `lock`. */
+static bool is_gone(void)
+{
+    struct pollfd main_end = {.fd = the.main_fd};
+
+    return poll(&main_end, 1, 0) == 1 && main_end.revents & POLLHUP;
+}
+
 /* Under `lock`. */
 static int hold(bool for_good, struct mu_error *err)
 {
+    bool again = the.for_good && the.forked == mui_forked();
     int rc = 0;
 
-    if (the.main_fd >= 0 && the.forked != mui_forked())
+    if (the.main_fd >= 0 && (the.forked != mui_forked() || is_gone()))
         end();
     if (the.main_fd < 0)
         rc = start(err);
     if (rc < 0)
         return rc;
-    if (for_good)
-        the.for_good = true;
-    else
+    if (!for_good)
         the.n_refs++;
+    the.for_good |= for_good || again;
     return 0;
 }
 

@@ -127,14 +127,6 @@ bool mui_peer_last_words(const struct mui_peer *peer, unsigned n_lanes,
                           ret_crash);
 }
 
-bool mui_peer_is_fresh(const struct mui_peer *peer, unsigned n_lanes)
-{
-    for (unsigned i = 0; i < n_lanes; i++)
-        if (peer->lanes[i].n_replies > 0)
-            return false;
-    return true;
-}
-
 bool mui_peer_is_busy(struct mui_peer *peer, unsigned n_lanes)
 {
     struct mui_reply reply;

@@ -45,9 +45,6 @@ enum mui_worker_stage mui_peer_stage(const struct mui_peer *peer,
 bool mui_peer_last_words(const struct mui_peer *peer, unsigned n_lanes,
                          struct mui_crash *ret_crash);
 
-/* Whether it has run nothing before what it has now. */
-bool mui_peer_is_fresh(const struct mui_peer *peer, unsigned n_lanes);
-
 /* Whether a task runs, by its own word; throws replies away. */
 bool mui_peer_is_busy(struct mui_peer *peer, unsigned n_lanes);
 

@@ -21,7 +21,8 @@ struct mui_thread {
     struct mu_team *team;
     struct mui_seat *seat;
     struct sight
-        *sights;   /* [MUI_MAX_SEATS], touched as far as there are seats */
+        *sights; /* [MUI_MAX_SEATS], touched as far as there are seats */
+    struct mui_queue_sight queue_sights[MUI_N_QUEUES];
     uint32_t next; /* where the next search begins */
     bool is_started;
 };
@@ -79,18 +80,6 @@ static bool thread_visit(struct mui_thread *t, uint32_t i, int64_t now)
     return true;
 }
 
-static bool thread_run_ticket(struct mui_thread *t)
-{
-    struct mu_ticket *ticket = mui_ticket_take(t->team, t->seat->index);
-
-    if (!ticket)
-        return false;
-    mui_idle_found(t->team);
-    mui_ticket_run(t->seat, ticket);
-    mui_idle_search(t->team);
-    return true;
-}
-
 /* One round of looking; true when it found something and has done it. */
 static bool thread_look(struct mui_thread *t, int64_t now)
 {
@@ -106,7 +95,7 @@ static bool thread_look(struct mui_thread *t, int64_t now)
             return true;
         }
     }
-    return thread_run_ticket(t);
+    return mui_tickets_run(t->seat, t->queue_sights, now);
 }
 
 /* The last look of the last thread to sleep: seq_cst loads, against W1. */
@@ -155,7 +144,8 @@ static void *thread_main(void *arg)
         bool is_fresh = thread_look(t, now);
 
         if (!is_fresh &&
-            atomic_load_explicit(&team->is_closing, memory_order_acquire))
+            atomic_load_explicit(&team->is_closing, memory_order_acquire) &&
+            !mui_queues_have(team))
             return NULL;
         if (!is_fresh && now - since > team->spin_ns)
             is_fresh = mui_idle_rest(team);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -13,7 +14,11 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "sync/lane.h"
+#include "sys/flow.h"
 
 #define BIT(status) (1u << (status))
 
@@ -23,10 +28,18 @@ static volatile intptr_t zero;
 
 int deed_innocent(struct mu_task *task)
 {
+    enum { MEMORY = 4000 }; /* beyond the allocator's caches */
     size_t size;
     const void *input = mu_task_input(task, &size);
+    char *volatile memory = malloc(MEMORY);
+    int rc = memory && size <= MEMORY ? 0 : -1;
 
-    return mu_task_write(task, input, size);
+    if (rc == 0) {
+        memcpy(memory, input, size);
+        rc = mu_task_write(task, memory, size);
+    }
+    free(memory);
+    return rc;
 }
 
 ON_PURPOSE static int deed_segv(struct mu_task *task)
@@ -52,11 +65,14 @@ static int deed_abort(struct mu_task *task)
     abort();
 }
 
-static int deed_fpe(struct mu_task *task)
+ON_PURPOSE static int deed_fpe(struct mu_task *task)
 {
+    volatile int divided;
+
     (void)task;
-    (void)raise(SIGFPE);
-    return 0;
+    divided = 1 / (int)zero;
+    (void)raise(SIGFPE); /* where a division by zero is no fault */
+    return divided;
 }
 
 static int deed_ill(struct mu_task *task)
@@ -179,8 +195,8 @@ static int deed_leak(struct mu_task *task)
 static int deed_fork_bomb(struct mu_task *task)
 {
     (void)task;
-    for (int i = 0; i < 4; i++) /* 16 processes */
-        (void)fork();
+    for (int i = 0; i < 199 && fork() == 0; i++) /* a chain of 200 processes */
+        continue;
     for (;;)
         (void)pause();
 }
@@ -251,48 +267,96 @@ static int deed_thread_crash(struct mu_task *task)
     return 0;
 }
 
-/* Whatever can be written, with noise. Uses no memory but registers and `maps`,
- * and its own stack while that lasts. */
-static int deed_scribble(struct mu_task *task)
+/* The mappings of this process, as text; static, so that reading them needs no
+ * memory. */
+static char maps[1 << 16];
+
+static void read_maps(void)
 {
-    static char maps[1 << 16];
-    int fd = open("/proc/self/maps", O_RDONLY);
+    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
     size_t length = 0;
     ssize_t n;
-    uint64_t noise = 88172645463325252u;
 
-    (void)task;
     while ((n = read(fd, maps + length, sizeof maps - 1 - length)) > 0)
         length += (size_t)n;
+    maps[length] = '\0';
+    (void)close(fd);
+}
+
+struct range {
+    uint64_t *start;
+    uint64_t *end;
+};
+
+static struct range ranges[256];
+
+/* What can be written, but for `spared` and for what is too large to matter. */
+static unsigned find_writable(const void *spared)
+{
+    unsigned n = 0;
+
+    read_maps();
     for (char *line = maps; *line; line = strchr(line, '\n') + 1) {
         unsigned long start;
         unsigned long end;
         char mode[5];
 
-        if (sscanf(line, "%lx-%lx %4s", &start, &end, mode) != 3 ||
-            mode[1] != 'w' || end - start > 64ul << 20)
-            continue;
-        for (uint64_t *at = (uint64_t *)start; at < (uint64_t *)end; at++) {
+        if (sscanf(line, "%lx-%lx %4s", &start, &end, mode) == 3 &&
+            mode[1] == 'w' && end - start <= 64ul << 20 &&
+            !((uintptr_t)spared >= start && (uintptr_t)spared < end) && n < 256)
+            ranges[n++] = (struct range){(uint64_t *)start, (uint64_t *)end};
+    }
+    return n;
+}
+
+/* Write noise over whatever can be written but what this loop itself needs, for
+ * about a second: it reads no clock, for a call may go anywhere by now. */
+static int deed_scribble(struct mu_task *task)
+{
+    const uint64_t n_words_max = UINT64_C(1) << 28;
+    uint64_t noise = 88172645463325252u;
+    uint64_t n_words = 0;
+    struct range here[256];
+    unsigned n = find_writable(here);
+
+    (void)task;
+    memcpy(here, ranges, sizeof here);
+    while (n_words < n_words_max)
+        for (unsigned i = 0; i < n; i++)
+            for (uint64_t *at = here[i].start; at < here[i].end; at++) {
+                noise ^= noise << 13;
+                noise ^= noise >> 7;
+                noise ^= noise << 17;
+                *at = noise;
+                n_words++;
+            }
+    abort();
+}
+
+/* The same over its own stack, too: it does not come back from it. */
+static int deed_scribble_stack(struct mu_task *task)
+{
+    static const char nothing;
+    uint64_t noise = 88172645463325252u;
+    unsigned n = find_writable(&nothing);
+
+    (void)task;
+    for (unsigned i = 0; i < n; i++)
+        for (uint64_t *at = ranges[i].start; at < ranges[i].end; at++) {
             noise ^= noise << 13;
             noise ^= noise >> 7;
             noise ^= noise << 17;
-            if ((char *)at < maps || (char *)at >= maps + sizeof maps)
+            if (at < (uint64_t *)ranges ||
+                at >= (uint64_t *)(ranges + sizeof ranges / sizeof *ranges))
                 *at = noise;
         }
-    }
     return 0;
 }
 
 static int deed_unmap(struct mu_task *task)
 {
-    static char maps[1 << 16];
-    int fd = open("/proc/self/maps", O_RDONLY);
-    size_t length = 0;
-    ssize_t n;
-
     (void)task;
-    while ((n = read(fd, maps + length, sizeof maps - 1 - length)) > 0)
-        length += (size_t)n;
+    read_maps();
     for (char *line = maps; *line; line = strchr(line, '\n') + 1) {
         unsigned long start;
         unsigned long end;
@@ -307,14 +371,8 @@ static int deed_unmap(struct mu_task *task)
 /* Make every mapping of the lane impossible to use. */
 static int deed_protect(struct mu_task *task)
 {
-    static char maps[1 << 16];
-    int fd = open("/proc/self/maps", O_RDONLY);
-    size_t length = 0;
-    ssize_t n;
-
     (void)task;
-    while ((n = read(fd, maps + length, sizeof maps - 1 - length)) > 0)
-        length += (size_t)n;
+    read_maps();
     for (char *line = maps; *line; line = strchr(line, '\n') + 1) {
         unsigned long start;
         unsigned long end;
@@ -388,6 +446,117 @@ static int deed_double_free(struct mu_task *task)
     abort(); /* where the allocator does not notice */
 }
 
+/* Damage that ends well here: whoever uses the heap next finds it. */
+static int deed_heap_later(struct mu_task *task)
+{
+    enum { LARGE = 8000 };
+    char *volatile before = malloc(LARGE); /* or it is joined to what is free */
+    volatile char *volatile chunk = malloc(LARGE);
+    char *volatile behind = malloc(LARGE);
+
+    (void)task;
+    free((char *)chunk);
+    for (int i = 1; i <= 8; i++)
+        chunk[-i] = 0x7f; /* its size */
+    (void)before;
+    (void)behind;
+    return 0;
+}
+
+/* -- what the next task must not see -- */
+
+static void on_signal(int signal)
+{
+    (void)signal;
+}
+
+static int deed_change_all(struct mu_task *task)
+{
+    const struct rlimit low = {.rlim_cur = 64, .rlim_max = 64};
+
+    (void)task;
+    (void)umask(0123);
+    if (chdir("/proc") != 0 || setenv("DEED", "1", 1) != 0 ||
+        !setlocale(LC_ALL, "C.UTF-8") || setrlimit(RLIMIT_NOFILE, &low) != 0)
+        return 1;
+    return signal(SIGUSR1, on_signal) == SIG_ERR;
+}
+
+/* An innocent that does not want to see any of it. */
+static int deed_observer(struct mu_task *task)
+{
+    struct rlimit files;
+    struct sigaction action;
+    struct stat here;
+    struct stat there;
+    mode_t mask = umask(022);
+
+    (void)umask(mask);
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    (void)sigaction(SIGUSR1, NULL, &action);
+    if (stat(".", &here) != 0 || stat("/proc", &there) != 0)
+        return 1;
+    if (here.st_ino == there.st_ino && here.st_dev == there.st_dev)
+        return 2;
+    if (mask == 0123 || getenv("DEED") || action.sa_handler != SIG_DFL ||
+        files.rlim_cur == 64 || strcmp(setlocale(LC_ALL, NULL), "C") != 0)
+        return 3;
+    return deed_innocent(task);
+}
+
+/* -- lies, told by the worker's own hand -- */
+
+static struct mui_lane_worker *own_lane(void)
+{
+    return (struct mui_lane_worker *)(uintptr_t)mui_flow_lane();
+}
+
+/* A completion of itself, before the true one. */
+static int deed_forge_own(struct mu_task *task)
+{
+    struct mui_lane_worker *lane = own_lane();
+    const struct mui_reply reply = {
+        .index = lane->next - 1, .inline_size = 4, .u.bytes = "lie"};
+
+    (void)task;
+    mui_lane_reply(lane, &reply);
+    return 0;
+}
+
+/* Of a task that is not its own. */
+static int deed_forge_other(struct mu_task *task)
+{
+    struct mui_lane_worker *lane = own_lane();
+    const struct mui_reply reply = {.index = lane->next};
+
+    mui_lane_reply(lane, &reply);
+    return deed_sleep(task);
+}
+
+/* Lengths and offsets that no region has. */
+static int forge_span(uint64_t address, uint64_t size)
+{
+    struct mui_lane_worker *lane = own_lane();
+    const struct mui_reply reply = {.index = lane->next - 1,
+                                    .form = MUI_FORM_SPAN,
+                                    .u.span = {address, size}};
+
+    mui_lane_reply(lane, &reply);
+    return deed_sleep(NULL);
+}
+
+static int deed_forge_length(struct mu_task *task)
+{
+    (void)task;
+    return forge_span(0, UINT64_MAX);
+}
+
+static int deed_forge_offset(struct mu_task *task)
+{
+    (void)task;
+    return forge_span(UINT64_MAX - 8, 16);
+}
+
 const struct deed deeds[] = {
     {"segv", deed_segv, BIT(MU_CRASHED), SIGSEGV, 0, "SIGSEGV in deed_segv"},
     {"jump", deed_jump, BIT(MU_CRASHED), SIGSEGV, 0},
@@ -417,6 +586,16 @@ const struct deed deeds[] = {
      "in late_thread"},
     {"scribble", deed_scribble,
      BIT(MU_CRASHED) | BIT(MU_TIMED_OUT) | BIT(MU_EXITED), 0, 0},
+    {"scribble_stack", deed_scribble_stack,
+     BIT(MU_CRASHED) | BIT(MU_TIMED_OUT) | BIT(MU_EXITED), 0, 0},
+    {"change_all", deed_change_all, BIT(MU_DONE), 0, 0, .around = deed_observer,
+     .strict = 1},
+    {"heap_later", deed_heap_later, BIT(MU_DONE), 0, 0},
+    {"forge_own", deed_forge_own, BIT(MU_DONE) | BIT(MU_CRASHED), 0, 0,
+     .window = 1},
+    {"forge_other", deed_forge_other, BIT(MU_CRASHED), 0, 0, .window = 1},
+    {"forge_length", deed_forge_length, BIT(MU_CRASHED), 0, 0},
+    {"forge_offset", deed_forge_offset, BIT(MU_CRASHED), 0, 0},
     {"unmap", deed_unmap, BIT(MU_CRASHED), 0, 0},
     {"protect", deed_protect, BIT(MU_CRASHED), 0, 0},
     {"ring", deed_ring, BIT(MU_DONE), 0, 0},

@@ -13,12 +13,15 @@ struct deed {
     int signal;  /* that its outcome names; 0: any */
     int code;    /* exited: the status */
     const char *says; /* words of its outcome's description; NULL: any */
+    mu_task_fn around; /* the innocents; NULL: deed_innocent */
+    int strict;        /* options of its pool */
+    unsigned window;
 };
 
 extern const struct deed deeds[];
 extern const unsigned n_deeds;
 
-/* Gives its input back. */
+/* Gives its input back, by way of the heap. */
 int deed_innocent(struct mu_task *task);
 
 #endif

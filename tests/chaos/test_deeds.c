@@ -4,12 +4,15 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -18,10 +21,11 @@
 
 #include "chaos/deeds.h"
 #include "chaos/descent.h"
+#include "chaos/table.h"
 
 static const char *const models[] = {"processes:2", "processes:2/threads:2"};
 
-enum { N_MODELS = 2, N_USUAL = 400 };
+enum { N_MODELS = 2, N_USUAL = 400, N_TASKS_MAX = 1000000 };
 
 /* Tasks of an experiment; `make torture` asks for more by $TORTURE_TASKS. */
 static unsigned n_tasks = N_USUAL;
@@ -35,11 +39,43 @@ struct experiment {
 /* Guardian and nursery: what mu_init() left. */
 enum { N_STANDING = 2 };
 
-static struct mu_pool *open_pool(const char *model)
+/* How often each innocent was started: shared by all processes. It is so large that
+ * the deeds which write over everything pass it by. */
+static struct {
+    _Atomic unsigned char n_starts[N_TASKS_MAX];
+    char unused[100 << 20];
+} * record;
+
+static void open_record(void)
 {
+    record = mmap(NULL, sizeof *record, PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (record == MAP_FAILED)
+        abort();
+}
+
+/* The innocents of the experiment, counted. */
+static int count_start(struct mu_task *task)
+{
+    const mu_task_fn *around = mu_task_arg(task, NULL);
+
+    /* relaxed: read when all is over */
+    (void)atomic_fetch_add_explicit(&record->n_starts[mu_task_tag(task)], 1,
+                                    memory_order_relaxed);
+    return (*around)(task);
+}
+
+static struct mu_pool *open_pool(const char *model, const struct deed *deed)
+{
+    const mu_task_fn around =
+        deed && deed->around ? deed->around : deed_innocent;
     const struct mu_pool_options options = {.timeout_ns = INT64_C(100000000000),
                                             .memory_bytes = 64 << 20,
-                                            .output_bytes = 16 << 20};
+                                            .output_bytes = 16 << 20,
+                                            .arg = &around,
+                                            .arg_size = sizeof around,
+                                            .strict = deed ? deed->strict : 0,
+                                            .window = deed ? deed->window : 0};
     struct mu_pool *pool;
     struct mu_error err;
 
@@ -54,16 +90,15 @@ static void submit(struct mu_pool *pool, unsigned i, const struct deed *deed)
     const bool late = i == n_tasks / 2 && deed->allowed & 1u << MU_TIMED_OUT;
     const struct mu_submit how = {.tag = i,
                                   .timeout_ns = late ? INT64_C(1000000000) : 0};
-    mu_task_fn fn = i == n_tasks / 2 ? deed->fn : deed_innocent;
+    mu_task_fn fn = i == n_tasks / 2 ? deed->fn : count_start;
 
     assert_int_equal(mu_pool_submit(pool, fn, &i, sizeof i, &how, NULL), 0);
 }
 
-static void check_guilty(const struct mu_outcome *o, const struct deed *deed)
+static void check_guilty(const struct mu_outcome *o, const struct deed *deed,
+                         char *text, size_t text_size)
 {
-    char text[500];
-
-    (void)mu_outcome_describe(o, text, sizeof text);
+    (void)mu_outcome_describe(o, text, text_size);
     if (!(deed->allowed & 1u << o->status) ||
         (deed->signal && deed->signal != o->signal) ||
         (o->status == MU_EXITED && deed->code != o->code) ||
@@ -71,11 +106,14 @@ static void check_guilty(const struct mu_outcome *o, const struct deed *deed)
         fail_msg("%s ended as: %s", deed->name, text);
 }
 
-static void check_innocent(const struct mu_outcome *o, const struct deed *deed)
+static void check_innocent(const struct mu_outcome *o, const struct deed *deed,
+                           struct table_row *row)
 {
     unsigned value = 0;
     char text[500];
 
+    row->done += o->status == MU_DONE;
+    row->charged += o->status != MU_DONE || o->attempts != 1;
     (void)mu_outcome_describe(o, text, sizeof text);
     if (o->status != MU_DONE)
         fail_msg("beside %s innocent %u ended as: %s", deed->name,
@@ -86,13 +124,31 @@ static void check_innocent(const struct mu_outcome *o, const struct deed *deed)
     assert_int_equal(o->attempts, 1);
 }
 
+/* What a worker left is killed as soon as it is seen, which takes a turn of the
+ * nursery: nobody tells us when that is over, so look again and again. */
+static size_t count_left(void)
+{
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    size_t n = descent_count(0, NULL, 0);
+
+    for (int i = 0; i < 5000 && n > N_STANDING; i++) {
+        (void)nanosleep(&pause, NULL);
+        n = descent_count(0, NULL, 0);
+    }
+    return n - N_STANDING;
+}
+
 static void only_the_deed_is_lost(void **state)
 {
     const struct experiment *e = *state;
-    struct mu_pool *pool = open_pool(e->model);
+    struct mu_pool *pool = open_pool(e->model, e->deed);
     unsigned char *seen = calloc(n_tasks, 1);
+    char text[500] = "";
+    struct table_row row = {
+        .deed = e->deed->name, .model = e->model, .outcome = text};
     struct mu_outcome *o;
 
+    memset(record->n_starts, 0, sizeof record->n_starts);
     /* twice: the pool goes on */
     for (int round = 1; round <= 2; round++) {
         for (unsigned i = 0; i < n_tasks; i++)
@@ -100,78 +156,95 @@ static void only_the_deed_is_lost(void **state)
         for (unsigned i = 0; i < n_tasks; i++) {
             assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
             if (o->tag == n_tasks / 2)
-                check_guilty(o, e->deed);
+                check_guilty(o, e->deed, text, sizeof text);
             else
-                check_innocent(o, e->deed);
-            assert_int_equal(++seen[o->tag], round);
+                check_innocent(o, e->deed, &row);
+            row.twice += ++seen[o->tag] != round;
+            assert_int_equal(seen[o->tag], round);
             mu_outcome_free(o);
         }
         assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_EMPTY);
     }
     mu_pool_close(pool);
     free(seen);
-    /* what a worker left is killed as soon as it is seen, which takes a turn of
-     * the nursery */
-    for (int i = 0; i < 5000 && descent_count(0, NULL, 0) > N_STANDING; i++)
-        (void)usleep(1000);
-    assert_int_equal(descent_count(0, NULL, 0), N_STANDING);
+    row.lost = 2ul * (n_tasks - 1) - row.done;
+    for (unsigned i = 0; i < n_tasks; i++)
+        row.again += record->n_starts[i] > 2;
+    row.left = count_left();
+    table_add(&row);
+    assert_int_equal(row.left, 0);
 }
 
 /* Workers are killed from outside, at random, while tasks run: each task ends
- * once, killed or done. $TORTURE_SECONDS says for how long. */
+ * once, killed or done, and of those killed there are no more than kills.
+ * $TORTURE_SECONDS says for how long. */
 static void random_kills_lose_nothing(void **state)
 {
-    const char *text = getenv("TORTURE_SECONDS");
-    int64_t end = mu_after_ns((text ? atoi(text) : 1) * INT64_C(1000000000));
+    enum { WORKERS_MAX = 4, PIECE = 100, AHEAD = 200 };
+    const char *model = *state;
+    const char *seconds = getenv("TORTURE_SECONDS");
+    int64_t end =
+        mu_after_ns((seconds ? atoi(seconds) : 1) * INT64_C(1000000000));
     int64_t next = 0;
-    struct mu_pool *pool = open_pool("processes:4");
+    struct mu_pool *pool = open_pool(model, NULL);
     uint64_t seed = 88172645463325252u;
-    unsigned n_killed = 0;
-    unsigned n_ended = 0;
-    unsigned n_submitted = 0;
+    unsigned long n_killed = 0;
+    unsigned long n_submitted = 0;
+    unsigned long n_ended = 0;
+    char text[80];
+    struct table_row row = {
+        .deed = "SIGKILL from outside", .model = model, .outcome = text};
     struct mu_outcome *o;
+    bool over = false;
 
-    (void)state;
-    while (mu_now_ns() < end) {
-        int pids[4];
-        size_t n = mu_pool_pids(pool, pids, 4);
+    while (!over || n_ended < n_submitted) {
+        int pids[WORKERS_MAX];
+        size_t n = mu_pool_pids(pool, pids, WORKERS_MAX);
 
         seed = seed * 6364136223846793005u + 1442695040888963407u;
-        if (n > 0 && mu_now_ns() >= next) {
+        over = mu_now_ns() >= end;
+        if (!over && n > 0 && mu_now_ns() >= next) {
             n_killed += kill(pids[(seed >> 33) % n], SIGKILL) == 0;
             next = mu_after_ns(10 * 1000 * 1000); /* 100 a second */
         }
-        for (int i = 0; i < 100; i++, n_submitted++)
+        for (int i = 0; i < PIECE && !over; i++, n_submitted++)
             assert_int_equal(
                 mu_pool_submit(pool, deed_innocent, "x", 1, NULL, NULL), 0);
-        while (n_submitted - n_ended > 200) {
+        while (n_submitted - n_ended > (over ? 0 : AHEAD)) {
             assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
             assert_true(o->status == MU_DONE ||
                         (o->status == MU_CRASHED && o->signal == SIGKILL));
             n_ended++;
+            row.done += o->status == MU_DONE;
             mu_outcome_free(o);
         }
     }
-    while (mu_pool_next(pool, MU_NEVER, &o) == 0) {
-        n_ended++;
-        mu_outcome_free(o);
-    }
-    assert_int_equal(n_ended, n_submitted);
-    assert_true(n_killed > 0);
+    assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_EMPTY);
     mu_pool_close(pool);
+    assert_true(n_killed > 0);
+    /* who runs while his worker is killed cannot be told from who kills it */
+    assert_in_range(n_ended - row.done, 0, n_killed);
+    (void)snprintf(text, sizeof text, "%lu kills: %lu crashed: SIGKILL",
+                   n_killed, n_ended - row.done);
+    row.left = count_left();
+    table_add(&row);
+    assert_int_equal(row.left, 0);
 }
 
 int main(int argc, char **argv)
 {
     struct experiment *experiments =
-        calloc((size_t)n_deeds * N_MODELS, sizeof *experiments);
+        calloc(((size_t)n_deeds + 1) * N_MODELS, sizeof *experiments);
     struct CMUnitTest *tests =
-        calloc((size_t)n_deeds * N_MODELS + 1, sizeof *tests);
+        calloc(((size_t)n_deeds + 1) * N_MODELS, sizeof *tests);
     size_t n = 0;
 
     descent_mark(argv);
     if (getenv("TORTURE_TASKS"))
         n_tasks = (unsigned)atoi(getenv("TORTURE_TASKS"));
+    if (n_tasks > N_TASKS_MAX)
+        n_tasks = N_TASKS_MAX;
+    open_record(); /* before the nursery: workers have it */
     if (mu_init(NULL) != 0)
         return 1;
     for (unsigned i = 0; i < n_deeds; i++)
@@ -188,8 +261,16 @@ int main(int argc, char **argv)
                                              .test_func = only_the_deed_is_lost,
                                              .initial_state = e};
         }
-    if (argc == 1 || strstr("random_kills", argv[1]))
-        tests[n++] =
-            (struct CMUnitTest)cmocka_unit_test(random_kills_lose_nothing);
+    for (unsigned j = 0; j < N_MODELS; j++) {
+        struct experiment *e = &experiments[n];
+
+        (void)snprintf(e->name, sizeof e->name, "random kills under %s",
+                       models[j]);
+        if (argc == 1 || strstr(e->name, argv[1]))
+            tests[n++] = (struct CMUnitTest){
+                .name = e->name,
+                .test_func = random_kills_lose_nothing,
+                .initial_state = (void *)(uintptr_t)models[j]};
+    }
     return _cmocka_run_group_tests("deeds", tests, n, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -22,6 +24,7 @@
 
 #include "chaos/deeds.h"
 #include "chaos/descent.h"
+#include "chaos/table.h"
 
 static size_t count_files(void)
 {
@@ -61,7 +64,21 @@ static int say_pid(struct mu_task *task)
 
 /* What a supervisor does before it is killed; each phase writes a byte when it is
  * reached, and stays there. */
-enum phase { AFTER_INIT, AFTER_OPEN, BUSY, CRASHING, CLOSING, N_PHASES };
+enum phase {
+    STARTING, /* and killed at any time after */
+    AFTER_INIT,
+    AFTER_OPEN,
+    BUSY,
+    CRASHING,
+    CLOSING,
+    N_PHASES
+};
+
+static const char *const phase_names[N_PHASES] = {
+    [STARTING] = "starting",     [AFTER_INIT] = "after mu_init()",
+    [AFTER_OPEN] = "after open", [BUSY] = "busy",
+    [CRASHING] = "crashing",     [CLOSING] = "closing",
+};
 
 static void reached(int fd)
 {
@@ -73,6 +90,8 @@ static _Noreturn void supervise(enum phase phase, const char *model, int fd)
     struct mu_pool *pool;
     struct mu_outcome *o;
 
+    if (phase == STARTING)
+        reached(fd);
     if (mu_init(NULL) != 0)
         _exit(1);
     if (phase == AFTER_INIT) {
@@ -102,7 +121,8 @@ static _Noreturn void supervise(enum phase phase, const char *model, int fd)
         }
     if (mu_pool_next(pool, mu_after_ns(20 * 1000 * 1000), &o) == 0)
         _exit(6);
-    reached(fd);
+    if (phase != STARTING)
+        reached(fd);
     if (phase == CLOSING)
         mu_pool_close(pool);
     for (;;)
@@ -132,39 +152,85 @@ static pid_t start(enum phase phase, const char *model, int *ret_fd)
     return pid;
 }
 
-static void nothing_is_left(pid_t supervisor)
+/* Returns the nanoseconds that it took. "Within a second" is the promise; the test
+ * waits longer before it gives up only because other tests share the machine. */
+static int64_t nothing_is_left(pid_t supervisor)
 {
-    /* "within a second" is the promise; the test waits longer before it gives up
-     * only because other tests share the machine */
-    for (int i = 0; i < 10000 && descent_count(supervisor, NULL, 0) > 0; i++)
-        (void)usleep(1000);
-    assert_int_equal(descent_count(supervisor, NULL, 0), 0);
+    const struct timespec pause = {.tv_nsec = 200 * 1000};
+    int64_t start_ns = mu_now_ns();
+    int64_t end_ns = mu_after_ns(INT64_C(10000000000));
+    size_t n;
+
+    do { /* nobody tells us when the last has gone */
+        n = descent_count(supervisor, NULL, 0);
+        if (n > 0)
+            (void)nanosleep(&pause, NULL);
+    } while (n > 0 && mu_now_ns() < end_ns);
+    assert_int_equal(n, 0);
+    return mu_now_ns() - start_ns;
 }
 
+/* A moment that is not always the same. */
+static void pass_some_time(int round)
+{
+    const int64_t end_ns = mu_after_ns((round * INT64_C(7919) % 20) * 150000);
+
+    while (mu_now_ns() < end_ns)
+        continue;
+}
+
+static int64_t kill_in_phase(enum phase phase, const char *model, int round)
+{
+    int64_t start_ns;
+    int fd;
+    char byte;
+    pid_t pid = start(phase, model, &fd);
+
+    assert_int_equal(read(fd, &byte, 1), 1);
+    pass_some_time(round);
+    start_ns = mu_now_ns();
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    (void)nothing_is_left(pid);
+    (void)close(fd);
+    return mu_now_ns() - start_ns;
+}
+
+/* $TORTURE_ROUNDS says how often in each phase. */
 static void killed_supervisor_leaves_nothing(void **state)
 {
     static const char *const models[] = {"processes:4",
                                          "processes:2/threads:2"};
+    const char *rounds = getenv("TORTURE_ROUNDS");
+    const int n_rounds = rounds ? atoi(rounds) : 3;
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
     size_t n_files = count_files();
 
     (void)state;
     for (int i_model = 0; i_model < 2; i_model++)
-        for (enum phase phase = 0; phase < N_PHASES; phase++)
-            for (int round = 0; round < 3; round++) {
-                int fd;
-                char byte;
-                pid_t pid = start(phase, models[i_model], &fd);
+        for (enum phase phase = 0; phase < N_PHASES; phase++) {
+            char deed[80];
+            char outcome[80];
+            struct table_row row = {
+                .deed = deed, .model = models[i_model], .outcome = outcome};
+            int64_t longest = 0;
 
-                assert_int_equal(read(fd, &byte, 1), 1);
-                (void)usleep((useconds_t)round * 300); /* not always the same */
-                assert_int_equal(kill(pid, SIGKILL), 0);
-                assert_int_equal(waitpid(pid, NULL, 0), pid);
-                nothing_is_left(pid);
-                (void)close(fd);
+            for (int round = 0; round < n_rounds; round++) {
+                int64_t took = kill_in_phase(phase, models[i_model], round);
+
+                longest = took > longest ? took : longest;
             }
+            (void)snprintf(deed, sizeof deed, "SIGKILL of supervisor, %s",
+                           phase_names[phase]);
+            (void)snprintf(outcome, sizeof outcome,
+                           "%d times: all gone within %lld ms", n_rounds,
+                           (long long)(longest / 1000000 + 1));
+            table_add(&row);
+            print_message("%s under %s: %s\n", deed, row.model, outcome);
+        }
     /* others may use these folders at the same time */
     for (int i = 0; i < 10000 && count_files() > n_files; i++)
-        (void)usleep(1000);
+        (void)nanosleep(&pause, NULL);
     assert_in_range(count_files(), 0, n_files);
 }
 
@@ -201,11 +267,14 @@ static pid_t run_one(struct mu_pool *pool)
     return pid;
 }
 
-static void innocents_survive(struct mu_pool *pool, pid_t victim)
+static void innocents_survive(struct mu_pool *pool, const char *deed,
+                              pid_t victim)
 {
     enum { N = 2000 };
     struct mu_outcome *o;
     unsigned char seen[N] = {0};
+    struct table_row row = {
+        .deed = deed, .model = mu_pool_model(pool), .outcome = "replaced"};
 
     for (unsigned i = 0; i < N; i++) {
         const struct mu_submit how = {.tag = i};
@@ -219,8 +288,11 @@ static void innocents_survive(struct mu_pool *pool, pid_t victim)
         assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
         assert_int_equal(o->status, MU_DONE);
         assert_int_equal(++seen[o->tag], 1);
+        assert_int_equal(o->attempts, 1);
+        row.done++;
         mu_outcome_free(o);
     }
+    table_add(&row);
 }
 
 static void killed_nursery_is_replaced(void **state)
@@ -233,7 +305,7 @@ static void killed_nursery_is_replaced(void **state)
         pid_t nursery = parent_of(run_one(pool));
         pid_t next = 0;
 
-        innocents_survive(pool, nursery);
+        innocents_survive(pool, "SIGKILL of nursery", nursery);
         /* a worker can outlive it by a task or two */
         for (int j = 0; j < 100000 && (next == 0 || next == nursery); j++)
             next = parent_of(run_one(pool));
@@ -251,7 +323,7 @@ static void killed_guardian_is_not_missed(void **state)
     (void)state;
     assert_int_equal(mu_pool_open("processes:3", NULL, &pool, NULL), 0);
     nursery = parent_of(run_one(pool));
-    innocents_survive(pool, parent_of(nursery));
+    innocents_survive(pool, "SIGKILL of guardian", parent_of(nursery));
     assert_int_equal(parent_of(run_one(pool)), nursery);
     assert_int_equal(mu_pool_open("processes:1", NULL, &second, NULL), 0);
     assert_int_equal(parent_of(run_one(second)), nursery);
@@ -259,11 +331,76 @@ static void killed_guardian_is_not_missed(void **state)
     mu_pool_close(pool);
 }
 
+static void await_end(pid_t pid)
+{
+    while (parent_of(pid) > 0)
+        (void)sched_yield();
+}
+
+/* When both are gone nothing hangs: the tasks say so, and so does the next pool,
+ * unless it can have new ones. In a process of its own. */
+static void lose_both(void)
+{
+    struct mu_pool *pool;
+    struct mu_pool *second;
+    struct mu_outcome *o;
+    struct mu_error err;
+    pid_t nursery;
+    char text[200];
+    int rc;
+
+    if (mu_init(NULL) != 0 ||
+        mu_pool_open("processes:2", NULL, &pool, NULL) != 0)
+        _exit(1);
+    nursery = parent_of(run_one(pool));
+    (void)kill(parent_of(nursery), SIGKILL);
+    (void)kill(nursery, SIGKILL);
+    await_end(nursery);
+    /* until it is noticed: a task ends by it, and then none is taken */
+    while ((rc = mu_pool_submit(pool, say_pid, NULL, 0, NULL, NULL)) == 0) {
+        if (mu_pool_next(pool, MU_NEVER, &o) != 0)
+            _exit(2);
+        (void)mu_outcome_describe(o, text, sizeof text);
+        if (o->status != MU_DONE &&
+            !(o->status == MU_LOST && strstr(text, "no worker could be")))
+            _exit(3);
+        mu_outcome_free(o);
+    }
+    if (rc != MU_ECRASHED)
+        _exit(6);
+    /* the pool that is open has a thread */
+    if (mu_pool_open("processes:2", NULL, &second, &err) != MU_EINIT ||
+        !strstr(err.text, "threads"))
+        _exit(4);
+    mu_pool_close(pool);
+    if (mu_pool_open("processes:2", NULL, &second, &err) != 0)
+        _exit(5);
+    (void)run_one(second);
+    mu_pool_close(second);
+}
+
+static void loss_of_both_is_said(void **state)
+{
+    int status;
+    pid_t pid = fork();
+
+    (void)state;
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(60);
+        lose_both();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_supervisor_leaves_nothing),
         cmocka_unit_test(killed_nursery_is_replaced),
+        cmocka_unit_test(loss_of_both_is_said),
         cmocka_unit_test(killed_guardian_is_not_missed),
     };
 

@@ -30,6 +30,13 @@ static const struct mui_death leaked_fresh = {.how = MUI_DEATH_CRASHED,
                                               .i_lane = 0,
                                               .out_of_memory = true,
                                               .fresh = true};
+static const struct mui_death heap = {
+    .how = MUI_DEATH_CRASHED, .signal = 6, .i_lane = -1, .in_allocator = true};
+static const struct mui_death heap_fresh = {.how = MUI_DEATH_CRASHED,
+                                            .signal = 6,
+                                            .i_lane = -1,
+                                            .in_allocator = true,
+                                            .fresh = true};
 
 enum { QUEUED = 0, STARTED = 1, ELSEWHERE = 0, CULPRIT = 1 };
 
@@ -105,6 +112,21 @@ static void death_is_judged(void **state)
          CULPRIT,
          1,
          {MUI_END, MU_OUT_OF_MEMORY}},
+        /* the heap: those before, or beside, can have damaged it */
+        {&heap, {.slot = 0}, STARTED, ELSEWHERE, 1, {MUI_ALONE, MU_LOST}},
+        {&heap_fresh,
+         {.slot = 0},
+         STARTED,
+         ELSEWHERE,
+         1,
+         {MUI_END, MU_CRASHED}},
+        {&heap_fresh, {.slot = 0}, STARTED, ELSEWHERE, 2, {MUI_ALONE, MU_LOST}},
+        {&heap_fresh,
+         {.alone = true},
+         STARTED,
+         ELSEWHERE,
+         1,
+         {MUI_END, MU_CRASHED}},
         /* a forged lane: any task of the process */
         {&corrupt, {.slot = 0}, STARTED, ELSEWHERE, 1, {MUI_ALONE, MU_LOST}},
         {&corrupt,

@@ -1,0 +1,154 @@
+/* processes.h: the parts of the processes layer, which share one state.
+ *
+ * A worker process is a `peer`: its memory is made here, the nursery forks it. At
+ * any time each group has a peer (or waits for one) and some spares stand ready, so
+ * that a death costs a hand-over:
+ *
+ *     record or report of a death -> desk: died() -> next spare: attach()
+ *                                 -> later, by the monitor: bury, order a spare
+ *
+ * Whoever sees a death first deals with it: the monitor, or a caller that slept for
+ * an outcome. All state is under the desk's lock; only burying and ordering, which
+ * take time, are done outside it, by the monitor alone.
+ *
+ *     processes.c           the layer's table: open, sleep, kill, stop
+ *     processes_worker.c    the inside of a worker process
+ *     processes_deaths.c    peers come up, die, and are replaced by spares
+ *     processes_monitor.c   the thread that orders, buries and answers bells */
+#ifndef MUI_LAYER_PROCESSES_H
+#define MUI_LAYER_PROCESSES_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layer/layer.h"
+#include "process/bells.h"
+#include "process/nursery.h"
+#include "process/peer.h"
+
+enum {
+    MUI_PLAN_LAYERS = 8,
+    MUI_PROCESSES_IDS = 64, /* bells that are heeded at a time */
+    /* workers that die before they are up, in a row, and the pause after each,
+     * which doubles: a second in all */
+    MUI_FAILURES_MAX = 10,
+    MUI_BACKOFF_NS = 1000 * 1000
+};
+
+/* What a worker process gets to know: copied by way of the nursery. */
+struct mui_processes_plan {
+    struct mui_terms terms;
+    struct mui_block_shape shape;
+    struct mui_layer_spec below[MUI_PLAN_LAYERS];
+    bool has_sandbox_fd;
+};
+
+enum mui_peer_state {
+    MUI_PEER_FREE = 0,
+    MUI_PEER_ORDERED, /* may be forked, may be up */
+    MUI_PEER_GONE     /* dead for the desk; waits to be buried */
+};
+
+struct mui_processes_peer {
+    struct mui_peer peer;
+    enum mui_peer_state state;
+    int i_group;    /* -1: a spare */
+    bool up;        /* it has been seen to serve */
+    bool announced; /* it has said that it dies: a spare was woken for it */
+    bool dumps;     /* it writes a core and ends by itself */
+    bool reaped;    /* its process has ended, or will never be */
+};
+
+struct mui_processes {
+    struct mui_layer base;
+    struct mui_desk *desk;
+    struct mui_processes_plan plan;
+    struct mui_bells bells;
+    bool has_bells;
+    bool has_nursery;
+    pthread_t monitor;
+    bool has_monitor;
+    int channel;    /* -1: none */
+    int sandbox_fd; /* -1: none */
+
+    /* under the desk's lock */
+    struct mui_processes_peer *peers;
+    unsigned n_peers;  /* room */
+    unsigned n_spares; /* that shall stand ready */
+    int *group_peers;  /* [width] index of the peer, -1: none */
+    bool *given_up;    /* [width] */
+    uint32_t n_ids;
+    int64_t alarm_ns;
+    int64_t not_before_ns; /* no orders before: workers die at start */
+    unsigned n_failures;
+    struct mu_error failure; /* the last */
+    bool stopping;
+
+    bool quit; /* monitor: end; written under the lock */
+    _Atomic uint32_t
+        first; /* futex: 0 until a worker is up; 1; 2: none can be */
+    _Atomic uint32_t n_tidied; /* futex: stop waits for burials */
+};
+
+/* -- processes_worker.c -- */
+
+/* The body of a worker process. Returns its exit status. */
+int mui_processes_worker_main(const struct mui_nursery_start *start);
+
+/* -- processes_deaths.c; the desk's lock is held -- */
+
+/* NULL: there is none of this id. */
+struct mui_processes_peer *mui_processes_peer_by_id(struct mui_processes *p,
+                                                    uint32_t id);
+
+/* Listen to its bell no more. */
+void mui_processes_silence(struct mui_processes *p,
+                           struct mui_processes_peer *peer);
+
+/* Give groups that have no worker one. */
+void mui_processes_fill_groups(struct mui_processes *p);
+
+/* Kill it, and leave the rest to the monitor. */
+void mui_processes_bury_later(struct mui_processes *p,
+                              struct mui_processes_peer *peer);
+
+/* The worker runs nothing more: settle its tasks, put the next in its place. */
+void mui_processes_died(struct mui_processes *p,
+                        struct mui_processes_peer *peer,
+                        struct mui_death *death);
+
+/* Whether it left word of its end; then it is dealt with. */
+bool mui_processes_heed_last_words(struct mui_processes *p,
+                                   struct mui_processes_peer *peer);
+
+/* The same for all, without waiting for bells. Cheap while nobody dies. */
+bool mui_processes_look(struct mui_processes *p);
+
+/* Note that it is up, if it is. */
+void mui_processes_see_stage(struct mui_processes *p,
+                             struct mui_processes_peer *peer);
+
+/* What the nursery has to say of one. */
+void mui_processes_heed_report(struct mui_processes *p,
+                               const struct mui_nursery_report *report);
+
+/* -- processes_monitor.c -- */
+
+int mui_processes_connect_nursery(struct mui_processes *p,
+                                  struct mu_error *err);
+
+/* Make a worker's memory and have it forked; lock not held but to put it in. Only
+ * one thread at a time orders. */
+int mui_processes_order_one(struct mui_processes *p,
+                            struct mui_processes_peer *place);
+
+/* Deal with what rang; the lock is held. */
+void mui_processes_heed_ids(struct mui_processes *p, const uint64_t *ids,
+                            unsigned n);
+
+/* The body of the monitor thread; `arg` is the layer. */
+void *mui_processes_monitor(void *arg);
+
+#endif

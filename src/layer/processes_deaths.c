@@ -1,0 +1,269 @@
+/* processes_deaths.c: workers come up, die, and are replaced by spares. The desk's
+ * lock is held in all of it. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "layer/processes.h"
+#include "sys/futex.h"
+
+struct mui_processes_peer *mui_processes_peer_by_id(struct mui_processes *p,
+                                                    uint32_t id)
+{
+    for (unsigned i = 0; i < p->n_peers; i++)
+        if (p->peers[i].state != MUI_PEER_FREE && p->peers[i].peer.id == id)
+            return &p->peers[i];
+    return NULL;
+}
+
+void mui_processes_silence(struct mui_processes *p,
+                           struct mui_processes_peer *peer)
+{
+    if (peer->peer.bell < 0)
+        return;
+    mui_bells_remove(&p->bells, peer->peer.bell);
+    (void)close(peer->peer.bell);
+    peer->peer.bell = -1;
+}
+
+static void attach(struct mui_processes *p, struct mui_processes_peer *peer,
+                   unsigned i_group)
+{
+    peer->i_group = (int)i_group;
+    p->group_peers[i_group] = (int)(peer - p->peers);
+    p->desk->ops->attach(p->desk, i_group, peer->peer.lanes,
+                         p->plan.shape.n_lanes);
+}
+
+/* One that is up, or else one that will be. */
+static struct mui_processes_peer *find_spare(struct mui_processes *p)
+{
+    struct mui_processes_peer *found = NULL;
+
+    for (unsigned i = 0; i < p->n_peers; i++) {
+        struct mui_processes_peer *peer = &p->peers[i];
+
+        if (peer->state != MUI_PEER_ORDERED || peer->i_group >= 0)
+            continue;
+        if (peer->up)
+            return peer;
+        found = peer;
+    }
+    return found;
+}
+
+void mui_processes_fill_groups(struct mui_processes *p)
+{
+    for (unsigned i = 0; i < p->base.spec->width && !p->stopping; i++) {
+        struct mui_processes_peer *spare;
+
+        if (p->group_peers[i] >= 0 || p->given_up[i])
+            continue;
+        spare = find_spare(p);
+        if (!spare)
+            return;
+        attach(p, spare, i);
+    }
+}
+
+void mui_processes_bury_later(struct mui_processes *p,
+                              struct mui_processes_peer *peer)
+{
+    peer->state = MUI_PEER_GONE;
+    if (!peer->dumps)
+        mui_peer_kill(&peer->peer);
+    mui_processes_silence(p, peer);
+    mui_bells_poke(&p->bells);
+}
+
+void mui_processes_died(struct mui_processes *p,
+                        struct mui_processes_peer *peer,
+                        struct mui_death *death)
+{
+    int i_group = peer->i_group;
+
+    if (peer->state != MUI_PEER_ORDERED)
+        return;
+    peer->i_group = -1;
+    peer->state = MUI_PEER_GONE;
+    if (i_group >= 0) {
+        p->group_peers[i_group] = -1;
+        if (!p->stopping)
+            p->desk->ops->died(p->desk, (unsigned)i_group, death);
+    }
+    /* the next one first: killing, and telling the monitor, can wait */
+    mui_processes_fill_groups(p);
+    mui_processes_bury_later(p, peer);
+}
+
+/* -- how a worker died -- */
+
+static void death_from_words(const struct mui_crash *crash,
+                             struct mui_death *ret)
+{
+    ret->how = crash->kind == MUI_CRASH_SIGNAL ? MUI_DEATH_CRASHED
+               : crash->kind == MUI_CRASH_EXIT ? MUI_DEATH_EXITED
+                                               : MUI_DEATH_RETIRED;
+    ret->signal = crash->kind == MUI_CRASH_SIGNAL ? crash->signal : 0;
+    ret->code = crash->code;
+    ret->out_of_memory = crash->out_of_memory != 0;
+    ret->stack_overflow = crash->stack_overflow != 0;
+    ret->in_allocator = crash->in_allocator != 0;
+    ret->i_lane = crash->i_lane == MUI_CRASH_LANE_FOREIGN ? MUI_LANE_FOREIGN
+                  : crash->i_lane >= 0                    ? crash->i_lane
+                                                          : MUI_LANE_UNKNOWN;
+    ret->fault_address = crash->address;
+    ret->n_frames = crash->n_frames;
+    memcpy(ret->frames, crash->frames, crash->n_frames * sizeof *ret->frames);
+}
+
+/* A worker is dying and writes why: meanwhile the spare that will follow it can
+ * wake. Once a peer, for it is only its word. */
+static void heed_announcement(struct mui_processes *p,
+                              struct mui_processes_peer *peer)
+{
+    struct mui_processes_peer *spare;
+
+    if (peer->announced ||
+        mui_crash_look(&mui_block_head(&peer->peer.block)->crash) !=
+            MUI_CRASH_COMING)
+        return;
+    peer->announced = true;
+    spare = find_spare(p);
+    if (spare)
+        mui_lane_alert(&spare->peer.lanes[0]);
+}
+
+bool mui_processes_look(struct mui_processes *p)
+{
+    bool died = false;
+
+    for (unsigned i = 0; i < p->base.spec->width; i++) {
+        struct mui_processes_peer *peer;
+
+        if (p->group_peers[i] < 0)
+            continue;
+        peer = &p->peers[p->group_peers[i]];
+        if (mui_crash_look(&mui_block_head(&peer->peer.block)->crash) !=
+            MUI_CRASH_SILENT)
+            died |= mui_processes_heed_last_words(p, peer);
+    }
+    return died;
+}
+
+bool mui_processes_heed_last_words(struct mui_processes *p,
+                                   struct mui_processes_peer *peer)
+{
+    struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN};
+    struct mui_crash crash;
+
+    if (peer->state != MUI_PEER_ORDERED)
+        return false;
+    heed_announcement(p, peer);
+    if (!mui_peer_last_words(&peer->peer, p->plan.shape.n_lanes, &crash))
+        return false;
+    death_from_words(&crash, &death);
+    peer->dumps = crash.dumps_core != 0;
+    mui_processes_died(p, peer, &death);
+    return true;
+}
+
+static void note_failure(struct mui_processes *p,
+                         struct mui_processes_peer *peer,
+                         const struct mui_nursery_report *report)
+{
+    unsigned shift = p->n_failures < 20 ? p->n_failures : 20;
+
+    p->n_failures++;
+    p->not_before_ns = mu_after_ns((int64_t)MUI_BACKOFF_NS << shift);
+    if (mui_peer_stage(&peer->peer, &p->failure) == MUI_STAGE_FAILED)
+        return;
+    if (!report)
+        (void)mui_fail(&p->failure, MU_ECRASHED, "processes: nursery lost");
+    else if (report->news == MUI_NURSERY_FAILED)
+        (void)mui_fail(&p->failure, report->value, "processes: fork");
+    else
+        (void)mui_fail(&p->failure, MU_ECRASHED,
+                       "processes: a worker %s %d before its first task",
+                       report->news == MUI_NURSERY_EXITED
+                           ? "exited with status"
+                           : "was killed by signal",
+                       report->value);
+}
+
+void mui_processes_see_stage(struct mui_processes *p,
+                             struct mui_processes_peer *peer)
+{
+    if (peer->up || mui_peer_stage(&peer->peer, NULL) != MUI_STAGE_UP)
+        return;
+    peer->up = true;
+    p->n_failures = 0;
+    p->not_before_ns = 0;
+    /* relaxed: it carries nothing but itself */
+    if (atomic_exchange_explicit(&p->first, 1, memory_order_relaxed) != 1)
+        mui_futex_wake(&p->first, 1, 0);
+}
+
+static void peer_ended(struct mui_processes *p, struct mui_processes_peer *peer,
+                       const struct mui_nursery_report *report)
+{
+    struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN,
+                              .how = MUI_DEATH_VANISHED};
+
+    peer->reaped = true;
+    mui_bells_poke(&p->bells);
+    if (peer->state != MUI_PEER_ORDERED)
+        return;
+    mui_processes_see_stage(p, peer);
+    if (!peer->up)
+        note_failure(p, peer, report);
+    else if (mui_processes_heed_last_words(p, peer))
+        return;
+    else if (report->news == MUI_NURSERY_EXITED) {
+        death.how = MUI_DEATH_EXITED;
+        death.code = report->value;
+    } else {
+        death.how = MUI_DEATH_CRASHED;
+        death.signal = report->value;
+    }
+    mui_processes_died(p, peer, &death);
+}
+
+static void peer_forked(struct mui_processes *p,
+                        struct mui_processes_peer *peer,
+                        const struct mui_nursery_report *report)
+{
+    (void)p;
+    peer->peer.pid = report->pid;
+    peer->peer.pidfd = report->pidfd;
+    if (peer->state == MUI_PEER_GONE) /* killed before it was born */
+        mui_peer_kill(&peer->peer);
+}
+
+void mui_processes_heed_report(struct mui_processes *p,
+                               const struct mui_nursery_report *report)
+{
+    struct mui_processes_peer *peer = mui_processes_peer_by_id(p, report->id);
+    struct mui_death death = {.how = MUI_DEATH_STOPPED,
+                              .i_lane = MUI_LANE_UNKNOWN,
+                              .signal = report->value};
+
+    if (!peer) {
+        if (report->pidfd >= 0)
+            (void)close(report->pidfd);
+        return;
+    }
+    switch ((enum mui_nursery_news)report->news) {
+    case MUI_NURSERY_FORKED:
+        peer_forked(p, peer, report);
+        break;
+    case MUI_NURSERY_STOPPED:
+        mui_processes_died(p, peer, &death);
+        break;
+    case MUI_NURSERY_FAILED:
+    case MUI_NURSERY_EXITED:
+    case MUI_NURSERY_KILLED:
+        peer_ended(p, peer, report);
+        break;
+    }
+}

@@ -1,0 +1,249 @@
+/* processes_monitor.c: the layer's own thread: answers bells and the nursery when no
+ * caller does, buries the dead, orders spares. */
+#include <errno.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "layer/processes.h"
+#include "sys/futex.h"
+
+static const uint64_t id_channel = UINT64_C(1) << 40;
+
+/* -- the nursery -- */
+
+int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
+{
+    int fds[2] = {p->base.terms->arena_fd, p->sandbox_fd};
+    int rc =
+        mui_nursery_connect(mui_processes_worker_main, &p->plan, sizeof p->plan,
+                            fds, p->sandbox_fd >= 0 ? 2 : 1, &p->channel, err);
+
+    if (rc < 0) {
+        p->channel = -1;
+        return rc;
+    }
+    rc = mui_bells_add_other(&p->bells, p->channel, id_channel);
+    return rc < 0 ? mui_fail(err, rc, "processes: epoll") : 0;
+}
+
+static void give_up(struct mui_processes *p)
+{
+    for (unsigned i = 0; i < p->base.spec->width; i++) {
+        if (p->group_peers[i] >= 0 || p->given_up[i])
+            continue;
+        p->given_up[i] = true;
+        p->desk->ops->gave_up(p->desk, i, &p->failure);
+    }
+    if (atomic_load_explicit(&p->first, memory_order_relaxed) == 0) {
+        /* release, pairs with wait_first(): `failure` comes before it */
+        atomic_store_explicit(&p->first, 2, memory_order_release);
+        mui_futex_wake(&p->first, 1, 0);
+    }
+}
+
+/* The nursery was killed, and every worker with it. Another one is on its way. */
+static void nursery_died(struct mui_processes *p)
+{
+    struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN,
+                              .how = MUI_DEATH_VANISHED};
+
+    mui_bells_remove_other(&p->bells, p->channel);
+    mui_nursery_disconnect(p->channel);
+    p->channel = -1;
+    for (unsigned i = 0; i < p->n_peers; i++) {
+        struct mui_processes_peer *peer = &p->peers[i];
+
+        if (peer->state == MUI_PEER_FREE)
+            continue;
+        peer->reaped = true;
+        if (peer->state == MUI_PEER_ORDERED && peer->i_group < 0)
+            mui_processes_bury_later(p, peer);
+    }
+    for (unsigned i = 0; i < p->n_peers; i++)
+        if (p->peers[i].state == MUI_PEER_ORDERED &&
+            !mui_processes_heed_last_words(p, &p->peers[i]))
+            mui_processes_died(p, &p->peers[i], &death);
+    if (p->stopping)
+        return;
+    if (mui_processes_connect_nursery(p, &p->failure) < 0)
+        give_up(p);
+}
+
+/* -- the monitor -- */
+
+static void heed_channel(struct mui_processes *p)
+{
+    struct mui_nursery_report report;
+    int rc = MU_CLOSED;
+
+    while (p->channel >= 0 &&
+           (rc = mui_nursery_report(p->channel, &report)) == 0)
+        mui_processes_heed_report(p, &report);
+    if (p->channel >= 0 && rc == MU_CLOSED)
+        nursery_died(p);
+}
+
+void mui_processes_heed_ids(struct mui_processes *p, const uint64_t *ids,
+                            unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct mui_processes_peer *peer;
+
+        if (ids[i] == id_channel) {
+            heed_channel(p);
+            continue;
+        }
+        peer = mui_processes_peer_by_id(p, (uint32_t)ids[i]);
+        if (!peer || peer->peer.bell < 0)
+            continue;
+        if (!mui_peer_answer(&peer->peer))
+            mui_processes_silence(
+                p, peer); /* its end is reported, or comes after its task */
+        mui_processes_see_stage(p, peer);
+        (void)mui_processes_heed_last_words(p, peer);
+    }
+}
+
+/* Take one that can be buried out of the table. False: none. */
+static bool take_corpse(struct mui_processes *p, struct mui_peer *ret)
+{
+    for (unsigned i = 0; i < p->n_peers; i++) {
+        struct mui_processes_peer *peer = &p->peers[i];
+
+        if (peer->state != MUI_PEER_GONE || !peer->reaped)
+            continue;
+        *ret = peer->peer;
+        peer->state = MUI_PEER_FREE;
+        return true;
+    }
+    return false;
+}
+
+/* A place for a worker that is missing. NULL: none is, or not now. */
+static struct mui_processes_peer *place_for_one(struct mui_processes *p)
+{
+    struct mui_processes_peer *place = NULL;
+    unsigned n_wanted = p->n_spares;
+    unsigned n = 0;
+
+    if (p->stopping || p->channel < 0 || p->n_failures >= MUI_FAILURES_MAX ||
+        p->not_before_ns > mu_now_ns())
+        return NULL;
+    p->not_before_ns = 0;
+    for (unsigned i = 0; i < p->base.spec->width; i++)
+        n_wanted += !p->given_up[i];
+    for (unsigned i = 0; i < p->n_peers; i++) {
+        n += p->peers[i].state == MUI_PEER_ORDERED;
+        if (p->peers[i].state == MUI_PEER_FREE)
+            place = &p->peers[i];
+    }
+    return n < n_wanted ? place : NULL;
+}
+
+int mui_processes_order_one(struct mui_processes *p,
+                            struct mui_processes_peer *place)
+{
+    struct mui_desk *desk = p->desk;
+    struct mui_peer peer;
+    int theirs[3];
+    int rc = mui_peer_open(&peer, &p->plan.shape, p->n_ids, theirs);
+
+    if (rc < 0)
+        return rc;
+    desk->ops->lock(desk);
+    rc = p->channel < 0 ? -EPIPE
+                        : mui_nursery_order(p->channel, p->n_ids, theirs, 3);
+    if (rc == 0)
+        rc = mui_bells_add(&p->bells, peer.bell, p->n_ids);
+    mui_peer_ordered(&peer, theirs);
+    if (rc == 0) {
+        p->n_ids++;
+        *place = (struct mui_processes_peer){
+            .peer = peer, .state = MUI_PEER_ORDERED, .i_group = -1};
+        mui_processes_fill_groups(p);
+    }
+    desk->ops->unlock(desk);
+    if (rc < 0)
+        mui_peer_close(&peer, &p->plan.shape);
+    return rc;
+}
+
+/* Bury and order, without the lock while it takes time. */
+static void tidy(struct mui_processes *p)
+{
+    struct mui_desk *desk = p->desk;
+    struct mui_processes_peer *place;
+    struct mui_peer corpse;
+    bool found;
+    int rc;
+
+    do {
+        desk->ops->lock(desk);
+        place = place_for_one(p);
+        desk->ops->unlock(desk);
+        rc = place ? mui_processes_order_one(p, place) : 0;
+    } while (place && rc == 0);
+    do {
+        desk->ops->lock(desk);
+        found = take_corpse(p, &corpse);
+        desk->ops->unlock(desk);
+        if (found)
+            mui_peer_close(&corpse, &p->plan.shape);
+    } while (found);
+    /* release, pairs with processes_stop() */
+    atomic_fetch_add_explicit(&p->n_tidied, 1, memory_order_release);
+    mui_futex_wake(&p->n_tidied, 1, 0);
+
+    desk->ops->lock(desk);
+    if (rc < 0 && rc != -EPIPE && rc != -EAGAIN) {
+        p->n_failures++;
+        p->not_before_ns =
+            mu_after_ns((int64_t)MUI_BACKOFF_NS << (p->n_failures % 16));
+        (void)mui_fail(&p->failure, rc, "processes: memory for a worker");
+    }
+    if (p->n_failures >= MUI_FAILURES_MAX)
+        give_up(p);
+    desk->ops->unlock(desk);
+}
+
+static int64_t next_time(struct mui_processes *p)
+{
+    return p->not_before_ns > 0 && p->not_before_ns < p->alarm_ns &&
+                   p->n_failures < MUI_FAILURES_MAX
+               ? p->not_before_ns
+               : p->alarm_ns;
+}
+
+void *mui_processes_monitor(void *arg)
+{
+    struct mui_processes *p = arg;
+    struct mui_desk *desk = p->desk;
+    uint64_t ids[MUI_PROCESSES_IDS];
+    int64_t next;
+    bool stopping;
+    bool quit;
+
+    for (;;) {
+        unsigned n;
+
+        desk->ops->lock(desk);
+        next = next_time(p);
+        desk->ops->unlock(desk);
+        n = mui_bells_watch(&p->bells, next, ids, MUI_PROCESSES_IDS);
+        desk->ops->lock(desk);
+        mui_processes_heed_ids(p, ids, n);
+        quit = p->quit;
+        stopping = p->stopping; /* the desk has closed */
+        p->alarm_ns = MU_NEVER;
+        desk->ops->unlock(desk);
+        if (quit)
+            return NULL;
+        next = stopping ? MU_NEVER : desk->ops->rung(desk);
+        tidy(p);
+        desk->ops->lock(desk);
+        if (next < p->alarm_ns)
+            p->alarm_ns = next;
+        desk->ops->unlock(desk);
+    }
+}

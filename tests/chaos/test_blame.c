@@ -1,0 +1,220 @@
+/* test_blame.c: a worker dies of what a task before, or beside, did to it: who met
+ * the end of it is not charged. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "muster/muster.h"
+
+static struct mu_pool *open_pool(const char *model,
+                                 const struct mu_pool_options *options)
+{
+    struct mu_pool *pool;
+    struct mu_error err;
+
+    if (mu_pool_open(model, options, &pool, &err) != 0)
+        fail_msg("%s: %s", model, err.text);
+    return pool;
+}
+
+static void submit(struct mu_pool *pool, mu_task_fn fn, uint64_t tag)
+{
+    const struct mu_submit how = {.tag = tag};
+
+    assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, &how, NULL), 0);
+}
+
+static struct mu_outcome *take(struct mu_pool *pool)
+{
+    struct mu_outcome *o;
+
+    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+    return o;
+}
+
+static struct mu_outcome *run(struct mu_pool *pool, mu_task_fn fn)
+{
+    submit(pool, fn, 0);
+    return take(pool);
+}
+
+static int say_pid(struct mu_task *task)
+{
+    return mu_task_printf(task, "%d", (int)getpid());
+}
+
+/* -- the heap -- */
+
+enum { LARGE = 8000 }; /* beyond the allocator's caches */
+
+/* Leave a free chunk whose size is nonsense: the next large malloc() finds it. */
+static int damage_heap(struct mu_task *task)
+{
+    char *volatile before = malloc(LARGE); /* or it is joined to what is free */
+    volatile char *volatile chunk = malloc(LARGE);
+    char *volatile behind = malloc(LARGE);
+
+    free((char *)chunk);
+    for (int i = 1; i <= 8; i++)
+        chunk[-i] = 0x7f;
+    (void)before;
+    (void)behind;
+    return say_pid(task);
+}
+
+static int use_heap(struct mu_task *task)
+{
+    char *volatile chunk = malloc(LARGE * 2);
+
+    if (!chunk)
+        return 1;
+    memset(chunk, 0, (size_t)LARGE * 2);
+    free(chunk);
+    return say_pid(task);
+}
+
+static int damage_and_use(struct mu_task *task)
+{
+    (void)damage_heap(task);
+    return use_heap(task);
+}
+
+static void finder_of_a_damaged_heap_is_not_charged(void **state)
+{
+    struct mu_pool *pool = open_pool("processes:1", NULL);
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        struct mu_outcome *first = run(pool, damage_heap);
+        struct mu_outcome *second = run(pool, use_heap);
+
+        assert_int_equal(first->status, MU_DONE);
+        assert_int_equal(second->status, MU_DONE);
+        assert_int_equal(second->attempts, 1);
+        /* elsewhere than where the damage was */
+        assert_string_not_equal(first->output, second->output);
+        mu_outcome_free(first);
+        mu_outcome_free(second);
+    }
+    mu_pool_close(pool);
+}
+
+/* Who does it to himself is charged, on a worker that ran others too. */
+static void damage_to_oneself_is_charged(void **state)
+{
+    static const char *const models[] = {"processes:1",
+                                         "processes:1/threads:2"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_pool *pool = open_pool(models[i], NULL);
+        struct mu_outcome *o = run(pool, say_pid);
+
+        mu_outcome_free(o);
+        o = run(pool, damage_and_use);
+        assert_int_equal(o->status, MU_CRASHED);
+        assert_int_equal(o->attempts, 1);
+        mu_outcome_free(o);
+        o = run(pool, use_heap);
+        assert_int_equal(o->status, MU_DONE);
+        mu_outcome_free(o);
+        mu_pool_close(pool);
+    }
+}
+
+/* -- memory -- */
+
+enum { LIMIT = 64 << 20 };
+
+/* Leave nearly nothing of what the worker may have. */
+static int hoard(struct mu_task *task)
+{
+    for (int i = 0; i < 55; i++) {
+        char *volatile piece = malloc(1 << 20);
+
+        memset(piece, 1, 1 << 20);
+    }
+    return say_pid(task);
+}
+
+static int want_some(struct mu_task *task)
+{
+    char *volatile piece = malloc(20 << 20);
+
+    memset(piece, 1, 20 << 20); /* a crash when there is none */
+    free(piece);
+    return say_pid(task);
+}
+
+static void who_comes_after_a_hoarder_is_not_charged(void **state)
+{
+    const struct mu_pool_options options = {.memory_bytes = LIMIT};
+    struct mu_pool *pool = open_pool("processes:1", &options);
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct mu_outcome *o = run(pool, hoard);
+
+        assert_int_equal(o->status, MU_DONE);
+        mu_outcome_free(o);
+        o = run(pool, want_some);
+        assert_int_equal(o->status, MU_DONE);
+        assert_int_equal(o->attempts, 1);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+/* -- suspects -- */
+
+/* Crashes in a process that has run it before, in a way that somebody before may
+ * be to blame for. */
+static int crash_unless_first(struct mu_task *task)
+{
+    static int n_before;
+    char *volatile chunk = malloc(LARGE);
+    char *volatile again = chunk;
+
+    free(chunk);
+    if (n_before++ > 0) {
+        free(again);
+        abort(); /* where the allocator does not notice */
+    }
+    return say_pid(task);
+}
+
+/* So only one that runs alone on a fresh worker can end well, each time. */
+static void suspects_run_on_fresh_workers(void **state)
+{
+    struct mu_pool *pool = open_pool("processes:2", NULL);
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct mu_outcome *o = run(pool, crash_unless_first);
+
+        assert_int_equal(o->status, MU_DONE);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finder_of_a_damaged_heap_is_not_charged),
+        cmocka_unit_test(damage_to_oneself_is_charged),
+        cmocka_unit_test(who_comes_after_a_hoarder_is_not_charged),
+        cmocka_unit_test(suspects_run_on_fresh_workers),
+    };
+
+    if (mu_init(NULL) != 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
