@@ -8,7 +8,7 @@
 PREFIX ?= /usr/local
 BUILD   = build/release
 
-.PHONY: all setup configure demo check test torture install format clean help \
+.PHONY: all setup configure demo check test torture mutants install format clean help \
         bench bench-map bench-team bench-process bench-channel
 
 all: configure
@@ -39,6 +39,10 @@ bench: bench-map
 bench-map bench-team bench-process bench-channel: all
 	cmake --build $(BUILD) --target $@
 
+# Each promise is broken in a copy of the tree; its test has to fail. Minutes.
+mutants: setup
+	@tools/check/mutants.sh
+
 install: all
 	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
@@ -55,6 +59,7 @@ help:
 	@echo 'make test               the tests of the release build'
 	@echo 'make check              all compilers, sanitizers, tests and static checks'
 	@echo 'make torture            the tests again and again, on a busy machine'
+	@echo 'make mutants            break each promise, and see its test fail'
 	@echo 'make bench              the map suite, beside its rivals'
 	@echo 'make bench-team         fork and join; also bench-process, bench-channel'
 	@echo 'make install PREFIX=/usr/local DESTDIR='

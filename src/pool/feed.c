@@ -51,9 +51,9 @@ int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err)
             return 0;
         /* interrupted, the callback has to be asked, and there is room for one more
          * input here only when this one is in */
-        feed->how.flags |= MUI_SUBMIT_LIGHTLY;
         feed->how.flags |=
-            feed->interrupted ? MUI_SUBMIT_ANYWAY : MU_SUBMIT_NO_WAIT;
+            MUI_SUBMIT_LIGHTLY |
+            (feed->interrupted ? MUI_SUBMIT_ANYWAY : MU_SUBMIT_NO_WAIT);
         rc = mui_pool_submit(feed->pool, feed->fn, &feed->span, &feed->how,
                              feed->n_given, NULL);
         if (rc == MU_FULL)

@@ -43,9 +43,9 @@ static void unfinished_record_is_none(void **state)
     struct mui_crash copy;
 
     (void)state;
-    record.stage = MUI_CRASH_SILENT;
-    assert_false(mui_crash_read(&record, N_LANES, &copy));
     record.stage = MUI_CRASH_COMING;
+    assert_false(mui_crash_read(&record, N_LANES, &copy));
+    record.stage = UINT32_MAX;
     assert_false(mui_crash_read(&record, N_LANES, &copy));
 }
 
