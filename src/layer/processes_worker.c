@@ -72,7 +72,7 @@ int mui_processes_worker_main(const struct mui_nursery_start *start)
     }
     rc = mui_worker_up();
     if (rc < 0) {
-        (void)mui_fail(&err, rc, "processes: enter the sandbox in a worker");
+        (void)mui_fail(&err, rc, "processes: limit or sandbox a worker");
         mui_worker_failed(&err);
         return 1;
     }
