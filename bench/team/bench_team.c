@@ -18,7 +18,7 @@ static const struct work works[] = {
     {"fib-4", "fib(35), no cut-off, 4 threads", "ns a fork", 0, 1},
     {"tree-22", "sum of a tree of 4,194,303 nodes, 4 threads", "us", 0, 1},
     {"queens", "n-queens, 4 threads", "ns a queen", 0, 1},
-    {"uts", "unbalanced tree, 7.7 M nodes, 4,258 deep, 4 threads", "ms", 0, 1},
+    {"uts", "unbalanced tree, 8.1 M nodes, 6,676 deep, 4 threads", "ms", 0, 1},
     {"tree-16", "sum of a tree of 65,535 nodes, 4 threads", "us", 0, 1},
     {"tree-10", "sum of a tree of 1,023 nodes, 4 threads", "us", 0, 1},
     {"empty", "empty loop, 4 threads, back to back", "us", 0, 0},

@@ -3,7 +3,7 @@
 
 #include "works.h"
 
-const double uts_probability = 0.124995;
+const double uts_probability = 0.49999;
 
 long serial_fib(int n)
 {

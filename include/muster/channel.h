@@ -68,8 +68,10 @@ enum mu_chan_sync {
 
 /* {0} is every default; new fields go to the end. */
 struct mu_chan_options {
-    /* Bytes in flight one way, for shm and mem; rounded up to a power of two.
-     * 0: 1 MiB. Messages above a quarter of it travel in pieces. */
+    /* Bytes in flight one way, for shm; rounded up to a power of two.
+     * 0: twice a core's second-level cache, from 2 to 8 MiB, of which memory is
+     * taken as it is used; less is slower. Messages above a quarter of it travel
+     * in pieces. */
     size_t ring_bytes;
     /* The largest message that is sent or accepted. 0: MU_CHAN_MESSAGE_MAX. */
     uint64_t message_bytes;
@@ -209,7 +211,10 @@ MU_API MU_NODISCARD int mu_chan_recv_batch(struct mu_chan *chan, void *buffer,
  * or an end may be there. Call it once before the first wait; then wait only after
  * a receive with MU_NOW gave MU_TIMEOUT, and try again whenever it is readable,
  * which it may be for no reason. Never read from it.
- * Returns   lent until mu_chan_free(); -EOPNOTSUPP for file */
+ * Returns   lent until mu_chan_free(); -EOPNOTSUPP for an end that only sends;
+ *           -errno
+ * Note      file: a record whose sender was killed before its call returned is
+ *           told of with the next one */
 MU_API int mu_chan_fd(struct mu_chan *chan);
 
 /* Say goodbye: nothing more is sent by this end, and what it did not receive is

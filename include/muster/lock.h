@@ -43,13 +43,16 @@ MU_API MU_NODISCARD int mu_mutex_lock(struct mu_mutex *m, int64_t deadline);
 MU_API int mu_mutex_unlock(struct mu_mutex *m);
 
 /* The number of readers that may be inside at once; one more waits. */
-#define MU_RWLOCK_READERS 31
+#define MU_RWLOCK_READERS 254
 
 /* One writer or up to MU_RWLOCK_READERS readers. A waiting writer keeps new
  * readers out. Each reader is named in a word of its own, so the death of one
- * is seen too: it harms nobody and is not reported. */
+ * is seen too: it harms nobody and is not reported. A writer looks at the first
+ * 31 of these words, and at more when more readers have been inside at once. */
 struct mu_rwlock {
     uint64_t writer;
+    uint32_t n_more; /* words behind the first 31 that were ever used */
+    uint32_t unused;
     uint64_t readers[MU_RWLOCK_READERS];
 };
 

@@ -135,8 +135,9 @@ struct mu_ticket;
  * joins, and helps with what that has forked.
  *
  * mu_team_submit() hands f(args...) to the team and returns; the caller needs no
- * region. When the queue is full it runs the task itself before it returns, so
- * hold no lock that f takes. mu_team_wait() returns 0 and the result (&result may
+ * region. When the queue is full, or holds enough tasks so tiny that moving them
+ * costs more, it runs the task itself before it returns, so hold no lock that f
+ * takes. mu_team_wait() returns 0 and the result (&result may
  * be NULL), or the status a cancelled task was cancelled with; it runs the task
  * itself when nobody has started it, else it sleeps. Any thread may submit, and any
  * one may wait.
@@ -228,7 +229,7 @@ struct mu_job {
     uint32_t state;
     uint32_t base;
     unsigned char payload[MUI_JOB_BYTES];
-} __attribute__((aligned(64)));
+} __attribute__((aligned(16))); /* 64 bytes; as malloc() aligns tickets */
 
 struct mu_ticket {
     struct mu_job job;

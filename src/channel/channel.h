@@ -63,7 +63,7 @@ struct mui_transport {
                   struct mu_chan_message *ret);
     void (*release)(struct mu_chan *c);
 
-    /* Optional: a descriptor to poll. */
+    /* A descriptor to poll, of an end that receives or takes connections. */
     int (*fd)(struct mu_chan *c);
     /* Say goodbye. Never waits. 0; MU_TIMEOUT. Once per handle. */
     int (*close)(struct mu_chan *c);

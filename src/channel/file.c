@@ -30,9 +30,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -53,6 +55,13 @@
 #define RECORD_HEADER 16
 #define KIND_DATA     UINT64_C(0x4d)
 #define OPEN_TRIES    100
+#define SLICE_NS      INT64_C(128000000) /* of a reader's sleep */
+
+/* Who is to be told of the next record. */
+enum log_waiting {
+    LOG_ASLEEP = 1, /* on `event` */
+    LOG_WATCHED = 2 /* with inotify: by a change of the file's times */
+};
 
 /* The first page. Under `lock`: tail. Others by atomics. */
 struct log_page {
@@ -63,7 +72,8 @@ struct log_page {
     _Atomic uint64_t durable;   /* the disk has all before */
     _Atomic uint64_t allocated; /* bytes of the file */
     _Atomic uint32_t event;     /* changes with every record */
-    _Atomic uint32_t n_asleep;  /* not 0: readers sleep on `event` */
+    _Atomic uint32_t
+        waiting; /* enum log_waiting, by readers; writers clear it */
 };
 
 struct log_header {
@@ -82,6 +92,7 @@ struct file_state {
     /* both */
     uint64_t position;
     /* receiver's */
+    int watch_fd;         /* above 0: made by file_fd() */
     struct mui_buffer in; /* bytes of the file from in_at */
     uint64_t in_at;
     size_t in_size;
@@ -177,7 +188,7 @@ static int log_recover(struct mu_chan *c)
     durable = atomic_load_explicit(&page.durable, memory_order_relaxed);
     atomic_store_explicit(&s->page->durable, durable, memory_order_relaxed);
     s->page->lock.word = s->page->sync_lock.word = 0;
-    atomic_store_explicit(&s->page->n_asleep, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->page->waiting, 0, memory_order_relaxed);
     tail = durable;
     tail_find(c, tail >= LOG_BEGIN && tail % 8 == 0 ? tail : LOG_BEGIN);
     /* Behind the tail all is 0 again: the file is cut there and grows anew. */
@@ -388,15 +399,21 @@ static int record_append(struct file_state *s, const void *bytes, size_t size)
     return 0;
 }
 
-/* Tell sleeping readers. seq_cst: their n_asleep, then their look at `event`, or
- * our change of `event`, then our look at n_asleep: one sees the other. */
-static void readers_wake(struct log_page *page)
+/* Tell waiting readers. seq_cst: their `waiting`, then their look at `event`, or our
+ * change of `event`, then our look at `waiting`: one sees the other. */
+static void readers_wake(struct file_state *s)
 {
+    struct log_page *page = s->page;
+    uint32_t waiting;
+
     (void)atomic_fetch_add_explicit(&page->event, 1, memory_order_seq_cst);
-    if (atomic_load_explicit(&page->n_asleep, memory_order_seq_cst) == 0)
+    if (atomic_load_explicit(&page->waiting, memory_order_seq_cst) == 0)
         return;
-    atomic_store_explicit(&page->n_asleep, 0, memory_order_relaxed);
-    (void)mui_futex_wake(&page->event, INT_MAX, 1);
+    waiting = atomic_exchange_explicit(&page->waiting, 0, memory_order_relaxed);
+    if (waiting & LOG_ASLEEP)
+        (void)mui_futex_wake(&page->event, INT_MAX, 1);
+    if (waiting & LOG_WATCHED)
+        (void)futimens(s->fd, NULL); /* stores into a mapping are not noticed */
 }
 
 /* Wait until the disk has all before `end`. Who gets the mutex writes for all that
@@ -441,7 +458,7 @@ static int file_send_batch(struct mu_chan *c,
     s->position = atomic_load_explicit(&s->page->tail, memory_order_relaxed);
     (void)mu_mutex_unlock(&s->page->lock);
     if (n_done > 0)
-        readers_wake(s->page);
+        readers_wake(s);
     *ret_n = n_done;
     if (rc == 0 && c->options.sync == MU_CHAN_SYNC_DISK)
         rc = sync_wait(s, s->position, MU_NEVER);
@@ -525,32 +542,69 @@ static int record_load(struct mu_chan *c, bool again,
     return 0;
 }
 
+/* Take what inotify has to say away; that there was something is all of it. */
+static void watch_clear(int fd)
+{
+    char events[4096];
+
+    while (read(fd, events, sizeof events) == (ssize_t)sizeof events)
+        ;
+}
+
+/* Sleep until the next record, or for a slice: a sender killed between its record and
+ * its wake wakes nobody. */
+static void record_await(struct file_state *s, uint32_t event, int64_t deadline)
+{
+    int64_t slice = mu_after_ns(SLICE_NS);
+
+    (void)mui_futex_wait(&s->page->event, event, 1,
+                         slice < deadline ? slice : deadline);
+}
+
 static int file_borrow(struct mu_chan *c, int64_t deadline,
                        struct mu_chan_message *ret)
 {
     struct file_state *s = file_state(c);
-    bool is_awaited = false; /* we said that we sleep, and looked again */
+    bool is_awaited = false; /* we said that we wait, and looked again */
 
+    if (s->watch_fd > 0)
+        watch_clear(s->watch_fd);
     for (;;) {
         uint32_t event =
             atomic_load_explicit(&s->page->event, memory_order_seq_cst);
+        bool is_over = deadline == MU_NOW ||
+                       (deadline != MU_NEVER && mu_now_ns() >= deadline);
         int rc = record_load(c, false, ret);
 
         if (rc == MU_EMPTY || rc == MU_ECORRUPT)
             rc = record_load(c, true, ret); /* what the buffer has may be old */
         if (rc != MU_EMPTY)
             return rc;
-        if (deadline == MU_NOW)
+        if (is_over && (is_awaited || s->watch_fd <= 0))
             return MU_TIMEOUT;
-        if (!is_awaited) {
-            atomic_store_explicit(&s->page->n_asleep, 1, memory_order_seq_cst);
-            is_awaited = true;
-            continue;
-        }
-        is_awaited = false;
-        if (mui_futex_wait(&s->page->event, event, 1, deadline) == MU_TIMEOUT)
-            deadline = MU_NOW; /* one more look */
+        if (!is_awaited)
+            (void)atomic_fetch_or_explicit(&s->page->waiting,
+                                           is_over ? LOG_WATCHED : LOG_ASLEEP,
+                                           memory_order_seq_cst);
+        else
+            record_await(s, event, deadline);
+        is_awaited = !is_awaited;
     }
+}
+
+/* An inotify of the file: readers may be in any process, and come and go. */
+static int file_fd(struct mu_chan *c)
+{
+    struct file_state *s = file_state(c);
+    char path[32];
+
+    if (s->watch_fd > 0)
+        return s->watch_fd;
+    s->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", s->fd);
+    if (s->watch_fd < 0 || inotify_add_watch(s->watch_fd, path, IN_ATTRIB) < 0)
+        return -errno;
+    return s->watch_fd;
 }
 
 static void file_release(struct mu_chan *c)
@@ -587,6 +641,8 @@ static void file_fini(struct mu_chan *c)
         (void)munmap(s->window, 2 * LOG_GROW);
     if (s->page)
         (void)munmap(s->page, LOG_BEGIN);
+    if (s->watch_fd > 0)
+        (void)close(s->watch_fd);
     if (s->fd > 0)
         (void)close(s->fd);
     mui_buffer_fini(&s->in);
@@ -602,6 +658,7 @@ const struct mui_transport mui_transport_file = {
     .send_batch = file_send_batch,
     .borrow = file_borrow,
     .release = file_release,
+    .fd = file_fd,
     .close = file_close,
     .drain = file_drain,
     .fini = file_fini,

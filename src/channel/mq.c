@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -53,6 +54,7 @@ struct mq_state {
     mqd_t out; /* -1: none */
     mqd_t in;
     int live_sock; /* -1: none, a named queue */
+    int poll_fd;   /* above 0: made by mq_fd() */
     size_t piece;  /* bytes of a message of the queue, header included */
 
     /* sender's */
@@ -195,11 +197,24 @@ static struct timespec slice_end(int64_t deadline)
     return ts;
 }
 
-/* A slice has passed. 0: go on; MU_ECRASHED: the peer is gone; MU_TIMEOUT. */
-static int slice_over(const struct mq_state *s, int64_t deadline)
+/* What the socket beside a pair says of the peer: a byte is its goodbye, which stays
+ * there. 0: it lives; MU_CLOSED; MU_ECRASHED. */
+static int peer_look(const struct mq_state *s)
 {
-    if (s->live_sock >= 0 && mui_bell_drain(s->live_sock))
-        return MU_ECRASHED;
+    char byte;
+    ssize_t n;
+
+    if (s->live_sock < 0)
+        return 0;
+    n = recv(s->live_sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n > 0)
+        return MU_CLOSED;
+    return n == 0 || (errno != EAGAIN && errno != EINTR) ? MU_ECRASHED : 0;
+}
+
+/* A slice has passed. 0: go on; MU_TIMEOUT. */
+static int slice_over(int64_t deadline)
+{
     return deadline == MU_NOW ||
                    (deadline != MU_NEVER && mu_now_ns() >= deadline)
                ? MU_TIMEOUT
@@ -227,9 +242,11 @@ static int piece_send(struct mq_state *s, enum mq_kind kind, const void *bytes,
             continue;
         if (errno != ETIMEDOUT)
             return -errno;
-        rc = slice_over(s, deadline);
+        rc = peer_look(s);
+        if (rc == 0)
+            rc = slice_over(deadline);
         if (rc != 0)
-            return rc == MU_ECRASHED && s->saw_bye ? MU_CLOSED : rc;
+            return rc;
     }
 }
 
@@ -380,9 +397,10 @@ static int mq_borrow(struct mu_chan *c, int64_t deadline,
         } else if (is_gone) {
             rc = MU_ECRASHED;
         } else {
-            rc = slice_over(s, deadline);
-            is_gone = rc == MU_ECRASHED;
-            if (rc == 0 || is_gone)
+            /* a goodbye lies in the queue too, behind all that was sent */
+            is_gone = peer_look(s) == MU_ECRASHED;
+            rc = is_gone ? 0 : slice_over(deadline);
+            if (rc == 0)
                 rc = MU_EMPTY;
         }
     }
@@ -400,9 +418,20 @@ static void mq_release(struct mu_chan *c)
     s->lent = NULL;
 }
 
+/* Of a pair: the queue, and the socket that tells of the peer's death. */
 static int mq_fd(struct mu_chan *c)
 {
-    return mq_state(c)->in;
+    struct mq_state *s = mq_state(c);
+    struct epoll_event ev = {.events = EPOLLIN};
+
+    if (s->live_sock < 0 || s->poll_fd > 0)
+        return s->live_sock < 0 ? s->in : s->poll_fd;
+    s->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (s->poll_fd < 0 ||
+        epoll_ctl(s->poll_fd, EPOLL_CTL_ADD, s->in, &ev) < 0 ||
+        epoll_ctl(s->poll_fd, EPOLL_CTL_ADD, s->live_sock, &ev) < 0)
+        return -errno;
+    return s->poll_fd;
 }
 
 static int mq_close_end(struct mu_chan *c)
@@ -415,6 +444,8 @@ static int mq_close_end(struct mu_chan *c)
     rc = mq_begin(s, MU_NOW);
     if (rc == 0)
         rc = piece_send(s, MQ_BYE, NULL, 0, 0, MU_NOW);
+    if (rc == 0)
+        mui_bell_ring(s->live_sock); /* for the peer's sender */
     return rc == MU_TIMEOUT ? rc : 0;
 }
 
@@ -435,6 +466,8 @@ static void mq_fini(struct mu_chan *c)
         (void)mq_close(s->in);
     if (s->live_sock >= 0)
         (void)close(s->live_sock);
+    if (s->poll_fd > 0)
+        (void)close(s->poll_fd);
     for (int i = 0; i < MQ_PARTS_MAX; i++)
         mui_buffer_fini(&s->parts[i].bytes);
     free(s->out_bytes);

@@ -8,7 +8,9 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -89,11 +91,49 @@ static int iov_advance(struct iovec **iov, int n, size_t done)
     return n;
 }
 
+/* Whether these bytes end in a goodbye, which is a frame without payload, sealed or
+ * not. Data may end in the same bytes: a crash is taken for a goodbye then. */
+static bool ends_in_bye(const char *bytes, size_t size)
+{
+    for (size_t n = MUI_FRAME_HEADER;
+         n <= size && n <= MUI_FRAME_HEADER + MUI_CODER_MORE; n += 8) {
+        struct frame_header header;
+        size_t payload;
+
+        memcpy(&header, bytes + size - n, sizeof header);
+        payload = le32toh(header.size);
+        if (le32toh(header.kind) == FRAME_BYE && payload <= MUI_CODER_MORE &&
+            MUI_FRAME_HEADER + payload + padding(payload) == n)
+            return true;
+    }
+    return false;
+}
+
+/* Whether a goodbye of the peer has come: read, or still with the kernel. */
+static bool bye_came(struct mui_stream *s)
+{
+    int size = 0;
+    ssize_t n = 0;
+    char *bytes;
+    bool came = false;
+
+    if (s->in_fd >= 0 && ioctl(s->in_fd, FIONREAD, &size) == 0 && size > 0 &&
+        (bytes = malloc((size_t)size)) != NULL) {
+        n = s->is_socket
+                ? recv(s->in_fd, bytes, (size_t)size, MSG_PEEK | MSG_DONTWAIT)
+                : mui_pipe_peek(s->in_fd, bytes, (size_t)size);
+        came = n > 0 && ends_in_bye(bytes, (size_t)n);
+        free(bytes);
+    }
+    /* last: the receiver may just have read it. relaxed: nothing follows from it */
+    return came || atomic_load_explicit(&s->has_bye, memory_order_relaxed);
+}
+
 static int write_error(struct mui_stream *s, int rc)
 {
     if (rc == -EPIPE || rc == -ECONNRESET)
-        rc = s->saw_bye ? MU_CLOSED : MU_ECRASHED;
-    if (rc < 0)
+        rc = bye_came(s) ? MU_CLOSED : MU_ECRASHED;
+    if (rc != 0)
         s->out_error = rc;
     return rc;
 }
@@ -307,6 +347,10 @@ static int bytes_read(struct mui_stream *s, int64_t deadline)
         }
         if (n > 0) {
             s->end += (size_t)n;
+            /* relaxed: see bye_came() */
+            atomic_store_explicit(
+                &s->has_bye, ends_in_bye(s->in.data + s->at, s->end - s->at),
+                memory_order_relaxed);
             return 0;
         }
         if (n == 0 || n == -ECONNRESET || n == -EPIPE)
@@ -378,10 +422,8 @@ static int frame_take(struct mui_stream *s, int64_t deadline,
     opened = s->coder ? s->coder->open(s->coder_ctx, payload, size) : size;
     if (opened < 0 || (uint64_t)opened > s->options->message_bytes)
         return MU_ECORRUPT;
-    if (kind == FRAME_BYE) {
-        s->saw_bye = true;
+    if (kind == FRAME_BYE)
         return MU_CLOSED;
-    }
     s->lent = sizeof header + size + padding(size);
     *ret = (struct mu_chan_message){.data = payload, .size = (size_t)opened};
     return 0;

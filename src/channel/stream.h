@@ -9,6 +9,7 @@
 #ifndef MUI_CHANNEL_STREAM_H
 #define MUI_CHANNEL_STREAM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -46,8 +47,9 @@ struct mui_stream {
     size_t at;   /* the next frame begins here */
     size_t end;  /* bytes received end here */
     size_t lent; /* bytes of the frame that is lent */
-    bool saw_bye;
     int in_error;
+    /* the receiver sets it, the sender reads: what came last is a goodbye */
+    _Atomic bool has_bye;
 };
 
 void mui_stream_init(struct mui_stream *s, const struct mu_chan_options *o,

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -103,17 +104,22 @@ int mui_peer_check(int sock, const struct mu_chan_options *options)
 int mui_buffer_grow(struct mui_buffer *b, size_t size)
 {
     size_t capacity = b->capacity ? b->capacity : BUFFER_MIN;
-    char *data;
+    size_t before = b->data ? (size_t)(b->data - b->base) : 0;
+    size_t after;
+    char *base;
 
     if (size <= b->capacity)
         return 0;
     while (capacity < size)
         capacity *= 2;
-    data = realloc(b->data, capacity);
-    if (!data)
+    base = realloc(b->base, capacity + MUI_BUFFER_ALIGN);
+    if (!base)
         return -ENOMEM;
-    b->data = data;
-    b->capacity = capacity;
+    after = -(uintptr_t)base & (MUI_BUFFER_ALIGN - 1);
+    if (b->data && after != before)
+        memmove(base + after, base + before, b->capacity);
+    *b = (struct mui_buffer){
+        .data = base + after, .capacity = capacity, .base = base};
     return 0;
 }
 
@@ -125,6 +131,6 @@ void mui_buffer_trim(struct mui_buffer *b)
 
 void mui_buffer_fini(struct mui_buffer *b)
 {
-    free(b->data);
+    free(b->base);
     *b = (struct mui_buffer){.data = NULL};
 }

@@ -31,10 +31,14 @@ int mui_accept(int listen_sock, int64_t deadline, int *ret_sock);
 /* Whether the peer of a Unix socket is allowed by the options. 0; -EACCES. */
 int mui_peer_check(int sock, const struct mu_chan_options *options);
 
+/* Where copies are fast, the kernel's too. */
+#define MUI_BUFFER_ALIGN 64
+
 /* Memory that grows as bytes arrive. Zeroed is empty. */
 struct mui_buffer {
-    char *data;
+    char *data; /* [capacity], aligned */
     size_t capacity;
+    char *base; /* as it was allocated */
 };
 /* Make room for `size` bytes, keeping those there; at least doubles. 0; -ENOMEM. */
 int mui_buffer_grow(struct mui_buffer *b, size_t size);

@@ -170,6 +170,9 @@ struct mui_layer_ops {
     /* Optional, with MUI_LAYER_HOSTS: sleep until a bell of some lane rings, until
      * kick, or until the deadline. Without the desk's lock. Any threads. */
     void (*sleep)(struct mui_layer *l, int64_t deadline_ns);
+    /* Deal with workers that have left word of their end, as sleep would when they
+     * ring. Returns whether there were any. With the desk's lock. Cheap. */
+    bool (*look)(struct mui_layer *l);
     /* Make those who sleep return. Any thread; signal-safe. */
     void (*kick)(struct mui_layer *l);
     /* Let the layer's own thread call rung() no later than `when`. With the desk's

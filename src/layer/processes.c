@@ -159,6 +159,11 @@ static void processes_sleep(struct mui_layer *l, int64_t deadline_ns)
     p->desk->ops->unlock(p->desk);
 }
 
+static bool processes_look(struct mui_layer *l)
+{
+    return mui_processes_look((struct mui_processes *)l);
+}
+
 static void processes_kick(struct mui_layer *l)
 {
     mui_bells_kick(&((struct mui_processes *)l)->bells);
@@ -300,6 +305,7 @@ const struct mui_layer_ops mui_layer_processes = {
     .n_lanes = processes_n_lanes,
     .open = processes_open,
     .sleep = processes_sleep,
+    .look = processes_look,
     .kick = processes_kick,
     .alarm = processes_alarm,
     .kill = processes_kill,

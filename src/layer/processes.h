@@ -54,10 +54,11 @@ enum mui_peer_state {
 struct mui_processes_peer {
     struct mui_peer peer;
     enum mui_peer_state state;
-    int i_group; /* -1: a spare */
-    bool up;     /* it has been seen to serve */
-    bool dumps;  /* it writes a core and ends by itself */
-    bool reaped; /* its process has ended, or will never be */
+    int i_group;    /* -1: a spare */
+    bool up;        /* it has been seen to serve */
+    bool announced; /* it has said that it dies: a spare was woken for it */
+    bool dumps;     /* it writes a core and ends by itself */
+    bool reaped;    /* its process has ended, or will never be */
 };
 
 struct mui_processes {
@@ -121,6 +122,9 @@ void mui_processes_died(struct mui_processes *p,
 /* Whether it left word of its end; then it is dealt with. */
 bool mui_processes_heed_last_words(struct mui_processes *p,
                                    struct mui_processes_peer *peer);
+
+/* The same for all, without waiting for bells. Cheap while nobody dies. */
+bool mui_processes_look(struct mui_processes *p);
 
 /* Note that it is up, if it is. */
 void mui_processes_see_stage(struct mui_processes *p,

@@ -91,8 +91,9 @@ void mui_processes_died(struct mui_processes *p,
         if (!p->stopping)
             p->desk->ops->died(p->desk, (unsigned)i_group, death);
     }
-    mui_processes_bury_later(p, peer);
+    /* the next one first: killing, and telling the monitor, can wait */
     mui_processes_fill_groups(p);
+    mui_processes_bury_later(p, peer);
 }
 
 /* -- how a worker died -- */
@@ -117,14 +118,50 @@ static void death_from_words(const struct mui_crash *crash,
     memcpy(ret->frames, crash->frames, crash->n_frames * sizeof *ret->frames);
 }
 
+/* A worker is dying and writes why: meanwhile the spare that will follow it can
+ * wake. Once a peer, for it is only its word. */
+static void heed_announcement(struct mui_processes *p,
+                              struct mui_processes_peer *peer)
+{
+    struct mui_processes_peer *spare;
+
+    if (peer->announced ||
+        mui_crash_look(&mui_block_head(&peer->peer.block)->crash) !=
+            MUI_CRASH_COMING)
+        return;
+    peer->announced = true;
+    spare = find_spare(p);
+    if (spare)
+        mui_lane_alert(&spare->peer.lanes[0]);
+}
+
+bool mui_processes_look(struct mui_processes *p)
+{
+    bool died = false;
+
+    for (unsigned i = 0; i < p->base.spec->width; i++) {
+        struct mui_processes_peer *peer;
+
+        if (p->group_peers[i] < 0)
+            continue;
+        peer = &p->peers[p->group_peers[i]];
+        if (mui_crash_look(&mui_block_head(&peer->peer.block)->crash) !=
+            MUI_CRASH_SILENT)
+            died |= mui_processes_heed_last_words(p, peer);
+    }
+    return died;
+}
+
 bool mui_processes_heed_last_words(struct mui_processes *p,
                                    struct mui_processes_peer *peer)
 {
     struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN};
     struct mui_crash crash;
 
-    if (peer->state != MUI_PEER_ORDERED ||
-        !mui_peer_last_words(&peer->peer, p->plan.shape.n_lanes, &crash))
+    if (peer->state != MUI_PEER_ORDERED)
+        return false;
+    heed_announcement(p, peer);
+    if (!mui_peer_last_words(&peer->peer, p->plan.shape.n_lanes, &crash))
         return false;
     death_from_words(&crash, &death);
     peer->dumps = crash.dumps_core != 0;

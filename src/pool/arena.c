@@ -2,8 +2,10 @@
  *
  * Sizes are rounded up to one of four steps a power of two, so at most a fifth is
  * wasted. A block keeps its class in the 64 bytes before it; freed blocks wait in
- * a list of their class. Address space is not given back, memory is: a freed block
- * of LARGE or more is punched out of the file. */
+ * a list of their class, the one freed last in front, for it is in the cache.
+ * Address space is not given back, memory is: freed blocks of LARGE or more stay
+ * resident up to KEEP_MAX in all, since faulting a page in costs ten times what
+ * copying it does; what is freed beyond that is punched out of the file. */
 #include "pool/arena.h"
 
 #include <errno.h>
@@ -17,7 +19,7 @@
 
 #include "base/error.h"
 
-enum { HEAD = 64, LARGE = 1 << 20 };
+enum { HEAD = 64, LARGE = 1 << 20, KEEP_MAX = 64 << 20 };
 
 /* Lies before a block, in memory that workers can only read. */
 struct head {
@@ -139,9 +141,28 @@ void mui_arena_fini(struct mui_arena *arena)
     (void)pthread_mutex_destroy(&arena->lock);
 }
 
+static bool is_large(unsigned i_class)
+{
+    return class_bytes(i_class) >= LARGE;
+}
+
 static struct head *head_of(void *memory)
 {
     return (struct head *)((char *)memory - HEAD);
+}
+
+static void *pop(void **list)
+{
+    void *memory = *list;
+
+    *list = head_of(memory)->next;
+    return memory;
+}
+
+static void push(void **list, void *memory)
+{
+    head_of(memory)->next = *list;
+    *list = memory;
 }
 
 void *mui_arena_alloc(struct mui_arena *arena, size_t size)
@@ -158,8 +179,11 @@ void *mui_arena_alloc(struct mui_arena *arena, size_t size)
         return NULL;
     (void)pthread_mutex_lock(&arena->lock);
     if (arena->free_lists[i_class]) {
-        memory = arena->free_lists[i_class];
-        arena->free_lists[i_class] = head_of(memory)->next;
+        memory = pop(&arena->free_lists[i_class]);
+        if (is_large(i_class))
+            arena->kept_bytes -= class_bytes(i_class);
+    } else if (arena->punched_lists[i_class]) {
+        memory = pop(&arena->punched_lists[i_class]);
     } else {
         /* large blocks start a page, so that whole pages can be given back */
         size_t bytes = (class_bytes(i_class) + 63) & ~(size_t)63;
@@ -179,7 +203,8 @@ void *mui_arena_alloc(struct mui_arena *arena, size_t size)
 
 void mui_arena_free(struct mui_arena *arena, void *memory)
 {
-    struct head *head;
+    unsigned i_class;
+    bool keep = true;
 
     if (!memory)
         return;
@@ -187,13 +212,20 @@ void mui_arena_free(struct mui_arena *arena, void *memory)
         free(memory);
         return;
     }
-    head = head_of(memory);
-    if (class_bytes((unsigned)head->i_class) >= LARGE)
-        (void)madvise(memory, class_bytes((unsigned)head->i_class),
-                      MADV_REMOVE);
+    i_class = (unsigned)head_of(memory)->i_class;
     (void)pthread_mutex_lock(&arena->lock);
-    head->next = arena->free_lists[head->i_class];
-    arena->free_lists[head->i_class] = memory;
+    if (is_large(i_class)) {
+        keep = arena->kept_bytes + class_bytes(i_class) <= KEEP_MAX;
+        arena->kept_bytes += keep ? class_bytes(i_class) : 0;
+    }
+    if (keep)
+        push(&arena->free_lists[i_class], memory);
+    (void)pthread_mutex_unlock(&arena->lock);
+    if (keep)
+        return;
+    (void)madvise(memory, class_bytes(i_class), MADV_REMOVE);
+    (void)pthread_mutex_lock(&arena->lock);
+    push(&arena->punched_lists[i_class], memory);
     (void)pthread_mutex_unlock(&arena->lock);
 }
 

@@ -2,7 +2,7 @@
  *
  * For threads it is the heap. For processes it is one large sparse memfd, written
  * by the supervisor and mapped read-only in every worker; what is freed in large
- * pieces goes back to the kernel. The book-keeping is the supervisor's alone.
+ * pieces goes back to the kernel, but for a reserve. The book-keeping is the supervisor's alone.
  * Thread-safe. */
 #ifndef MUI_POOL_ARENA_H
 #define MUI_POOL_ARENA_H
@@ -25,6 +25,8 @@ struct mui_arena {
         top; /* bytes handed out so far, never handed out again as a whole */
     pthread_mutex_t lock;
     void *free_lists[MUI_ARENA_CLASSES]; /* blocks given back, by size class */
+    void *punched_lists[MUI_ARENA_CLASSES]; /* the same, without memory */
+    uint64_t kept_bytes; /* of the large blocks in free_lists */
 };
 
 int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err);

@@ -45,7 +45,7 @@ int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err)
         }
         if (!feed->has_span || !may_submit)
             return 0;
-        feed->how.flags |= MU_SUBMIT_NO_WAIT;
+        feed->how.flags |= MU_SUBMIT_NO_WAIT | MUI_SUBMIT_LIGHTLY;
         rc = mui_pool_submit(feed->pool, feed->fn, &feed->span, &feed->how,
                              feed->n_given, NULL);
         if (rc == MU_FULL)

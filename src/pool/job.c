@@ -14,7 +14,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { CHUNK = 256 };
+/* Buffers up to BUFFER_MAX stay with their job when it is given back, KEEP_MAX of
+ * them in all: a fresh one faults in each of its pages, which costs more than
+ * the copy. */
+enum { CHUNK = 256, BUFFER_MAX = 4 << 20, KEEP_MAX = 64 << 20 };
 
 struct mui_job_store {
     struct mui_job **chunks; /* [n_chunks] of CHUNK jobs each */
@@ -23,6 +26,7 @@ struct mui_job_store {
     size_t n_out;                       /* owner's: handed out, not reclaimed */
     _Atomic(struct mui_job *) returned; /* pushed by any thread; or CLOSED */
     _Atomic int64_t n_left;             /* once closed: see above */
+    _Atomic int64_t kept_bytes;         /* of the buffers of free jobs, about */
 };
 
 static struct mui_job closed_mark;
@@ -83,8 +87,11 @@ struct mui_job_store *mui_job_store_new(void)
 
 static void store_free(struct mui_job_store *store)
 {
-    for (size_t i = 0; i < store->n_chunks; i++)
+    for (size_t i = 0; i < store->n_chunks; i++) {
+        for (size_t j = 0; j < CHUNK; j++)
+            free(store->chunks[i][j].buffer);
         free(store->chunks[i]);
+    }
     free(store->chunks);
     free(store);
 }
@@ -157,6 +164,11 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
         for (size_t i = 0; i < sizeof *job; i += MUI_CACHE_LINE)
             __builtin_prefetch(ahead + i, 1);
     }
+    if (job->buffer)
+        /* relaxed: a count */
+        (void)atomic_fetch_sub_explicit(&store->kept_bytes,
+                                        (int64_t)job->buffer_bytes,
+                                        memory_order_relaxed);
     store->n_out++;
     job->generation++;
     job->out =
@@ -206,13 +218,56 @@ void mui_job_each(struct mui_job_store *store,
         }
 }
 
+char *mui_job_output(struct mui_job *job, size_t size)
+{
+    if (!job->buffer || job->buffer_bytes < size + 1) {
+        free(job->buffer);
+        job->buffer = malloc(size + 1);
+        job->buffer_bytes = size + 1;
+    }
+    if (!job->buffer)
+        return NULL;
+    job->out.output = job->buffer;
+    job->out.output_size = size;
+    return job->buffer;
+}
+
+void mui_job_drop_output(struct mui_job *job)
+{
+    if (job->out.output != job->small && job->out.output != job->buffer)
+        free((void *)(uintptr_t)job->out.output);
+    job->out.output = job->small;
+    job->out.output_size = 0;
+}
+
+/* Whether a job that is given back may keep its buffer; counts it. */
+static bool keeps_buffer(struct mui_job_store *store, const struct mui_job *job)
+{
+    int64_t bytes = (int64_t)job->buffer_bytes;
+
+    if (bytes > BUFFER_MAX)
+        return false;
+    /* relaxed: a count */
+    if (atomic_fetch_add_explicit(&store->kept_bytes, bytes,
+                                  memory_order_relaxed) +
+            bytes <=
+        KEEP_MAX)
+        return true;
+    (void)atomic_fetch_sub_explicit(&store->kept_bytes, bytes,
+                                    memory_order_relaxed);
+    return false;
+}
+
 void mui_job_free(struct mui_job *job)
 {
     struct mui_job_store *store = job->store;
     struct mui_job *first;
 
-    if (job->out.output != job->small)
-        free((void *)(uintptr_t)job->out.output);
+    mui_job_drop_output(job);
+    if (job->buffer && !keeps_buffer(store, job)) {
+        free(job->buffer);
+        job->buffer = NULL;
+    }
     free(job->frames);
     job->frames = NULL;
     /* acquire: pairs with reclaim(), should it be CLOSED */

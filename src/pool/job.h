@@ -62,7 +62,9 @@ struct mui_job {
     bool cancelled;
     bool owns_input; /* order.u.span lies in the arena or heap, ours to free */
     uint8_t n_frames;
-    uint64_t *frames;                 /* of a crash; NULL: none */
+    uint64_t *frames; /* of a crash; NULL: none */
+    char *buffer; /* output that does not; kept from use to use, NULL: none */
+    size_t buffer_bytes;
     char small[MUI_REPLY_INLINE + 1]; /* output that fits */
 };
 
@@ -92,6 +94,11 @@ struct mui_job *mui_job_find(struct mui_job_store *store, uint64_t id);
 /* Call visit for every job that has not been taken. Lock held. */
 void mui_job_each(struct mui_job_store *store,
                   void (*visit)(void *ctx, struct mui_job *job), void *ctx);
+/* Memory for an output of `size` bytes and a 0, which becomes the job's output: the
+ * memory of an earlier one when it fits. NULL: no memory. */
+char *mui_job_output(struct mui_job *job, size_t size);
+/* Let go of the output. */
+void mui_job_drop_output(struct mui_job *job);
 /* Give a job back. Any thread, no lock. Its output goes too. */
 void mui_job_free(struct mui_job *job);
 

@@ -86,19 +86,31 @@ struct mui_judgement mui_policy_death(const struct mui_death *death,
     return innocent(job, MUI_ALONE);
 }
 
+static uint64_t at_least(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t at_most(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 unsigned mui_policy_window(unsigned asked, int64_t run_ns, unsigned n_slots,
                            uint64_t n_waiting, unsigned n_lanes)
 {
     const int64_t ahead_ns = 1000 * 1000;
-    uint64_t window = asked;
+    const int64_t wake_ns = 50 * 1000;
     uint64_t share = n_waiting / n_lanes + (n_waiting % n_lanes != 0);
+    uint64_t half = n_waiting / 2 + n_waiting % 2;
+    uint64_t window = asked;
 
-    if (!asked) {
-        window = run_ns > 0 ? (uint64_t)(ahead_ns / run_ns) : n_slots;
-        if (window < 2)
-            window = 2;
-    }
-    if (window > share)
-        window = share ? share : 1;
-    return window > n_slots ? n_slots : (unsigned)window;
+    if (!asked)
+        window =
+            run_ns > 0 ? at_least((uint64_t)(ahead_ns / run_ns), 2) : n_slots;
+    /* Waking one more worker has to pay. But two get work where two can: when one is
+     * long at a task, the other runs dry and has it looked into. */
+    if (run_ns > 0)
+        share = at_least(share, at_most((uint64_t)(wake_ns / run_ns), half));
+    return (unsigned)at_most(at_most(window, at_least(share, 1)), n_slots);
 }

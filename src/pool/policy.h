@@ -37,7 +37,8 @@ struct mui_judgement mui_policy_death(const struct mui_death *death,
 bool mui_policy_retries(const struct mui_job *job, enum mu_status status);
 
 /* Orders to keep in a lane: enough to cover AHEAD of work at `run_ns` a task, but
- * no more than a fair share of what there is. */
+ * no more than a fair share of what there is: of all lanes, or of as few as two when
+ * the share of the others would take less time than waking them. */
 unsigned mui_policy_window(unsigned asked, int64_t run_ns, unsigned n_slots,
                            uint64_t n_waiting, unsigned n_lanes);
 

@@ -112,6 +112,8 @@ void mui_pool_news(struct mu_pool *pool);
 
 /* A flag of struct mu_submit: also when the queue is full. */
 #define MUI_SUBMIT_ANYWAY 0x80000000u
+/* Another: with large inputs, no more than keeps the workers busy. */
+#define MUI_SUBMIT_LIGHTLY 0x40000000u
 
 /* mu_pool_submit() with a number that stays with the job, for map and reduce. */
 int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn,

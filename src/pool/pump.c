@@ -43,11 +43,7 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
         job->out.attempts--;
     job->seen_start_ns = 0;
     job->oldest_ns = 0;
-    if (job->out.output != job->small) {
-        free((void *)(uintptr_t)job->out.output);
-        job->out.output = job->small;
-    }
-    job->out.output_size = 0;
+    mui_job_drop_output(job);
     /* nothing of this attempt may be taken for the next one's */
     job->out.code = 0;
     job->out.signal = 0;
@@ -82,12 +78,10 @@ static bool keep_output(struct mu_pool *pool, struct mui_job *job,
         job->out.output = (const void *)(uintptr_t)reply->u.span.address;
         job->out.output_size = size;
     } else {
-        copy = malloc(size + 1);
+        copy = mui_job_output(job, size);
         if (copy) {
             memcpy(copy, lane->region + reply->u.span.address, size);
             copy[size] = '\0';
-            job->out.output = copy;
-            job->out.output_size = size;
         }
         mui_lane_release(lane, reply);
         if (!copy)

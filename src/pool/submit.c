@@ -11,6 +11,10 @@
 
 enum { PUMP_BATCH = 32 };
 
+/* With MUI_SUBMIT_LIGHTLY: bytes under way that keep workers busy and stay in the
+ * cache. Memory that is always fresh costs ten times what copying into it does. */
+enum { LIGHT_BYTES = 16 << 20 };
+
 /* A path as the worker has to see it: it may stand in another directory. */
 static int absolute_path(const char *path, char *ret_path)
 {
@@ -130,9 +134,16 @@ static int is_open(const struct mu_pool *pool)
     return pool->n_given_up == pool->n_groups ? MU_ECRASHED : MU_OK;
 }
 
+/* Whether more than LIGHT_BYTES are under way, and every worker has work. */
+static bool is_laden(const struct mu_pool *pool)
+{
+    return pool->held_bytes > LIGHT_BYTES &&
+           pool->queue.n + pool->n_given >= (size_t)2 * pool->model.n_lanes;
+}
+
 /* Whether there is room. A queue that was full has room again when a quarter of it
  * is free, so that tasks go on in batches and not one for one. */
-static int room(struct mu_pool *pool)
+static int room(struct mu_pool *pool, unsigned flags)
 {
     size_t limit = pool->options.queue_tasks;
     int rc = is_open(pool);
@@ -143,6 +154,8 @@ static int room(struct mu_pool *pool)
         pool->was_full = true;
     else if (pool->queue.n <= limit - limit / 4)
         pool->was_full = false;
+    if (flags & MUI_SUBMIT_LIGHTLY && is_laden(pool))
+        return MU_FULL;
     if (!pool->was_full && pool->held_bytes <= pool->options.queue_bytes)
         return MU_OK;
     return MU_FULL;
@@ -153,16 +166,16 @@ static bool under_way(const struct mu_pool *pool)
     return pool->queue.n || pool->suspects.n || pool->n_given;
 }
 
-static int wait_for_room(struct mu_pool *pool, bool may_wait)
+static int wait_for_room(struct mu_pool *pool, unsigned flags)
 {
     int rc;
 
-    while ((rc = room(pool)) == MU_FULL) {
-        if (!may_wait) {
+    while ((rc = room(pool, flags)) == MU_FULL) {
+        if (flags & MU_SUBMIT_NO_WAIT) {
             /* outcomes that can be taken are a better thing to do */
             if (!pool->ended.n)
                 (void)mui_pool_pump(pool);
-            return room(pool);
+            return room(pool, flags);
         }
         if (!under_way(pool))
             return MU_FULL; /* outcomes hold it all: they have to be taken */
@@ -236,9 +249,8 @@ static int submit_one(struct mu_pool *pool, mu_task_fn fn,
                       struct mui_job **ret_job)
 {
     struct mui_job *job;
-    int rc = how->flags & MUI_SUBMIT_ANYWAY
-                 ? is_open(pool)
-                 : wait_for_room(pool, !(how->flags & MU_SUBMIT_NO_WAIT));
+    int rc = how->flags & MUI_SUBMIT_ANYWAY ? is_open(pool)
+                                            : wait_for_room(pool, how->flags);
 
     if (rc != 0)
         return rc;

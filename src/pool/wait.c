@@ -64,7 +64,8 @@ static void spin(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
         end = deadline;
     do {
         for (int i = 0; i < 64; i++) {
-            if (mui_pool_pump(pool))
+            if (mui_pool_pump(pool) ||
+                (pool->layer->ops->look && pool->layer->ops->look(pool->layer)))
                 return;
             mui_cpu_pause();
         }

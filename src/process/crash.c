@@ -2,9 +2,12 @@
  *
  *   worker, any thread              supervisor
  *   claim (process-wide, once)
- *   write the record
- *   P  store published (release) -> load published (acquire), mui_crash_read()
- *   ring
+ *   stage = COMING, ring            wakes up, wakes a spare
+ *   write the record, unwind
+ *   P  store stage (release)     -> load stage (acquire), mui_crash_read()
+ *   ring                            gives the spare what is left to do
+ *
+ * Waking an idle CPU takes as long as unwinding, so they go on at once.
  *
  * Killed before P: there is no record, and the status that the nursery reports
  * says what is known. Only the first thread that claims writes; others wait for
@@ -52,7 +55,16 @@ static _Atomic uint64_t memory_allowed; /* of that, what tasks may have */
 static void publish(void)
 {
     /* P, pairs with mui_crash_read(): the record comes before it */
-    atomic_store_explicit(&the.record->published, 1, memory_order_release);
+    atomic_store_explicit(&the.record->stage, MUI_CRASH_WHOLE,
+                          memory_order_release);
+    the.ring();
+}
+
+static void announce(void)
+{
+    /* relaxed: a hint */
+    atomic_store_explicit(&the.record->stage, MUI_CRASH_COMING,
+                          memory_order_relaxed);
     the.ring();
 }
 
@@ -270,6 +282,7 @@ static void on_fault(int signal, siginfo_t *info, void *arg)
         FAULTS_MAX)
         die_plainly(signal);
     if (claim()) {
+        announce();
         record->kind = MUI_CRASH_SIGNAL;
         record->signal = signal;
         record->code = signal == SIGSYS && !sent ? info->si_syscall : 0;
@@ -356,11 +369,21 @@ void mui_crash_set_memory(uint64_t limit, uint64_t allowed)
     atomic_store_explicit(&memory_limit, limit, memory_order_release);
 }
 
+enum mui_crash_stage mui_crash_look(const struct mui_crash *record)
+{
+    /* relaxed: mui_crash_read() looks again */
+    uint32_t stage = atomic_load_explicit(&record->stage, memory_order_relaxed);
+
+    return stage <= MUI_CRASH_COMING ? (enum mui_crash_stage)stage
+                                     : MUI_CRASH_SILENT;
+}
+
 bool mui_crash_read(const struct mui_crash *record, unsigned n_lanes,
                     struct mui_crash *ret_copy)
 {
     /* P, pairs with publish() */
-    if (atomic_load_explicit(&record->published, memory_order_acquire) != 1)
+    if (atomic_load_explicit(&record->stage, memory_order_acquire) !=
+        MUI_CRASH_WHOLE)
         return false;
     memcpy(&ret_copy->kind, &record->kind,
            sizeof *record - offsetof(struct mui_crash, kind));

@@ -21,10 +21,17 @@ enum mui_crash_kind {
     MUI_CRASH_RETIRED /* between tasks, of its own will */
 };
 
+enum mui_crash_stage {
+    MUI_CRASH_SILENT = 0,
+    MUI_CRASH_WHOLE, /* the record can be read */
+    MUI_CRASH_COMING /* the worker is dying and writes it: make ready */
+};
+
 /* In memory that the worker writes and the supervisor reads; zeros: none. */
 struct mui_crash {
-    /* 1 once the rest is whole: the worker's release store, and its last */
-    _Alignas(MUI_CACHE_LINE) _Atomic uint32_t published;
+    /* enum mui_crash_stage: MUI_CRASH_WHOLE is the worker's release store, and
+     * its last */
+    _Alignas(MUI_CACHE_LINE) _Atomic uint32_t stage;
     uint32_t kind; /* enum mui_crash_kind */
     int32_t signal;
     int32_t code;   /* SIGSYS: the system call; the exit status */
@@ -63,6 +70,9 @@ void mui_crash_warm_up(void);
 
 /* Say that this worker ends of its own will, no task running. */
 void mui_crash_retire(void);
+
+/* Supervisor: how far the worker is with it, by its own word. */
+enum mui_crash_stage mui_crash_look(const struct mui_crash *record);
 
 /* Supervisor: copy and check the record. False: there is none, or no worker of
  * ours wrote it. */

@@ -5,13 +5,17 @@
  * keeps new readers out, then waits until each slot is empty.
  *
  *       reader R                               writer W
- *   S1  slot: 0 -> R   (seq_cst)           S3  writer: 0 -> W   (seq_cst)
- *   S2  load writer    (seq_cst)           S4  load each slot   (seq_cst)
+ *   S0  raise n_more   (seq_cst)           S3  writer: 0 -> W   (seq_cst)
+ *   S1  slot: 0 -> R   (seq_cst)           S4  load n_more      (seq_cst)
+ *   S2  load writer    (seq_cst)           S5  load each slot   (seq_cst)
  *
- * In the one order of these four either S2 sees W, and R goes back, or S4 sees
- * R, and W waits for it: never both inside.
+ * In the one order of these either S2 sees W, and R goes back, or S4 sees R's slot
+ * counted and S5 sees R in it, and W waits for it: never both inside. A reader looks
+ * for a slot among the first HOME, from one that its name gives, and only when they
+ * are all taken in the rest, from the front: S0 is for those, and n_more never falls,
+ * so that a writer looks at few slots where few readers meet.
  *
- *   R1  slot: R -> 0   (release) --------> S4  (seq_cst, so acquire)
+ *   R1  slot: R -> 0   (release) --------> S5  (seq_cst, so acquire)
  *   W1  writer: W -> 0 (release) --------> S2  (seq_cst, so acquire)
  *
  * Killed at any instruction: a slot or the writer's word names a dead thread.
@@ -29,16 +33,45 @@
 #include "shared/sleep.h"
 #include "sys/owner.h"
 
+#define HOME 31 /* slots that are always looked at */
+
 /* Where a thread looks first, so that readers do not share a word. */
 static unsigned slot_first(uint64_t self)
 {
-    return (unsigned)((self & 0x3fffff) * 2654435761U >> 16) %
-           MU_RWLOCK_READERS;
+    return (unsigned)((self & 0x3fffff) * 2654435761U >> 16) % HOME;
 }
 
-static _Atomic uint64_t *slot_at(struct mu_rwlock *l, unsigned i)
+/* The k-th slot that a thread looks at. */
+static _Atomic uint64_t *slot_at(struct mu_rwlock *l, unsigned first,
+                                 unsigned k)
 {
-    return mui_word64(&l->readers[i % MU_RWLOCK_READERS]);
+    return mui_word64(&l->readers[k < HOME ? (first + k) % HOME : k]);
+}
+
+/* How many slots may be in use. What the memory says is not believed further than
+ * there are slots. */
+static unsigned n_slots(struct mu_rwlock *l)
+{
+    /* S4, pairs with S0 in slot_claim() */
+    uint32_t n_more =
+        atomic_load_explicit(mui_word32(&l->n_more), memory_order_seq_cst);
+
+    return HOME + (n_more < MU_RWLOCK_READERS - HOME
+                       ? n_more
+                       : MU_RWLOCK_READERS - HOME);
+}
+
+/* S0: have the k-th slot counted. */
+static void slots_count(struct mu_rwlock *l, unsigned k)
+{
+    uint32_t need = k < HOME ? 0 : k - HOME + 1;
+    uint32_t seen =
+        atomic_load_explicit(mui_word32(&l->n_more), memory_order_seq_cst);
+
+    while (seen < need && !atomic_compare_exchange_weak_explicit(
+                              mui_word32(&l->n_more), &seen, need,
+                              memory_order_seq_cst, memory_order_seq_cst))
+        ;
 }
 
 /* S1. NULL when every slot is taken. */
@@ -46,10 +79,12 @@ static _Atomic uint64_t *slot_claim(struct mu_rwlock *l, uint64_t self)
 {
     unsigned first = slot_first(self);
 
-    for (unsigned i = 0; i < MU_RWLOCK_READERS; i++) {
-        _Atomic uint64_t *slot = slot_at(l, first + i);
+    for (unsigned k = 0; k < MU_RWLOCK_READERS; k++) {
+        _Atomic uint64_t *slot = slot_at(l, first, k);
         uint64_t seen = 0;
 
+        if (k >= HOME)
+            slots_count(l, k);
         if (atomic_compare_exchange_strong_explicit(
                 slot, &seen, self, memory_order_seq_cst, memory_order_relaxed))
             return slot;
@@ -63,7 +98,7 @@ static int slots_bury(struct mu_rwlock *l)
     int n = 0;
 
     for (unsigned i = 0; i < MU_RWLOCK_READERS; i++) {
-        _Atomic uint64_t *slot = slot_at(l, i);
+        _Atomic uint64_t *slot = slot_at(l, 0, i);
         uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed);
 
         /* acquire is not needed: see L2 in mutex.c */
@@ -78,7 +113,7 @@ static int slots_bury(struct mu_rwlock *l)
 static int slots_wait(struct mu_rwlock *l, uint64_t self,
                       struct mui_sleep *sleep)
 {
-    _Atomic uint64_t *slot = slot_at(l, slot_first(self));
+    _Atomic uint64_t *slot = slot_at(l, slot_first(self), 0);
     uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed);
     int rc;
 
@@ -142,21 +177,22 @@ int mu_rwlock_read_unlock(struct mu_rwlock *l)
 {
     uint64_t self = mui_owner_self();
     unsigned first = slot_first(self);
+    unsigned n = n_slots(l);
 
-    for (unsigned i = 0; i < MU_RWLOCK_READERS; i++) {
-        /* R1, pairs with S4 in readers_wait() */
-        if (mui_let_go(slot_at(l, first + i), self, 0, 1) == 0)
+    for (unsigned k = 0; k < n; k++) {
+        /* R1, pairs with S5 in reader_wait() */
+        if (mui_let_go(slot_at(l, first, k), self, 0, 1) == 0)
             return 0;
     }
     return -EPERM;
 }
 
-/* S4: wait until the slot is empty. 0; MU_TIMEOUT; -EDEADLK when it is ours. */
+/* S5: wait until the slot is empty. 0; MU_TIMEOUT; -EDEADLK when it is ours. */
 static int reader_wait(_Atomic uint64_t *slot, uint64_t self,
                        struct mui_sleep *sleep)
 {
     for (;;) {
-        /* S4, pairs with S1 in slot_claim() and R1 */
+        /* S5, pairs with S1 in slot_claim() and R1 */
         uint64_t seen = atomic_load_explicit(slot, memory_order_seq_cst);
         int rc;
 
@@ -188,14 +224,16 @@ int mu_rwlock_write(struct mu_rwlock *l, int64_t deadline)
     uint64_t self = mui_owner_self();
     _Atomic uint64_t *word = mui_word64(&l->writer);
     int held = mui_hold(word, self, MUI_NO_END, deadline);
+    unsigned n;
 
     if (held != 0 && held != MU_OWNER_DIED)
         return held;
     /* S3: mui_hold() is acquire only; this read-modify-write puts our name into
-     * the one order with S2 and S4 */
+     * the one order with S2, S4 and S5 */
     (void)atomic_fetch_or_explicit(word, 0, memory_order_seq_cst);
-    for (unsigned i = 0; i < MU_RWLOCK_READERS; i++) {
-        int rc = reader_wait(slot_at(l, i), self, &sleep);
+    n = n_slots(l);
+    for (unsigned i = 0; i < n; i++) {
+        int rc = reader_wait(slot_at(l, 0, i), self, &sleep);
 
         if (rc != 0) { /* the report of a dead writer goes to the next one */
             (void)mui_let_go(word, self, held == MU_OWNER_DIED ? MUI_ORPHAN : 0,

@@ -250,6 +250,11 @@ void mui_lane_flush(struct mui_lane *lane)
     lane_ring_down(lane);
 }
 
+void mui_lane_alert(struct mui_lane *lane)
+{
+    lane_ring_down(lane);
+}
+
 /* Whether the worker was told not to run an order. */
 static bool may_return(const struct mui_lane *lane, uint32_t index)
 {
@@ -453,6 +458,11 @@ static bool order_is_there(const struct mui_lane_worker *w, uint32_t index)
     return atomic_load_explicit(&w->down->orders[index & w->mask].lap,
                                 memory_order_acquire) ==
            lap_of(index, w->shift);
+}
+
+bool mui_lane_has_order(const struct mui_lane_worker *w)
+{
+    return order_is_there(w, w->next);
 }
 
 /* H3, the worker's side, when the caller exchanged `started` or `sleeping` before.

@@ -133,6 +133,9 @@ int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
  * sleeps. Needed before any other call but push. */
 void mui_lane_flush(struct mui_lane *lane);
 
+/* An order may come soon: wake the worker, if it sleeps, so that it spins for it. */
+void mui_lane_alert(struct mui_lane *lane);
+
 /* Read one reply. *ret_owner is NULL for the acknowledgement of a revocation.
  * A span of *ret_reply lies within the region; copy it, then call
  * mui_lane_release(). 0, MU_EMPTY, or MU_ECORRUPT: no honest worker wrote this,
@@ -223,6 +226,9 @@ int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
 
 /* Write a reply. Never fails: there is always room. */
 void mui_lane_reply(struct mui_lane_worker *w, const struct mui_reply *reply);
+
+/* Whether one is there to be taken. */
+bool mui_lane_has_order(const struct mui_lane_worker *w);
 
 /* Note the time at which the order taken last starts. */
 void mui_lane_note_start(struct mui_lane_worker *w, int64_t now_ns);

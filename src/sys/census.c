@@ -12,17 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_THREAD__)
-enum { N_FOREIGN = 1 }; /* the sanitizer's own */
-#elif defined(__has_feature)
-#    if __has_feature(thread_sanitizer)
-enum { N_FOREIGN = 1 };
-#    else
-enum { N_FOREIGN = 0 };
-#    endif
-#else
-enum { N_FOREIGN = 0 };
-#endif
+#include "sys/sanitize.h"
+
+/* threads of the sanitizer's own */
+enum { N_FOREIGN = MUI_TSAN };
 
 unsigned mui_census_threads(void)
 {

@@ -2,6 +2,7 @@
 #include "sys/pipe.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -87,4 +88,29 @@ ssize_t mui_pipe_read(int fd, void *buffer, size_t size, bool waits)
         rc = read(fd, buffer, size);
     while (rc < 0 && errno == EINTR);
     return rc < 0 ? -errno : rc;
+}
+
+ssize_t mui_pipe_peek(int fd, void *buffer, size_t size)
+{
+    size_t done = 0;
+    ssize_t rc;
+    int copy[2];
+
+    if (pipe2(copy, O_CLOEXEC) < 0)
+        return -errno;
+    /* room for as many buffers as the other may have, however little is in each */
+    (void)fcntl(copy[1], F_SETPIPE_SZ, fcntl(fd, F_GETPIPE_SZ));
+    rc = tee(fd, copy[1], size, SPLICE_F_NONBLOCK);
+    if (rc < 0)
+        rc = -errno;
+    while (rc > 0 && done < (size_t)rc) {
+        ssize_t n = read(copy[0], (char *)buffer + done, (size_t)rc - done);
+
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    (void)close(copy[0]);
+    (void)close(copy[1]);
+    return rc < 0 ? rc : (ssize_t)done;
 }

@@ -15,4 +15,7 @@ ssize_t mui_pipe_write(int fd, const struct iovec *iov, int n, bool waits);
  * -EAGAIN; -errno. */
 ssize_t mui_pipe_read(int fd, void *buffer, size_t size, bool waits);
 
+/* Read what is in a pipe and leave it there; never waits. The number of bytes; -errno. */
+ssize_t mui_pipe_peek(int fd, void *buffer, size_t size);
+
 #endif

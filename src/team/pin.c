@@ -1,7 +1,5 @@
-/* pin.c: which CPUs the threads of a team are bound to, by hwloc.
- *
- * hwloc numbers cores so that neighbours share caches and NUMA nodes; each thread
- * gets one, and searches its neighbours' seats first. */
+/* pin.c: which CPUs the threads of a team are bound to, by hwloc, and who is near
+ * whom: the smaller the part of the machine that holds both, the nearer. */
 #include <hwloc.h>
 #include <stdlib.h>
 
@@ -10,7 +8,10 @@
 struct mui_cpu_sets {
     hwloc_topology_t topology;
     unsigned n;
-    hwloc_cpuset_t sets[];
+    struct {
+        hwloc_obj_t object; /* a core, or one of its PUs */
+        hwloc_cpuset_t set; /* one PU of it */
+    } cpus[];
 };
 
 /* One core of those that this process may use for each thread, all of them before
@@ -32,9 +33,10 @@ static int cpu_sets_fill(struct mui_cpu_sets *sets)
         hwloc_obj_t object = hwloc_get_obj_inside_cpuset_by_type(
             sets->topology, allowed, type, i % (unsigned)n);
 
-        sets->sets[i] = object ? hwloc_bitmap_dup(object->cpuset) : NULL;
-        if (sets->sets[i])
-            hwloc_bitmap_singlify(sets->sets[i]);
+        sets->cpus[i].object = object;
+        sets->cpus[i].set = object ? hwloc_bitmap_dup(object->cpuset) : NULL;
+        if (sets->cpus[i].set)
+            hwloc_bitmap_singlify(sets->cpus[i].set);
     }
     return n > 0 ? 0 : -1;
 }
@@ -42,7 +44,7 @@ static int cpu_sets_fill(struct mui_cpu_sets *sets)
 struct mui_cpu_sets *mui_cpu_sets_new(unsigned n)
 {
     struct mui_cpu_sets *sets =
-        calloc(1, sizeof *sets + n * sizeof sets->sets[0]);
+        calloc(1, sizeof *sets + n * sizeof sets->cpus[0]);
 
     if (!sets)
         return NULL;
@@ -63,14 +65,45 @@ void mui_cpu_sets_free(struct mui_cpu_sets *sets)
     if (!sets)
         return;
     for (unsigned i = 0; i < sets->n; i++)
-        hwloc_bitmap_free(sets->sets[i]);
+        hwloc_bitmap_free(sets->cpus[i].set);
     hwloc_topology_destroy(sets->topology);
     free(sets);
 }
 
 void mui_cpu_sets_bind(struct mui_cpu_sets *sets, unsigned i)
 {
-    if (sets->n > 0 && sets->sets[i % sets->n])
-        (void)hwloc_set_cpubind(sets->topology, sets->sets[i % sets->n],
+    if (sets->n > 0 && sets->cpus[i % sets->n].set)
+        (void)hwloc_set_cpubind(sets->topology, sets->cpus[i % sets->n].set,
                                 HWLOC_CPUBIND_THREAD);
+}
+
+/* How deep in the machine's tree the part lies that holds both: more is nearer. */
+static int cpu_sets_nearness(struct mui_cpu_sets *sets, unsigned a, unsigned b)
+{
+    hwloc_obj_t x = sets->cpus[a % sets->n].object;
+    hwloc_obj_t y = sets->cpus[b % sets->n].object;
+
+    if (!x || !y)
+        return -1;
+    return x == y ? x->depth
+                  : hwloc_get_common_ancestor_obj(sets->topology, x, y)->depth;
+}
+
+void mui_cpu_sets_near(struct mui_cpu_sets *sets, unsigned i, unsigned n,
+                       uint32_t *ret_order)
+{
+    /* Insertion: those equally near stay in the order of i + 1, i + 2 ..., so that
+     * not everybody begins with the same one. */
+    for (unsigned k = 0; k < n; k++) {
+        unsigned other = (i + k) % n;
+        int nearness = cpu_sets_nearness(sets, i, other);
+        unsigned at = k;
+
+        while (at > 0 &&
+               cpu_sets_nearness(sets, i, ret_order[at - 1]) < nearness) {
+            ret_order[at] = ret_order[at - 1];
+            at--;
+        }
+        ret_order[at] = other;
+    }
 }

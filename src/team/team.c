@@ -49,7 +49,6 @@ static struct mu_team *team_new(const struct mu_team_options *options)
         free(team);
         return NULL;
     }
-    mui_queues_init(team);
     return team;
 }
 

@@ -133,16 +133,23 @@ _Static_assert(sizeof(struct mui_seat) <=
 _Static_assert(offsetof(struct mui_seat, limit) == 0,
                "mui_job_limit() finds the limit");
 
-/* One ticket waiting to be run; see submit.c. */
-struct mui_cell {
-    _Atomic uint64_t turn;
-    _Atomic(struct mu_ticket *) ticket;
+/* Tickets waiting to be run; see submit.c. */
+struct mui_queue {
+    /* Written by submitters. */
+    _Alignas(MUI_CACHE_LINE) _Atomic uint64_t put;
+    _Atomic uint64_t n_submits; /* those that the submitter ran included */
+    /* Written by takers. */
+    _Alignas(MUI_CACHE_LINE) _Atomic uint64_t take;
+    _Alignas(MUI_CACHE_LINE) _Atomic bool is_tiny; /* so were the last ones */
+    _Alignas(MUI_CACHE_LINE) _Atomic uint64_t cells[MUI_QUEUE_CELLS];
 };
 
-struct mui_queue {
-    _Alignas(MUI_CACHE_LINE) _Atomic uint64_t put;
-    _Alignas(MUI_CACHE_LINE) _Atomic uint64_t take;
-    _Alignas(MUI_CACHE_LINE) struct mui_cell cells[MUI_QUEUE_CELLS];
+/* What a thread saw of a queue of tiny tasks at its last look. */
+struct mui_queue_sight {
+    uint64_t n_submits;
+    uint64_t take;
+    int64_t since_ns; /* that take was there */
+    int64_t next_ns;  /* when to look again */
 };
 
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): a line a writer */
@@ -311,14 +318,12 @@ static inline bool mui_loop_has_units(struct mui_seat *seat)
 
 /* ---------------------------------------------------------------- submit.c */
 
-void mui_queues_init(struct mu_team *team);
-
-/* Take the oldest ticket of any queue, beginning with queue `first`. NULL: none. */
-struct mu_ticket *mui_ticket_take(struct mu_team *team, uint32_t first);
 bool mui_queues_have(struct mu_team *team);
 
-/* Run a ticket that was taken, on a seat kept by the calling thread. */
-void mui_ticket_run(struct mui_seat *seat, struct mu_ticket *ticket);
+/* Run some tickets, on a seat kept by the calling thread, which searches. False: there
+ * were none worth it. */
+bool mui_tickets_run(struct mui_seat *me,
+                     struct mui_queue_sight sights[MUI_N_QUEUES], int64_t now);
 
 /* ---------------------------------------------------------------- cancel.c */
 
@@ -357,5 +362,9 @@ void mui_cpu_sets_free(struct mui_cpu_sets *sets);
 
 /* Bind the calling thread to the i-th. */
 void mui_cpu_sets_bind(struct mui_cpu_sets *sets, unsigned i);
+
+/* The first n of them, i itself included, in the order of their distance from i. */
+void mui_cpu_sets_near(struct mui_cpu_sets *sets, unsigned i, unsigned n,
+                       uint32_t *ret_order);
 
 #endif

@@ -21,8 +21,12 @@ struct mui_thread {
     struct mu_team *team;
     struct mui_seat *seat;
     struct sight
-        *sights;   /* [MUI_MAX_SEATS], touched as far as there are seats */
+        *sights; /* [MUI_MAX_SEATS], touched as far as there are seats */
+    struct mui_queue_sight queue_sights[MUI_N_QUEUES];
     uint32_t next; /* where the next search begins */
+    uint32_t
+        *near; /* the seats of the team's threads, near ones first; or NULL */
+    uint32_t n_near;
     bool is_started;
 };
 
@@ -79,26 +83,22 @@ static bool thread_visit(struct mui_thread *t, uint32_t i, int64_t now)
     return true;
 }
 
-static bool thread_run_ticket(struct mui_thread *t)
-{
-    struct mu_ticket *ticket = mui_ticket_take(t->team, t->seat->index);
-
-    if (!ticket)
-        return false;
-    mui_idle_found(t->team);
-    mui_ticket_run(t->seat, ticket);
-    mui_idle_search(t->team);
-    return true;
-}
-
 /* One round of looking; true when it found something and has done it. */
 static bool thread_look(struct mui_thread *t, int64_t now)
 {
     uint32_t n_seats =
         atomic_load_explicit(&t->team->n_seats, memory_order_acquire);
 
+    /* fewer threads may have started than were asked for */
+    if (n_seats < t->n_near)
+        n_seats = t->n_near;
     for (uint32_t k = 0; k < n_seats; k++) {
         uint32_t i = (t->next + k) % n_seats;
+
+        /* the threads' seats are the first ones; nobody knows where those are who
+         * enter */
+        if (t->near)
+            i = k < t->n_near ? t->near[k] : k;
 
         if (thread_visit(t, i, now)) {
             /* where there was work there may be more */
@@ -106,7 +106,7 @@ static bool thread_look(struct mui_thread *t, int64_t now)
             return true;
         }
     }
-    return thread_run_ticket(t);
+    return mui_tickets_run(t->seat, t->queue_sights, now);
 }
 
 /* The last look of the last thread to sleep: seq_cst loads, against W1. */
@@ -155,7 +155,8 @@ static void *thread_main(void *arg)
         bool is_fresh = thread_look(t, now);
 
         if (!is_fresh &&
-            atomic_load_explicit(&team->is_closing, memory_order_acquire))
+            atomic_load_explicit(&team->is_closing, memory_order_acquire) &&
+            !mui_queues_have(team))
             return NULL;
         if (!is_fresh && now - since > team->spin_ns)
             is_fresh = mui_idle_rest(team);
@@ -179,6 +180,12 @@ static int thread_start(struct mui_thread *t, struct mu_team *team)
     if (!t->sights || !t->seat)
         return -1;
     t->next = t->seat->index + 1;
+    if (team->cpus)
+        t->near = calloc(team->n_threads - 1, sizeof *t->near);
+    if (t->near) {
+        t->n_near = team->n_threads - 1;
+        mui_cpu_sets_near(team->cpus, t->seat->index, t->n_near, t->near);
+    }
     if (stack_bytes == 0)
         stack_bytes = default_stack_bytes;
     do {
@@ -197,8 +204,10 @@ struct mui_thread *mui_threads_new(uint32_t n)
 
 void mui_threads_free(struct mui_thread *threads, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
+        free(threads[i].near);
         free(threads[i].sights);
+    }
     free(threads);
 }
 

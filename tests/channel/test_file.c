@@ -24,7 +24,7 @@ static void log_end(void)
 }
 
 #define SUITE_ADDRESS  log_address
-#define SUITE_CAPS     SUITE_PROCESS
+#define SUITE_CAPS     (SUITE_PROCESS | SUITE_FD)
 #define SUITE_BEFORE() log_begin()
 #define SUITE_AFTER()  log_end()
 

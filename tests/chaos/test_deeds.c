@@ -101,7 +101,8 @@ static void check_guilty(const struct mu_outcome *o, const struct deed *deed,
     (void)mu_outcome_describe(o, text, text_size);
     if (!(deed->allowed & 1u << o->status) ||
         (deed->signal && deed->signal != o->signal) ||
-        (o->status == MU_EXITED && deed->code != o->code))
+        (o->status == MU_EXITED && deed->code != o->code) ||
+        (deed->says && !strstr(text, deed->says)))
         fail_msg("%s ended as: %s", deed->name, text);
 }
 

@@ -219,6 +219,50 @@ static void innocent_gets_a_worker_alone(void **state)
     mu_pool_close(pool);
 }
 
+/* -- what has ended -- */
+
+/* Leave a byte in the file that the input names. */
+static int leave_byte(struct mu_task *t)
+{
+    int fd = open(mu_task_input(t, NULL), O_WRONLY | O_APPEND);
+
+    if (write(fd, "x", 1) != 1)
+        return 1;
+    return close(fd);
+}
+
+static int crash_now(struct mu_task *t)
+{
+    (void)t;
+    return raise(SIGSEGV);
+}
+
+/* A task has run and its reply is there: a crash after it does not undo that. */
+static void what_has_ended_does_not_run_again(void **state)
+{
+    enum { N_ROUNDS = 30, N_EACH = 20 };
+    char path[] = "/tmp/test-lies-XXXXXX";
+    const int fd = mkstemp(path);
+    struct mu_pool *pool = open_pool("processes:1", 0);
+
+    (void)state;
+    assert_true(fd >= 0);
+    for (int round = 1; round <= N_ROUNDS; round++) {
+        for (int i = 0; i < N_EACH; i++)
+            assert_int_equal(
+                mu_pool_submit(pool, leave_byte, path, sizeof path, NULL, NULL),
+                0);
+        assert_int_equal(mu_pool_submit(pool, crash_now, NULL, 0, NULL, NULL),
+                         0);
+        for (int i = 0; i <= N_EACH; i++)
+            mu_outcome_free(take(pool));
+        assert_int_equal(lseek(fd, 0, SEEK_END), round * N_EACH);
+    }
+    mu_pool_close(pool);
+    (void)close(fd);
+    (void)unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +271,7 @@ int main(void)
         cmocka_unit_test(who_denies_its_start_times_out),
         cmocka_unit_test(second_attempt_inherits_nothing),
         cmocka_unit_test(innocent_gets_a_worker_alone),
+        cmocka_unit_test(what_has_ended_does_not_run_again),
     };
 
     if (mu_init(NULL) != 0)

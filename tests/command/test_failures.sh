@@ -2,6 +2,36 @@
 # test_failures.sh: exit statuses, retries, --halt, reports, crashes.
 . "$(dirname "$0")/lib.sh"
 
+cat >deep.c <<'EOF'
+#include <muster/task.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int *volatile nowhere = (int *)8;
+
+__attribute__((noinline)) static int inner(int n)
+{
+    *nowhere = n;
+    return *nowhere;
+}
+
+int deep(struct mu_task *t)
+{
+    return inner(3) + mu_task_printf(t, "never\n");
+}
+
+/* 400 MB, and no more: what a limit of 64 MB has to end. */
+int leak(struct mu_task *t)
+{
+    for (int i = 0; i < 400; i++) {
+        char *volatile piece = malloc(1 << 20);
+
+        memset(piece, 1, 1 << 20);
+    }
+    return mu_task_printf(t, "leaked\n");
+}
+EOF
+
 # status EXPECTED ARGUMENT...
 status() {
     expected=$1
@@ -58,6 +88,11 @@ for model in $MODELS; do
         "^muster: input 2, 'bad', crashed: SIGSEGV at 0x8 in crash" "$report"
     has 'its backtrace' '^muster:     #0.*crash.*work.c' "$report"
     has 'the count' '2 done, 1 crashed in' "$report"
+    report=$("$MUSTER" map --model "$model" deep.c:deep ::: a 2>&1)
+    has 'the innermost frame' '^muster:     #0 inner.*deep.c:9' "$report"
+    has 'and its caller' '^muster:     #1 deep .*deep.c:15' "$report"
+    report=$("$MUSTER" map --memory 64M --model "$model" deep.c:leak ::: a 2>&1)
+    has '--memory' "'a', out of memory" "$report"
     report=$("$MUSTER" map --timeout 0.2 --model "$model" work.c:hang ::: a 2>&1)
     has '--timeout of a function' "'a', timed out" "$report"
     m --joblog log --timeout 0.2 work.c:hang ::: a

@@ -63,6 +63,35 @@ for model in $MODELS; do
         "$(m -k --each chunk=3 work.c:size ::: uneven | tr '\n' ' ')"
 done
 
+# Behind a slow first task -k runs on for a while, and no further.
+cat >hold.c <<'EOC'
+#include <muster/task.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+static _Atomic long n_run;
+
+/* The first ends when no other has run for a while: too early on a machine that is
+ * busy, but never too late. */
+int hold(struct mu_task *t)
+{
+    long before = -1;
+
+    if (*(const char *)mu_task_input(t, NULL) != 'x') {
+        atomic_fetch_add(&n_run, 1);
+        return 0;
+    }
+    while (before != atomic_load(&n_run)) {
+        before = atomic_load(&n_run);
+        usleep(300 * 1000);
+    }
+    return mu_task_printf(t, "%ld\n", before);
+}
+EOC
+model=threads:2
+n=$( (echo x; seq 300000) | m -k hold.c:hold)
+same 'behind a slow task at most 100,000 run' 1 "$([ "$n" -le 100001 ] && echo 1)"
+
 # A pipe is worked on as it arrives: the first answer comes before the writer
 # writes on, else both wait for ever (the test times out).
 model=threads:2

@@ -447,6 +447,25 @@ static void full_queue_says_so(void **state)
     mu_pool_close(pool);
 }
 
+static void queue_is_full_of_bytes_too(void **state)
+{
+    enum { SIZE = 100000, FIT = 10 };
+    static const char bytes[SIZE];
+    struct mu_pool_options options = {.queue_bytes = FIT * SIZE};
+    struct mu_pool *pool = open_pool(state, &options);
+    struct mu_submit how = {.flags = MU_SUBMIT_NO_WAIT};
+    unsigned n = 0;
+
+    while (n < 100 && mu_pool_submit(pool, wait_for_cancel, bytes, SIZE, &how,
+                                     NULL) == MU_OK)
+        n++;
+    assert_int_equal(n, FIT + 1); /* the last one is let in */
+    assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
+    while (n-- > 0)
+        mu_outcome_free(take(pool));
+    mu_pool_close(pool);
+}
+
 static void cancel_waiting_leaves_what_runs(void **state)
 {
     enum { N = 100 };
@@ -707,43 +726,21 @@ static const struct {
     T(borrowed_input_is_read_in_place),
     T(file_input_is_mapped),
     T(arg_is_seen),
-    T(full_queue_says_so),
-    T(wait_takes_one_task),
-    T(cancel_waiting_leaves_what_runs),
-
     T(workers_stay),
-    T(cancelled_before_its_start_does_not_run),
-    T(reduce_goes_on_in_a_full_pool),
     T(little_text_fits_a_small_limit),
-    T(full_queue_says_so),
-    T(wait_takes_one_task),
-    T(interrupt_ends_a_wait),
-    T(close_with_work_left),
-    T(outcome_outlives_pool),
-    T(map_keeps_order),
-    T(reduce_is_ordered),
-    T(reduce_says_when_combining_fails),
-
-    T(every_task_ends_once),
-    T(sizes_of_all_kinds_travel),
-    T(many_outputs_in_flight),
-    T(failure_has_code_and_output),
-    T(retries_until_done),
-    T(many_retries_in_a_row),
-    T(borrowed_input_is_read_in_place),
-    T(file_input_is_mapped),
-    T(arg_is_seen),
-    T(workers_stay),
+    T(reduce_goes_on_in_a_full_pool),
     T(cancelled_before_its_start_does_not_run),
     T(full_queue_says_so),
+    T(queue_is_full_of_bytes_too),
+    T(cancel_waiting_leaves_what_runs),
     T(wait_takes_one_task),
     T(interrupt_ends_a_wait),
     T(close_with_work_left),
     T(outcome_outlives_pool),
     T(map_keeps_order),
     T(reduce_is_ordered),
+    T(interrupts_ask_the_input_again),
     T(reduce_says_when_combining_fails),
-
 };
 
 int main(void)

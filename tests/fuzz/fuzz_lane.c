@@ -119,7 +119,7 @@ static void read_crash(struct program *p)
 
     for (size_t i = 0; i < 48; i++)
         ((uint8_t *)&crash)[i] = (uint8_t)next(p);
-    atomic_store_explicit(&crash.published, 1, memory_order_relaxed);
+    atomic_store_explicit(&crash.stage, MUI_CRASH_WHOLE, memory_order_relaxed);
     if (!mui_crash_read(&crash, N_LANES, &copy))
         return;
     assert(copy.n_frames <= MUI_CRASH_FRAMES);

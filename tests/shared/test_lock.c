@@ -486,6 +486,28 @@ static void rwlock_report_is_not_lost(void **state)
     munmap(a, sizeof *a);
 }
 
+/* A reader that found its slot behind those that a writer always looks at. */
+static void rwlock_sees_readers_behind_the_first(void **state)
+{
+    enum { N = 60 };
+    struct arena *a = test_shared(sizeof *a);
+    pthread_t thread;
+
+    (void)state;
+    for (int i = 0; i < N; i++)
+        assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), 0);
+    assert_true(a->rwlock.n_more > 0);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(pthread_create(&thread, NULL, rwlock_try_write, a), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
+    }
+    assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), -EPERM);
+    assert_int_equal(mu_rwlock_write(&a->rwlock, MU_NOW), 0);
+    assert_int_equal(mu_rwlock_write_unlock(&a->rwlock), 0);
+    munmap(a, sizeof *a);
+}
+
 /* More readers than slots: the last waits, and gets in when one is dead. */
 static void rwlock_read_and_die(void *arg)
 {
@@ -632,6 +654,7 @@ int main(void)
         cmocka_unit_test(rwlock_survives_kill_at_each_instruction),
         cmocka_unit_test(rwlock_reader_learns_of_dead_writer),
         cmocka_unit_test(rwlock_report_is_not_lost),
+        cmocka_unit_test(rwlock_sees_readers_behind_the_first),
         cmocka_unit_test(rwlock_buries_dead_readers),
         cmocka_unit_test(once_runs_again_after_death_and_failure),
         cmocka_unit_test(counter_add_killed_wakes_sleeper),

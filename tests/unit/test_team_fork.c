@@ -93,7 +93,7 @@ static uint64_t node_run(struct mu_job *j, struct marks *m, size_t begin,
     unsigned n = 0;
 
     atomic_fetch_add_explicit(&m->runs[begin], 1, memory_order_relaxed);
-    while (cuts[n] < end && n < MAX_CHILDREN) {
+    while (n < MAX_CHILDREN && cuts[n] < end) {
         size_t left = end - cuts[n];
 
         cuts[n + 1] = n + 1 == MAX_CHILDREN

@@ -1,6 +1,7 @@
 /* test_team_submit.c: tickets: each task runs once, whoever submits and waits. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "muster/muster.h"
@@ -177,6 +178,47 @@ static void tasks_wait_for_tasks(void **state)
     mu_team_close(team);
 }
 
+static void meet(struct mu_job *j, _Atomic int *n, int all);
+MU_FORKABLE_VOID(meet, _Atomic int *, int)
+static void meet(struct mu_job *j, _Atomic int *n, int all)
+{
+    (void)j;
+    atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
+    while (atomic_load_explicit(n, memory_order_relaxed) < all)
+        ;
+}
+
+/* Tasks that wait for each other: each is had by a thread of its own, asleep before,
+ * though one submit wakes one thread at most; also behind tasks that were tiny. */
+static void tasks_of_one_submitter_run_at_once(void **state)
+{
+    enum { WIDTH = 4, N_ROUNDS = TEAM_IS_SLOW ? 20 : 200, N_TINY = 200 };
+    struct mu_team_options options = {.n_threads = WIDTH, .spin_ns = -1};
+    struct mu_ticket tickets[N_TINY] = {0};
+    struct mu_team *team;
+    _Atomic long n_tiny = 0;
+
+    (void)state;
+    assert_int_equal(mu_team_open(&options, &team, NULL), 0);
+    for (int round = 0; round < N_ROUNDS; round++) {
+        _Atomic int n = 0;
+
+        for (int i = 0; i < WIDTH - 1; i++)
+            assert_int_equal(
+                mu_team_submit(team, &tickets[i], meet, &n, WIDTH - 1), 0);
+        while (atomic_load_explicit(&n, memory_order_relaxed) < WIDTH - 1)
+            (void)sched_yield();
+        for (int i = 0; i < WIDTH - 1; i++)
+            assert_int_equal(mu_team_wait(&tickets[i], meet, NULL), 0);
+        for (int i = 0; i < (round % 3 == 0 ? N_TINY : 0); i++)
+            assert_int_equal(mu_team_submit(team, &tickets[i], bump, &n_tiny),
+                             0);
+        for (int i = 0; i < (round % 3 == 0 ? N_TINY : 0); i++)
+            assert_int_equal(mu_team_wait(&tickets[i], bump, NULL), 0);
+    }
+    mu_team_close(team);
+}
+
 static void close_runs_what_was_submitted(void **state)
 {
     enum { N = 100 };
@@ -199,6 +241,7 @@ int main(void)
         cmocka_unit_test(many_submitters_share_a_team),
         cmocka_unit_test(submit_many_runs_each_once),
         cmocka_unit_test(tasks_wait_for_tasks),
+        cmocka_unit_test(tasks_of_one_submitter_run_at_once),
         cmocka_unit_test(close_runs_what_was_submitted),
     };
 

@@ -1,0 +1,97 @@
+/* test_stream.c: a pipe is read ahead, and not further than a bounded amount. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "muster/base.h"
+
+#include "stream.h"
+#include "wakeup.h"
+
+/* Far above what the reader may hold and a pipe can; far below what fits into
+ * memory. */
+enum { MUCH = 64 << 20 };
+
+/* Write until nobody takes more, or `limit`. A reader that is slow ends it too
+ * early, which hides a fault but makes none up. */
+static size_t write_while_taken(int fd, size_t limit)
+{
+    static const char bytes[64 * 1024];
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    size_t n = 0;
+
+    while (n < limit && poll(&p, 1, 300) > 0) {
+        ssize_t size = write(fd, bytes, sizeof bytes);
+
+        if (size < 0 && errno == EAGAIN)
+            continue;
+        assert_true(size > 0);
+        n += (size_t)size;
+    }
+    return n;
+}
+
+static size_t read_all(struct stream *s)
+{
+    size_t size;
+    size_t n = 0;
+    int rc;
+
+    while ((rc = stream_fill(s)) != MU_EMPTY) {
+        assert_in_range(rc, 0, MU_TIMEOUT);
+        if (rc == MU_TIMEOUT)
+            wakeup_wait();
+        (void)stream_data(s, &size);
+        stream_consume(s, size);
+        n += size;
+    }
+    return n;
+}
+
+static void pipe_is_read_ahead_within_bounds(void **state)
+{
+    char folder[] = "/tmp/muster-test-XXXXXX";
+    char path[64];
+    struct stream *s;
+    size_t n;
+    int fd;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/fifo", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    fd = open(path, O_RDWR | O_CLOEXEC); /* so that the next need not wait */
+    assert_true(fd >= 0);
+    assert_int_equal(stream_open(path, &s), 0);
+    (void)close(fd);
+    fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+    assert_true(fd >= 0);
+    n = write_while_taken(fd, MUCH);
+    assert_in_range(n, 64 * 1024, MUCH / 8);
+    (void)close(fd);
+    assert_int_equal(read_all(s), n);
+    stream_free(s);
+    (void)unlink(path);
+    (void)rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pipe_is_read_ahead_within_bounds),
+    };
+
+    wakeup_catch_signals();
+    return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
+}

@@ -1,0 +1,111 @@
+/* test_crash.c: the crash record is a claim: what cannot be is not believed. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "process/crash.h"
+
+enum { N_LANES = 4 };
+
+static struct mui_crash honest(void)
+{
+    return (struct mui_crash){.published = 1,
+                              .kind = MUI_CRASH_SIGNAL,
+                              .signal = SIGSEGV,
+                              .i_lane = 3,
+                              .address = 8,
+                              .n_frames = 2,
+                              .frames = {11, 12}};
+}
+
+static void honest_record_is_copied(void **state)
+{
+    const struct mui_crash record = honest();
+    struct mui_crash copy;
+
+    (void)state;
+    assert_true(mui_crash_read(&record, N_LANES, &copy));
+    assert_int_equal(copy.signal, SIGSEGV);
+    assert_int_equal(copy.i_lane, 3);
+    assert_int_equal(copy.address, 8);
+    assert_int_equal(copy.n_frames, 2);
+    assert_int_equal(copy.frames[1], 12);
+}
+
+static void unfinished_record_is_none(void **state)
+{
+    struct mui_crash record = honest();
+    struct mui_crash copy;
+
+    (void)state;
+    record.published = 0;
+    assert_false(mui_crash_read(&record, N_LANES, &copy));
+    record.published = 2;
+    assert_false(mui_crash_read(&record, N_LANES, &copy));
+}
+
+static void impossible_record_is_none(void **state)
+{
+    struct mui_crash record = honest();
+    struct mui_crash copy;
+
+    (void)state;
+    record.kind = MUI_CRASH_NONE;
+    assert_false(mui_crash_read(&record, N_LANES, &copy));
+    record.kind = UINT32_MAX;
+    assert_false(mui_crash_read(&record, N_LANES, &copy));
+    record = honest();
+    record.signal = 0;
+    assert_false(mui_crash_read(&record, N_LANES, &copy));
+    record.signal = INT32_MAX;
+    assert_false(mui_crash_read(&record, N_LANES, &copy));
+}
+
+static void too_many_frames_are_none(void **state)
+{
+    struct mui_crash record = honest();
+    struct mui_crash copy;
+
+    (void)state;
+    record.n_frames = MUI_CRASH_FRAMES + 1;
+    assert_true(mui_crash_read(&record, N_LANES, &copy));
+    assert_int_equal(copy.n_frames, 0);
+    record.n_frames = UINT32_MAX;
+    assert_true(mui_crash_read(&record, N_LANES, &copy));
+    assert_int_equal(copy.n_frames, 0);
+}
+
+static void lane_of_others_is_unknown(void **state)
+{
+    static const int32_t lanes[] = {N_LANES, INT32_MAX, INT32_MIN, -3};
+    struct mui_crash record = honest();
+    struct mui_crash copy;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof lanes / sizeof *lanes; i++) {
+        record.i_lane = lanes[i];
+        assert_true(mui_crash_read(&record, N_LANES, &copy));
+        assert_int_equal(copy.i_lane, MUI_CRASH_LANE_UNKNOWN);
+    }
+    record.i_lane = MUI_CRASH_LANE_FOREIGN;
+    assert_true(mui_crash_read(&record, N_LANES, &copy));
+    assert_int_equal(copy.i_lane, MUI_CRASH_LANE_FOREIGN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(honest_record_is_copied),
+        cmocka_unit_test(unfinished_record_is_none),
+        cmocka_unit_test(impossible_record_is_none),
+        cmocka_unit_test(too_many_frames_are_none),
+        cmocka_unit_test(lane_of_others_is_unknown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
