@@ -482,7 +482,8 @@ static void await_no_groups(void)
 static void groups_go_with_their_pool(void **state)
 {
     const struct mu_pool_options options = {.memory_bytes = 64 << 20,
-                                            .processes = 300};
+                                            .processes = 300,
+                                            .timeout_ns = INT64_C(5000000000)};
     struct mu_pool *pool;
     struct mu_outcome *o;
 
@@ -497,6 +498,8 @@ static void groups_go_with_their_pool(void **state)
         assert_int_equal(mu_pool_submit(pool, deeds[j].fn, "", 1, NULL, NULL),
                          0);
         assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+        if (o->status == MU_TIMED_OUT)
+            fail_msg("%s did not end", deeds[j].name);
         mu_outcome_free(o);
     }
     assert_true(groups_count(groups_own) > 0);
