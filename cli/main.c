@@ -1,6 +1,8 @@
 /* main.c: the muster command: which subcommand. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "muster/init.h"
 
@@ -35,7 +37,19 @@ static int refuse_command(const char *name)
 
 static int print_version(void)
 {
-    return printf("muster %s\n", mu_version()) < 0 ? SAY_EXIT_OTHER : 0;
+    return printf("muster %s\n", mu_version()) < 0 || fflush(stdout) != 0
+               ? SAY_EXIT_OTHER
+               : 0;
+}
+
+/* A standard descriptor that is closed would be the number of the next file that is
+ * opened, and what is printed would go into that. One that fails takes its place. */
+static void occupy_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null",
+                        fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); // NOLINT
 }
 
 int main(int argc, char **argv)
@@ -43,6 +57,7 @@ int main(int argc, char **argv)
     struct mu_error err;
     const char *name = argc > 1 ? argv[1] : "--help";
 
+    occupy_standard_descriptors();
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
         strcmp(name, "help") == 0)
         return help_print(help_muster);

@@ -105,11 +105,27 @@ struct flight *run_depart(struct run *r)
     return flight;
 }
 
-void run_describe_input(const struct run *r, struct mu_span *ret_bytes,
+/* What a command cannot get is not left out silently. */
+static void warn_of_nul(struct run *r)
+{
+    const struct input *in = &r->input;
+
+    if (r->has_warned || !memchr(in->name, '\0', in->name_size))
+        return;
+    r->has_warned = 1;
+    say("input %llu holds a NUL byte: a command gets only what is before it; "
+        "with "
+        "-0 inputs end at NUL",
+        (unsigned long long)in->seq);
+}
+
+void run_describe_input(struct run *r, struct mu_span *ret_bytes,
                         struct mu_submit *ret_how)
 {
     const struct input *in = &r->input;
 
+    if (r->work.command && !r->work.command->feeds)
+        warn_of_nul(r);
     *ret_how = (struct mu_submit){.tag = in->seq};
     if (in->path && (!r->work.command || r->work.command->feeds)) {
         ret_how->path = in->path;
@@ -192,9 +208,13 @@ void run_stop(struct run *r, int now)
 
     r->inputs_ended = 1;
     r->has_input = 0;
-    /* with --reduce, steps that combine wait in the same queue */
-    if (!now && !r->options->reduce)
+    /* with --reduce, steps that combine wait in the same queue: there the library
+     * cancels the inputs, when it is told so where it asks for the next */
+    if (!r->is_ending && r->options->reduce)
+        mu_pool_interrupt(r->pool);
+    else if (!r->is_ending)
         (void)mu_pool_cancel_waiting(r->pool);
+    r->is_ending = 1;
     if (!now || r->is_stopping)
         return;
     r->is_stopping = 1;

@@ -23,8 +23,10 @@ struct run {
     struct input input; /* read, and not taken by the pool yet */
     int has_input;
     int inputs_ended; /* or no more are to be taken */
+    int is_ending;    /* what has not started is not to start */
     int is_stopping;  /* what runs was told to end */
     int is_broken;    /* something went wrong that is no task's failure */
+    int has_warned;   /* of a NUL byte */
 
     struct flights flights;
     uint64_t n_in_pool;  /* tasks submitted and not taken back */
@@ -54,7 +56,7 @@ int run_next_input(struct run *r);
 
 /* Note that r->input is on its way; what a submission needs goes into the rest. */
 struct flight *run_depart(struct run *r);
-void run_describe_input(const struct run *r, struct mu_span *ret_bytes,
+void run_describe_input(struct run *r, struct mu_span *ret_bytes,
                         struct mu_submit *ret_how);
 
 /* Count an outcome that has come, for --halt and the exit status. */

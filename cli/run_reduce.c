@@ -21,6 +21,8 @@ static int give_input(void *ctx, struct mu_span *ret_input,
         wakeup_wait();
         run_heed_signals(r);
     }
+    if (r->is_ending)
+        return MU_CLOSED;
     if (rc)
         return rc;
     run_describe_input(r, ret_input, ret_how);
@@ -65,11 +67,11 @@ int run_reduce(struct run *r)
         e.out_size = result->output_size;
         output_add(&r->output, &e);
         output_flush(&r->output);
-    } else if (result) {
-        rc = refuse_combine(r, result);
     } else if (r->is_stopping || rc == -EINTR) {
         rc = 0; /* said when the signal or the halt was seen */
         r->is_broken |= !r->halt.is_halted;
+    } else if (result) {
+        rc = refuse_combine(r, result);
     } else {
         rc = say_refuse("--reduce: %s",
                         err.text[0] ? err.text : mu_status_text(rc));

@@ -70,6 +70,14 @@ static void turn(uint8_t *pixels, size_t n_pixels)
         }
 }
 
+/* For a task that failed: what it says instead of a picture. */
+static int say_why(struct mu_task *task, int code, const char *why)
+{
+    mu_task_truncate(task, 0);
+    (void)mu_task_printf(task, "%s", why);
+    return code;
+}
+
 /* Gives SIDE * SIDE pixels. */
 static int make_thumbnail(struct mu_task *task)
 {
@@ -82,19 +90,19 @@ static int make_thumbnail(struct mu_task *task)
     unsigned orientation = 1;
 
     if (!room)
-        return ENOMEM;
+        return say_why(task, ENOMEM, "no memory for a thumbnail");
     if (size > 4 && data[0] == 0xFF && data[1] == 0xD8)
         orientation = orientation_of(data, size);
     errno = 0;
     pixels = stbi_load_from_memory(data, (int)size, &width, &height, NULL, RGB);
     if (!pixels) {
         if (errno == ENOMEM)
-            return ENOMEM;
-        (void)mu_task_printf(task, "%s", stbi_failure_reason());
-        return EINVAL;
+            return say_why(task, ENOMEM,
+                           "too large for the memory it may have");
+        return say_why(task, EINVAL, stbi_failure_reason());
     }
     if (!stbir_resize_uint8(pixels, width, height, 0, room, SIDE, SIDE, 0, RGB))
-        return ENOMEM;
+        return say_why(task, ENOMEM, "no memory to scale it");
     stbi_image_free(pixels);
     if (orientation == 3)
         turn(room, SIDE * SIDE);
@@ -170,10 +178,12 @@ static int take_thumbnail(void *ctx, const struct mu_outcome *outcome)
 
     s->ended[outcome->status]++;
     draw(s, outcome->tag, outcome->status, is_done ? outcome->output : NULL);
-    if (!is_done) {
-        (void)mu_outcome_describe(outcome, how, sizeof how);
-        (void)printf("%s: %s %s\n", s->names[outcome->tag], how,
+    if (outcome->status == MU_FAILED && outcome->output_size > 0) {
+        (void)printf("%s: failed: %s\n", s->names[outcome->tag],
                      (const char *)outcome->output);
+    } else if (!is_done) {
+        (void)mu_outcome_describe(outcome, how, sizeof how);
+        (void)printf("%s: %s\n", s->names[outcome->tag], how);
     }
     return 0;
 }

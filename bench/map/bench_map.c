@@ -76,7 +76,7 @@ int main(int argc, char **argv)
         {WORDS("processes/threads"), 0, "words"},
         {"$T words $N tree", 0, "words"},
         {"xargs -d '\\n' -P $N -n 100 $T batch <tree >lists; $T merge <lists",
-         0, NULL},
+         0, "words"},
         {"parallel -j $N -n 100 $T batch <tree >lists; $T merge <lists", 0,
          "words"},
         {"python3 $B/by_python.py words $N tree", 0, "words"},
@@ -85,7 +85,8 @@ int main(int argc, char **argv)
         {SHA("processes"), 0, "sums"},
         {SHA("processes/threads"), 0, "sums"},
         {"$T sha256 $N files", 0, "sums"},
-        {"xargs -d '\\n' -P $N -n 16 sha256sum <files", 0, NULL},
+        /* by lines, so that none is torn by another's */
+        {"xargs -d '\\n' -P $N -n 16 stdbuf -oL sha256sum <files", 0, "sums"},
         {"parallel -j $N -n 16 sha256sum <files", 0, "sums"},
         {"python3 $B/by_python.py sha256 $N files", 0, "sums"},
         {LINES("serial"), N_LINES, "lengths"},
@@ -93,9 +94,9 @@ int main(int argc, char **argv)
         {LINES("processes"), N_LINES, "lengths"},
         {LINES("processes/threads"), N_LINES, "lengths"},
         {"seq 1000000 | python3 $B/by_python.py lines $N", N_LINES, "lengths"},
-        {"seq 20000 | $M -j $N -- true", N_COMMANDS, NULL},
-        {"seq 20000 | xargs -P $N -n 1 true", N_COMMANDS, NULL},
-        {"seq 1000 | parallel -j $N true", N_COMMANDS_SLOW, NULL},
+        {"seq 20000 | $M -j $N -- true", N_COMMANDS, "nothing"},
+        {"seq 20000 | xargs -P $N -n 1 true", N_COMMANDS, "nothing"},
+        {"seq 1000 | parallel -j $N true", N_COMMANDS_SLOW, "nothing"},
     };
 
 #define WORK_WORDS "words of /usr/include and /usr/share/doc"

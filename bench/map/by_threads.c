@@ -13,7 +13,7 @@
 #include "../../examples/sha256.c"
 #include "../../examples/wordcount.c"
 
-enum { THREADS_MAX = 256 };
+enum { THREADS_MAX = 256, BATCH_BYTES = 4 << 20 };
 
 static char **names;
 static size_t n_names;
@@ -109,10 +109,15 @@ static void read_list(const char *path)
     if (!list)
         abort();
     while ((length = getline(&line, &room, list)) > 0) {
-        if (n_names % 1024 == 0)
-            names = realloc(names, (n_names + 1024) * sizeof *names);
+        if (n_names % 1024 == 0) {
+            char **more = realloc(names, (n_names + 1024) * sizeof *names);
+
+            if (!more)
+                abort();
+            names = more;
+        }
         line[length - 1] = '\0';
-        if (!names || !(names[n_names++] = strdup(line)))
+        if (!(names[n_names++] = strdup(line)))
             abort();
     }
     free(line);
@@ -190,6 +195,8 @@ int main(int argc, char **argv)
     if (argc > 2 && strcmp(argv[1], "batch") == 0) {
         struct part part = {.step = 1};
 
+        /* in one piece: others write to the same file */
+        (void)setvbuf(stdout, NULL, _IOFBF, BATCH_BYTES);
         names = argv + 2;
         n_names = (size_t)argc - 2;
         (void)count_part(&part);

@@ -25,6 +25,10 @@ static int ask(struct mui_feed *feed, struct mu_error *err)
     rc = feed->input(feed->ctx, &feed->span, &feed->how);
     feed->ended = rc != 0;
     feed->has_span = rc == 0;
+    if (rc == MU_CLOSED) {
+        mui_pool_cancel_waiting(feed->pool, MUI_FEED_INPUTS_MAX);
+        return 0;
+    }
     if (rc == 0 || rc == MU_EMPTY)
         return 0;
     return mui_fail(err, rc, "map: the next input");
@@ -45,7 +49,11 @@ int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err)
         }
         if (!feed->has_span || !may_submit)
             return 0;
-        feed->how.flags |= MU_SUBMIT_NO_WAIT | MUI_SUBMIT_LIGHTLY;
+        /* interrupted, the callback has to be asked, and there is room for one more
+         * input here only when this one is in */
+        feed->how.flags |= MUI_SUBMIT_LIGHTLY;
+        feed->how.flags |=
+            feed->interrupted ? MUI_SUBMIT_ANYWAY : MU_SUBMIT_NO_WAIT;
         rc = mui_pool_submit(feed->pool, feed->fn, &feed->span, &feed->how,
                              feed->n_given, NULL);
         if (rc == MU_FULL)
@@ -66,8 +74,9 @@ int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
     if (feed->n_taken == feed->n_given + feed->n_extra)
         return MU_EMPTY;
     rc = mu_pool_next(feed->pool, MU_NEVER, ret_outcome);
+    /* also when there are outcomes all the time, and nobody waits */
+    feed->interrupted |= rc == -EINTR || mui_pool_take_interrupt(feed->pool);
     if (rc == -EINTR) {
-        feed->interrupted = true;
         *ret_outcome = NULL;
         return 0;
     }

@@ -8,6 +8,10 @@
 
 #include "muster/map.h"
 
+/* Numbers of tasks: those of inputs lie below, those of other tasks above. */
+#define MUI_FEED_LEVEL_SHIFT 56
+#define MUI_FEED_INPUTS_MAX  ((UINT64_C(1) << MUI_FEED_LEVEL_SHIFT) - 1)
+
 struct mui_feed {
     struct mu_pool *pool;
     mu_task_fn fn;

@@ -137,15 +137,23 @@ int64_t mui_pool_deadlines(struct mu_pool *pool, int64_t now_ns);
 void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
                    enum mu_status doom);
 
+/* -- take.c -- */
+
+/* Cancel the tasks that have not started, of those with numbers up to this one. */
+void mui_pool_cancel_waiting(struct mu_pool *pool, uint64_t number_max);
+
 /* -- wait.c: callers that wait -- */
 
 /* Something may have moved, or `deadline` has passed: MU_TIMEOUT; -EINTR after
  * mu_pool_interrupt(). Lock held, and let go meanwhile. */
 int mui_pool_progress(struct mu_pool *pool, int64_t deadline);
 
-/* Run one task on this thread, where the model works so. Returns whether one ran.
- * Lock held, and let go meanwhile. */
-bool mui_pool_run_one(struct mu_pool *pool);
+/* Run a task on this thread, or several that are short, where the model works so.
+ * Returns whether one ran. Lock held, and let go meanwhile. */
+bool mui_pool_run_some(struct mu_pool *pool);
+
+/* Whether mu_pool_interrupt() was called since it was last asked. */
+bool mui_pool_take_interrupt(struct mu_pool *pool);
 
 /* 0, or -EINVAL in a child of fork(). */
 int mui_pool_check(const struct mu_pool *pool);

@@ -11,7 +11,7 @@
 #include "pool/feed.h"
 #include "pool/pool.h"
 
-enum { ARITY = 16, LEVELS = 16, LEVEL_SHIFT = 56 };
+enum { ARITY = 16, LEVELS = 16, LEVEL_SHIFT = MUI_FEED_LEVEL_SHIFT };
 
 /* The children of one node, as they come in. */
 struct family {
@@ -196,8 +196,7 @@ static int one_outcome(struct reduce *r, struct mu_outcome *one,
         mu_outcome_free(one);
         return rc;
     }
-    return settle(r, i_level, number & ((UINT64_C(1) << LEVEL_SHIFT) - 1), one,
-                  err);
+    return settle(r, i_level, number & MUI_FEED_INPUTS_MAX, one, err);
 }
 
 static int run(struct reduce *r, struct mu_error *err)

@@ -1,4 +1,6 @@
 /* take.c: outcomes are taken, and tasks taken back. */
+#include <errno.h>
+
 #include "muster/pool.h"
 
 #include "pool/pool.h"
@@ -31,7 +33,13 @@ static int await_any(struct mu_pool *pool, int64_t deadline)
 
     while (rc == 0 && !pool->ended.n)
         rc = nothing_left(pool) ? MU_EMPTY : mui_pool_progress(pool, deadline);
-    return pool->ended.n ? 0 : rc;
+    if (!pool->ended.n)
+        return rc;
+    if (rc == -EINTR)
+        /* an outcome is there: the interrupt is for the next call. Relaxed: it
+         * carries nothing but itself */
+        atomic_store_explicit(&pool->interrupted, 1, memory_order_relaxed);
+    return 0;
 }
 
 int mu_pool_next_many(struct mu_pool *pool, int64_t deadline,
@@ -197,24 +205,38 @@ static void recall(struct mu_pool *pool)
     }
 }
 
+struct cancel_queued {
+    struct mu_pool *pool;
+    uint64_t number_max;
+};
+
 static void cancel_queued(void *ctx, struct mui_job *job)
 {
-    if (job->state == MUI_JOB_QUEUED || job->state == MUI_JOB_SUSPECT)
-        cancel_waiting(ctx, job);
+    const struct cancel_queued *all = ctx;
+
+    if (job->number <= all->number_max &&
+        (job->state == MUI_JOB_QUEUED || job->state == MUI_JOB_SUSPECT))
+        cancel_waiting(all->pool, job);
+}
+
+void mui_pool_cancel_waiting(struct mu_pool *pool, uint64_t number_max)
+{
+    struct cancel_queued all = {.pool = pool, .number_max = number_max};
+
+    (void)pthread_mutex_lock(&pool->lock);
+    recall(pool);
+    mui_job_each(pool->store, cancel_queued, &all);
+    mui_pool_leave(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
 }
 
 int mu_pool_cancel_waiting(struct mu_pool *pool)
 {
     int rc = mui_pool_check(pool);
 
-    if (rc < 0)
-        return rc;
-    (void)pthread_mutex_lock(&pool->lock);
-    recall(pool);
-    mui_job_each(pool->store, cancel_queued, pool);
-    mui_pool_leave(pool);
-    (void)pthread_mutex_unlock(&pool->lock);
-    return 0;
+    if (rc == 0)
+        mui_pool_cancel_waiting(pool, UINT64_MAX);
+    return rc;
 }
 
 int mu_pool_cancel_all(struct mu_pool *pool, int kill)

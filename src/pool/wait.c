@@ -28,7 +28,7 @@ void mu_pool_interrupt(struct mu_pool *pool)
     mui_pool_news(pool);
 }
 
-static bool take_interrupt(struct mu_pool *pool)
+bool mui_pool_take_interrupt(struct mu_pool *pool)
 {
     /* relaxed first: nearly always 0 */
     return atomic_load_explicit(&pool->interrupted, memory_order_relaxed) &&
@@ -36,15 +36,28 @@ static bool take_interrupt(struct mu_pool *pool)
                                     memory_order_acquire);
 }
 
-bool mui_pool_run_one(struct mu_pool *pool)
+/* What comes around a task (the caller's turn, handing over, the lock) costs as much
+ * as some very short ones: so many of those are run as this time holds. */
+enum { RUN_NS = 50 * 1000, RUN_MAX = 256 };
+
+static int how_many_to_run(const struct mu_pool *pool)
 {
-    int n;
+    int64_t n = pool->run_ns > 0 ? RUN_NS / pool->run_ns : 1;
+
+    if (n > RUN_MAX)
+        n = RUN_MAX;
+    return n > 1 ? (int)n : 1;
+}
+
+bool mui_pool_run_some(struct mu_pool *pool)
+{
+    int n = how_many_to_run(pool);
 
     if (!(pool->layer->ops->caps & MUI_LAYER_PUMPED) || pool->pumping)
         return false;
     pool->pumping = true;
     (void)pthread_mutex_unlock(&pool->lock);
-    n = pool->layer->ops->pump(pool->layer, 1);
+    n = pool->layer->ops->pump(pool->layer, n);
     (void)pthread_mutex_lock(&pool->lock);
     pool->pumping = false;
     if (pool->n_waiting)
@@ -106,16 +119,16 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
 
     if (mui_pool_pump(pool))
         return 0;
-    if (mui_pool_run_one(pool)) {
+    if (mui_pool_run_some(pool)) {
         (void)mui_pool_pump(pool);
         return 0;
     }
-    if (take_interrupt(pool))
+    if (mui_pool_take_interrupt(pool))
         return -EINTR;
     if (deadline != MU_NEVER && (deadline == MU_NOW || deadline <= mu_now_ns()))
         return MU_TIMEOUT;
     spin(pool, deadline, n_moves);
     if (pool->n_moves == n_moves)
         sleep_for_news(pool, deadline);
-    return take_interrupt(pool) ? -EINTR : 0;
+    return mui_pool_take_interrupt(pool) ? -EINTR : 0;
 }

@@ -79,6 +79,7 @@ cat >work.c <<'EOF'
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int echo(struct mu_task *t)
 {
@@ -104,6 +105,12 @@ int copy(struct mu_task *t)
     const char *s = mu_task_input(t, &n);
 
     return mu_task_write(t, s, n);
+}
+
+int slow(struct mu_task *t)
+{
+    usleep(2000);
+    return echo(t);
 }
 
 /* Returns the number in its input. */

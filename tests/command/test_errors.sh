@@ -117,5 +117,19 @@ one_line 'bad.log, line 1 is no line of a joblog: not a joblog' \
     map --model serial --joblog bad.log --resume work.c:echo ::: a
 same 'a wrong log stays as it is' 'not a joblog' "$(cat bad.log)"
 one_line 'cannot write to --joblog nosuch/log' map --model serial --joblog nosuch/log work.c:echo ::: a
+# a closed descriptor is not the next file that is opened
+for m in serial processes:2; do
+    got=$("$MUSTER" map --quiet --model $m --joblog log work.c:echo ::: a 2>&1 >&-)
+    same "status without standard output ($m)" 255 $?
+    has 'no standard output' 'cannot write to standard output: Bad file' "$got"
+    got=$("$MUSTER" map --quiet --model $m work.c:echo 2>&1 <&-)
+    same "status without standard input ($m)" 255 $?
+    has 'no standard input' 'cannot read standard input: Bad file' "$got"
+    same "without standard error ($m)" a \
+        "$("$MUSTER" map --model $m --joblog log work.c:echo ::: a 2>&-)"
+done
+got=$(printf 'a\0b\nc\n\0' | "$MUSTER" map --quiet -k --model serial -- echo x{} 2>&1)
+has 'a NUL byte for a command' '^muster: input 1 holds a NUL byte: .* -0 ' "$got"
+same 'is said once' 4 "$(echo "$got" | wc -l)"
 one_line 'cannot write to --results nothing/x' map --model serial --results nothing/x work.c:echo ::: a
 finish

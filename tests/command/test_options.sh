@@ -14,6 +14,12 @@ for model in $MODELS; do
     same '--reduce --halt soon' 3 \
         "$(m --halt soon,fail=1 --reduce join work.c:code ::: 3 >/dev/null; echo $?)"
 
+    seq 2000 >many
+    m --halt soon,done=5 -a many --joblog log --reduce join work.c:slow >got
+    same '--reduce --halt soon starts no more' 1 \
+        "$([ "$(wc -l <got)" -ge 5 ] && [ "$(wc -l <got)" -lt 100 ] && echo 1)"
+    same 'and combines all that ran' "$(tail -n +2 log | wc -l)" "$(wc -l <got)"
+
     same '--dry-run' "work.c:echo 'a b'
 work.c:echo c" "$(m --dry-run --joblog never work.c:echo ::: 'a b' c)"
     same '--dry-run writes no log' 1 "$([ -e never ] || echo 1)"

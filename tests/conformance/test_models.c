@@ -687,6 +687,67 @@ static void interrupts_ask_the_input_again(void **state)
     mu_pool_close(pool);
 }
 
+/* -- an end that leaves what has not started -- */
+
+struct early_end {
+    struct range range;
+    unsigned end_after; /* outcomes */
+};
+
+static int early_input(void *ctx, struct mu_span *ret_input,
+                       struct mu_submit *ret_how)
+{
+    struct early_end *e = ctx;
+
+    if (e->range.n_out >= e->end_after)
+        return MU_CLOSED;
+    return range_input(&e->range, ret_input, ret_how);
+}
+
+static int early_outcome(void *ctx, const struct mu_outcome *outcome)
+{
+    struct early_end *e = ctx;
+
+    if (outcome->status == MU_CANCELLED)
+        return 0;
+    assert_int_equal(outcome->status, MU_DONE);
+    if (++e->range.n_out == e->end_after)
+        mu_pool_interrupt(e->range.pool);
+    return 0;
+}
+
+static int echo_slowly(struct mu_task *t)
+{
+    (void)usleep(2000);
+    return echo(t);
+}
+
+/* Far more inputs are under way than run before the end is known. */
+static void early_end_leaves_what_waits(void **state)
+{
+    struct mu_pool *pool = open_pool(state, NULL);
+    struct early_end e = {.range = {.end = 1500, .pool = pool}, .end_after = 5};
+    struct mu_outcome *o;
+    unsigned n_most = 5 + 4 * mu_pool_width(pool);
+    unsigned n_parts = 0;
+
+    assert_int_equal(
+        mu_map(pool, echo_slowly, 0, early_input, early_outcome, &e, NULL), 0);
+    assert_in_range(e.range.n_out, 5, n_most);
+    e = (struct early_end){.range = {.end = 1500, .pool = pool},
+                           .end_after = 5};
+    assert_int_equal(mu_reduce(pool, echo_slowly, concatenate, early_input,
+                               early_outcome, &e, &o, NULL),
+                     0);
+    assert_in_range(e.range.n_out, 5, n_most);
+    for (size_t i = 0; i < o->output_size; i++)
+        n_parts += ((const char *)o->output)[i] == ' ';
+    assert_int_equal(n_parts, e.range.n_out); /* all that ran is in it */
+    mu_outcome_free(o);
+    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), MU_EMPTY);
+    mu_pool_close(pool);
+}
+
 static int combine_fails(struct mu_task *t)
 {
     (void)t;
@@ -740,6 +801,7 @@ static const struct {
     T(map_keeps_order),
     T(reduce_is_ordered),
     T(interrupts_ask_the_input_again),
+    T(early_end_leaves_what_waits),
     T(reduce_says_when_combining_fails),
 };
 

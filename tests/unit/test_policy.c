@@ -221,8 +221,13 @@ static void window_covers_time_and_shares(void **state)
     assert_int_equal(mui_policy_window(0, 100, 256, 1000000, 4), 256);
     assert_int_equal(mui_policy_window(0, 100000, 256, 1000000, 4), 10);
     assert_int_equal(mui_policy_window(0, 1000000000, 256, 1000000, 4), 2);
-    /* few tasks are dealt out evenly */
-    assert_int_equal(mui_policy_window(0, 100, 256, 10, 4), 3);
+    /* few tasks are dealt out evenly; to two, when they are short */
+    assert_int_equal(mui_policy_window(0, 0, 256, 10, 4), 3);
+    assert_int_equal(mui_policy_window(0, 50000, 256, 10, 4), 3);
+    assert_int_equal(mui_policy_window(0, 100, 256, 10, 4), 5);
+    assert_int_equal(mui_policy_window(0, 10000, 256, 10, 4), 5);
+    assert_int_equal(mui_policy_window(0, 10000, 256, 40, 4), 10);
+    assert_int_equal(mui_policy_window(0, 100, 256, 100, 1), 100);
     assert_int_equal(mui_policy_window(0, 100, 256, 1, 4), 1);
 }
 

@@ -9,11 +9,11 @@
 # looked at.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-list=tools/check/mutants.list
 home=$PWD/build/mutants
 tree=$home/tree
 build=$home/build
 log=$home/log
+list=$home/list
 limit=${MUTANT_SECONDS:-60} # of a test: a mutant may hang
 
 # What a broken promise may cost: memory, and processes that nobody ends. The
@@ -24,7 +24,7 @@ mark=MUSTER_MUTANT=$$.$(date +%s)
 end_strays() {
     grep -lzxF "$mark" /proc/[0-9]*/environ 2>/dev/null |
         sed 's|/proc/||; s|/environ||' | xargs -r kill -KILL 2>/dev/null
-    rm -f /dev/shm/muster-mutant
+    rm -f /dev/shm/muster-mutant.*
 }
 
 # fresh FILE: the file as it is in our tree, newer than what was built from it
@@ -76,6 +76,7 @@ wanted() {
 # -- the copy: unchanged files keep their time, so that little is built --
 
 mkdir -p "$tree" "$build"
+cp tools/check/mutants.list "$list" || exit 1 # ours may be edited meanwhile
 git ls-files --cached --others --exclude-standard >"$home/files"
 while IFS= read -r file; do
     if [ -f "$file" ] && ! cmp -s "$file" "$tree/$file"; then
@@ -195,7 +196,7 @@ while IFS= read -r line <&3; do
         : >"$home/edits"
         ;;
     esac
-done 3<$list
+done 3<"$list"
 finish_one "$@"
 
 echo "$n_noticed noticed, $n_unnoticed not noticed, $n_wrong wrong"
