@@ -14,7 +14,7 @@ enum { N_LANES = 4 };
 
 static struct mui_crash honest(void)
 {
-    return (struct mui_crash){.published = 1,
+    return (struct mui_crash){.stage = MUI_CRASH_WHOLE,
                               .kind = MUI_CRASH_SIGNAL,
                               .signal = SIGSEGV,
                               .i_lane = 3,
@@ -43,9 +43,9 @@ static void unfinished_record_is_none(void **state)
     struct mui_crash copy;
 
     (void)state;
-    record.published = 0;
+    record.stage = MUI_CRASH_SILENT;
     assert_false(mui_crash_read(&record, N_LANES, &copy));
-    record.published = 2;
+    record.stage = 7;
     assert_false(mui_crash_read(&record, N_LANES, &copy));
 }
 
