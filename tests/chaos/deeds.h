@@ -12,7 +12,7 @@ struct deed {
         allowed; /* statuses that name the deed: bits 1 << enum mu_status */
     int signal;  /* that its outcome names; 0: any */
     int code;    /* exited: the status */
-    const char *says; /* words of its outcome's description; NULL: any */
+    const char *says;  /* words of its outcome's description; NULL: any */
     mu_task_fn around; /* the innocents; NULL: deed_innocent */
     int strict;        /* options of its pool */
     unsigned window;
