@@ -55,7 +55,10 @@ struct mu_pool_options {
      * model that isolates. */
     int64_t timeout_ns;
     /* Private memory that a worker process may have, in bytes. 0: no limit. Needs
-     * a model that isolates. */
+     * a model that isolates. Kept by RLIMIT_DATA: malloc() returns NULL. Where a
+     * control group can be made, the worker with its children, shared memory and
+     * outputs is besides kept below this and output_bytes (when that is 0: twice
+     * this): then killed. The outcome says which. */
     uint64_t memory_bytes;
     /* Output that one task may write, in bytes. 0: 4 GiB. */
     uint64_t output_bytes;
@@ -95,6 +98,11 @@ struct mu_pool_options {
      * write_paths can be written. Opened when the pool is. */
     const char *const *read_paths;
     const char *const *write_paths;
+    /* Processes and threads that the tasks of a worker may have at a time, beside the
+     * worker itself: then EAGAIN. 0: no limit. Kept by a control group; where none
+     * can be made by RLIMIT_NPROC, which counts all that the user has and does not
+     * bind root: then the pool is not opened (MU_EMODEL). */
+    unsigned processes;
 };
 
 /* Compute only: no files, no network, no processes or threads, no signals to

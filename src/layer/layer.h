@@ -88,9 +88,10 @@ struct mui_death {
     } how;
     int code;
     int signal;
-    bool out_of_memory;  /* it was at its memory limit when it died */
-    bool stack_overflow; /* the fault lay just beyond the stack pointer */
-    bool in_allocator;   /* it died below malloc(), free() and the like */
+    bool out_of_memory;   /* it was at its memory limit when it died */
+    enum mui_limit limit; /* by which */
+    bool stack_overflow;  /* the fault lay just beyond the stack pointer */
+    bool in_allocator;    /* it died below malloc(), free() and the like */
     bool fresh; /* the desk: it had run no task before those in flight */
     /* the lane, within the group, whose flow died; or MUI_LANE_... */
     int i_lane;

@@ -122,6 +122,9 @@ static int processes_open(struct mui_layer *l,
     p->channel = -1;
     p->sandbox_fd = -1;
     p->alarm_ns = MU_NEVER;
+    rc = mui_limits_check(&config->terms->limits, err);
+    if (rc < 0)
+        return rc;
     rc = mui_sandbox_prepare(config->terms->limits.sandbox,
                              config->terms->read_paths,
                              config->terms->write_paths, &p->sandbox_fd, err);

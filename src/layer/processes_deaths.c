@@ -107,6 +107,7 @@ static void death_from_words(const struct mui_crash *crash,
     ret->signal = crash->kind == MUI_CRASH_SIGNAL ? crash->signal : 0;
     ret->code = crash->code;
     ret->out_of_memory = crash->out_of_memory != 0;
+    ret->limit = ret->out_of_memory ? MUI_LIMIT_DATA : MUI_LIMIT_NONE;
     ret->stack_overflow = crash->stack_overflow != 0;
     ret->in_allocator = crash->in_allocator != 0;
     ret->i_lane = crash->i_lane == MUI_CRASH_LANE_FOREIGN ? MUI_LANE_FOREIGN
@@ -225,6 +226,8 @@ static void peer_ended(struct mui_processes *p, struct mui_processes_peer *peer,
     } else {
         death.how = MUI_DEATH_CRASHED;
         death.signal = report->value;
+        death.out_of_memory = report->starved != 0;
+        death.limit = death.out_of_memory ? MUI_LIMIT_GROUP : MUI_LIMIT_NONE;
     }
     mui_processes_died(p, peer, &death);
 }

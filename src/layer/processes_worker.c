@@ -135,14 +135,14 @@ int mui_processes_worker_main(const struct mui_nursery_start *start)
         mui_worker_failed(&err);
         return 1;
     }
-    /* a spare has the time; and a sandbox may forbid it later */
-    if (!mui_lane_has_order(&lanes[0])) {
+    /* a spare has the time; and a sandbox forbids it later */
+    if (!mui_lane_has_order(&lanes[0]) || the_plan.terms.limits.sandbox) {
         rehearse();
         mui_crash_warm_up();
     }
     rc = mui_worker_up();
     if (rc < 0) {
-        (void)mui_fail(&err, rc, "processes: enter the sandbox in a worker");
+        (void)mui_fail(&err, rc, "processes: limit or sandbox a worker");
         mui_worker_failed(&err);
         return 1;
     }

@@ -266,10 +266,13 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
     end_ns = mu_now_ns();
     reply.run_ns = end_ns - reply.start_ns;
     runner->now_ns = end_ns;
-    /* a look costs two system calls: a task that was short has left little */
-    reply.last = mui_lane_is_spent(
-        t->lane, reply.run_ns > LOOK_AFTER_NS ? MUI_LOOK_RAN | MUI_LOOK_CLOSELY
-                                              : MUI_LOOK_RAN);
+    if (reply.kind == MUI_REPLY_RAN && reply.code)
+        reply.limit = (uint8_t)mui_limits_struck();
+    /* a look costs two system calls: a task that was short has left little. It ends
+     * the worker after this order. */
+    (void)mui_lane_is_spent(t->lane, reply.run_ns > LOOK_AFTER_NS
+                                         ? MUI_LOOK_RAN | MUI_LOOK_CLOSELY
+                                         : MUI_LOOK_RAN);
     mui_output_post(&t->output, &reply);
     mui_lane_reply(t->lane, &reply);
 }

@@ -181,6 +181,7 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
     job->state = MUI_JOB_FREE;
     job->doom = MU_DONE;
     job->note = MUI_NOTE_NONE;
+    job->limit = MUI_LIMIT_NONE;
     job->n_reruns = 0;
     job->alone = false;
     job->cancelled = false;

@@ -56,6 +56,7 @@ struct mui_job {
     uint8_t state;    /* enum mui_job_state */
     uint8_t doom;     /* the status it is to end with once its worker is dead */
     uint8_t note;     /* enum mui_job_note */
+    uint8_t limit;    /* enum mui_limit that struck */
     uint8_t n_reruns; /* times run again without being charged */
     bool alone;       /* runs, or ran, on a worker of its own */
     bool cancelled;

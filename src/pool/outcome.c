@@ -41,10 +41,28 @@ static unsigned telling_frame(const struct mui_job *job)
     return 0;
 }
 
+static const char *const limit_names[MUI_N_LIMITS] = {
+    [MUI_LIMIT_DATA] = "memory limit (RLIMIT_DATA)",
+    [MUI_LIMIT_GROUP] = "memory limit (cgroup)",
+    [MUI_LIMIT_PROCESSES] = "limit on processes (cgroup)",
+    [MUI_LIMIT_FILES] = "limit on open files (RLIMIT_NOFILE)",
+};
+
+/* The limit that struck, or NULL. Some are known by their signal. */
+static const char *limit_of(const struct mui_job *job)
+{
+    if (job->out.signal == SIGXCPU)
+        return "limit on CPU time (RLIMIT_CPU)";
+    if (job->out.signal == SIGXFSZ)
+        return "limit on file size (RLIMIT_FSIZE)";
+    return job->limit < MUI_N_LIMITS ? limit_names[job->limit] : NULL;
+}
+
 static int describe_crash(const struct mui_job *job, char *text, size_t size)
 {
     const struct mu_outcome *o = &job->out;
     const char *abbreviation = sigabbrev_np(o->signal);
+    const char *limit = limit_of(job);
     char at[64] = "";
     char where[200] = "";
     char in[210] = "";
@@ -64,7 +82,9 @@ static int describe_crash(const struct mui_job *job, char *text, size_t size)
     if (job->n_frames && mui_symbol_describe(job->frames[telling_frame(job)],
                                              where, sizeof where) > 0)
         (void)snprintf(in, sizeof in, " in %s", where);
-    return snprintf(text, size, "%s: %sSIG%s%s%s", mu_status_name(o->status),
+    return snprintf(text, size, "%s: %s%s%sSIG%s%s%s",
+                    mu_status_name(o->status), limit ? limit : "",
+                    limit ? ", " : "",
                     job->note == MUI_NOTE_OVERFLOW ? "stack overflow, " : "",
                     abbreviation ? abbreviation : "?", at, in);
 }
@@ -79,6 +99,9 @@ int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
         if (job->note == MUI_NOTE_ERROR)
             return snprintf(text, text_size, "failed: could not be run: %s",
                             mu_status_text(outcome->code));
+        if (limit_of(job))
+            return snprintf(text, text_size, "failed: returned %d at its %s",
+                            outcome->code, limit_of(job));
         return snprintf(text, text_size, "failed: returned %d", outcome->code);
     case MU_EXITED:
         return snprintf(text, text_size, "exited with status %d",

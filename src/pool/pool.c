@@ -37,7 +37,7 @@ static int check_options(const struct mui_model *model,
                         model->text);
     if ((o->cpu_ns || o->file_bytes || o->open_files || o->recycle_tasks ||
          o->recycle_bytes || o->sandbox || o->strict || o->read_paths ||
-         o->write_paths) &&
+         o->write_paths || o->processes) &&
         !isolates)
         return mui_fail(err, MU_EMODEL,
                         "pool: '%s' has no worker processes to limit, recycle "
@@ -53,14 +53,35 @@ static int check_options(const struct mui_model *model,
     return 0;
 }
 
+/* What a worker and its children may hold together: what the tasks may have, and
+ * the outputs, which lie in memory that they share with us. */
+static uint64_t group_bytes(const struct mu_pool *pool,
+                            const struct mu_pool_options *o)
+{
+    uint64_t outputs = o->output_bytes;
+    uint64_t sum;
+
+    if (!o->memory_bytes)
+        return 0;
+    if (!outputs)
+        outputs = o->memory_bytes;
+    if (__builtin_mul_overflow(outputs, mui_model_lanes_below(&pool->model, 0),
+                               &outputs) ||
+        __builtin_add_overflow(o->memory_bytes, outputs, &sum))
+        return INT64_MAX;
+    return sum;
+}
+
 static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o)
 {
     long pages = sysconf(_SC_PHYS_PAGES);
     uint64_t memory =
         (uint64_t)(pages > 0 ? pages : 1) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t group;
 
     if (o)
         pool->options = *o;
+    group = group_bytes(pool, &pool->options);
     if (!pool->options.queue_tasks)
         pool->options.queue_tasks = (size_t)LANE_SLOTS * pool->model.n_lanes;
     if (!pool->options.queue_bytes)
@@ -76,6 +97,8 @@ static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o)
                    .cpu_ns = pool->options.cpu_ns,
                    .file_bytes = pool->options.file_bytes,
                    .open_files = pool->options.open_files,
+                   .processes = pool->options.processes,
+                   .group_bytes = group,
                    .recycle_tasks = pool->options.recycle_tasks,
                    .recycle_bytes = pool->options.recycle_bytes,
                    .sandbox = pool->options.sandbox,

@@ -50,6 +50,7 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
     job->out.fault_address = NULL;
     job->doom = MU_DONE;
     job->note = MUI_NOTE_NONE;
+    job->limit = MUI_LIMIT_NONE;
     free(job->frames);
     job->frames = NULL;
     job->n_frames = 0;
@@ -120,6 +121,7 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
     job->out.run_ns = reply->run_ns;
     job->out.queue_ns = reply->start_ns - job->submit_ns;
     learn_run_time(pool, reply->run_ns);
+    job->limit = reply->limit;
     if (reply->kind == MUI_REPLY_ERROR) {
         status = MU_FAILED;
         job->note = MUI_NOTE_ERROR;

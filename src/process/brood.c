@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "process/confine.h"
 #include "sys/census.h"
 
 static void stop_child(void *ctx, pid_t child)
@@ -39,5 +40,6 @@ void mui_brood_end(void)
     do
         mui_brood_kill();
     while (waitid(P_ALL, 0, &info, WEXITED | __WALL) == 0 || errno == EINTR);
+    mui_confine_fini();
     _exit(0);
 }

@@ -6,7 +6,8 @@
 /* Kill every child there is now. Those of theirs become ours as they die. */
 void mui_brood_kill(void);
 
-/* Kill all descendants, wait for them, and end this process. */
+/* Kill all descendants, wait for them, remove their control groups, and end this
+ * process. */
 _Noreturn void mui_brood_end(void);
 
 #endif

@@ -16,6 +16,7 @@
 #include "muster/base.h"
 
 #include "process/brood.h"
+#include "process/confine.h"
 #include "process/wire.h"
 #include "sys/census.h"
 #include "sys/descriptor.h"
@@ -146,6 +147,7 @@ void mui_guardian_main(int main_fd, int supervisor_pidfd)
     g.child_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     if (g.child_fd < 0)
         _exit(1);
+    mui_confine_init();
     fork_nursery(&g, 0);
     for (;;) {
         struct pollfd polls[] = {{.fd = g.main_fd, .events = POLLIN},

@@ -1,26 +1,96 @@
 /* limit.c: limits of a worker process.
  *
  * Memory is limited by RLIMIT_DATA: it counts private memory only, so inputs and
- * outputs in shared memory are free of it, and it works for everybody. */
+ * outputs in shared memory are free of it, it works for everybody, and malloc()
+ * returns NULL instead of killing. It does not see what a task holds otherwise: shared
+ * mappings, files in memory, and what its children have, each of which has a limit
+ * of its own. Where a control group can be made, that keeps all of it together. */
 #include "process/limit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "muster/pool.h"
+
+#include "base/error.h"
+#include "process/confine.h"
 #include "process/crash.h"
 
 enum { PAGE = 4096 };
 
 /* /proc/self/statm, open for the life of the process; -1: not wanted. */
 static int statm_fd = -1;
+static bool has_group; /* for processes */
+static uint64_t nproc; /* RLIMIT_NPROC instead; 0: none */
 
-void mui_limits_init(const struct mui_limits *limits)
+/* Of this worker, for mui_limits_struck(). */
+static struct mui_limits the;
+
+/* -- processes -- */
+
+static bool is_bound_by_nproc(void)
 {
+    return geteuid() != 0;
+}
+
+int mui_limits_check(const struct mui_limits *limits, struct mu_error *err)
+{
+    if (!limits->processes || is_bound_by_nproc() ||
+        mui_confine_is_possible(MUI_CONFINE_PROCESSES))
+        return 0;
+    return mui_fail(err, MU_EMODEL,
+                    "processes: their children cannot be limited here: no "
+                    "control group can be made, and RLIMIT_NPROC does not bind "
+                    "root");
+}
+
+/* Threads of this user: what RLIMIT_NPROC is compared with. */
+static uint64_t count_threads_of_user(void)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    uint64_t n = 0;
+
+    while (proc && (entry = readdir(proc)) != NULL) {
+        char path[300];
+        struct stat st;
+
+        (void)snprintf(path, sizeof path, "/proc/%s/task", entry->d_name);
+        if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9' &&
+            stat(path, &st) == 0 && st.st_uid == getuid())
+            n += st.st_nlink - 2;
+    }
+    if (proc)
+        (void)closedir(proc);
+    return n;
+}
+
+/* -- memory -- */
+
+int mui_limits_init(const struct mui_limits *limits)
+{
+    the = *limits;
     if (limits->memory_bytes || limits->recycle_bytes)
         statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    /* where there can be no group, RLIMIT_DATA has to do alone */
+    if (limits->memory_bytes)
+        (void)mui_confine_memory(limits->group_bytes);
+    if (!limits->processes)
+        return 0;
+    if (mui_confine_processes() == 0)
+        has_group = true;
+    else if (is_bound_by_nproc())
+        nproc = count_threads_of_user() + limits->processes;
+    else
+        return -EPERM; /* mui_limits_check() saw a place */
+    return 0;
 }
 
 /* The sixth number of "size resident shared text lib data ...", in pages. */
@@ -55,7 +125,7 @@ static void set_limit(__rlimit_resource_t resource, uint64_t soft,
     (void)setrlimit(resource, &limit);
 }
 
-void mui_limits_begin(const struct mui_limits *limits)
+int mui_limits_begin(const struct mui_limits *limits)
 {
     /* what it has now it does not owe to a task */
     uint64_t now = limits->memory_bytes ? mui_limits_data_bytes() : 0;
@@ -71,6 +141,27 @@ void mui_limits_begin(const struct mui_limits *limits)
         set_limit(RLIMIT_NOFILE, limits->open_files, limits->open_files);
     if (limits->cpu_ns)
         mui_limits_renew_cpu(limits->cpu_ns);
+    if (nproc)
+        set_limit(RLIMIT_NPROC, nproc, nproc);
+    return has_group ? mui_confine_limit_processes(limits->processes) : 0;
+}
+
+/* The kernel counts refusals for a group. Of descriptors it does not: there is none
+ * left, or the task has closed some and knows itself why it failed. */
+enum mui_limit mui_limits_struck(void)
+{
+    int fd;
+
+    if (has_group && mui_confine_has_struck())
+        return MUI_LIMIT_PROCESSES;
+    if (!the.open_files || the.sandbox & MU_SANDBOX_PURE)
+        return MUI_LIMIT_NONE;
+    fd = open("/", O_PATH | O_CLOEXEC);
+    if (fd < 0 && errno == EMFILE)
+        return MUI_LIMIT_FILES;
+    if (fd >= 0)
+        (void)close(fd);
+    return MUI_LIMIT_NONE;
 }
 
 void mui_limits_renew_cpu(int64_t cpu_ns)

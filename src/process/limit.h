@@ -1,8 +1,11 @@
-/* limit.h: what a worker process may use, kept by the kernel (setrlimit). */
+/* limit.h: what a worker process may use, kept by the kernel: setrlimit(), and control
+ * groups where they can be had (process/confine.h). */
 #ifndef MUI_PROCESS_LIMIT_H
 #define MUI_PROCESS_LIMIT_H
 
 #include <stdint.h>
+
+#include "muster/base.h"
 
 /* Zeros: no limit. See muster/pool.h. */
 struct mui_limits {
@@ -11,17 +14,35 @@ struct mui_limits {
     int64_t cpu_ns;
     uint64_t file_bytes;
     unsigned open_files;
+    unsigned processes;
+    uint64_t group_bytes;   /* memory of the worker and its children together */
     unsigned recycle_tasks; /* not the kernel's: see worker.c */
     uint64_t recycle_bytes;
     unsigned sandbox;
     int strict;
 };
 
-/* In a worker, before any sandbox: make it possible to ask for memory later. */
-void mui_limits_init(const struct mui_limits *limits);
+/* Which limit struck, for an outcome. */
+enum mui_limit {
+    MUI_LIMIT_NONE = 0,
+    MUI_LIMIT_DATA,      /* memory, by RLIMIT_DATA */
+    MUI_LIMIT_GROUP,     /* memory, by the control group */
+    MUI_LIMIT_PROCESSES, /* by the control group */
+    MUI_LIMIT_FILES,     /* open ones */
+    MUI_N_LIMITS
+};
 
-/* From now on. */
-void mui_limits_begin(const struct mui_limits *limits);
+/* Supervisor: whether they can be kept here. 0 or MU_EMODEL. */
+int mui_limits_check(const struct mui_limits *limits, struct mu_error *err);
+
+/* In a worker with one thread, before any sandbox: get ready. 0 or -errno. */
+int mui_limits_init(const struct mui_limits *limits);
+
+/* From now on. 0 or -errno. */
+int mui_limits_begin(const struct mui_limits *limits);
+
+/* In a worker, after a task that failed: what may have made it fail. */
+enum mui_limit mui_limits_struck(void);
 
 /* Give the next task its CPU time; a system call or two. */
 void mui_limits_renew_cpu(int64_t cpu_ns);

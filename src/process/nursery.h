@@ -48,6 +48,7 @@ struct mui_nursery_report {
     uint32_t id;   /* as in the order */
     int32_t pid;
     int32_t value;
+    uint32_t starved; /* the kernel killed in its control group, for memory */
     int pidfd;
 };
 

@@ -16,6 +16,7 @@
 #include "muster/base.h"
 
 #include "process/brood.h"
+#include "process/confine.h"
 #include "process/crash.h"
 #include "process/wire.h"
 #include "sys/census.h"
@@ -64,19 +65,29 @@ static struct worker *find_worker(pid_t pid)
 
 /* -- reports -- */
 
-static void report(struct channel *channel, uint32_t news, uint32_t id,
-                   pid_t pid, int value, int pidfd)
+static void send_report(struct channel *channel,
+                        const struct mui_nursery_report *report)
 {
-    struct mui_nursery_report text = {
-        .news = news, .id = id, .pid = pid, .value = value, .pidfd = -1};
+    struct mui_nursery_report text = *report;
     struct mui_message message = {.bytes = &text, .size = sizeof text};
 
-    if (pidfd >= 0) {
+    text.pidfd = -1;
+    if (report->pidfd >= 0) {
         message.n_fds = 1;
-        message.fds[0] = pidfd;
+        message.fds[0] = report->pidfd;
     }
     /* a pool that has gone is seen by poll() */
     (void)mui_message_send(channel->fd, &message, 1);
+}
+
+static void report(struct channel *channel, uint32_t news, uint32_t id,
+                   pid_t pid, int value, int pidfd)
+{
+    send_report(channel, &(struct mui_nursery_report){.news = news,
+                                                      .id = id,
+                                                      .pid = pid,
+                                                      .value = value,
+                                                      .pidfd = pidfd});
 }
 
 static void kill_orphan(void *ctx, pid_t pid)
@@ -86,17 +97,27 @@ static void kill_orphan(void *ctx, pid_t pid)
         (void)kill(pid, SIGKILL);
 }
 
+static bool is_worker(pid_t pid)
+{
+    return find_worker(pid) != NULL;
+}
+
 static void note_end(const siginfo_t *info)
 {
     struct worker *worker = find_worker(info->si_pid);
+    struct mui_nursery_report news = {.news = info->si_code == CLD_EXITED
+                                                  ? MUI_NURSERY_EXITED
+                                                  : MUI_NURSERY_KILLED,
+                                      .pid = info->si_pid,
+                                      .value = info->si_status,
+                                      .pidfd = -1};
 
     if (!worker)
         return;
+    news.id = worker->id;
+    news.starved = mui_confine_end(worker->pid);
     if (worker->channel)
-        report(worker->channel,
-               info->si_code == CLD_EXITED ? MUI_NURSERY_EXITED
-                                           : MUI_NURSERY_KILLED,
-               worker->id, worker->pid, info->si_status, -1);
+        send_report(worker->channel, &news);
     *worker = the.workers[--the.n_workers];
 }
 
@@ -129,8 +150,10 @@ static void reap(void)
             ended = true;
         }
     }
-    if (ended)
-        (void)mui_census_children(kill_orphan, NULL);
+    if (!ended)
+        return;
+    (void)mui_census_children(kill_orphan, NULL);
+    mui_confine_sweep(is_worker);
 }
 
 /* -- forking -- */

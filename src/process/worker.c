@@ -177,7 +177,9 @@ int mui_worker_init(const struct mui_worker_setup *setup,
     the.head = mui_block_head(&block);
     the.bell_fd = setup->bell_fd;
     the.limits = setup->limits;
-    mui_limits_init(&the.limits);
+    rc = mui_limits_init(&the.limits);
+    if (rc < 0)
+        return rc;
     if (fstat(the.bell_fd, &st) < 0)
         return -errno;
     the.bell_inode = st.st_ino;
@@ -216,7 +218,9 @@ int mui_worker_up(void)
 {
     int rc;
 
-    mui_limits_begin(&the.limits);
+    rc = mui_limits_begin(&the.limits);
+    if (rc < 0)
+        return rc;
     if (the.limits.recycle_bytes)
         the.data_bytes = mui_limits_data_bytes();
     the.n_threads = mui_census_threads();

@@ -68,7 +68,7 @@ struct mui_reply {
     uint8_t kind;
     uint8_t form; /* INLINE or SPAN */
     uint8_t inline_size;
-    uint8_t last; /* not 0: the worker takes no order after this one and ends */
+    uint8_t limit; /* with a code: enum mui_limit that may be why, or 0 */
     int64_t start_ns;
     int64_t run_ns;
     union {

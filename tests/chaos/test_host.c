@@ -2,15 +2,18 @@
  * process of its own. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -244,6 +247,84 @@ static void thread_opens_a_pool(void)
     EXPECT(pthread_join(thread, NULL) == 0);
 }
 
+/* -- workers that die at start -- */
+
+/* The host's handler of fork() runs in nursery (the first) and workers (the second). */
+static int n_forks_above;
+static _Atomic int *n_stillborn; /* shared */
+static int n_stillborn_max;
+
+static void die_as_worker(void)
+{
+    if (++n_forks_above < 2)
+        return;
+    if (atomic_fetch_add_explicit(n_stillborn, 1, memory_order_relaxed) <
+        n_stillborn_max)
+        _exit(7);
+}
+
+static void let_workers_die(int n_max)
+{
+    n_stillborn = mmap(NULL, sizeof *n_stillborn, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    EXPECT(n_stillborn != MAP_FAILED);
+    n_stillborn_max = n_max;
+    EXPECT(pthread_atfork(NULL, NULL, die_as_worker) == 0);
+}
+
+/* An error that says why, after a number of tries: not a hang, not for ever. */
+static void workers_that_cannot_start_are_an_error(void)
+{
+    enum { TRIES_MAX = 40 }; /* some are under way when one has failed */
+    struct mu_pool *pool;
+    struct mu_error err;
+
+    let_workers_die(INT_MAX);
+    EXPECT(mu_pool_open("processes:2", NULL, &pool, &err) < 0);
+    EXPECT(strstr(err.text, "exited with status 7 before its first task"));
+    EXPECT(atomic_load_explicit(n_stillborn, memory_order_relaxed) <=
+           TRIES_MAX);
+}
+
+static void some_that_die_at_start_are_replaced(void)
+{
+    struct mu_pool *pool;
+
+    let_workers_die(5);
+    pool = open_pool();
+    pool_works(pool);
+    mu_pool_close(pool);
+    EXPECT(atomic_load_explicit(n_stillborn, memory_order_relaxed) > 5);
+}
+
+/* -- before main() -- */
+
+static const char constructor_variable[] = "MUSTER_TEST_CONSTRUCTOR";
+
+__attribute__((constructor)) static void open_before_main(void)
+{
+    struct mu_pool *pool;
+
+    if (!getenv(constructor_variable))
+        return;
+    alarm(60);
+    pool = open_pool();
+    pool_works(pool);
+    mu_pool_close(pool);
+    EXPECT(mu_init(NULL) == 0);
+    pool = open_pool();
+    pool_works(pool);
+    mu_pool_close(pool);
+    _exit(0);
+}
+
+static void constructor_opens_a_pool(void)
+{
+    EXPECT(setenv(constructor_variable, "1", 1) == 0);
+    (void)execl("/proc/self/exe", "constructor", NULL);
+    EXPECT(!"exec");
+}
+
 /* -- descriptors and output -- */
 
 static void closed_stdio_stays_closed(void)
@@ -358,6 +439,9 @@ CASE(memory_of_opening_is_shared)
 CASE(two_pools_at_once)
 CASE(child_of_fork_has_its_own)
 CASE(thread_opens_a_pool)
+CASE(workers_that_cannot_start_are_an_error)
+CASE(some_that_die_at_start_are_replaced)
+CASE(constructor_opens_a_pool)
 CASE(closed_stdio_stays_closed)
 CASE(descriptors_are_not_inherited)
 CASE(exit_handlers_and_buffers_are_the_hosts)
@@ -374,6 +458,9 @@ int main(void)
         cmocka_unit_test(test_two_pools_at_once),
         cmocka_unit_test(test_child_of_fork_has_its_own),
         cmocka_unit_test(test_thread_opens_a_pool),
+        cmocka_unit_test(test_workers_that_cannot_start_are_an_error),
+        cmocka_unit_test(test_some_that_die_at_start_are_replaced),
+        cmocka_unit_test(test_constructor_opens_a_pool),
         cmocka_unit_test(test_closed_stdio_stays_closed),
         cmocka_unit_test(test_descriptors_are_not_inherited),
         cmocka_unit_test(test_exit_handlers_and_buffers_are_the_hosts),

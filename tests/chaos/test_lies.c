@@ -183,6 +183,8 @@ static void second_attempt_inherits_nothing(void **state)
 
 /* -- bad company -- */
 
+/* Long for its neighbours, of which each kills the worker: the length is the deed,
+ * here and below. */
 static int take_long(struct mu_task *t)
 {
     (void)usleep(300 * 1000);

@@ -7,14 +7,18 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -22,6 +26,8 @@
 #include "muster/muster.h"
 
 #include "chaos/deeds.h"
+#include "chaos/groups.h"
+#include "process/confine.h"
 
 static const char *const models[] = {"processes:2", "processes:1/threads:2"};
 
@@ -209,12 +215,21 @@ static int say_pid(struct mu_task *task)
     return mu_task_printf(task, "%d", (int)getpid());
 }
 
+/* Longer than a task that is looked at afterwards; the length is the point. */
+static void take_long(void)
+{
+    const int64_t end_ns = mu_after_ns(1000 * 1000);
+
+    while (mu_now_ns() < end_ns)
+        continue;
+}
+
 static int leak_and_say_pid(struct mu_task *task)
 {
     char *volatile leak = malloc(4 << 20);
 
     memset(leak, 1, 4 << 20);
-    (void)usleep(1000); /* long enough to be looked at */
+    take_long();
     return say_pid(task);
 }
 
@@ -229,7 +244,7 @@ static int leave_thread(struct mu_task *task)
 {
     pthread_t thread;
 
-    (void)usleep(1000); /* long enough to be looked at, as below */
+    take_long();
     return pthread_create(&thread, NULL, stay, NULL) ? 1 : say_pid(task);
 }
 
@@ -237,14 +252,14 @@ static int leave_child(struct mu_task *task)
 {
     if (fork() == 0)
         (void)stay(NULL);
-    (void)usleep(1000);
+    take_long();
     return say_pid(task);
 }
 
 static int close_all(struct mu_task *task)
 {
     (void)close_range(3, ~0u, 0);
-    (void)usleep(1000);
+    take_long();
     return say_pid(task);
 }
 
@@ -312,14 +327,184 @@ static void limits_name_themselves(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         options = (struct mu_pool_options){.file_bytes = 4 << 20};
-        expect(models[i], &options, grow_file, "", "SIGXFSZ in");
+        expect(models[i], &options, grow_file, "",
+               "crashed: limit on file size (RLIMIT_FSIZE), SIGXFSZ in");
         options = (struct mu_pool_options){.open_files = 32};
-        expect(models[i], &options, open_many, "", "returned 24");
+        expect(
+            models[i], &options, open_many, "",
+            "failed: returned 24 at its limit on open files (RLIMIT_NOFILE)");
         options = (struct mu_pool_options){.cpu_ns = 1};
         for (unsigned j = 0; j < n_deeds; j++)
             if (strcmp(deeds[j].name, "loop") == 0)
-                expect(models[i], &options, deeds[j].fn, "", "SIGXCPU");
+                expect(models[i], &options, deeds[j].fn, "",
+                       "crashed: limit on CPU time (RLIMIT_CPU), SIGXCPU");
     }
+}
+
+/* -- memory and processes -- */
+
+/* 256 MiB of memory that is not private. */
+static int hold_shared(struct mu_task *task)
+{
+    enum { SIZE = 256 << 20 };
+    char *memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    (void)task;
+    if (memory == MAP_FAILED)
+        return errno;
+    memset(memory, 1, SIZE);
+    return munmap(memory, SIZE);
+}
+
+/* 40 MiB in each of 8 processes; the worker waits for all. */
+static int hold_in_children(struct mu_task *task)
+{
+    enum { SIZE = 40 << 20, N = 8 };
+    int fds[2];
+    int status;
+    int n_killed = 0;
+
+    (void)task;
+    if (pipe(fds) != 0)
+        return errno;
+    for (int i = 0; i < N; i++)
+        if (fork() == 0) {
+            volatile char *memory = malloc(SIZE);
+            char byte;
+
+            for (size_t j = 0; j < SIZE; j += 4096)
+                memory[j] = 1;
+            (void)close(fds[1]);
+            (void)!read(fds[0], &byte, 1); /* until all have theirs */
+            _exit(0);
+        }
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    while (wait(&status) > 0)
+        n_killed += WIFSIGNALED(status);
+    return n_killed;
+}
+
+/* As many children as the input says, all at once. */
+static int have_children(struct mu_task *task)
+{
+    int n = atoi(mu_task_input(task, NULL));
+    int rc = 0;
+
+    for (int i = 0; i < n && rc == 0; i++) {
+        pid_t pid = fork();
+
+        if (pid == 0)
+            for (;;)
+                (void)pause();
+        rc = pid < 0 ? errno : 0;
+    }
+    return rc; /* they are killed with the worker */
+}
+
+static bool have_groups(enum mui_confine_kind kind)
+{
+    if (mui_confine_is_possible(kind))
+        return true;
+    print_message("no control group can be made here\n");
+    return false;
+}
+
+static void memory_limit_is_named(void **state)
+{
+    const struct mu_pool_options options = {.memory_bytes = 64 << 20};
+    bool groups = have_groups(MUI_CONFINE_MEMORY);
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        for (unsigned j = 0; j < n_deeds; j++)
+            if (strcmp(deeds[j].name, "leak") == 0)
+                expect(models[i], &options, deeds[j].fn, "",
+                       "out of memory: memory limit (RLIMIT_DATA), SIGSEGV");
+        expect(models[i], &options, hold_shared, "",
+               groups ? "out of memory: memory limit (cgroup), SIGKILL"
+                      : "done");
+    }
+}
+
+static void children_share_the_memory_limit(void **state)
+{
+    const struct mu_pool_options options = {.memory_bytes = 64 << 20};
+
+    (void)state;
+    if (!have_groups(MUI_CONFINE_MEMORY))
+        return;
+    for (int i = 0; i < 2; i++) {
+        struct mu_outcome *o = run(models[i], &options, hold_in_children, "");
+
+        /* the kernel chooses whom it kills: children, or the worker */
+        assert_true(o->status == MU_OUT_OF_MEMORY || o->status == MU_FAILED);
+        mu_outcome_free(o);
+    }
+}
+
+static void processes_are_limited(void **state)
+{
+    const struct mu_pool_options options = {.processes = 5};
+    struct mu_pool *pool;
+    struct mu_error err;
+
+    (void)state;
+    if (!mui_confine_is_possible(MUI_CONFINE_PROCESSES) && geteuid() == 0) {
+        assert_int_equal(mu_pool_open("processes:1", &options, &pool, &err),
+                         MU_EMODEL);
+        assert_non_null(strstr(err.text, "RLIMIT_NPROC"));
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        expect(models[i], &options, have_children, "5", "done");
+        /* a flow that ends, for the worker is spent, makes room: 2 at most */
+        expect(models[i], &options, have_children, "8",
+               have_groups(MUI_CONFINE_PROCESSES)
+                   ? "returned 11 at its limit on processes (cgroup)"
+                   : "returned 11");
+        expect(models[i], &options, have_children, "1000", "returned 11");
+    }
+}
+
+/* What had orphans in it goes with the last of them; nobody tells us when. */
+static void await_no_groups(void)
+{
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+
+    for (int i = 0; i < 10000 && groups_count(groups_own) > 0; i++)
+        (void)nanosleep(&pause, NULL);
+    assert_int_equal(groups_count(groups_own), 0);
+}
+
+/* Also when tasks left children in them, or died. */
+static void groups_go_with_their_pool(void **state)
+{
+    const struct mu_pool_options options = {.memory_bytes = 64 << 20,
+                                            .processes = 300,
+                                            .timeout_ns = INT64_C(5000000000)};
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+
+    (void)state;
+    if (!have_groups(MUI_CONFINE_MEMORY) || !have_groups(MUI_CONFINE_PROCESSES))
+        return;
+    await_no_groups(); /* those of the tests before */
+    assert_int_equal(mu_pool_open("processes:2", &options, &pool, NULL), 0);
+    for (unsigned j = 0; j < n_deeds; j++) {
+        if (deeds[j].allowed & 1u << MU_TIMED_OUT)
+            continue;
+        assert_int_equal(mu_pool_submit(pool, deeds[j].fn, "", 1, NULL, NULL),
+                         0);
+        assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+        if (o->status == MU_TIMED_OUT)
+            fail_msg("%s did not end", deeds[j].name);
+        mu_outcome_free(o);
+    }
+    assert_true(groups_count(groups_own) > 0);
+    mu_pool_close(pool);
+    await_no_groups();
 }
 
 static unsigned count_pids(const struct mu_pool_options *options, mu_task_fn fn,
@@ -371,8 +556,9 @@ static void changed_workers_are_replaced(void **state)
 static void threads_cannot_have_them(void **state)
 {
     const struct mu_pool_options options[] = {
-        {.sandbox = MU_SANDBOX_PURE}, {.file_bytes = 1},    {.cpu_ns = 1},
-        {.recycle_tasks = 1},         {.recycle_bytes = 1}, {.open_files = 9},
+        {.processes = 1},  {.sandbox = MU_SANDBOX_PURE}, {.file_bytes = 1},
+        {.cpu_ns = 1},     {.recycle_tasks = 1},         {.recycle_bytes = 1},
+        {.open_files = 9},
     };
     struct mu_pool *pool;
 
@@ -402,6 +588,10 @@ int main(void)
         cmocka_unit_test(no_network_refuses_sockets),
         cmocka_unit_test(files_are_kept),
         cmocka_unit_test(limits_name_themselves),
+        cmocka_unit_test(memory_limit_is_named),
+        cmocka_unit_test(children_share_the_memory_limit),
+        cmocka_unit_test(processes_are_limited),
+        cmocka_unit_test(groups_go_with_their_pool),
         cmocka_unit_test(workers_are_recycled),
         cmocka_unit_test(strict_hides_changes),
         cmocka_unit_test(changed_workers_are_replaced),

@@ -24,6 +24,7 @@
 
 #include "chaos/deeds.h"
 #include "chaos/descent.h"
+#include "chaos/groups.h"
 #include "chaos/table.h"
 
 static size_t count_files(void)
@@ -87,6 +88,8 @@ static void reached(int fd)
 
 static _Noreturn void supervise(enum phase phase, const char *model, int fd)
 {
+    /* so that workers have control groups, where they can be made */
+    const struct mu_pool_options options = {.memory_bytes = 256 << 20};
     struct mu_pool *pool;
     struct mu_outcome *o;
 
@@ -98,7 +101,7 @@ static _Noreturn void supervise(enum phase phase, const char *model, int fd)
         reached(fd);
         (void)pause();
     }
-    if (mu_pool_open(model, NULL, &pool, NULL) != 0)
+    if (mu_pool_open(model, &options, &pool, NULL) != 0)
         _exit(2);
     if (phase == AFTER_OPEN) {
         reached(fd);
@@ -192,6 +195,7 @@ static int64_t kill_in_phase(enum phase phase, const char *model, int round)
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     (void)nothing_is_left(pid);
+    assert_int_equal(groups_count(groups_abandoned), 0);
     (void)close(fd);
     return mu_now_ns() - start_ns;
 }
