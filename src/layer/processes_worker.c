@@ -37,10 +37,11 @@ static int map_arena(struct mui_terms *terms, int fd)
     return 0;
 }
 
+/* ret_is_awaited  whether an order was there before the layer below could take it */
 static int worker_open(struct mui_processes_plan *plan,
                        const struct mui_nursery_start *start,
-                       struct mui_lane_worker **ret_lanes,
-                       struct mui_layer **ret_below, struct mu_error *err)
+                       bool *ret_is_awaited, struct mui_layer **ret_below,
+                       struct mu_error *err)
 {
     struct mui_worker_setup setup = {.shape = plan->shape,
                                      .down_fd = start->fds[0],
@@ -55,7 +56,6 @@ static int worker_open(struct mui_processes_plan *plan,
     if (rc < 0)
         return mui_fail(err, rc, "processes: map the lanes in a worker");
     config.port.n_lanes = plan->shape.n_lanes;
-    *ret_lanes = config.port.lanes;
     rc = map_arena(&plan->terms, start->plan_fds[0]);
     if (rc < 0)
         return mui_fail(err, rc, "processes: map the inputs in a worker");
@@ -63,6 +63,7 @@ static int worker_open(struct mui_processes_plan *plan,
         mui_sandbox_enter_files(plan->has_sandbox_fd ? start->plan_fds[1] : -1);
     if (rc < 0)
         return mui_fail(err, rc, "processes: restrict files in a worker");
+    *ret_is_awaited = mui_lane_has_order(&config.port.lanes[0]);
     return mui_layer_open(&config, ret_below, err);
 }
 
@@ -125,18 +126,18 @@ static void rehearse(void)
 int mui_processes_worker_main(const struct mui_nursery_start *start)
 {
     struct mu_error err = {.code = 0};
-    struct mui_lane_worker *lanes;
     struct mui_layer *below;
+    bool is_awaited;
     int rc;
 
     memcpy(&the_plan, start->plan, sizeof the_plan);
-    rc = worker_open(&the_plan, start, &lanes, &below, &err);
+    rc = worker_open(&the_plan, start, &is_awaited, &below, &err);
     if (rc < 0) {
         mui_worker_failed(&err);
         return 1;
     }
     /* a spare has the time; and a sandbox forbids it later */
-    if (!mui_lane_has_order(&lanes[0]) || the_plan.terms.limits.sandbox) {
+    if (!is_awaited || the_plan.terms.limits.sandbox) {
         rehearse();
         mui_crash_warm_up();
     }

@@ -91,8 +91,11 @@ for model in $MODELS; do
     report=$("$MUSTER" map --model "$model" deep.c:deep ::: a 2>&1)
     has 'the innermost frame' '^muster:     #0 inner.*deep.c:9' "$report"
     has 'and its caller' '^muster:     #1 deep .*deep.c:15' "$report"
-    report=$("$MUSTER" map --memory 64M --model "$model" deep.c:leak ::: a 2>&1)
-    has '--memory' "'a', out of memory" "$report"
+    # a sanitizer's own memory counts too, and it ends by itself when there is none
+    if [ -z "${SANITIZER:-}" ]; then
+        report=$("$MUSTER" map --memory 64M --model "$model" deep.c:leak ::: a 2>&1)
+        has '--memory' "'a', out of memory" "$report"
+    fi
     report=$("$MUSTER" map --timeout 0.2 --model "$model" work.c:hang ::: a 2>&1)
     has '--timeout of a function' "'a', timed out" "$report"
     m --joblog log --timeout 0.2 work.c:hang ::: a
