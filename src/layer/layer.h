@@ -91,7 +91,8 @@ struct mui_death {
     bool out_of_memory;   /* it was at its memory limit when it died */
     enum mui_limit limit; /* by which */
     bool stack_overflow;  /* the fault lay just beyond the stack pointer */
-    bool in_allocator;    /* it died below malloc(), free() and the like */
+    bool in_common;       /* it died of memory that is the whole process's, see
+                     * struct mui_crash */
     bool fresh; /* the desk: it had run no task before those in flight */
     /* the lane, within the group, whose flow died; or MUI_LANE_... */
     int i_lane;

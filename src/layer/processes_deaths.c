@@ -109,7 +109,7 @@ static void death_from_words(const struct mui_crash *crash,
     ret->out_of_memory = crash->out_of_memory != 0;
     ret->limit = ret->out_of_memory ? MUI_LIMIT_DATA : MUI_LIMIT_NONE;
     ret->stack_overflow = crash->stack_overflow != 0;
-    ret->in_allocator = crash->in_allocator != 0;
+    ret->in_common = crash->in_common != 0;
     ret->i_lane = crash->i_lane == MUI_CRASH_LANE_FOREIGN ? MUI_LANE_FOREIGN
                   : crash->i_lane >= 0                    ? crash->i_lane
                                                           : MUI_LANE_UNKNOWN;

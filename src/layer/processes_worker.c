@@ -30,6 +30,7 @@ static int map_arena(struct mui_terms *terms, int fd)
     if (rc < 0)
         return rc;
     (void)close(fd);
+    mui_crash_add_common(base, terms->arena_bytes);
     terms->arena = base;
     terms->arena_fd = -1;
     if (terms->arg)

@@ -181,7 +181,7 @@ static void desk_died(struct mui_desk *desk, unsigned i_group,
     fact.fresh = mui_pool_group_is_fresh(group);
     /* memory and heap are the whole process's: who met the end of them is not
      * therefore who used them up or wrote over them */
-    if (fact.out_of_memory || fact.in_allocator)
+    if (fact.out_of_memory || fact.in_common)
         fact.i_lane = MUI_LANE_UNKNOWN;
     if (fact.i_lane >= (int)group->n_lanes)
         fact.i_lane = MUI_LANE_UNKNOWN;

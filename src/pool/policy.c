@@ -74,7 +74,7 @@ struct mui_judgement mui_policy_death(const struct mui_death *death,
         if (death->i_lane >= 0 && !on_culprit)
             return innocent(job, MUI_AGAIN);
         /* those before can have leaked the memory, or damaged the heap */
-        if ((death->out_of_memory || death->in_allocator) && !death->fresh &&
+        if ((death->out_of_memory || death->in_common) && !death->fresh &&
             !job->alone)
             return innocent(job, MUI_ALONE);
         if (only && death->i_lane != MUI_LANE_FOREIGN)

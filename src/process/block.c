@@ -11,7 +11,7 @@ enum { HEAD_BYTES = 4096 };
 
 _Static_assert(sizeof(struct mui_worker_head) <= HEAD_BYTES, "a page");
 
-static uint64_t down_bytes(const struct mui_block_shape *shape)
+uint64_t mui_block_down_bytes(const struct mui_block_shape *shape)
 {
     return (uint64_t)shape->n_lanes * mui_lane_down_bytes(shape->n_slots);
 }
@@ -21,7 +21,7 @@ static uint64_t lanes_up_bytes(const struct mui_block_shape *shape)
     return (uint64_t)shape->n_lanes * mui_lane_up_bytes(shape->n_slots);
 }
 
-static uint64_t up_bytes(const struct mui_block_shape *shape)
+uint64_t mui_block_up_bytes(const struct mui_block_shape *shape)
 {
     return HEAD_BYTES + lanes_up_bytes(shape) +
            shape->n_lanes * shape->region_bytes;
@@ -34,24 +34,25 @@ int mui_block_open(const struct mui_block_shape *shape,
     void *base;
     int rc;
 
-    block.down_fd = mui_memfd_open("muster-down", down_bytes(shape));
+    block.down_fd = mui_memfd_open("muster-down", mui_block_down_bytes(shape));
     rc = block.down_fd;
     if (rc < 0)
         return rc;
-    rc = mui_memfd_map(block.down_fd, down_bytes(shape), PROT_READ | PROT_WRITE,
-                       1, &base);
+    rc = mui_memfd_map(block.down_fd, mui_block_down_bytes(shape),
+                       PROT_READ | PROT_WRITE, 1, &base);
     if (rc < 0)
         goto undo;
     block.down = base;
     rc = mui_memfd_seal_writes(block.down_fd);
     if (rc < 0)
         goto undo;
-    block.up_fd = mui_memfd_open("muster-up", up_bytes(shape));
+    block.up_fd = mui_memfd_open("muster-up", mui_block_up_bytes(shape));
     rc = block.up_fd;
     if (rc < 0)
         goto undo;
     /* the supervisor writes nothing there */
-    rc = mui_memfd_map(block.up_fd, up_bytes(shape), PROT_READ, 1, &base);
+    rc = mui_memfd_map(block.up_fd, mui_block_up_bytes(shape), PROT_READ, 1,
+                       &base);
     if (rc < 0)
         goto undo;
     block.up = base;
@@ -67,13 +68,14 @@ int mui_block_join(const struct mui_block_shape *shape, int down_fd, int up_fd,
 {
     struct mui_block block = {.down_fd = down_fd, .up_fd = up_fd};
     void *base;
-    int rc = mui_memfd_map(down_fd, down_bytes(shape), PROT_READ, 0, &base);
+    int rc = mui_memfd_map(down_fd, mui_block_down_bytes(shape), PROT_READ, 0,
+                           &base);
 
     if (rc < 0)
         return rc;
     block.down = base;
-    rc =
-        mui_memfd_map(up_fd, up_bytes(shape), PROT_READ | PROT_WRITE, 0, &base);
+    rc = mui_memfd_map(up_fd, mui_block_up_bytes(shape), PROT_READ | PROT_WRITE,
+                       0, &base);
     if (rc < 0)
         return rc;
     block.up = base;
@@ -97,9 +99,9 @@ void mui_block_close(struct mui_block *block,
 {
     mui_block_close_fds(block);
     if (block->down)
-        (void)munmap(block->down, down_bytes(shape));
+        (void)munmap(block->down, mui_block_down_bytes(shape));
     if (block->up)
-        (void)munmap(block->up, up_bytes(shape));
+        (void)munmap(block->up, mui_block_up_bytes(shape));
     block->down = NULL;
     block->up = NULL;
 }

@@ -58,6 +58,10 @@ void mui_block_close_fds(struct mui_block *block);
 void mui_block_close(struct mui_block *block,
                      const struct mui_block_shape *shape);
 
+/* What is mapped at `down` and at `up`. */
+uint64_t mui_block_down_bytes(const struct mui_block_shape *shape);
+uint64_t mui_block_up_bytes(const struct mui_block_shape *shape);
+
 struct mui_worker_head *mui_block_head(const struct mui_block *block);
 void *mui_block_lane_down(const struct mui_block *block,
                           const struct mui_block_shape *shape, unsigned i);

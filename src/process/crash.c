@@ -124,6 +124,36 @@ static bool is_out_of_memory(int signal, uint64_t address)
     return used > 0 && used + near >= limit;
 }
 
+/* -- memory of the whole process -- */
+
+static struct range {
+    uintptr_t start;
+    uint64_t bytes;
+} commons[MUI_CRASH_COMMONS];
+
+void mui_crash_add_common(const void *start, uint64_t bytes)
+{
+    for (size_t i = 0; i < MUI_CRASH_COMMONS; i++)
+        if (commons[i].bytes == 0) {
+            commons[i] = (struct range){(uintptr_t)start, bytes};
+            return;
+        }
+}
+
+/* Whether another task can have made this a fault: by munmap() of what the pool
+ * maps, by mprotect() of anything. */
+static bool is_common(const siginfo_t *info)
+{
+    uintptr_t address = (uintptr_t)info->si_addr;
+
+    if (info->si_signo != SIGSEGV || info->si_code <= 0)
+        return false;
+    for (size_t i = 0; i < MUI_CRASH_COMMONS; i++)
+        if (address - commons[i].start < commons[i].bytes)
+            return true;
+    return info->si_code == SEGV_ACCERR;
+}
+
 /* -- frames -- */
 
 /* Entries of the allocator, whoever's it is. A thread that dies below one of them
@@ -175,7 +205,7 @@ static _Unwind_Reason_Code unwind_frame(struct _Unwind_Context *context,
         return _URC_END_OF_STACK;
     u->begun = true;
     if (is_allocator(_Unwind_GetRegionStart(context)))
-        u->record->in_allocator = 1;
+        u->record->in_common = 1;
     /* a caller is where its call is, not where it goes on */
     add_frame(u->record, before || pc == u->fault_pc ? pc : pc - 1);
     return u->record->n_frames == MUI_CRASH_FRAMES ? _URC_END_OF_STACK
@@ -294,6 +324,7 @@ static void on_fault(int signal, siginfo_t *info, void *arg)
         record->stack_overflow =
             !sent && is_stack_overflow(signal, record->address, context);
         record->out_of_memory = is_out_of_memory(signal, record->address);
+        record->in_common = !record->stack_overflow && is_common(info);
         add_frames(record, context);
     }
     publish();

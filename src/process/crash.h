@@ -12,7 +12,7 @@
 
 #include "sys/cpu.h"
 
-enum { MUI_CRASH_FRAMES = 32 };
+enum { MUI_CRASH_FRAMES = 32, MUI_CRASH_COMMONS = 3 };
 
 enum mui_crash_kind {
     MUI_CRASH_NONE = 0,
@@ -38,8 +38,10 @@ struct mui_crash {
     int32_t i_lane; /* of the worker, or MUI_CRASH_LANE_... */
     uint8_t stack_overflow;
     uint8_t out_of_memory;
-    uint8_t dumps_core;   /* it will end by itself */
-    uint8_t in_allocator; /* below malloc(), free() and the like */
+    uint8_t dumps_core; /* it will end by itself */
+    /* It met what another task of the process can have done: it died below malloc(),
+     * free() and the like, in memory that the pool maps, or where access is denied. */
+    uint8_t in_common;
     uint64_t address;
     uint32_t n_frames;
     uint64_t frames[MUI_CRASH_FRAMES]; /* mui_module codes */
@@ -60,6 +62,11 @@ struct mui_crash_setup {
 /* In a worker: handlers of SIGSEGV and the like, and of exit(). Nothing that the
  * host registered with atexit() runs. Needs alternate signal stacks. */
 void mui_crash_install(const struct mui_crash_setup *setup);
+
+/* `bytes` from `start` on are mapped by the pool, for all tasks of this process: a
+ * fault there need not be the doing of the task that meets it. At most
+ * MUI_CRASH_COMMONS such calls. */
+void mui_crash_add_common(const void *start, uint64_t bytes);
 
 /* From now on RLIMIT_DATA is `limit`, of which tasks may use `allowed`. */
 void mui_crash_set_memory(uint64_t limit, uint64_t allowed);

@@ -198,6 +198,8 @@ int mui_worker_init(const struct mui_worker_setup *setup,
         lanes[i].is_spent = is_spent;
     }
     (void)mui_thread_altstack();
+    mui_crash_add_common(block.down, mui_block_down_bytes(shape));
+    mui_crash_add_common(block.up, mui_block_up_bytes(shape));
     mui_crash_install(&(struct mui_crash_setup){.record = &the.head->crash,
                                                 .ring = ring_last_words,
                                                 .lanes = lanes,

@@ -128,13 +128,12 @@ static void check_innocent(const struct mu_outcome *o, const struct deed *deed,
  * nursery: nobody tells us when that is over, so look again and again. */
 static size_t count_left(void)
 {
-    const struct timespec pause = {.tv_nsec = 1000 * 1000};
-    size_t n = descent_count(0, NULL, 0);
+    const int64_t end = mu_after_ns(INT64_C(10000000000));
+    size_t n;
 
-    for (int i = 0; i < 5000 && n > N_STANDING; i++) {
-        (void)nanosleep(&pause, NULL);
+    do
         n = descent_count(0, NULL, 0);
-    }
+    while (n > N_STANDING && mu_now_ns() < end);
     return n - N_STANDING;
 }
 
@@ -256,6 +255,9 @@ int main(int argc, char **argv)
             (void)snprintf(e->name, sizeof e->name, "%s under %s",
                            deeds[i].name, models[j]);
             if (argc > 1 && !strstr(e->name, argv[1]))
+                continue;
+            /* strict hides a deed from the next task, not from those beside it */
+            if (deeds[i].strict && strchr(models[j], '/'))
                 continue;
             tests[n++] = (struct CMUnitTest){.name = e->name,
                                              .test_func = only_the_deed_is_lost,

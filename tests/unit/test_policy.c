@@ -31,11 +31,11 @@ static const struct mui_death leaked_fresh = {.how = MUI_DEATH_CRASHED,
                                               .out_of_memory = true,
                                               .fresh = true};
 static const struct mui_death heap = {
-    .how = MUI_DEATH_CRASHED, .signal = 6, .i_lane = -1, .in_allocator = true};
+    .how = MUI_DEATH_CRASHED, .signal = 6, .i_lane = -1, .in_common = true};
 static const struct mui_death heap_fresh = {.how = MUI_DEATH_CRASHED,
                                             .signal = 6,
                                             .i_lane = -1,
-                                            .in_allocator = true,
+                                            .in_common = true,
                                             .fresh = true};
 
 enum { QUEUED = 0, STARTED = 1, ELSEWHERE = 0, CULPRIT = 1 };
