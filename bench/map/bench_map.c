@@ -75,7 +75,9 @@ int main(int argc, char **argv)
         {WORDS("processes"), 0, "words"},
         {WORDS("processes/threads"), 0, "words"},
         {"$T words $N tree", 0, "words"},
-        {"xargs -d '\\n' -P $N -n 100 $T batch <tree >lists; $T merge <lists",
+        /* a file each: xargs mixes outputs that are longer than one write */
+        {"rm -f part.*; xargs -d '\\n' -P $N -n 100 sh -c "
+         "'exec $T batch \"$@\" >part.$$' sh <tree; cat part.* | $T merge",
          0, "words"},
         {"parallel -j $N -n 100 $T batch <tree >lists; $T merge <lists", 0,
          "words"},
