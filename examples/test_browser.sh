@@ -20,6 +20,7 @@ for kind in threads processes both; do
     read -r line <&3
     port=${line##*:}
     cat <&3 >"$scratch/log" &
+    reader=$!
 
     "$1/browser" threads "$port" / /nope /long.txt >"$scratch/got"
     grep -q '^/: hello' "$scratch/got" || fail "$kind: a page"
@@ -41,4 +42,6 @@ for kind in threads processes both; do
     wait $server || fail "$kind: the end"
     server=
     exec 3<&-
+    # else it could take what the next server says
+    wait $reader
 done
