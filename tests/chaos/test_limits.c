@@ -581,7 +581,7 @@ static void missing_path_is_an_error_of_open(void **state)
     assert_non_null(strstr(err.text, "/no/such/path"));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pure_refuses_what_is_not_computing),
@@ -604,6 +604,8 @@ int main(void)
     return 0; /* its runtime cannot work within a sandbox */
 #    endif
 #endif
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
