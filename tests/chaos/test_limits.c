@@ -1,6 +1,7 @@
 /* test_limits.c: limits, sandboxes and recycling of worker processes. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <locale.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -468,6 +470,65 @@ static void processes_are_limited(void **state)
     }
 }
 
+#define CHECK(condition)                                                       \
+    do {                                                                       \
+        if (!(condition)) {                                                    \
+            (void)fprintf(stderr, "line %d: %s\n", __LINE__, #condition);      \
+            _exit(1);                                                          \
+        }                                                                      \
+    } while (0)
+
+/* As a user who may make no control groups, in a process of its own. */
+static void limit_as_nobody(const char *n, const char *expected)
+{
+    enum { NOBODY = 65534 };
+    const struct mu_pool_options options = {.processes = 5};
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+    char text[200];
+
+    CHECK(geteuid() != 0 || setgroups(0, NULL) == 0);
+    CHECK(geteuid() != 0 || setresgid(NOBODY, NOBODY, NOBODY) == 0);
+    CHECK(geteuid() != 0 || setresuid(NOBODY, NOBODY, NOBODY) == 0);
+    CHECK(prctl(PR_SET_DUMPABLE, 1) == 0); /* or /proc/self is not ours */
+    CHECK(mu_pool_open("processes:2", &options, &pool, NULL) == 0);
+    CHECK(mu_pool_submit(pool, have_children, n, strlen(n) + 1, NULL, NULL) ==
+          0);
+    CHECK(mu_pool_next(pool, MU_NEVER, &o) == 0);
+    (void)mu_outcome_describe(o, text, sizeof text);
+    (void)fprintf(stderr, "%s children: %s\n", n, text);
+    CHECK(strstr(text, expected));
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+    _exit(0);
+}
+
+/* RLIMIT_NPROC, by contrast, counts what the user has elsewhere too: enough for a
+ * fork bomb, and for those few who are allowed. */
+static void processes_are_limited_without_groups(void **state)
+{
+    static const char *const cases[][2] = {
+        {"5", "done"},
+        {"1000", "returned 11 at its limit on processes (RLIMIT_NPROC)"},
+    };
+
+    (void)state;
+    if (geteuid() != 0 && mui_confine_is_possible(MUI_CONFINE_PROCESSES))
+        return; /* there is no other user to be */
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = fork();
+        int status;
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            alarm(60);
+            limit_as_nobody(cases[i][0], cases[i][1]);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+}
+
 /* What had orphans in it goes with the last of them; nobody tells us when. */
 static void await_no_groups(void)
 {
@@ -591,6 +652,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(memory_limit_is_named),
         cmocka_unit_test(children_share_the_memory_limit),
         cmocka_unit_test(processes_are_limited),
+        cmocka_unit_test(processes_are_limited_without_groups),
         cmocka_unit_test(groups_go_with_their_pool),
         cmocka_unit_test(workers_are_recycled),
         cmocka_unit_test(strict_hides_changes),
