@@ -212,6 +212,48 @@ static void strict_hides_changes(void **state)
     }
 }
 
+static const struct deed *find_deed(const char *name)
+{
+    for (unsigned i = 0; i < n_deeds; i++)
+        if (strcmp(deeds[i].name, name) == 0)
+            return &deeds[i];
+    fail_msg("no deed %s", name);
+    return NULL;
+}
+
+/* No lane of its worker, be there several, gives what one task changed to a task
+ * that began when that had ended. */
+static void strict_hides_changes_from_all_lanes(void **state)
+{
+    enum { ROUNDS = 100, N = 4 };
+    static const char *const wide[] = {"processes:2", "processes:1/threads:4"};
+    const struct mu_pool_options options = {.strict = 1};
+    const struct deed *deed = find_deed("change_all");
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_pool *pool;
+        struct mu_outcome *o;
+
+        assert_int_equal(mu_pool_open(wide[i], &options, &pool, NULL), 0);
+        for (int round = 0; round < ROUNDS; round++) {
+            mu_task_fn fn = deed->fn;
+
+            for (int n = 1; n <= N; n += N - 1, fn = deed->around) {
+                for (int j = 0; j < n; j++)
+                    assert_int_equal(
+                        mu_pool_submit(pool, fn, "x", 1, NULL, NULL), 0);
+                for (int j = 0; j < n; j++) {
+                    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+                    assert_int_equal(o->status, MU_DONE);
+                    mu_outcome_free(o);
+                }
+            }
+        }
+        mu_pool_close(pool);
+    }
+}
+
 static int say_pid(struct mu_task *task)
 {
     return mu_task_printf(task, "%d", (int)getpid());
@@ -336,10 +378,8 @@ static void limits_name_themselves(void **state)
             models[i], &options, open_many, "",
             "failed: returned 24 at its limit on open files (RLIMIT_NOFILE)");
         options = (struct mu_pool_options){.cpu_ns = 1};
-        for (unsigned j = 0; j < n_deeds; j++)
-            if (strcmp(deeds[j].name, "loop") == 0)
-                expect(models[i], &options, deeds[j].fn, "",
-                       "crashed: limit on CPU time (RLIMIT_CPU), SIGXCPU");
+        expect(models[i], &options, find_deed("loop")->fn, "",
+               "crashed: limit on CPU time (RLIMIT_CPU), SIGXCPU");
     }
 }
 
@@ -420,10 +460,8 @@ static void memory_limit_is_named(void **state)
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        for (unsigned j = 0; j < n_deeds; j++)
-            if (strcmp(deeds[j].name, "leak") == 0)
-                expect(models[i], &options, deeds[j].fn, "",
-                       "out of memory: memory limit (RLIMIT_DATA), SIGSEGV");
+        expect(models[i], &options, find_deed("leak")->fn, "",
+               "out of memory: memory limit (RLIMIT_DATA), SIGSEGV");
         expect(models[i], &options, hold_shared, "",
                groups ? "out of memory: memory limit (cgroup), SIGKILL"
                       : "done");
@@ -656,6 +694,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(groups_go_with_their_pool),
         cmocka_unit_test(workers_are_recycled),
         cmocka_unit_test(strict_hides_changes),
+        cmocka_unit_test(strict_hides_changes_from_all_lanes),
         cmocka_unit_test(changed_workers_are_replaced),
         cmocka_unit_test(threads_cannot_have_them),
         cmocka_unit_test(missing_path_is_an_error_of_open),
