@@ -48,6 +48,7 @@ static void leave_host_behind(struct guardian *g)
     /* before its descriptor is closed: workers inherit what we can write */
     if (mui_module_seal_in_child() < 0)
         _exit(1);
+    mui_nursery_forget_in_child();
     mui_descriptors_keep(keep, 2);
     mui_descriptors_detach_input();
     /* what the host has printed and not flushed is the host's to flush */

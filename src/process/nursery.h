@@ -61,6 +61,9 @@ int mui_nursery_init(struct mu_error *err);
 int mui_nursery_ref(struct mu_error *err);
 void mui_nursery_unref(void);
 
+/* Guardian: what the supervisor has is not ours, nor our children's. */
+void mui_nursery_forget_in_child(void);
+
 /* Open a channel to the nursery. Borrows all; at most MUI_NURSERY_PLAN_FDS.
  * Gives *ret_channel, non-blocking to read. 0, or MU_EINIT when there is no nursery
  * any more, or -errno. Any thread. */

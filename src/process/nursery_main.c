@@ -264,7 +264,7 @@ static void close_channel(unsigned i)
 /* Returns whether the channel is still open. */
 static bool serve_channel(struct channel *channel)
 {
-    struct mui_wire_fork order;
+    struct mui_wire_fork order = {.id = UINT32_MAX};
     struct mui_message message = {.bytes = &order, .size = sizeof order};
     int rc = mui_message_receive(channel->fd, &message, 0);
 
@@ -272,6 +272,9 @@ static bool serve_channel(struct channel *channel)
         fork_worker(channel, &message, order.id);
         for (unsigned i = 0; i < message.n_fds; i++)
             (void)close(message.fds[i]);
+    } else if (rc < 0) {
+        /* the descriptors did not fit into this process */
+        report(channel, MUI_NURSERY_FAILED, order.id, 0, rc, -1);
     }
     return rc != MU_CLOSED;
 }
