@@ -1,9 +1,12 @@
 /* test_queue.c: the queue, its ends, and waits, under every model. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conformance/models.h"
 #include "support/check.h"
@@ -112,6 +115,53 @@ static void full_queue_says_so(void **state)
     mu_pool_close(pool);
 }
 
+/* Open the gate as soon as the process that forked this one sleeps. */
+static void open_for_sleeper(void *unused)
+{
+    const int64_t deadline = test_deadline();
+    char path[64];
+    char line[512] = "";
+
+    (void)unused;
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)getppid());
+    for (;;) {
+        int fd = open(path, O_RDONLY);
+        ssize_t n = read(fd, line, sizeof line - 1);
+        const char *state;
+
+        (void)close(fd);
+        line[n > 0 ? n : 0] = '\0';
+        state = strrchr(line, ')'); /* "pid (name) S" */
+        if (state && state[2] == 'S')
+            break;
+        CHECK_CHILD(mu_now_ns() < deadline);
+        (void)sched_yield();
+    }
+    open_gate();
+}
+
+static void submit_waits_for_room(void **state)
+{
+    struct mu_pool_options options = {.queue_tasks = 4, .window = 1};
+    struct mu_pool *pool = models_open(state, &options);
+    const bool is_serial = strcmp(*state, "serial") == 0;
+    unsigned n = 4 + (is_serial ? 1 : mu_pool_width(pool)); /* what fits */
+    pid_t opener = 0;
+
+    fill_workers(state, pool, n);
+    if (is_serial) /* which makes room by running a task itself */
+        open_gate();
+    else
+        opener = test_fork(open_for_sleeper, NULL);
+    assert_int_equal(mu_pool_submit(pool, wait_for_gate, NULL, 0, NULL, NULL),
+                     MU_OK);
+    if (opener > 0)
+        assert_int_equal(test_wait(opener), 0);
+    for (n++; n > 0; n--)
+        mu_outcome_free(models_take(pool));
+    mu_pool_close(pool);
+}
+
 static void queue_is_full_of_bytes_too(void **state)
 {
     enum { SIZE = 100000, FIT = 10 };
@@ -202,6 +252,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(workers_stay),
     MODEL_TEST(cancelled_before_its_start_does_not_run),
     MODEL_TEST(full_queue_says_so),
+    MODEL_TEST(submit_waits_for_room),
     MODEL_TEST(queue_is_full_of_bytes_too),
     MODEL_TEST(cancel_waiting_leaves_what_runs),
     MODEL_TEST(wait_takes_one_task),
