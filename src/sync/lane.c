@@ -597,6 +597,23 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
     atomic_store_explicit(&w->up->sleeping, 0, memory_order_relaxed);
 }
 
+void mui_lane_leave(struct mui_lane_worker *w)
+{
+    /* H3, the worker's side: as before a sleep, but nobody need wake this flow */
+    (void)atomic_exchange_explicit(&w->up->sleeping, 0, memory_order_seq_cst);
+    (void)ring_if_wished(w, MUI_WANT_DONE);
+}
+
+int64_t mui_lane_running_since(const struct mui_lane_worker *w)
+{
+    /* acquire, pairs with the release in call() of layer/run.c: the start that is
+     * read is that of this task or of a later one */
+    if (!atomic_load_explicit(&w->is_running, memory_order_acquire))
+        return MU_NEVER;
+    /* relaxed: see above */
+    return atomic_load_explicit(&w->up->start_ns, memory_order_relaxed);
+}
+
 bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index)
 {
     /* H4, the worker's side; see mui_lane_cancel() */

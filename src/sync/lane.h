@@ -237,6 +237,13 @@ void mui_lane_note_start(struct mui_lane_worker *w, int64_t now_ns);
  * is wished. May return early. */
 void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns);
 
+/* This flow ends, though its process may go on: rings for what it has replied. */
+void mui_lane_leave(struct mui_lane_worker *w);
+
+/* Since when it has been running a task; MU_NEVER: it runs none. For other threads of
+ * the worker. */
+int64_t mui_lane_running_since(const struct mui_lane_worker *w);
+
 bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index);
 
 /* Which lane of the pool this is; the same from the first order on. */
