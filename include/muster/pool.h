@@ -155,6 +155,7 @@ struct mu_outcome {
     int64_t queue_ns; /* from submit to the start of the last attempt */
     int64_t run_ns;   /* run time of the last attempt */
     const void *fault_address; /* crashed by a memory fault: where; else NULL */
+    int has_fault_address;     /* 1: it is known, and NULL is an address too */
 };
 
 /* Open a pool.
@@ -179,8 +180,8 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  * ret_id    optional
  * Returns   0; MU_FULL with MU_SUBMIT_NO_WAIT; MU_CLOSED when the pool is closing;
  *           MU_ECRASHED when no worker can be started any more; -EINVAL when fn
- *           lies in no loaded module or a borrowed input is not visible to the
- *           workers; -ENOMEM. Unless 0, nothing was submitted
+ *           lies in no loaded module, a borrowed input is not visible to the
+ *           workers, or a flag is unknown; -ENOMEM. Unless 0, nothing was submitted
  * Context   blocks while the queue is full; under `serial` and `fibers` it runs
  *           tasks meanwhile */
 MU_API MU_NODISCARD int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,
@@ -266,8 +267,8 @@ MU_API void mu_pool_stats(struct mu_pool *pool,
                           struct mu_pool_stats *ret_stats);
 
 /* The process ids of the worker processes alive now, spares left out.
- * pids      [n_max], written up to the number returned
- * Returns   how many there are; 0 under models without processes */
+ * pids      [n_max]: the first n_max of them; NULL when that is 0
+ * Returns   how many there are, which may be more; 0 under models without processes */
 MU_API size_t mu_pool_pids(struct mu_pool *pool, int *pids, size_t n_max);
 
 /* The tags of the tasks that run right now. Where the model does not isolate, a

@@ -580,7 +580,7 @@ static int deed_forge_offset(struct mu_task *task)
 
 const struct deed deeds[] = {
     {"segv", deed_segv, BIT(MU_CRASHED), SIGSEGV, 0,
-     "SIGSEGV in deed_segv"},
+     "SIGSEGV at 0x0 in deed_segv"},
     {"jump", deed_jump, BIT(MU_CRASHED), SIGSEGV, 0},
     {"abort", deed_abort, BIT(MU_CRASHED), SIGABRT, 0, "SIGABRT in deed_abort"},
     {"fpe", deed_fpe, BIT(MU_CRASHED), SIGFPE, 0, "SIGFPE in deed_fpe"},
@@ -596,7 +596,7 @@ const struct deed deeds[] = {
     {"kill", deed_kill, BIT(MU_CRASHED), SIGKILL, 0},
     {"kill_all", deed_kill_all, BIT(MU_CRASHED), SIGTERM, 0},
     {"kill_group", deed_kill_group, BIT(MU_CRASHED), SIGKILL, 0},
-    {"stop", deed_stop, BIT(MU_CRASHED), SIGSTOP, 0, "stopped itself"},
+    {"stop", deed_stop, BIT(MU_CRASHED), SIGSTOP, 0, "was stopped (SIGSTOP)"},
     {"loop", deed_loop, BIT(MU_TIMED_OUT), 0, 0},
     {"loop_blocked", deed_loop_blocked, BIT(MU_TIMED_OUT), 0, 0},
     {"sleep", deed_sleep, BIT(MU_TIMED_OUT), 0, 0},
