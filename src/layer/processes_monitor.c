@@ -24,7 +24,7 @@ int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
         return rc;
     }
     rc = mui_bells_add_other(&p->bells, p->channel, id_channel);
-    return rc < 0 ? mui_fail(err, rc, "processes: epoll") : 0;
+    return rc < 0 ? mui_fail(err, rc, "processes: open a pool") : 0;
 }
 
 static void give_up(struct mui_processes *p)
