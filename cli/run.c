@@ -25,6 +25,7 @@ int run_open_pool(struct run *r, const char *model)
         .retries = o->tries - 1,
         .timeout_ns = r->work.command ? 0 : o->timeout_ns,
         .memory_bytes = o->memory_bytes,
+        .processes = o->n_children,
         .arg = r->work.command,
         .arg_size = r->work.command_size,
     };

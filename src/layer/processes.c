@@ -62,6 +62,7 @@ static int make_tables(struct mui_processes *p, struct mu_error *err)
 
     p->n_spares = 1 + width / 4;
     p->n_peers = 4 * (width + p->n_spares);
+    p->plan.terms.limits.own_processes = p->n_peers * p->plan.shape.n_lanes;
     p->peers = calloc(p->n_peers, sizeof *p->peers);
     p->group_peers = malloc(width * sizeof *p->group_peers);
     p->given_up = calloc(width, sizeof *p->given_up);

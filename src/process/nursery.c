@@ -134,6 +134,15 @@ static bool is_gone(void)
     return poll(&main_end, 1, 0) == 1 && main_end.revents & POLLHUP;
 }
 
+void mui_nursery_forget_in_child(void)
+{
+    /* our parent held it as it forked */
+    (void)pthread_mutex_init(&lock, NULL);
+    the.main_fd = -1;
+    the.n_refs = 0;
+    the.for_good = false;
+}
+
 /* Under `lock`. */
 static int hold(bool for_good, struct mu_error *err)
 {
@@ -142,6 +151,11 @@ static int hold(bool for_good, struct mu_error *err)
 
     if (the.main_fd >= 0 && (the.forked != mui_forked() || is_gone()))
         end();
+    /* its nursery would load it too, and so on */
+    if (mui_module_is_loading())
+        return mui_fail(err, MU_EINIT,
+                        "processes: not by a library that is being loaded into "
+                        "a worker");
     if (the.main_fd < 0)
         rc = start(err);
     if (rc < 0)

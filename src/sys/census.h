@@ -21,4 +21,7 @@ bool mui_census_has_older(unsigned n_own, int64_t then_ns);
 /* Call `each` with every child there is. 0 or -errno. */
 int mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx);
 
+/* Whether the kernel writes a core file of another process right now. */
+bool mui_census_dumps_core(pid_t pid);
+
 #endif

@@ -1,6 +1,7 @@
 /* test_log.c: what a log keeps: positions, kill -9, torn tails, many writers. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -243,6 +244,42 @@ static void writer_killed_at_each_instruction_leaves_whole_records(void **state)
     mu_chan_free(r);
 }
 
+/* A reader that polls is told of a record whether or not its sender lived to tell. */
+static void record_of_a_killed_writer_is_polled(void **state)
+{
+    struct mu_chan *r = reader_open(0);
+    struct mu_chan *other = reader_open(0);
+    struct pollfd p = {.fd = mu_chan_fd(r), .events = POLLIN};
+    struct step_trace t = {NULL, 1};
+    int n_there = 0;
+
+    (void)state;
+    for (long i = 0; i < t.n; i += step_stride(&t)) {
+        pid_t pid = step_start(stepped_before, stepped_send, NULL);
+        uint64_t got;
+        size_t size;
+
+        number_expect(r, 1);
+        end_expect(r);
+        number_expect(other, 1);
+        if (!t.pc) {
+            t = step_record(pid);
+            i = -step_stride(&t);
+        } else {
+            step_finish(pid, &t, i);
+        }
+        if (mu_chan_recv(other, &got, sizeof got, MU_NOW, &size) != 0)
+            continue;
+        n_there++;
+        assert_int_equal(poll(&p, 1, 30000), 1);
+        number_expect(r, 2);
+    }
+    assert_true(n_there > 1 && n_there < t.n);
+    free(t.pc);
+    mu_chan_free(r);
+    mu_chan_free(other);
+}
+
 /* A loss of power leaves anything behind the last durable record. */
 static void torn_tail_is_cut_off(void **state)
 {
@@ -354,6 +391,7 @@ int main(void)
         LOG_TEST(writers_share_the_log_and_the_disk),
         LOG_TEST(killed_writer_loses_nothing_acknowledged),
         LOG_TEST(writer_killed_at_each_instruction_leaves_whole_records),
+        LOG_TEST(record_of_a_killed_writer_is_polled),
         LOG_TEST(torn_tail_is_cut_off),
         LOG_TEST(damaged_bytes_are_noticed),
         LOG_TEST(what_is_no_log_is_refused),

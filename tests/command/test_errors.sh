@@ -64,6 +64,7 @@ one_line '--retries x: ' map --retries x work.c:echo
 one_line '--timeout soon: it is seconds' map --timeout soon work.c:echo
 one_line 'median is not offered' map --timeout 200% work.c:echo
 one_line '--memory lots: it is bytes' map --memory lots work.c:echo
+one_line '--children 0: it is how many' map --children 0 work.c:echo
 one_line '--total-jobs x: ' map --total-jobs x work.c:echo
 one_line '--resume needs --joblog' map --resume work.c:echo
 one_line 'from ::: or from -a' map -a nothing work.c:echo ::: a
@@ -115,6 +116,7 @@ before '[{][}] has no meaning with --each record or chunk' --each chunk=1K -- ec
 before 'is a directory' -a . work.c:echo
 before 'cannot stop a task at a timeout' --model serial --timeout 3 work.c:echo ::: a
 before 'cannot limit the memory of a task' --model threads --memory 1G work.c:echo ::: a
+before 'cannot limit' --model threads --children 5 work.c:echo ::: a
 one_line 'bad.log, line 1 is no line of a joblog: not a joblog' \
     map --model serial --joblog bad.log --resume work.c:echo ::: a
 same 'a wrong log stays as it is' 'not a joblog' "$(cat bad.log)"
