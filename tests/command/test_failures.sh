@@ -51,6 +51,36 @@ int children(struct mu_task *t)
 }
 EOF
 
+cat >stay.c <<'EOF'
+#include <fcntl.h>
+#include <muster/task.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+/* "stay" never ends; what is beside it fails once that has started. */
+int stay(struct mu_task *t)
+{
+    if (strncmp(mu_task_input(t, NULL), "stay", 4) == 0) {
+        close(open("started", O_CREAT | O_WRONLY, 0600));
+        for (;;)
+            pause();
+    }
+    while (access("started", F_OK))
+        sched_yield();
+    return 3;
+}
+EOF
+# the same as a command, whose child waits and leaves its number
+cat >stay.sh <<'EOF'
+if [ "$1" = stay ]; then
+    sh -c 'echo $$ >child; : >started; read x <never'
+    echo never
+fi
+until [ -e started ]; do :; done
+exit 3
+EOF
+
 # status EXPECTED ARGUMENT...
 status() {
     expected=$1
@@ -58,6 +88,8 @@ status() {
     m "$@" >/dev/null 2>&1
     same "status of $*" "$expected" $?
 }
+
+mkfifo never
 
 for model in $MODELS; do
     status 0 work.c:code ::: 0 0
@@ -81,6 +113,27 @@ for model in $MODELS; do
         "$([ "$(wc -l <got)" -lt 20 ] && echo 1)"
     m --halt now,done=10 -k -a inputs work.c:echo >got
     same '--halt now' 1 "$([ "$(wc -l <got)" -lt 20 ] && echo 1)"
+
+    # what it ends never ends by itself
+    case $model in
+    serial) ;;
+    *)
+        rm -f started
+        timeout 30 "$MUSTER" map --quiet --model "$model" --halt now,fail=1 \
+            -- sh stay.sh ::: stay x
+        same '--halt now ends a command' 3 $?
+        timeout 30 sh -c 'while [ -e /proc/$0/exe ]; do :; done' "$(cat child)"
+        same 'and its children' 0 $?
+        ;;
+    esac
+    case $model in
+    processes*)
+        rm -f started
+        timeout 30 "$MUSTER" map --quiet --model "$model" --halt now,fail=1 \
+            stay.c:stay ::: stay x
+        same '--halt now ends a function' 3 $?
+        ;;
+    esac
 
     report=$("$MUSTER" map --model "$model" work.c:code ::: 0 5 0 2>&1 >/dev/null)
     has 'a failure and its input' "^muster: input 2, '5', failed.* 5" "$report"
