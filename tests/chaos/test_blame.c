@@ -344,7 +344,7 @@ static void suspects_run_on_fresh_workers(void **state)
     mu_pool_close(pool);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finder_of_a_damaged_heap_is_not_charged),
@@ -355,8 +355,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(suspects_run_on_fresh_workers),
     };
 
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]);
     n_runs = mmap(NULL, sizeof *n_runs, PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (n_runs == MAP_FAILED)
