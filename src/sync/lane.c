@@ -500,7 +500,7 @@ static int take_nothing(struct mui_lane_worker *w)
     if (atomic_load_explicit(&w->down->closed, memory_order_acquire) &&
         !order_is_there(w, w->next))
         return MU_CLOSED;
-    return MU_EMPTY;
+    return mui_lane_is_spent(w, 0) ? MU_CLOSED : MU_EMPTY;
 }
 
 int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
@@ -511,6 +511,11 @@ int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
 
         if (!order_is_there(w, index))
             return take_nothing(w);
+        /* asked when the order is seen, and before it is begun: who gave it after
+         * another lane's task had spent this worker, and was known to have ended,
+         * does not find it here */
+        if (mui_lane_is_spent(w, 0))
+            return MU_CLOSED;
         /* H1, the worker's side; see mui_lane_revoke() */
         if (MUI_LANE_WEAK != WEAK_H1)
             atomic_exchange_explicit(&w->up->started, index + 1,

@@ -116,7 +116,7 @@ before '[{][}] has no meaning with --each record or chunk' --each chunk=1K -- ec
 before 'is a directory' -a . work.c:echo
 before 'cannot stop a task at a timeout' --model serial --timeout 3 work.c:echo ::: a
 before 'cannot limit the memory of a task' --model threads --memory 1G work.c:echo ::: a
-before 'cannot limit' --model threads --children 5 work.c:echo ::: a
+before 'has no worker processes to limit' --model threads --children 5 work.c:echo ::: a
 one_line 'bad.log, line 1 is no line of a joblog: not a joblog' \
     map --model serial --joblog bad.log --resume work.c:echo ::: a
 same 'a wrong log stays as it is' 'not a joblog' "$(cat bad.log)"
