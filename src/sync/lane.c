@@ -583,13 +583,16 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
     /* spin before ringing: a caller that is about to hand out more needs none */
     if (spin_for_work(w, w->spin_ns))
         return;
+    /* system calls: before the sleep is announced, while nobody pays for a wake-up */
+    if (mui_lane_is_spent(w, MUI_LOOK_CLOSELY) || has_work(w))
+        return;
     /* H2, the worker's side; see lane_ring_down() */
     bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
     atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
     if (MUI_LANE_WEAK != WEAK_H3 &&
         ring_if_wished(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
         again_ns = mu_after_ns(RING_AGAIN_NS);
-    if (!has_work(w) && !mui_lane_is_spent(w, MUI_LOOK_CLOSELY) &&
+    if (!has_work(w) && !mui_lane_is_spent(w, 0) &&
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
         (void)mui_futex_wait(&w->down->bell, bell, w->shared,
                              deadline_ns < again_ns ? deadline_ns : again_ns);
