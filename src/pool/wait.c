@@ -83,7 +83,7 @@ static bool any_started(const struct mu_pool *pool)
 /* Spin for the time that a wake-up would cost, if a CPU can be spared for it; longer
  * while workers wake up themselves, for the wait has not begun. Others may move
  * things meanwhile: look at n_moves afterwards. */
-static void spin(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
+static void spin_until(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
 {
     enum { WAKING = 3 }; /* times spin_ns, at the most */
     int64_t now = mu_now_ns();
@@ -91,8 +91,6 @@ static void spin(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
     bool started = any_started(pool);
     int64_t end = started ? now + pool->terms.spin_ns : last;
 
-    if (pool->terms.spin_ns <= 0 || pool->run_ns > pool->terms.spin_ns)
-        return;
     do {
         for (int i = 0; i < 64; i++) {
             if (mui_pool_pump(pool) ||
@@ -110,6 +108,16 @@ static void spin(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
             end = end < last ? end : last;
         }
     } while (pool->n_moves == n_moves && now < end && now < deadline);
+}
+
+static void spin(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
+{
+    if (pool->terms.spin_ns <= 0 || pool->run_ns > pool->terms.spin_ns)
+        return;
+    /* relaxed: see is_attended() */
+    atomic_fetch_add_explicit(&pool->n_spinning, 1, memory_order_relaxed);
+    spin_until(pool, deadline, n_moves);
+    atomic_fetch_sub_explicit(&pool->n_spinning, 1, memory_order_relaxed);
 }
 
 static void sleep_for_news(struct mu_pool *pool, int64_t deadline)

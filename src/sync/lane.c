@@ -642,10 +642,28 @@ uint32_t mui_lane_released(const struct mui_lane_worker *w)
     return atomic_load_explicit(&w->down->released, memory_order_acquire);
 }
 
+/* The same for memory of the region. */
+static bool spin_for_release(const struct mui_lane_worker *w, uint32_t seen)
+{
+    int64_t end = mu_now_ns() + w->spin_ns;
+
+    do {
+        for (int i = 0; i < 64; i++) {
+            if (mui_lane_released(w) != seen)
+                return true;
+            mui_cpu_pause();
+        }
+    } while (mu_now_ns() < end);
+    return false;
+}
+
 void mui_lane_wait_release(struct mui_lane_worker *w, uint32_t seen)
 {
-    uint32_t bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
+    uint32_t bell;
 
+    if (spin_for_release(w, seen))
+        return;
+    bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
     atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
     w->ring(w, MUI_WANT_DONE);
     if (mui_lane_released(w) == seen &&
