@@ -622,7 +622,7 @@ CASE(descriptors_are_not_inherited)
 CASE(exit_handlers_and_buffers_are_the_hosts)
 CASE(limits_of_files_are_respected)
 
-int main(int argc, char **argv)
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_host_is_not_disturbed),
@@ -647,7 +647,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_limits_of_files_are_respected),
     };
 
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -309,7 +309,7 @@ static void what_has_ended_does_not_run_again(void **state)
     (void)unlink(path);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(module_table_is_out_of_reach),
@@ -321,8 +321,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_has_ended_does_not_run_again),
     };
 
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]);
     shared_pid = mmap(NULL, sizeof *shared_pid, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared_pid == MAP_FAILED)

@@ -429,8 +429,6 @@ int main(int argc, char **argv)
     descent_mark(argv);
     if (argc == 4)
         supervise((enum phase)atoi(argv[1]), argv[2], atoi(argv[3]));
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]);
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

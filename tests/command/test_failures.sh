@@ -3,11 +3,9 @@
 . "$(dirname "$0")/lib.sh"
 
 cat >deep.c <<'EOF'
-#include <errno.h>
 #include <muster/task.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static int *volatile nowhere = (int *)8;
 
@@ -39,23 +37,6 @@ int leak(struct mu_task *t)
     }
     return mu_task_printf(t, "leaked\n");
 }
-
-/* As many children at a time as the input says. */
-int children(struct mu_task *t)
-{
-    int n = atoi(mu_task_input(t, NULL));
-
-    for (int i = 0; i < n; i++) {
-        pid_t pid = fork();
-
-        if (pid < 0)
-            return errno;
-        if (pid == 0)
-            for (;;)
-                pause();
-    }
-    return 0;
-}
 EOF
 
 cat >stay.c <<'EOF'
@@ -86,6 +67,30 @@ if [ "$1" = stay ]; then
 fi
 until [ -e started ]; do :; done
 exit 3
+EOF
+
+cat >many.c <<'EOF'
+#include <errno.h>
+#include <muster/task.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* As many children at a time as the input says. */
+int children(struct mu_task *t)
+{
+    int n = atoi(mu_task_input(t, NULL));
+
+    for (int i = 0; i < n; i++) {
+        pid_t pid = fork();
+
+        if (pid < 0)
+            return errno;
+        if (pid == 0)
+            for (;;)
+                pause();
+    }
+    return 0;
+}
 EOF
 
 # status EXPECTED ARGUMENT...
@@ -179,9 +184,9 @@ for model in $MODELS; do
         has '--memory' "'a', out of memory" "$report"
     fi
     # where the kernel keeps no such limit the pool is not opened
-    report=$("$MUSTER" map --children 20 --model "$model" deep.c:children ::: 200 2>&1)
-    has '--children' "failed: 11 at its limit on processes|RLIMIT_NPROC does not bind" "$report"
-    report=$("$MUSTER" map --children 20 --model "$model" deep.c:children ::: 5 2>&1)
+    report=$("$MUSTER" map --children 20 --model "$model" many.c:children ::: 200 2>&1)
+    has '--children' "failed: returned 11 at its limit on processes|RLIMIT_NPROC does not bind" "$report"
+    report=$("$MUSTER" map --children 20 --model "$model" many.c:children ::: 5 2>&1)
     has '--children, fewer' "^muster: 1 done|RLIMIT_NPROC does not bind" "$report"
     report=$("$MUSTER" map --timeout 0.2 --model "$model" work.c:hang ::: a 2>&1)
     has '--timeout of a function' "'a', timed out" "$report"
