@@ -3,9 +3,9 @@
  *     struct mu_pool *pool;
  *     struct mu_outcome *o;
  *
- *     mu_init(NULL);
- *     mu_pool_open("processes", NULL, &pool, NULL);
- *     mu_pool_submit(pool, count_lines, "a\nb\n", 4, NULL);
+ *     if (mu_init(NULL) < 0 || mu_pool_open("processes", NULL, &pool, NULL) < 0 ||
+ *         mu_pool_submit(pool, count_lines, "a\nb\n", 4, NULL, NULL) < 0)
+ *         return 1;
  *     while (mu_pool_next(pool, MU_NEVER, &o) == 0) {
  *         fwrite(o->output, 1, o->output_size, stdout);
  *         mu_outcome_free(o);
@@ -13,6 +13,11 @@
  *     mu_pool_close(pool);
  *
  * Every task that was submitted ends in exactly one outcome, whatever dies.
+ *
+ * Workers of `processes` have the program's memory as it was at mu_init(), or without
+ * that as the pool was opened: globals that are set later are not seen by tasks there.
+ * What they need goes into their input, options.arg, or memory made before
+ * (muster/shared.h).
  *
  * Any thread of the process that opened the pool may call; in a child of fork()
  * every call fails with -EINVAL and mu_pool_close() does nothing. No call may be
@@ -182,8 +187,8 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  *           MU_ECRASHED when no worker can be started any more; -EINVAL when fn
  *           lies in no loaded module, a borrowed input is not visible to the
  *           workers, or a flag is unknown; -ENOMEM. Unless 0, nothing was submitted
- * Context   blocks while the queue is full; under `serial` and `fibers` it runs
- *           tasks meanwhile */
+ * Context   blocks while the queue is full; under `serial` it runs tasks
+ *           meanwhile */
 MU_API MU_NODISCARD int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,
                                        const void *input, size_t input_size,
                                        const struct mu_submit *how,

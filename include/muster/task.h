@@ -2,9 +2,11 @@
  *
  *     int count_lines(struct mu_task *t)
  *     {
- *         size_t size;
+ *         size_t n_lines = 0, size;
  *         const char *text = mu_task_input(t, &size);
- *         ...
+ *
+ *         for (size_t i = 0; i < size; i++)
+ *             n_lines += text[i] == '\n';
  *         return mu_task_printf(t, "%zu\n", n_lines);
  *     }
  *
@@ -12,8 +14,7 @@
  * when retries are asked for and the attempt before it did not end well. It may
  * keep no pointer that it got from its task after it returns.
  *
- * Context of every call below: inside the task, on the thread or fiber that runs
- * it, and not in a signal handler. They work alike under every model. */
+ * Context of every call below: inside the task, on the thread that runs it, and not in a signal handler. They work alike under every model. */
 #ifndef MUSTER_TASK_H
 #define MUSTER_TASK_H
 

@@ -124,6 +124,7 @@ static int take_bytes(struct mu_pool *pool, struct mui_job *job,
     copy[size] = '\0';
     job->order.u.span.size = size;
     job->order.form = MUI_FORM_SPAN;
+    job->held_bytes = size;
     return 0;
 }
 
