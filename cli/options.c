@@ -216,9 +216,10 @@ static int read_children(struct options *o, const char *value)
     uint64_t n;
 
     if (parse_count(value, &n) < 0 || n == 0 || n > INT_MAX)
-        return say_refuse("--children %s: it is how many processes the tasks of "
-                          "a worker may have: 10",
-                          value);
+        return say_refuse(
+            "--children %s: it is how many processes the tasks of "
+            "a worker may have: 10",
+            value);
     o->n_children = (unsigned)n;
     return 0;
 }

@@ -604,8 +604,8 @@ static int file_fd(struct mu_chan *c)
         return s->watch_fd;
     s->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", s->fd);
-    if (s->watch_fd < 0 || inotify_add_watch(s->watch_fd, path,
-                                             IN_ATTRIB | IN_CLOSE_WRITE) < 0)
+    if (s->watch_fd < 0 ||
+        inotify_add_watch(s->watch_fd, path, IN_ATTRIB | IN_CLOSE_WRITE) < 0)
         return -errno;
     return s->watch_fd;
 }

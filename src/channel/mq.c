@@ -375,7 +375,8 @@ static int mq_borrow(struct mu_chan *c, int64_t deadline,
 {
     struct mq_state *s = mq_state(c);
     bool waits = deadline == MU_NEVER;
-    int end = 0; /* the peer's, once it is known: what lies in the queue goes first */
+    int end =
+        0; /* the peer's, once it is known: what lies in the queue goes first */
     int rc = MU_EMPTY;
 
     if (s->saw_bye && s->live_sock >= 0)

@@ -110,8 +110,8 @@ int mui_limits_init(const struct mui_limits *limits)
     if (mui_confine_processes() == 0)
         has_group = true;
     else if (is_bound_by_nproc())
-        nproc = count_threads_of_user() + limits->own_processes +
-                limits->processes;
+        nproc =
+            count_threads_of_user() + limits->own_processes + limits->processes;
     else
         return -EPERM; /* mui_limits_check() saw a place */
     return 0;

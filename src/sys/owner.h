@@ -48,10 +48,10 @@ uint32_t mui_fork_mark(void);
 static inline bool mui_owner_is_cached(void)
 {
     /* relaxed: only a fork changes it, and the child starts with one thread */
-    return __builtin_expect(mui_owner_cache.mark ==
-                                atomic_load_explicit(&mui_fork_page.mark,
-                                                     memory_order_relaxed),
-                            1);
+    return __builtin_expect(
+        mui_owner_cache.mark ==
+            atomic_load_explicit(&mui_fork_page.mark, memory_order_relaxed),
+        1);
 }
 
 /* This thread. Any thread; not in a signal handler the first time. */

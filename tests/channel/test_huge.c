@@ -87,7 +87,7 @@ static void huge_message_arrives_whole(const char *address, const char *path)
     static void name##_carries_1_gib(void **state)                             \
     {                                                                          \
         (void)state;                                                           \
-        huge_message_arrives_whole(#name ":", NULL);                                 \
+        huge_message_arrives_whole(#name ":", NULL);                           \
     }
 HUGE(mem)
 HUGE(shm)

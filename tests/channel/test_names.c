@@ -433,8 +433,8 @@ static void die_when_it_hears(void *arg)
 /* Who waits for ever sees the other's end too, on each kind of pair. */
 static void waiting_for_ever_ends_with_the_peer(void **state)
 {
-    static const char *const schemes[] = {"shm:", "pipe:", "unix:", "tcp:",
-                                          "mq:"};
+    static const char *const schemes[] = {
+        "shm:", "pipe:", "unix:", "tcp:", "mq:"};
 
     (void)state;
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {

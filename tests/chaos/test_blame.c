@@ -257,8 +257,8 @@ static struct mu_outcome *run_large(struct mu_pool *pool, mu_task_fn fn)
     static char input[1000] = "x";
 
     atomic_store_explicit(n_runs, 0, memory_order_relaxed);
-    assert_int_equal(
-        mu_pool_submit(pool, fn, input, sizeof input, NULL, NULL), 0);
+    assert_int_equal(mu_pool_submit(pool, fn, input, sizeof input, NULL, NULL),
+                     0);
     return take(pool);
 }
 
@@ -291,7 +291,8 @@ static void who_took_it_away_is_charged(void **state)
     static const struct {
         mu_task_fn fn;
         int n_runs;
-    } cases[] = {{protect_and_write, 2}, {unmap_and_read, 2}, {read_nowhere, 1}};
+    } cases[] = {
+        {protect_and_write, 2}, {unmap_and_read, 2}, {read_nowhere, 1}};
     struct mu_pool *pool = open_pool("processes:1", NULL);
 
     (void)state;

@@ -176,8 +176,8 @@ static void lane_is_sealed_and_of_one_worker(void **state)
 
     (void)state;
     for (int i = 0; i < 40; i++)
-        assert_int_equal(mu_pool_submit(pool, look_at_lane, NULL, 0, NULL, NULL),
-                         0);
+        assert_int_equal(
+            mu_pool_submit(pool, look_at_lane, NULL, 0, NULL, NULL), 0);
     for (int i = 0; i < 40; i++) {
         struct mu_outcome *o = take(pool);
 
