@@ -57,22 +57,6 @@ static long long stat_field(const char *path, int i_field)
     return at ? strtoll(at, NULL, 10) : -1;
 }
 
-bool mui_census_dumps_core(pid_t pid)
-{
-    char text[4096];
-    ssize_t length;
-    int fd;
-
-    (void)snprintf(text, sizeof text, "/proc/%d/status", (int)pid);
-    fd = open(text, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    length = read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    return strstr(text, "\nCoreDumping:\t1") != NULL;
-}
-
 static pid_t parent_of(pid_t pid)
 {
     char path[64];
@@ -145,6 +129,22 @@ bool mui_census_has_older(unsigned n_own, int64_t then_ns)
     if (threads)
         (void)closedir(threads);
     return found || n_older > n_own + N_FOREIGN;
+}
+
+bool mui_census_dumps_core(pid_t pid)
+{
+    char text[4096];
+    ssize_t length;
+    int fd;
+
+    (void)snprintf(text, sizeof text, "/proc/%d/status", (int)pid);
+    fd = open(text, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    length = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    return strstr(text, "\nCoreDumping:\t1") != NULL;
 }
 
 /* -- children -- */
