@@ -192,7 +192,8 @@ int main(int argc, char **argv)
     } else if (strcmp(arg[4], "sleep") == 0) {
         options.spin_ns = -1;
     } else if (strcmp(arg[1], "shm:") == 0 && size <= 8192) {
-        n *= 20; /* as MPICH makes: the first lap of a ring is not the rest */
+        n *=
+            20; /* as Open MPI makes: the first lap of a ring is not the rest */
     }
     need(mu_chan_pair(arg[1], &options, ends, NULL) == 0, "pair");
     if (strcmp(arg[0], "rtt") == 0)

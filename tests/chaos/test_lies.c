@@ -4,17 +4,25 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "muster/muster.h"
+
+#include "process/block.h"
+
+/* Of a worker; it writes it there itself. */
+static pid_t *shared_pid;
 
 static struct mu_pool *open_pool(const char *model, int64_t timeout_ns)
 {
@@ -144,6 +152,44 @@ static void who_denies_its_start_times_out(void **state)
     mu_pool_close(pool);
 }
 
+/* -- that it dies, and of what -- */
+
+/* A whole crash record, which says that a core is being written; and lives on. */
+static int feign_death(struct mu_task *t)
+{
+    struct mui_worker_head *head = find_mapping("muster-up");
+
+    *shared_pid = getpid();
+    head->crash.kind = MUI_CRASH_SIGNAL;
+    head->crash.signal = SIGILL;
+    head->crash.i_lane = 0;
+    head->crash.dumps_core = 1;
+    atomic_store_explicit(&head->crash.stage, MUI_CRASH_WHOLE,
+                          memory_order_release);
+    for (int fd = 3; fd < 16; fd++) /* one of them is the bell */
+        (void)send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return deny_and_stay(t);
+}
+
+/* It is believed, and then looked after, while the pool is open. */
+static void who_feigns_death_is_killed(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    const int64_t end_ns = mu_after_ns(INT64_C(20000000000));
+    struct mu_pool *pool = open_pool("processes:2", 0);
+    struct mu_outcome *o = run(pool, feign_death);
+
+    (void)state;
+    assert_int_equal(o->status, MU_CRASHED);
+    assert_int_equal(o->signal, SIGILL);
+    mu_outcome_free(o);
+    /* nobody tells us when */
+    while (kill(*shared_pid, 0) == 0 && mu_now_ns() < end_ns)
+        (void)nanosleep(&pause, NULL);
+    assert_int_equal(kill(*shared_pid, 0), -1);
+    mu_pool_close(pool);
+}
+
 /* -- what is left of an attempt before -- */
 
 static int crash_first(struct mu_task *t)
@@ -269,11 +315,16 @@ int main(void)
         cmocka_unit_test(module_table_is_out_of_reach),
         cmocka_unit_test(who_denies_its_start_is_to_blame),
         cmocka_unit_test(who_denies_its_start_times_out),
+        cmocka_unit_test(who_feigns_death_is_killed),
         cmocka_unit_test(second_attempt_inherits_nothing),
         cmocka_unit_test(innocent_gets_a_worker_alone),
         cmocka_unit_test(what_has_ended_does_not_run_again),
     };
 
+    shared_pid = mmap(NULL, sizeof *shared_pid, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared_pid == MAP_FAILED)
+        return 1;
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
