@@ -58,6 +58,7 @@ struct mui_processes_peer {
     bool up;        /* it has been seen to serve */
     bool announced; /* it has said that it dies: a spare was woken for it */
     bool dumps;     /* it writes a core and ends by itself */
+    bool waits;     /* it has left word and sleeps: the monitor kills it */
     bool reaped;    /* its process has ended, or will never be */
 };
 

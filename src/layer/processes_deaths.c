@@ -70,7 +70,7 @@ void mui_processes_bury_later(struct mui_processes *p,
                               struct mui_processes_peer *peer)
 {
     peer->state = MUI_PEER_GONE;
-    if (!peer->dumps)
+    if (!peer->dumps && !peer->waits)
         mui_peer_kill(&peer->peer);
     mui_processes_silence(p, peer);
     mui_bells_poke(&p->bells);
@@ -165,6 +165,9 @@ bool mui_processes_heed_last_words(struct mui_processes *p,
         return false;
     death_from_words(&crash, &death);
     peer->dumps = crash.dumps_core != 0;
+    /* the end of a process takes a CPU for long, perhaps the one on which the next
+     * is to run */
+    peer->waits = !peer->dumps;
     mui_processes_died(p, peer, &death);
     return true;
 }
