@@ -115,6 +115,7 @@ static void death_from_words(const struct mui_crash *crash,
     ret->i_lane = crash->i_lane == MUI_CRASH_LANE_FOREIGN ? MUI_LANE_FOREIGN
                   : crash->i_lane >= 0                    ? crash->i_lane
                                                           : MUI_LANE_UNKNOWN;
+    ret->has_address = crash->has_address != 0;
     ret->fault_address = crash->address;
     ret->n_frames = crash->n_frames;
     memcpy(ret->frames, crash->frames, crash->n_frames * sizeof *ret->frames);
