@@ -241,7 +241,8 @@ typedef void (*mu_chan_trace_fn)(void *ctx, const char *call, size_t size,
 
 /* Put something between a channel and its user, to test the user.
  * how       "trace": `trace` is told of every call; "lossy:N:SEED": about one in N
- *           messages sent is dropped; "slow:NS": every call takes NS longer
+ *           messages sent is dropped, and none is reserved; "slow:NS": every call
+ *           takes NS longer
  * inner     taken on success
  * Returns   0; -EINVAL; -ENOMEM */
 MU_API MU_NODISCARD int mu_chan_wrap(const char *how, struct mu_chan *inner,

@@ -107,7 +107,7 @@ static int start_workers(struct mui_processes *p, struct mu_error *err)
     rc = mui_thread_start(&p->monitor, "muster-monitor", mui_processes_monitor,
                           p);
     if (rc < 0)
-        return mui_fail(err, rc, "processes: start the monitor");
+        return mui_fail(err, rc, "processes: start a thread");
     p->has_monitor = true;
     return wait_first(p, err);
 }
@@ -142,7 +142,7 @@ static int processes_open(struct mui_layer *l,
     p->has_bells = true;
     rc = mui_bells_init(&p->bells);
     if (rc < 0)
-        return mui_fail(err, rc, "processes: epoll");
+        return mui_fail(err, rc, "processes: open a pool");
     return start_workers(p, err);
 }
 

@@ -2,6 +2,7 @@
  * caller does, buries the dead, orders spares. */
 #include <errno.h>
 #include <stdbool.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -25,7 +26,7 @@ int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
         return rc;
     }
     rc = mui_bells_add_other(&p->bells, p->channel, id_channel);
-    return rc < 0 ? mui_fail(err, rc, "processes: epoll") : 0;
+    return rc < 0 ? mui_fail(err, rc, "processes: open a pool") : 0;
 }
 
 static void give_up(struct mui_processes *p)
@@ -242,6 +243,16 @@ static int64_t next_time(struct mui_processes *p)
                : next;
 }
 
+/* A caller that spins would lose the lock to us, and time, for what it sees anyway. */
+static void stand_back(struct mui_desk *desk)
+{
+    enum { TURNS = 4 };
+    const struct timespec pause = {.tv_nsec = 50 * 1000};
+
+    for (int i = 0; i < TURNS && desk->ops->is_attended(desk); i++)
+        (void)nanosleep(&pause, NULL);
+}
+
 void *mui_processes_monitor(void *arg)
 {
     struct mui_processes *p = arg;
@@ -258,6 +269,7 @@ void *mui_processes_monitor(void *arg)
         next = next_time(p);
         desk->ops->unlock(desk);
         n = mui_bells_watch(&p->bells, next, ids, MUI_PROCESSES_IDS);
+        stand_back(desk);
         desk->ops->lock(desk);
         mui_processes_heed_ids(p, ids, n);
         quit = p->quit;

@@ -13,7 +13,7 @@ enum { PUMP_BATCH = 32 };
 
 /* With MUI_SUBMIT_LIGHTLY: bytes under way that keep workers busy and stay in the
  * cache. Memory that is always fresh costs ten times what copying into it does. */
-enum { LIGHT_BYTES = 16 << 20 };
+enum { LIGHT_BYTES = 4 << 20 };
 
 /* A path as the worker has to see it: it may stand in another directory. */
 static int absolute_path(const char *path, char *ret_path)

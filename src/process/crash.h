@@ -75,6 +75,10 @@ void mui_crash_set_memory(uint64_t limit, uint64_t allowed);
  * that workers have it. */
 void mui_crash_warm_up(void);
 
+/* Go through the handler once without a crash: a forked process faults in each page
+ * that it touches for the first time, and a crash has somebody wait for it. */
+void mui_crash_rehearse(void);
+
 /* Say that this worker ends of its own will, no task running. */
 void mui_crash_retire(void);
 

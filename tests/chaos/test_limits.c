@@ -307,6 +307,20 @@ static int close_all(struct mu_task *task)
     return say_pid(task);
 }
 
+/* The bell is a socket, and so is what takes its place. */
+static int replace_all(struct mu_task *task)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+        return 1;
+    for (int fd = 3; fd < 64; fd++)
+        if (fd != pair[0] && fd != pair[1])
+            (void)dup2(pair[0], fd);
+    take_long();
+    return say_pid(task);
+}
+
 /* -- tests -- */
 
 static void pure_refuses_what_is_not_computing(void **state)
@@ -650,6 +664,7 @@ static void changed_workers_are_replaced(void **state)
     assert_int_equal(count_pids(NULL, leave_thread, 5), 5);
     assert_int_equal(count_pids(NULL, leave_child, 5), 5);
     assert_int_equal(count_pids(NULL, close_all, 5), 5);
+    assert_int_equal(count_pids(NULL, replace_all, 5), 5);
 }
 
 static void threads_cannot_have_them(void **state)
