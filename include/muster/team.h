@@ -15,9 +15,14 @@
  *         return a + b;
  *     }
  *
- *     struct mu_job *j = mu_team_enter(NULL);
- *     long result = fib(j, 40);
- *     mu_team_leave(j);
+ *     long fib_of_40(void)
+ *     {
+ *         struct mu_job *j = mu_team_enter(NULL);
+ *         long result = fib(j, 40);
+ *
+ *         mu_team_leave(j);
+ *         return result;
+ *     }
  *
  * A fork writes the function and its arguments down and goes on; the join runs
  * them like a function call, or waits when a team-mate took them meanwhile. That
@@ -114,6 +119,10 @@ MU_API int mu_job_status(const struct mu_job *j);
  * {0}, or after its wait. It stays in place until it was waited for. */
 struct mu_ticket;
 
+/* Take a submitted task back: if nobody has started it it will not run, else it is
+ * asked to stop. It still has to be waited for. Any thread. */
+MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
+
 /*
  * Forking.
  *
@@ -159,8 +168,11 @@ struct mu_ticket;
  *     static void scale(struct mu_job *j, size_t begin, size_t end,
  *                       double *x, double by);
  *     MU_LOOP(scale, double *, double)
- *     ...
- *     mu_for(j, 0, n, scale, x, 2.0);
+ *
+ *     void twice(struct mu_job *j, double *x, size_t n)
+ *     {
+ *         mu_for(j, 0, n, scale, x, 2.0);
+ *     }
  *
  * MU_LOOP(body, types...) makes a loop body, after its prototype.
  *
@@ -193,8 +205,11 @@ struct mu_ticket;
  *                       const double *x);
  *     static double add(double a, double b);
  *     MU_REDUCIBLE(double, sum, add, const double *)
- *     ...
- *     double total = mu_for_reduce(j, 0, n, sum, x);
+ *
+ *     double total(struct mu_job *j, const double *x, size_t n)
+ *     {
+ *         return mu_for_reduce(j, 0, n, sum, x);
+ *     }
  *
  * MU_REDUCIBLE(result, leaf, combine, types...) makes a reduction of `leaf`, which
  * gives the result of a range, and `combine`, which has to be associative and gets
@@ -271,10 +286,6 @@ MU_API int mu_job_join(struct mu_job *j, mu_job_fn run);
 /* Ends of the macros of the same names. */
 MU_API int mu_ticket_submit(struct mu_team *team, struct mu_ticket *ticket);
 MU_API int mu_ticket_wait(struct mu_ticket *ticket);
-
-/* Take a submitted task back: if nobody has started it it will not run, else it is
- * asked to stop. It still has to be waited for. Any thread. */
-MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
 
 typedef void (*mu_range_fn)(struct mu_job *top, size_t begin, size_t end,
                             const void *args);

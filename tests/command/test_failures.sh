@@ -20,6 +20,13 @@ int deep(struct mu_task *t)
     return inner(3) + mu_task_printf(t, "never\n");
 }
 
+static int *volatile null;
+
+int at_null(struct mu_task *t)
+{
+    return mu_task_printf(t, "never %d\n", *null);
+}
+
 /* 400 MB, and no more: what a limit of 64 MB has to end. */
 int leak(struct mu_task *t)
 {
@@ -32,6 +39,60 @@ int leak(struct mu_task *t)
 }
 EOF
 
+cat >stay.c <<'EOF'
+#include <fcntl.h>
+#include <muster/task.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+/* "stay" never ends; what is beside it fails once that has started. */
+int stay(struct mu_task *t)
+{
+    if (strncmp(mu_task_input(t, NULL), "stay", 4) == 0) {
+        close(open("started", O_CREAT | O_WRONLY, 0600));
+        for (;;)
+            pause();
+    }
+    while (access("started", F_OK))
+        sched_yield();
+    return 3;
+}
+EOF
+# the same as a command, whose child waits and leaves its number
+cat >stay.sh <<'EOF'
+if [ "$1" = stay ]; then
+    sh -c 'echo $$ >child; : >started; read x <never'
+    echo never
+fi
+until [ -e started ]; do :; done
+exit 3
+EOF
+
+cat >many.c <<'EOF'
+#include <errno.h>
+#include <muster/task.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* As many children at a time as the input says. */
+int children(struct mu_task *t)
+{
+    int n = atoi(mu_task_input(t, NULL));
+
+    for (int i = 0; i < n; i++) {
+        pid_t pid = fork();
+
+        if (pid < 0)
+            return errno;
+        if (pid == 0)
+            for (;;)
+                pause();
+    }
+    return 0;
+}
+EOF
+
 # status EXPECTED ARGUMENT...
 status() {
     expected=$1
@@ -39,6 +100,8 @@ status() {
     m "$@" >/dev/null 2>&1
     same "status of $*" "$expected" $?
 }
+
+mkfifo never
 
 for model in $MODELS; do
     status 0 work.c:code ::: 0 0
@@ -63,6 +126,27 @@ for model in $MODELS; do
     m --halt now,done=10 -k -a inputs work.c:echo >got
     same '--halt now' 1 "$([ "$(wc -l <got)" -lt 20 ] && echo 1)"
 
+    # what it ends never ends by itself
+    case $model in
+    serial) ;;
+    *)
+        rm -f started
+        timeout 30 "$MUSTER" map --quiet --model "$model" --halt now,fail=1 \
+            -- sh stay.sh ::: stay x
+        same '--halt now ends a command' 3 $?
+        timeout 30 sh -c 'while [ -e /proc/$0/exe ]; do :; done' "$(cat child)"
+        same 'and its children' 0 $?
+        ;;
+    esac
+    case $model in
+    processes*)
+        rm -f started
+        timeout 30 "$MUSTER" map --quiet --model "$model" --halt now,fail=1 \
+            stay.c:stay ::: stay x
+        same '--halt now ends a function' 3 $?
+        ;;
+    esac
+
     report=$("$MUSTER" map --model "$model" work.c:code ::: 0 5 0 2>&1 >/dev/null)
     has 'a failure and its input' "^muster: input 2, '5', failed.* 5" "$report"
     has 'the counts' '^muster: 2 done, 1 failed in .* a second, ' "$report"
@@ -86,16 +170,24 @@ for model in $MODELS; do
     same 'the others are not lost' 'a c ' "$(tr '\n' ' ' <got)"
     has 'which input, which signal, where' \
         "^muster: input 2, 'bad', crashed: SIGSEGV at 0x8 in crash" "$report"
+    has 'that it was NULL' 'crashed: SIGSEGV at 0x0 in at_null' \
+        "$("$MUSTER" map --model "$model" deep.c:at_null ::: a 2>&1)"
     has 'its backtrace' '^muster:     #0.*crash.*work.c' "$report"
     has 'the count' '2 done, 1 crashed in' "$report"
     report=$("$MUSTER" map --model "$model" deep.c:deep ::: a 2>&1)
     has 'the innermost frame' '^muster:     #0 inner.*deep.c:9' "$report"
     has 'and its caller' '^muster:     #1 deep .*deep.c:15' "$report"
+    same 'and no frame of ours' '' "$(echo "$report" | grep '^muster:     #2')"
     # a sanitizer's own memory counts too, and it ends by itself when there is none
     if [ -z "${SANITIZER:-}" ]; then
         report=$("$MUSTER" map --memory 64M --model "$model" deep.c:leak ::: a 2>&1)
         has '--memory' "'a', out of memory" "$report"
     fi
+    # where the kernel keeps no such limit the pool is not opened
+    report=$("$MUSTER" map --children 20 --model "$model" many.c:children ::: 200 2>&1)
+    has '--children' "failed: returned 11 at its limit on processes|RLIMIT_NPROC does not bind" "$report"
+    report=$("$MUSTER" map --children 20 --model "$model" many.c:children ::: 5 2>&1)
+    has '--children, fewer' "^muster: 1 done|RLIMIT_NPROC does not bind" "$report"
     report=$("$MUSTER" map --timeout 0.2 --model "$model" work.c:hang ::: a 2>&1)
     has '--timeout of a function' "'a', timed out" "$report"
     m --joblog log --timeout 0.2 work.c:hang ::: a

@@ -29,6 +29,17 @@ int gate(struct mu_task *t)
     mu_task_write(t, s, n);
     return mu_task_write(t, "\n", 1);
 }
+
+int join(struct mu_task *t)
+{
+    for (size_t i = 0; i < mu_task_n_parts(t); i++) {
+        size_t n;
+        const char *s = mu_task_part(t, i, &n);
+
+        mu_task_write(t, s, n);
+    }
+    return 0;
+}
 EOF
 
 # descendants PID: all processes below it
@@ -46,6 +57,13 @@ exec 5<>up 7<>go
 # drop what is left in a fifo
 drain() {
     dd if="$1" of=/dev/null iflag=nonblock 2>/dev/null
+}
+
+# all_taken PID: it has taken the inputs that are there, and sleeps
+all_taken() {
+    while [ "$(cut -d' ' -f3 /proc/"$1"/stat)" != S ]; do
+        kill -0 "$1" || break
+    done
 }
 
 for model in $MODELS; do
@@ -79,6 +97,7 @@ for model in $MODELS; do
     pid=$!
     yes wait | head -n 100 >&6
     read -r _ <&5
+    all_taken $pid
     kill -INT $pid
     while ! grep -q interrupted err; do
         kill -0 $pid || break
@@ -87,6 +106,27 @@ for model in $MODELS; do
     wait $pid
     same 'what had not started was left' 1 "$([ "$(wc -l <out)" -le 4 ] && echo 1)"
     has 'and counts as cancelled' ', 9[6-9] cancelled' "$(tail -n 1 err)"
+    exec 6<&-
+    drain up
+    drain go
+
+    # with --reduce too, and what ran is in the result
+    exec 6<>inputs
+    "$MUSTER" map --model "$model" --reduce join gate.c:gate <&6 >out 2>err 5<&- 6<&- 7<&- &
+    pid=$!
+    yes wait | head -n 100 >&6
+    read -r _ <&5
+    all_taken $pid
+    kill -INT $pid
+    while ! grep -q interrupted err; do
+        kill -0 $pid || break
+    done
+    yes '' | head -n 100 >&7
+    wait $pid
+    same 'status of SIGINT with --reduce' 255 $?
+    n_done=$(sed -n 's/^muster: \([0-9]*\) done[, ].*/\1/p' err)
+    same 'a few ran' 1 "$([ "$n_done" -ge 1 ] && [ "$n_done" -le 4 ] && echo 1)"
+    same 'what ran is in the result' "$(yes wait | head -n "$n_done")" "$(cat out)"
     exec 6<&-
     drain up
     drain go
@@ -163,4 +203,28 @@ for model in $MODELS; do
     same_files 'each ran' expected all
     same 'each has one record' 50000 "$(tail -n +2 log | cut -f1 | sort -u | wc -l)"
 done
+# two where what runs cannot be stopped: what has ended is written and reported, and
+# the command ends without the rest
+for model in serial threads:1; do
+    timeout 60 "$MUSTER" map --model $model --joblog log gate.c:gate ::: 1 wait 3 >out 2>err 5<&- 7<&- &
+    pid=$!
+    read -r _ <&5
+    read -r _ <&5
+    while ! muster=$(cat /proc/$pid/task/$pid/children) || [ -z "$muster" ]; do :; done
+    kill -INT "${muster% }"
+    kill -TERM "${muster% }"
+    wait $pid
+    same 'status of two signals' 255 $?
+    same 'what had ended before them' 1 "$(cat out)"
+    has 'its report' '^muster: 1 done' "$(tail -n 1 err)"
+    same 'its record' 2 "$(wc -l <log)"
+done
+
+# compare has nothing to save: one ends it
+"$MUSTER" compare gate.c:gate ::: wait >out 2>err 5<&- 7<&- &
+pid=$!
+read -r _ <&5
+kill -TERM $pid
+wait $pid 2>/dev/null
+same 'status of compare' 143 $?
 finish
