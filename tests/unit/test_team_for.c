@@ -250,5 +250,6 @@ int main(void)
         cmocka_unit_test(reduce_combines_neighbours_in_order),
     };
 
+    team_filter();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
