@@ -2,6 +2,7 @@
  * GNU parallel has keep their names, their letters and their meaning. */
 #include "options.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "muster/pool.h"
@@ -12,6 +13,7 @@
 enum option_id {
     OPT_ARG_FILE,
     OPT_BAR,
+    OPT_CHILDREN,
     OPT_DRY_RUN,
     OPT_EACH,
     OPT_ETA,
@@ -51,6 +53,7 @@ enum { BOTH = OPTIONS_MAP | OPTIONS_COMPARE, TRIES_MAX = 65536 };
 static const struct option_def defs[] = {
     {"arg-file", OPT_ARG_FILE, 'a', 1, BOTH},
     {"bar", OPT_BAR, 0, 0, OPTIONS_MAP},
+    {"children", OPT_CHILDREN, 0, 1, OPTIONS_MAP},
     {"dry-run", OPT_DRY_RUN, 0, 0, OPTIONS_MAP},
     {"each", OPT_EACH, 0, 1, BOTH},
     {"eta", OPT_ETA, 0, 0, OPTIONS_MAP},
@@ -208,6 +211,19 @@ static int read_memory(struct options *o, const char *value)
     return 0;
 }
 
+static int read_children(struct options *o, const char *value)
+{
+    uint64_t n;
+
+    if (parse_count(value, &n) < 0 || n == 0 || n > INT_MAX)
+        return say_refuse(
+            "--children %s: it is how many processes the tasks of "
+            "a worker may have: 10",
+            value);
+    o->n_children = (unsigned)n;
+    return 0;
+}
+
 static int read_rounds(struct options *o, const char *value)
 {
     uint64_t rounds;
@@ -248,6 +264,8 @@ static int take_value(struct options *o, const struct option_def *def,
                               "given before",
                               value, o->arg_file);
         return read_string(&o->arg_file, def, value);
+    case OPT_CHILDREN:
+        return read_children(o, value);
     case OPT_EACH:
         return read_each(o, value);
     case OPT_HALT:

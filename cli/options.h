@@ -38,6 +38,7 @@ struct options {
     unsigned tries;
     int64_t timeout_ns;
     uint64_t memory_bytes;
+    unsigned n_children; /* 0: no limit */
 
     /* what happens with outcomes */
     const char *reduce;

@@ -25,6 +25,7 @@ int run_open_pool(struct run *r, const char *model)
         .retries = o->tries - 1,
         .timeout_ns = r->work.command ? 0 : o->timeout_ns,
         .memory_bytes = o->memory_bytes,
+        .processes = o->n_children,
         .arg = r->work.command,
         .arg_size = r->work.command_size,
     };
@@ -243,12 +244,14 @@ void run_draw_progress(struct run *r)
         .n_ended = report_n_ended(&r->report) + r->report.n_skipped,
         .n_failed = report_n_failed(&r->report),
     };
+    const unsigned width = mu_pool_width(r->pool);
     struct mu_pool_stats stats;
     int64_t now = mu_now_ns();
 
     if (now < progress_deadline(&r->progress))
         return;
     mu_pool_stats(r->pool, &stats);
-    s.n_running = stats.n_running;
+    /* some of those given to workers wait there */
+    s.n_running = stats.n_running < width ? stats.n_running : width;
     progress_draw(&r->progress, &s, now);
 }

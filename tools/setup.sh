@@ -15,8 +15,8 @@ build='make gcc g++ libc6-dev cmake ninja-build pkg-config|pkgconf
 check='clang clang-format clang-tidy cppcheck libclang-rt-dev|libclang-rt-14-dev
     git spin binutils util-linux parallel bash-completion'
 bench='parallel python3 python3-mpi4py xz-utils libomp-dev|libomp-14-dev libtbb-dev
-    libboost-dev libck-dev libzmq3-dev libnng-dev mpich libmpich-dev
-    wrk nginx-light'
+    libboost-dev libck-dev libzmq3-dev libnng-dev
+    openmpi-bin libopenmpi-dev wrk nginx-light'
 
 case ${1-build} in
 build) needs=$build ;;

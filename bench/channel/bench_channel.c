@@ -5,7 +5,7 @@
 
 #include "harness.h"
 
-enum { ARGS_MAX = 12 };
+enum { ARGS_MAX = 16 };
 
 /* One line of the suite. `line` is "PROGRAM ARG ...". */
 struct row {
@@ -22,14 +22,14 @@ struct row {
         {title, "ZeroMQ, ipc", unit, "zmq stream " size " " unit, more, 0},    \
         {title, "nng, ipc", unit, "nng stream " size " " unit, more, 0},       \
     {                                                                          \
-        title, "MPICH", unit, "mpi stream " size " " unit, more, 0             \
+        title, "Open MPI", unit, "mpi stream " size " " unit, more, 0          \
     }
 #define TRIP(title, size, unit)                                                \
     {title, "muster", unit, "muster rtt shm: " size " " unit, 0, 0},           \
         {title, "ZeroMQ, ipc", unit, "zmq rtt " size " " unit, 0, 0},          \
         {title, "nng, ipc", unit, "nng rtt " size " " unit, 0, 0},             \
     {                                                                          \
-        title, "MPICH", unit, "mpi rtt " size " " unit, 0, 0                   \
+        title, "Open MPI", unit, "mpi rtt " size " " unit, 0, 0                \
     }
 #define AGAINST_BARE(title, scheme, size)                                      \
     {title, "muster", "us", "muster rtt " scheme ": " size " us", 0, 0},       \
@@ -97,7 +97,7 @@ static const struct {
     {"ck", CHANNEL_CK, "no ConcurrencyKit: install libck-dev"},
     {"zmq", CHANNEL_ZMQ, "no ZeroMQ: install libzmq3-dev"},
     {"nng", CHANNEL_NNG, "no nng: install libnng-dev"},
-    {"mpi", CHANNEL_MPI, "no MPICH: install mpich"},
+    {"mpi", CHANNEL_MPI, "no Open MPI: install libopenmpi-dev"},
 };
 
 /* Take a line apart into argv; the strings live for ever. */
@@ -113,9 +113,18 @@ static void argv_make(const char *line, const char **argv, size_t *ret_program)
     for (*ret_program = 0; strcmp(programs[*ret_program].name, word) != 0;)
         (*ret_program)++;
     if (strcmp(word, "mpi") == 0) {
-        argv[n++] = "mpiexec";
-        argv[n++] = "-n";
-        argv[n++] = "2";
+        static const char *const mpiexec[] = {
+            CHANNEL_MPIEXEC,
+            "--allow-run-as-root",
+            "--oversubscribe",
+            "--bind-to",
+            "none",
+            "-n",
+            "2", /* the ranks bind themselves */
+        };
+
+        for (size_t i = 0; i < sizeof mpiexec / sizeof *mpiexec; i++)
+            argv[n++] = mpiexec[i];
     }
     argv[n++] = programs[*ret_program].path;
     while (n < ARGS_MAX - 1 && (word = strsep(&rest, " ")))

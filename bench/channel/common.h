@@ -126,4 +126,18 @@ static inline int figure(const char *unit, uint64_t n, size_t size, int64_t ns)
     return printf("%.6g\n", value) > 0 ? 0 : 1;
 }
 
+/* Locks are measured in the second of two laps: in the first the CPU is still
+ * finding its clock, and its branches. */
+#define LOCK_PAIRS UINT64_C(20000000)
+
+static inline int lock_laps(const char *unit, void (*lap)(void))
+{
+    int64_t from;
+
+    lap();
+    from = bench_now_ns();
+    lap();
+    return figure(unit, LOCK_PAIRS, 0, bench_now_ns() - from);
+}
+
 #endif

@@ -212,9 +212,7 @@ MU_API MU_NODISCARD int mu_chan_recv_batch(struct mu_chan *chan, void *buffer,
  * a receive with MU_NOW gave MU_TIMEOUT, and try again whenever it is readable,
  * which it may be for no reason. Never read from it.
  * Returns   lent until mu_chan_free(); -EOPNOTSUPP for an end that only sends;
- *           -errno
- * Note      file: a record whose sender was killed before its call returned is
- *           told of with the next one */
+ *           -errno */
 MU_API int mu_chan_fd(struct mu_chan *chan);
 
 /* Say goodbye: nothing more is sent by this end, and what it did not receive is
@@ -243,7 +241,8 @@ typedef void (*mu_chan_trace_fn)(void *ctx, const char *call, size_t size,
 
 /* Put something between a channel and its user, to test the user.
  * how       "trace": `trace` is told of every call; "lossy:N:SEED": about one in N
- *           messages sent is dropped; "slow:NS": every call takes NS longer
+ *           messages sent is dropped, and none is reserved; "slow:NS": every call
+ *           takes NS longer
  * inner     taken on success
  * Returns   0; -EINVAL; -ENOMEM */
 MU_API MU_NODISCARD int mu_chan_wrap(const char *how, struct mu_chan *inner,

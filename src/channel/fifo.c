@@ -2,7 +2,11 @@
  *
  * The pipe is held by the sender with flock(), because frames of two senders would
  * mix. The receiver keeps it open between senders: one that says goodbye or dies is
- * reported, and the next may come. */
+ * reported, and the next may come.
+ *
+ * Nothing goes back through it, so the receiver leaves its goodbye at the pipe itself:
+ * the sticky bit, which the system does not use there. A receiver who is not the owner
+ * cannot, and is taken for one that died. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -13,6 +17,7 @@
 #include "base/error.h"
 #include "channel/channel.h"
 #include "channel/stream.h"
+#include "sys/pipe.h"
 
 /* Open the path and see that it is a pipe. The descriptor or -errno. */
 static int fifo_descriptor(const char *path, int flags, struct mu_error *err)
@@ -32,6 +37,22 @@ static int fifo_descriptor(const char *path, int flags, struct mu_error *err)
     return fd;
 }
 
+static void goodbye_set(int fd, bool is_said)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0)
+        (void)fchmod(fd, (st.st_mode & 07777 & ~(mode_t)S_ISVTX) |
+                             (is_said ? S_ISVTX : 0));
+}
+
+static bool goodbye_is_said(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && (st.st_mode & S_ISVTX);
+}
+
 static int fifo_open(struct mu_chan *c, const char *rest, struct mu_error *err)
 {
     int fd;
@@ -41,6 +62,8 @@ static int fifo_open(struct mu_chan *c, const char *rest, struct mu_error *err)
     fd = fifo_descriptor(rest, O_RDONLY, err);
     if (fd < 0)
         return fd;
+    goodbye_set(fd, false);
+    mui_pipe_widen(fd);
     mui_stream_init(mui_stream_of(c), &c->options, fd, -1, false);
     c->can_recv = true;
     return 0;
@@ -66,6 +89,41 @@ static int fifo_connect(struct mu_chan *c, const char *rest, int64_t deadline,
     return 0;
 }
 
+/* Nobody reads any more: did he say so? */
+static int fifo_sent(struct mui_stream *s, int rc)
+{
+    if (rc == MU_ECRASHED && goodbye_is_said(s->out_fd))
+        s->out_error = rc = MU_CLOSED;
+    return rc;
+}
+
+static int fifo_send(struct mu_chan *c, const void *bytes, size_t size,
+                     unsigned priority, int64_t deadline)
+{
+    return fifo_sent(mui_stream_of(c),
+                     mui_stream_send(c, bytes, size, priority, deadline));
+}
+
+static int fifo_send_batch(struct mu_chan *c,
+                           const struct mu_chan_bytes *messages, size_t n,
+                           int64_t deadline, size_t *ret_n)
+{
+    return fifo_sent(mui_stream_of(c),
+                     mui_stream_send_batch(c, messages, n, deadline, ret_n));
+}
+
+static int fifo_drain(struct mu_chan *c, int64_t deadline)
+{
+    return fifo_sent(mui_stream_of(c), mui_stream_drain(c, deadline));
+}
+
+static int fifo_close(struct mu_chan *c)
+{
+    if (c->can_recv)
+        goodbye_set(mui_stream_of(c)->in_fd, true);
+    return mui_stream_close(c);
+}
+
 /* Without a sender a read sees the end at once: poll() waits for the first one. */
 static int fifo_borrow(struct mu_chan *c, int64_t deadline,
                        struct mu_chan_message *ret)
@@ -86,12 +144,12 @@ const struct mui_transport mui_transport_fifo = {
     .size = sizeof(struct mui_stream),
     .open = fifo_open,
     .connect = fifo_connect,
-    .send = mui_stream_send,
-    .send_batch = mui_stream_send_batch,
+    .send = fifo_send,
+    .send_batch = fifo_send_batch,
     .borrow = fifo_borrow,
     .release = mui_stream_release,
     .fd = mui_stream_fd,
-    .close = mui_stream_close,
-    .drain = mui_stream_drain,
+    .close = fifo_close,
+    .drain = fifo_drain,
     .fini = mui_stream_slot_fini,
 };

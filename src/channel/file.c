@@ -592,7 +592,9 @@ static int file_borrow(struct mu_chan *c, int64_t deadline,
     }
 }
 
-/* An inotify of the file: readers may be in any process, and come and go. */
+/* An inotify of the file: readers may be in any process, and come and go. A sender that
+ * was killed between its record and its wake is told of by the kernel, which closes its
+ * file. */
 static int file_fd(struct mu_chan *c)
 {
     struct file_state *s = file_state(c);
@@ -602,7 +604,8 @@ static int file_fd(struct mu_chan *c)
         return s->watch_fd;
     s->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", s->fd);
-    if (s->watch_fd < 0 || inotify_add_watch(s->watch_fd, path, IN_ATTRIB) < 0)
+    if (s->watch_fd < 0 ||
+        inotify_add_watch(s->watch_fd, path, IN_ATTRIB | IN_CLOSE_WRITE) < 0)
         return -errno;
     return s->watch_fd;
 }

@@ -5,11 +5,11 @@
  * one sender and priority stay in order.
  *
  * A queue says nothing of its users. A pair has a socket besides, whose other end the
- * peer holds: the kernel hangs up when it is gone. Calls on the queue wait in slices of
- * 100 ms, after which the socket is looked at: that costs one system call a message,
- * where waiting for both would cost three. A named queue has no socket: it outlives its
- * users, and their end is not seen.
- */
+ * peer holds: the kernel hangs up when it is gone. Waiting for queue and socket costs
+ * three system calls a message. So a call that may wait for ever waits in the queue's own
+ * call first, for 100 ms, which costs one; only when that was in vain it looks at the
+ * socket, and then sleeps on both until there is something. A named queue has no socket:
+ * it outlives its users, and their end is not seen. */
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
@@ -31,7 +31,7 @@
 #define MQ_PIECE_MIN    ((size_t)64)
 #define MQ_PIECE_MAX    ((size_t)1 << 20)
 #define MQ_PRIORITY_MAX 32767
-#define MQ_SLICE_NS     INT64_C(100000000) /* so soon is a peer's end seen */
+#define MQ_FIRST_NS     INT64_C(100000000) /* of a wait: in the queue's call */
 
 enum mq_kind { MQ_WHOLE = 0x6d750021, MQ_MORE, MQ_ABORT, MQ_BYE };
 
@@ -176,24 +176,18 @@ static int mq_connect(struct mu_chan *c, const char *rest, int64_t deadline,
     return mq_take(c, out, -1, -1, err);
 }
 
-/* When a call on a queue gives up, so that the peer's end can be looked for: a slice
- * from now, or the deadline. On the clock that the queues' calls have. */
-static struct timespec slice_end(int64_t deadline)
+/* When a call on a queue gives up, on the clock that those calls have. One that has
+ * passed makes a call that never waits. */
+static struct timespec call_end(bool waits)
 {
     struct timespec ts = {0, 0};
-    int64_t left;
 
-    if (deadline == MU_NOW)
-        return ts; /* has passed: such a call never waits */
-    left = deadline == MU_NEVER ? MQ_SLICE_NS : deadline - mu_now_ns();
-    if (left > MQ_SLICE_NS)
-        left = MQ_SLICE_NS;
+    if (!waits)
+        return ts;
     (void)clock_gettime(CLOCK_REALTIME, &ts);
-    if (left > 0) {
-        left += ts.tv_nsec;
-        ts.tv_sec += left / 1000000000;
-        ts.tv_nsec = left % 1000000000;
-    }
+    ts.tv_nsec += MQ_FIRST_NS;
+    ts.tv_sec += ts.tv_nsec / 1000000000;
+    ts.tv_nsec %= 1000000000;
     return ts;
 }
 
@@ -212,13 +206,14 @@ static int peer_look(const struct mq_state *s)
     return n == 0 || (errno != EAGAIN && errno != EINTR) ? MU_ECRASHED : 0;
 }
 
-/* A slice has passed. 0: go on; MU_TIMEOUT. */
-static int slice_over(int64_t deadline)
+/* Sleep until the queue is ready, or the socket has something to say. */
+static int mq_await(const struct mq_state *s, mqd_t q, short events,
+                    int64_t deadline)
 {
-    return deadline == MU_NOW ||
-                   (deadline != MU_NEVER && mu_now_ns() >= deadline)
-               ? MU_TIMEOUT
-               : 0;
+    struct pollfd fds[2] = {{.fd = q, .events = events},
+                            {.fd = s->live_sock, .events = POLLIN}};
+
+    return deadline == MU_NOW ? MU_TIMEOUT : mui_wait_fds(fds, 2, deadline);
 }
 
 /* ---- sending ---------------------------------------------------------------- */
@@ -227,12 +222,13 @@ static int piece_send(struct mq_state *s, enum mq_kind kind, const void *bytes,
                       size_t size, unsigned priority, int64_t deadline)
 {
     struct mq_header header = {.kind = kind, .sender = s->sender};
+    bool waits = deadline == MU_NEVER;
 
     memcpy(s->out_bytes, &header, sizeof header);
     if (size > 0)
         memcpy(s->out_bytes + sizeof header, bytes, size);
     for (;;) {
-        struct timespec until = slice_end(deadline);
+        struct timespec until = call_end(waits);
         int rc;
 
         if (mq_timedsend(s->out, s->out_bytes, sizeof header + size, priority,
@@ -242,9 +238,10 @@ static int piece_send(struct mq_state *s, enum mq_kind kind, const void *bytes,
             continue;
         if (errno != ETIMEDOUT)
             return -errno;
+        waits = false;
         rc = peer_look(s);
         if (rc == 0)
-            rc = slice_over(deadline);
+            rc = mq_await(s, s->out, POLLOUT, deadline);
         if (rc != 0)
             return rc;
     }
@@ -377,29 +374,32 @@ static int mq_borrow(struct mu_chan *c, int64_t deadline,
                      struct mu_chan_message *ret)
 {
     struct mq_state *s = mq_state(c);
-    bool is_gone = false;
+    bool waits = deadline == MU_NEVER;
+    int end =
+        0; /* the peer's, once it is known: what lies in the queue goes first */
     int rc = MU_EMPTY;
 
     if (s->saw_bye && s->live_sock >= 0)
         return MU_CLOSED;
     while (rc == MU_EMPTY) {
-        struct timespec until = slice_end(is_gone ? MU_NOW : deadline);
+        struct timespec until = call_end(waits && end == 0);
         unsigned priority;
         ssize_t n =
             mq_timedreceive(s->in, s->in_bytes, s->piece, &priority, &until);
 
         if (n >= 0) {
             rc = piece_take(c, (size_t)n, priority, ret);
+            waits = deadline == MU_NEVER;
         } else if (errno == EINTR) {
             continue;
         } else if (errno != ETIMEDOUT) {
             rc = -errno;
-        } else if (is_gone) {
-            rc = MU_ECRASHED;
+        } else if (end != 0) {
+            rc = end;
         } else {
-            /* a goodbye lies in the queue too, behind all that was sent */
-            is_gone = peer_look(s) == MU_ECRASHED;
-            rc = is_gone ? 0 : slice_over(deadline);
+            waits = false;
+            end = peer_look(s);
+            rc = end == 0 ? mq_await(s, s->in, POLLIN, deadline) : 0;
             if (rc == 0)
                 rc = MU_EMPTY;
         }

@@ -62,6 +62,7 @@ static int make_tables(struct mui_processes *p, struct mu_error *err)
 
     p->n_spares = 1 + width / 4;
     p->n_peers = 4 * (width + p->n_spares);
+    p->plan.terms.limits.own_processes = p->n_peers * p->plan.shape.n_lanes;
     p->peers = calloc(p->n_peers, sizeof *p->peers);
     p->group_peers = malloc(width * sizeof *p->group_peers);
     p->given_up = calloc(width, sizeof *p->given_up);
@@ -106,7 +107,7 @@ static int start_workers(struct mui_processes *p, struct mu_error *err)
     rc = mui_thread_start(&p->monitor, "muster-monitor", mui_processes_monitor,
                           p);
     if (rc < 0)
-        return mui_fail(err, rc, "processes: start the monitor");
+        return mui_fail(err, rc, "processes: start a thread");
     p->has_monitor = true;
     return wait_first(p, err);
 }
@@ -141,7 +142,7 @@ static int processes_open(struct mui_layer *l,
     p->has_bells = true;
     rc = mui_bells_init(&p->bells);
     if (rc < 0)
-        return mui_fail(err, rc, "processes: epoll");
+        return mui_fail(err, rc, "processes: open a pool");
     return start_workers(p, err);
 }
 

@@ -34,7 +34,9 @@ enum {
     /* workers that die before they are up, in a row, and the pause after each,
      * which doubles: a second in all */
     MUI_FAILURES_MAX = 10,
-    MUI_BACKOFF_NS = 1000 * 1000
+    MUI_BACKOFF_NS = 1000 * 1000,
+    /* how long its word is believed that a worker writes a core */
+    MUI_DUMP_LOOK_NS = 1000 * 1000 * 1000
 };
 
 /* What a worker process gets to know: copied by way of the nursery. */
@@ -54,12 +56,13 @@ enum mui_peer_state {
 struct mui_processes_peer {
     struct mui_peer peer;
     enum mui_peer_state state;
-    int i_group;    /* -1: a spare */
-    bool up;        /* it has been seen to serve */
-    bool announced; /* it has said that it dies: a spare was woken for it */
-    bool dumps;     /* it writes a core and ends by itself */
-    bool waits;     /* it has left word and sleeps: the monitor kills it */
-    bool reaped;    /* its process has ended, or will never be */
+    int i_group;     /* -1: a spare */
+    bool up;         /* it has been seen to serve */
+    bool announced;  /* it has said that it dies: a spare was woken for it */
+    bool dumps;      /* it says that it writes a core and ends by itself */
+    int64_t look_ns; /* when to see whether that is so */
+    bool waits;      /* it has left word and sleeps: the monitor kills it */
+    bool reaped;     /* its process has ended, or will never be */
 };
 
 struct mui_processes {

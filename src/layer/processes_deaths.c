@@ -70,7 +70,9 @@ void mui_processes_bury_later(struct mui_processes *p,
                               struct mui_processes_peer *peer)
 {
     peer->state = MUI_PEER_GONE;
-    if (!peer->dumps && !peer->waits)
+    if (peer->dumps)
+        peer->look_ns = mu_after_ns(MUI_DUMP_LOOK_NS);
+    else if (!peer->waits)
         mui_peer_kill(&peer->peer);
     mui_processes_silence(p, peer);
     mui_bells_poke(&p->bells);

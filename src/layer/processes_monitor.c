@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "layer/processes.h"
+#include "sys/census.h"
 #include "sys/futex.h"
 
 static const uint64_t id_channel = UINT64_C(1) << 40;
@@ -25,7 +26,7 @@ int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
         return rc;
     }
     rc = mui_bells_add_other(&p->bells, p->channel, id_channel);
-    return rc < 0 ? mui_fail(err, rc, "processes: epoll") : 0;
+    return rc < 0 ? mui_fail(err, rc, "processes: open a pool") : 0;
 }
 
 static void give_up(struct mui_processes *p)
@@ -222,12 +223,38 @@ static void tidy(struct mui_processes *p)
     desk->ops->unlock(desk);
 }
 
+/* Kill who only says that it writes a core. Returns when to look again. */
+static int64_t look_at_dumps(struct mui_processes *p)
+{
+    int64_t next = MU_NEVER;
+
+    for (unsigned i = 0; i < p->n_peers; i++) {
+        struct mui_processes_peer *peer = &p->peers[i];
+
+        if (peer->state != MUI_PEER_GONE || !peer->dumps || peer->reaped)
+            continue;
+        if (mu_now_ns() >= peer->look_ns) {
+            peer->dumps = mui_census_dumps_core(peer->peer.pid);
+            peer->look_ns = mu_after_ns(MUI_DUMP_LOOK_NS);
+        }
+        if (!peer->dumps)
+            mui_peer_kill(&peer->peer);
+        else if (peer->look_ns < next)
+            next = peer->look_ns;
+    }
+    return next;
+}
+
 static int64_t next_time(struct mui_processes *p)
 {
-    return p->not_before_ns > 0 && p->not_before_ns < p->alarm_ns &&
+    int64_t next = look_at_dumps(p);
+
+    if (p->alarm_ns < next)
+        next = p->alarm_ns;
+    return p->not_before_ns > 0 && p->not_before_ns < next &&
                    p->n_failures < MUI_FAILURES_MAX
                ? p->not_before_ns
-               : p->alarm_ns;
+               : next;
 }
 
 /* A caller that spins would lose the lock to us, and time, for what it sees anyway. */

@@ -229,7 +229,8 @@ static int call(struct mui_runner *runner)
     /* relaxed: read from a signal handler, for people */
     atomic_store_explicit(&lane->running_tag, runner->task.tag,
                           memory_order_relaxed);
-    atomic_store_explicit(&lane->is_running, true, memory_order_relaxed);
+    /* release: with the time of the start, see mui_lane_running_since() */
+    atomic_store_explicit(&lane->is_running, true, memory_order_release);
     here = lane;
     code = runner->fn(&runner->task);
     here = NULL;

@@ -38,11 +38,11 @@ static int serial_pump(struct mui_layer *l, int budget)
     int rc;
 
     for (n = 0; n < budget; n++) {
-        rc = mui_lane_is_spent(s->lane, 0)
-                 ? MU_CLOSED
-                 : mui_lane_take(s->lane, &order, &index);
-        if (rc == MU_CLOSED && n == 0)
+        rc = mui_lane_take(s->lane, &order, &index);
+        if (rc == MU_CLOSED && n == 0) {
+            mui_lane_leave(s->lane);
             return -MU_CLOSED;
+        }
         if (rc != MU_OK)
             break;
         mui_runner_run(s->runner, order, index);

@@ -45,6 +45,7 @@ static const char *const limit_names[MUI_N_LIMITS] = {
     [MUI_LIMIT_DATA] = "memory limit (RLIMIT_DATA)",
     [MUI_LIMIT_GROUP] = "memory limit (cgroup)",
     [MUI_LIMIT_PROCESSES] = "limit on processes (cgroup)",
+    [MUI_LIMIT_NPROC] = "limit on processes (RLIMIT_NPROC)",
     [MUI_LIMIT_FILES] = "limit on open files (RLIMIT_NOFILE)",
 };
 

@@ -27,19 +27,24 @@ static void kill_child(void *ctx, pid_t child)
     (void)kill(child, SIGKILL);
 }
 
-void mui_brood_kill(void)
+static void kill_children(void)
 {
     (void)mui_census_children(stop_child, NULL);
     (void)mui_census_children(kill_child, NULL);
 }
 
-void mui_brood_end(void)
+void mui_brood_clear(void)
 {
     siginfo_t info;
 
     do
-        mui_brood_kill();
+        kill_children();
     while (waitid(P_ALL, 0, &info, WEXITED | __WALL) == 0 || errno == EINTR);
     mui_confine_fini();
+}
+
+void mui_brood_end(void)
+{
+    mui_brood_clear();
     _exit(0);
 }

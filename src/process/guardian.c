@@ -42,14 +42,13 @@ static void leave_host_behind(struct guardian *g)
 {
     int keep[] = {g->main_fd, g->supervisor_pidfd};
 
-    (void)prctl(PR_SET_NAME, "muster-guardian");
     (void)setpgid(0, 0);
-    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     for (int s = 1; s <= SIGRTMAX; s++)
         (void)signal(s, SIG_DFL);
     /* before its descriptor is closed: workers inherit what we can write */
     if (mui_module_seal_in_child() < 0)
         _exit(1);
+    mui_nursery_forget_in_child();
     mui_descriptors_keep(keep, 2);
     mui_descriptors_detach_input();
     /* what the host has printed and not flushed is the host's to flush */
@@ -135,32 +134,48 @@ static void replace_nursery(struct guardian *g)
     fork_nursery(g, 1);
 }
 
-void mui_guardian_main(int main_fd, int supervisor_pidfd)
+static _Noreturn void guard(struct guardian *g, int careful)
 {
-    struct guardian g = {.main_fd = main_fd,
-                         .supervisor_pidfd = supervisor_pidfd};
     sigset_t child;
 
-    leave_host_behind(&g);
+    (void)prctl(PR_SET_NAME, "muster-guardian");
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     (void)sigemptyset(&child);
     (void)sigaddset(&child, SIGCHLD);
-    g.child_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (g.child_fd < 0)
+    g->child_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (g->child_fd < 0)
         _exit(1);
-    mui_confine_init();
-    fork_nursery(&g, 0);
+    mui_confine_init("");
+    fork_nursery(g, careful);
     for (;;) {
-        struct pollfd polls[] = {{.fd = g.main_fd, .events = POLLIN},
-                                 {.fd = g.supervisor_pidfd, .events = POLLIN},
-                                 {.fd = g.child_fd, .events = POLLIN}};
+        struct pollfd polls[] = {{.fd = g->main_fd, .events = POLLIN},
+                                 {.fd = g->supervisor_pidfd, .events = POLLIN},
+                                 {.fd = g->child_fd, .events = POLLIN}};
 
         if (poll(polls, 3, -1) < 0)
             continue;
         if (polls[1].revents)
             mui_brood_end();
-        if (polls[2].revents && reap(&g))
-            replace_nursery(&g);
+        if (polls[2].revents && reap(g))
+            replace_nursery(g);
         if (polls[0].revents)
-            forward(&g);
+            forward(g);
     }
+}
+
+void mui_guardian_main(int main_fd, int supervisor_pidfd)
+{
+    struct guardian g = {.main_fd = main_fd,
+                         .supervisor_pidfd = supervisor_pidfd};
+
+    leave_host_behind(&g);
+    guard(&g, 0);
+}
+
+void mui_guardian_succeed(int main_fd, int supervisor_pidfd, int careful)
+{
+    struct guardian g = {.main_fd = main_fd,
+                         .supervisor_pidfd = supervisor_pidfd};
+
+    guard(&g, careful);
 }

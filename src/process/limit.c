@@ -12,8 +12,9 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -51,6 +52,34 @@ int mui_limits_check(const struct mui_limits *limits, struct mu_error *err)
                     "root");
 }
 
+/* The number in the line of a status file that begins with `key`. */
+static uint64_t status_number(const char *text, const char *key)
+{
+    const char *line = strstr(text, key);
+
+    return line ? strtoull(line + strlen(key), NULL, 10) : 0;
+}
+
+/* Threads of a process, 0 when it is not this user's. Its files need not belong to
+ * him: see PR_SET_DUMPABLE in prctl(2). */
+static uint64_t count_threads_of(const char *pid)
+{
+    char text[4096];
+    ssize_t length;
+    int fd;
+
+    (void)snprintf(text, sizeof text, "/proc/%.20s/status", pid);
+    fd = open(text, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    length = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    return status_number(text, "\nUid:") == getuid()
+               ? status_number(text, "\nThreads:")
+               : 0;
+}
+
 /* Threads of this user: what RLIMIT_NPROC is compared with. */
 static uint64_t count_threads_of_user(void)
 {
@@ -58,15 +87,9 @@ static uint64_t count_threads_of_user(void)
     struct dirent *entry;
     uint64_t n = 0;
 
-    while (proc && (entry = readdir(proc)) != NULL) {
-        char path[300];
-        struct stat st;
-
-        (void)snprintf(path, sizeof path, "/proc/%s/task", entry->d_name);
-        if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9' &&
-            stat(path, &st) == 0 && st.st_uid == getuid())
-            n += st.st_nlink - 2;
-    }
+    while (proc && (entry = readdir(proc)) != NULL)
+        if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
+            n += count_threads_of(entry->d_name);
     if (proc)
         (void)closedir(proc);
     return n;
@@ -87,7 +110,8 @@ int mui_limits_init(const struct mui_limits *limits)
     if (mui_confine_processes() == 0)
         has_group = true;
     else if (is_bound_by_nproc())
-        nproc = count_threads_of_user() + limits->processes;
+        nproc =
+            count_threads_of_user() + limits->own_processes + limits->processes;
     else
         return -EPERM; /* mui_limits_check() saw a place */
     return 0;
@@ -146,15 +170,19 @@ int mui_limits_begin(const struct mui_limits *limits)
     return has_group ? mui_confine_limit_processes(limits->processes) : 0;
 }
 
-/* The kernel counts refusals for a group. Of descriptors it does not: there is none
- * left, or the task has closed some and knows itself why it failed. */
+/* The kernel counts refusals for a group. Else it does not: there is still none left,
+ * or the task has given some back and knows itself why it failed. */
 enum mui_limit mui_limits_struck(void)
 {
     int fd;
 
     if (has_group && mui_confine_has_struck())
         return MUI_LIMIT_PROCESSES;
-    if (!the.open_files || the.sandbox & MU_SANDBOX_PURE)
+    if (the.sandbox & MU_SANDBOX_PURE)
+        return MUI_LIMIT_NONE;
+    if (nproc && count_threads_of_user() >= nproc)
+        return MUI_LIMIT_NPROC;
+    if (!the.open_files)
         return MUI_LIMIT_NONE;
     fd = open("/", O_PATH | O_CLOEXEC);
     if (fd < 0 && errno == EMFILE)

@@ -15,6 +15,7 @@ struct mui_limits {
     uint64_t file_bytes;
     unsigned open_files;
     unsigned processes;
+    unsigned own_processes; /* of the pool itself: threads, dying workers too */
     uint64_t group_bytes;   /* memory of the worker and its children together */
     unsigned recycle_tasks; /* not the kernel's: see worker.c */
     uint64_t recycle_bytes;
@@ -28,6 +29,7 @@ enum mui_limit {
     MUI_LIMIT_DATA,      /* memory, by RLIMIT_DATA */
     MUI_LIMIT_GROUP,     /* memory, by the control group */
     MUI_LIMIT_PROCESSES, /* by the control group */
+    MUI_LIMIT_NPROC,     /* processes, by RLIMIT_NPROC */
     MUI_LIMIT_FILES,     /* open ones */
     MUI_N_LIMITS
 };

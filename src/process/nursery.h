@@ -7,9 +7,9 @@
  * The guardian is the supervisor's child and the nursery's parent. It only watches:
  * when the nursery is killed, its workers die with it (parent-death signal), their
  * orphans come to the guardian, which kills them and forks another nursery; a pool
- * connects again. When the guardian is killed, the nursery takes over the `main`
- * socket and goes on alone. When the supervisor dies or execs, both kill whatever
- * descends from them, and end.
+ * connects again. When the guardian is killed, the nursery ends its own workers and
+ * takes its place, with a new nursery below: for a pool the two deaths are alike.
+ * When the supervisor dies or execs, both kill whatever descends from them, and end.
  *
  * The guardian has exit signal 0: the host gets no SIGCHLD of it and its wait(NULL)
  * does not see it. All three live in a process group of their own, so that keys of
@@ -60,6 +60,9 @@ int mui_nursery_init(struct mu_error *err);
  * ends with the last holder. As above. */
 int mui_nursery_ref(struct mu_error *err);
 void mui_nursery_unref(void);
+
+/* Guardian: what the supervisor has is not ours, nor our children's. */
+void mui_nursery_forget_in_child(void);
 
 /* Open a channel to the nursery. Borrows all; at most MUI_NURSERY_PLAN_FDS.
  * Gives *ret_channel, non-blocking to read. 0, or MU_EINIT when there is no nursery

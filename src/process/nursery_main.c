@@ -44,7 +44,7 @@ struct worker {
 static struct {
     int main_fd;
     int supervisor_pidfd;
-    int guard_fd; /* -1: the guardian has died, and main_fd is ours */
+    int guard_fd;
     int child_fd;
     pid_t pid;
     bool careful; /* the nursery before us died: load nothing ahead */
@@ -264,7 +264,7 @@ static void close_channel(unsigned i)
 /* Returns whether the channel is still open. */
 static bool serve_channel(struct channel *channel)
 {
-    struct mui_wire_fork order;
+    struct mui_wire_fork order = {.id = UINT32_MAX};
     struct mui_message message = {.bytes = &order, .size = sizeof order};
     int rc = mui_message_receive(channel->fd, &message, 0);
 
@@ -272,26 +272,44 @@ static bool serve_channel(struct channel *channel)
         fork_worker(channel, &message, order.id);
         for (unsigned i = 0; i < message.n_fds; i++)
             (void)close(message.fds[i]);
+    } else if (rc < 0) {
+        /* the descriptors did not fit into this process */
+        report(channel, MUI_NURSERY_FAILED, order.id, 0, rc, -1);
     }
     return rc != MU_CLOSED;
 }
 
-/* From the guardian, or from the supervisor itself when the guardian has died. */
+/* The guardian was killed. Only an ancestor of the nursery can be one, so this process
+ * becomes it, and forks a nursery. The workers could not be handed over: they end
+ * first, so that none of their tasks runs twice at a time; then the pools see their
+ * channels close, as when a nursery is killed. */
+static _Noreturn void succeed_guardian(void)
+{
+    const int careful = the.careful;
+
+    mui_brood_clear();
+    the.n_workers = 0;
+    while (the.n_channels > 0)
+        close_channel(the.n_channels - 1);
+    free(the.workers);
+    the.workers = NULL;
+    the.n_workers_max = 0;
+    (void)close(the.child_fd);
+    (void)close(the.guard_fd);
+    mui_guardian_succeed(the.main_fd, the.supervisor_pidfd, careful);
+}
+
+/* From the guardian. */
 static void serve_front(void)
 {
     struct mui_wire_open open;
     struct mui_message message = {.bytes = &open, .size = sizeof open};
-    int rc = mui_message_receive(the.guard_fd >= 0 ? the.guard_fd : the.main_fd,
-                                 &message, 0);
+    int rc = mui_message_receive(the.guard_fd, &message, 0);
 
     if (rc == 0)
         open_channel(&message);
-    if (rc != MU_CLOSED)
-        return;
-    if (the.guard_fd < 0)
-        mui_brood_end();
-    (void)close(the.guard_fd);
-    the.guard_fd = -1;
+    if (rc == MU_CLOSED)
+        succeed_guardian();
 }
 
 static void turn(void)
@@ -299,8 +317,7 @@ static void turn(void)
     struct pollfd polls[N_FIXED + CHANNELS_MAX] = {
         {.fd = the.supervisor_pidfd, .events = POLLIN},
         {.fd = the.child_fd, .events = POLLIN},
-        {.fd = the.guard_fd >= 0 ? the.guard_fd : the.main_fd,
-         .events = POLLIN},
+        {.fd = the.guard_fd, .events = POLLIN},
     };
     unsigned n = the.n_channels;
 

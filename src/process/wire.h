@@ -25,6 +25,10 @@ struct mui_wire_fork {
 
 /* The body of the guardian, and that of the nursery. Neither returns. */
 _Noreturn void mui_guardian_main(int main_fd, int supervisor_pidfd);
+/* The same for a nursery that takes the place of its guardian: it has no children
+ * and no channels any more. */
+_Noreturn void mui_guardian_succeed(int main_fd, int supervisor_pidfd,
+                                    int careful);
 _Noreturn void mui_nursery_main(int main_fd, int supervisor_pidfd, int guard_fd,
                                 int careful);
 

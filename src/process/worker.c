@@ -1,9 +1,9 @@
 /* worker.c: the inside of a worker process.
  *
  * A worker that a task has changed in a way that outlives the task (threads or
- * children left behind, its bell closed, memory), or that has run enough, is spent: each of its lanes ends after the
- * order it has, and the process with the last of them. The supervisor puts another
- * in its place, which is cheap, instead of hoping. */
+ * children left behind, its bell closed, memory), or that has run enough, is spent:
+ * each of its lanes ends after the order it has, and the process with the last of
+ * them. The supervisor puts another in its place, which is cheap, instead of hoping. */
 #include "process/worker.h"
 
 #include <errno.h>
@@ -112,8 +112,38 @@ static bool is_changed(void)
     return changed;
 }
 
+/* The earliest start of what runs on other lanes; MU_NEVER: nothing does. */
+static int64_t others_run_since(const struct mui_lane_worker *but)
+{
+    int64_t since = MU_NEVER;
+
+    for (unsigned i = 0; i < the.n_lanes; i++)
+        if (&the.lanes[i] != but) {
+            int64_t start = mui_lane_running_since(&the.lanes[i]);
+
+            since = start < since ? start : since;
+        }
+    return since;
+}
+
+/* Whether there are threads or children that no task has which runs beside `lane`:
+ * while one does, those that came after it may be its own. What is not certain now
+ * is at the look after that one has ended. */
+static bool has_orphans(const struct mui_lane_worker *lane)
+{
+    int64_t since = others_run_since(lane);
+    int64_t then;
+
+    if (mui_census_threads() <= the.n_threads && !mui_census_has_children())
+        return false;
+    /* one that began meanwhile; one that ended too is missed, and costs a worker */
+    then = others_run_since(lane);
+    since = then < since ? then : since;
+    return since == MU_NEVER || mui_census_has_older(the.n_threads, since);
+}
+
 /* Things that only system calls tell. */
-static bool has_leftovers(void)
+static bool has_leftovers(const struct mui_lane_worker *lane)
 {
     if (the.limits.recycle_bytes &&
         mui_limits_data_bytes() > the.data_bytes + the.limits.recycle_bytes)
@@ -122,8 +152,7 @@ static bool has_leftovers(void)
         return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)
         return false; /* it could leave nothing, and may not look */
-    return mui_census_threads() > the.n_threads || mui_census_has_children() ||
-           is_changed();
+    return has_orphans(lane) || is_changed();
 }
 
 static bool has_run_enough(void)
@@ -163,7 +192,7 @@ static bool is_spent(struct mui_lane_worker *lane, unsigned look)
         look |= MUI_LOOK_CLOSELY;
     if (!spent && look & MUI_LOOK_CLOSELY &&
         atomic_exchange_explicit(&the.ran, false, memory_order_acquire))
-        spent = has_leftovers();
+        spent = has_leftovers(lane);
     if (spent)
         end_all(lane);
     return spent;

@@ -500,7 +500,7 @@ static int take_nothing(struct mui_lane_worker *w)
     if (atomic_load_explicit(&w->down->closed, memory_order_acquire) &&
         !order_is_there(w, w->next))
         return MU_CLOSED;
-    return MU_EMPTY;
+    return mui_lane_is_spent(w, 0) ? MU_CLOSED : MU_EMPTY;
 }
 
 int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
@@ -511,6 +511,11 @@ int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
 
         if (!order_is_there(w, index))
             return take_nothing(w);
+        /* asked when the order is seen, and before it is begun: who gave it after
+         * another lane's task had spent this worker, and was known to have ended,
+         * does not find it here */
+        if (mui_lane_is_spent(w, 0))
+            return MU_CLOSED;
         /* H1, the worker's side; see mui_lane_revoke() */
         if (MUI_LANE_WEAK != WEAK_H1)
             atomic_exchange_explicit(&w->up->started, index + 1,
@@ -598,6 +603,23 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
                              deadline_ns < again_ns ? deadline_ns : again_ns);
     /* relaxed: a supervisor that still sees 1 wakes nobody, which is harmless */
     atomic_store_explicit(&w->up->sleeping, 0, memory_order_relaxed);
+}
+
+void mui_lane_leave(struct mui_lane_worker *w)
+{
+    /* H3, the worker's side: as before a sleep, but nobody need wake this flow */
+    (void)atomic_exchange_explicit(&w->up->sleeping, 0, memory_order_seq_cst);
+    (void)ring_if_wished(w, MUI_WANT_DONE);
+}
+
+int64_t mui_lane_running_since(const struct mui_lane_worker *w)
+{
+    /* acquire, pairs with the release in call() of layer/run.c: the start that is
+     * read is that of this task or of a later one */
+    if (!atomic_load_explicit(&w->is_running, memory_order_acquire))
+        return MU_NEVER;
+    /* relaxed: see above */
+    return atomic_load_explicit(&w->up->start_ns, memory_order_relaxed);
 }
 
 bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index)

@@ -220,7 +220,7 @@ void mui_lane_worker_init(struct mui_lane_worker *w, const void *down, void *up,
 
 /* Take the next order and note it as started. Lent until its reply is written;
  * *ret_index is what the reply has to name. 0; MU_EMPTY; MU_CLOSED: none will
- * come any more. Acknowledges revoked orders by itself. Never blocks. */
+ * come any more, or the worker is spent: see is_spent. Acknowledges revoked orders by itself. Never blocks. */
 int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
                   uint32_t *ret_index);
 
@@ -236,6 +236,13 @@ void mui_lane_note_start(struct mui_lane_worker *w, int64_t now_ns);
 /* Spin, then sleep until an order, the end, or `deadline_ns`; rings first for what
  * is wished. May return early. */
 void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns);
+
+/* This flow ends, though its process may go on: rings for what it has replied. */
+void mui_lane_leave(struct mui_lane_worker *w);
+
+/* Since when it has been running a task; MU_NEVER: it runs none. For other threads of
+ * the worker. */
+int64_t mui_lane_running_since(const struct mui_lane_worker *w);
 
 bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sys/sanitize.h"
@@ -34,16 +35,15 @@ bool mui_census_has_children(void)
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
 }
 
-/* The parent of a process, from "PID (NAME) STATE PPID ...". -1: it has gone. */
-static pid_t parent_of(pid_t pid)
+/* A field of a process or thread, from "PID (NAME) STATE PPID ...", counted from 1 as
+ * in proc(5), not one of the first three. -1: it has gone. */
+static long long stat_field(const char *path, int i_field)
 {
     char text[512];
-    char *end;
+    char *at;
     ssize_t length;
-    int fd;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    (void)snprintf(text, sizeof text, "/proc/%d/stat", (int)pid);
-    fd = open(text, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
     length = read(fd, text, sizeof text - 1);
@@ -51,9 +51,103 @@ static pid_t parent_of(pid_t pid)
     if (length <= 0)
         return -1;
     text[length] = '\0';
-    end = strrchr(text, ')'); /* the name may hold any character */
-    return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : -1;
+    at = strrchr(text, ')'); /* the name may hold any character */
+    for (int i = 2; at && i < i_field; i++)
+        at = strchr(at + 1, ' ');
+    return at ? strtoll(at, NULL, 10) : -1;
 }
+
+static pid_t parent_of(pid_t pid)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    return (pid_t)stat_field(path, 4);
+}
+
+/* -- who was there before -- */
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    (void)clock_gettime(clock, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* Whether it started before, by the time since boot in ticks of the kernel's. */
+static bool is_older(const char *path, int64_t then_ticks)
+{
+    long long start = stat_field(path, 22);
+
+    return start >= 0 && start < then_ticks;
+}
+
+/* Children of one thread of this process. -1: the kernel does not tell. */
+static int has_older_child(const char *thread, int64_t then_ticks)
+{
+    char path[300];
+    FILE *file;
+    bool found = false;
+    int pid;
+
+    (void)snprintf(path, sizeof path, "/proc/self/task/%s/children", thread);
+    file = fopen(path, "re");
+    if (!file)
+        return errno == ENOENT && access("/proc/thread-self/children", F_OK)
+                   ? -1
+                   : 0; /* the thread has ended */
+    while (!found && fscanf(file, "%d", &pid) == 1) {
+        (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
+        found = is_older(path, then_ticks);
+    }
+    (void)fclose(file);
+    return found;
+}
+
+bool mui_census_has_older(unsigned n_own, int64_t then_ns)
+{
+    const int64_t tick_ns = INT64_C(1000000000) / sysconf(_SC_CLK_TCK);
+    const int64_t then_ticks =
+        (then_ns + clock_ns(CLOCK_BOOTTIME) - clock_ns(CLOCK_MONOTONIC)) /
+        tick_ns;
+    DIR *threads = opendir("/proc/self/task");
+    unsigned n_older = 0;
+    struct dirent *entry;
+    bool found = !threads;
+
+    while (!found && (entry = readdir(threads)) != NULL) {
+        char path[300];
+
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        (void)snprintf(path, sizeof path, "/proc/self/task/%s/stat",
+                       entry->d_name);
+        n_older += is_older(path, then_ticks);
+        found = has_older_child(entry->d_name, then_ticks) != 0;
+    }
+    if (threads)
+        (void)closedir(threads);
+    return found || n_older > n_own + N_FOREIGN;
+}
+
+bool mui_census_dumps_core(pid_t pid)
+{
+    char text[4096];
+    ssize_t length;
+    int fd;
+
+    (void)snprintf(text, sizeof text, "/proc/%d/status", (int)pid);
+    fd = open(text, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    length = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    return strstr(text, "\nCoreDumping:\t1") != NULL;
+}
+
+/* -- children -- */
 
 static int walk_all(void (*each)(void *ctx, pid_t child), void *ctx)
 {

@@ -3,6 +3,7 @@
 #define MUI_SYS_CENSUS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Threads of this process that are not a sanitizer's; 1 when there is no /proc to
@@ -12,7 +13,15 @@ unsigned mui_census_threads(void);
 /* Whether it has a child, running or not waited for. Waits for none. */
 bool mui_census_has_children(void);
 
+/* Whether a child, or a thread beyond the `n_own` that belong here, was there before
+ * `then_ns` (as mu_now_ns()). The kernel tells to 10 ms: who came within so much of it
+ * does not count. True also where it does not tell. */
+bool mui_census_has_older(unsigned n_own, int64_t then_ns);
+
 /* Call `each` with every child there is. 0 or -errno. */
 int mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx);
+
+/* Whether the kernel writes a core file of another process right now. */
+bool mui_census_dumps_core(pid_t pid);
 
 #endif

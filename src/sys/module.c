@@ -64,7 +64,9 @@ struct object {
     char name[PATH_MAX];
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* recursive: a library that is being loaded may use a pool */
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static _Thread_local bool is_loading;
 static struct module_table *_Atomic table;
 static int table_fd = -1;
 static bool read_only;
@@ -256,7 +258,7 @@ static int make_table(struct mu_error *err)
 
     table_fd = mui_memfd_open("muster-modules", sizeof(struct module_table));
     if (table_fd < 0)
-        return mui_fail(err, table_fd, "modules: memfd");
+        return mui_fail(err, table_fd, "memory to share with worker processes");
     rc = mui_memfd_map(table_fd, sizeof(struct module_table),
                        PROT_READ | PROT_WRITE, 0, &base);
     if (rc == 0) {
@@ -267,7 +269,7 @@ static int make_table(struct mu_error *err)
     if (rc < 0) {
         (void)close(table_fd);
         table_fd = -1;
-        return mui_fail(err, rc, "modules: map");
+        return mui_fail(err, rc, "memory to share with worker processes");
     }
     /* the program is the first object of the walk, so module 0 */
     survey(base, true);
@@ -369,6 +371,7 @@ static int load(struct module_table *t, unsigned i)
 {
     const struct module_entry *entry = &t->entries[i];
     struct stat st;
+    int rc = 0;
 
     if (is_known(i))
         return 0;
@@ -379,8 +382,12 @@ static int load(struct module_table *t, unsigned i)
     if (stat(entry->path, &st) < 0 || st.st_dev != entry->device ||
         st.st_ino != entry->inode)
         return -ELIBACC;
+    is_loading = true;
     if (!dlopen(entry->path, RTLD_LAZY | RTLD_LOCAL))
-        return -ELIBACC;
+        rc = -ELIBACC;
+    is_loading = false;
+    if (rc < 0)
+        return rc;
     survey(t, false);
     return is_known(i) ? 0 : -ELIBACC;
 }
@@ -424,6 +431,11 @@ void mui_module_load_all(void)
     for (; n_tried < n_entries(t); n_tried++)
         (void)load(t, n_tried);
     pthread_mutex_unlock(&lock);
+}
+
+bool mui_module_is_loading(void)
+{
+    return is_loading;
 }
 
 int mui_module_locate(const void *address, uint64_t *ret_code)

@@ -9,6 +9,7 @@
 #ifndef MUI_SYS_MODULE_H
 #define MUI_SYS_MODULE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,9 @@ int mui_module_decode(uint64_t code, void **ret_address);
  * before it forks), each tried once. Failures are left for mui_module_decode() to
  * report. */
 void mui_module_load_all(void);
+
+/* Whether this thread runs the constructors of a module that one of them loads. */
+bool mui_module_is_loading(void);
 
 /* Turn an address of this process into module and offset, for backtraces: like
  * encode, but never adds to the table and needs no lock, so that a signal

@@ -32,42 +32,34 @@ struct thread_stat {
 _Thread_local struct mui_owner_cache mui_owner_cache = {
     .owner = 0, .mark = MARK_NEVER_MADE};
 
-static _Atomic uint32_t mark_without_page = MARK_UNSET;
-_Atomic uint32_t *_Atomic mui_fork_mark_word = &mark_without_page;
+/* Nothing but anonymous memory can be wiped: this is, for it is not initialised and
+ * shares its page with nothing. */
+union mui_fork_page mui_fork_page __attribute__((aligned(MUI_FORK_PAGE)));
 static pthread_once_t mark_once = PTHREAD_ONCE_INIT;
 
 static void mark_reset_in_child(void)
 {
-    atomic_store_explicit(&mark_without_page, MARK_UNSET, memory_order_relaxed);
+    atomic_store_explicit(&mui_fork_page.mark, MARK_UNSET,
+                          memory_order_relaxed);
 }
 
-static void mark_map(void)
+static void mark_prepare(void)
 {
-    size_t size = (size_t)sysconf(_SC_PAGESIZE);
-    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (page == MAP_FAILED || madvise(page, size, MADV_WIPEONFORK) != 0) {
-        /* an old kernel: sees fork(), but no raw clone() */
+    /* an old kernel, or larger pages: sees fork(), but no raw clone() */
+    if (madvise(&mui_fork_page, sizeof mui_fork_page, MADV_WIPEONFORK) != 0)
         (void)pthread_atfork(NULL, NULL, mark_reset_in_child);
-        return;
-    }
-    /* pairs with mui_owner_self() */
-    atomic_store_explicit(&mui_fork_mark_word, page, memory_order_release);
 }
 
 uint32_t mui_fork_mark(void)
 {
-    _Atomic uint32_t *word;
     uint32_t mark;
 
-    (void)pthread_once(&mark_once, mark_map);
-    word = atomic_load_explicit(&mui_fork_mark_word, memory_order_acquire);
+    (void)pthread_once(&mark_once, mark_prepare);
     /* relaxed: every thread of a process would store the same value */
-    mark = atomic_load_explicit(word, memory_order_relaxed);
+    mark = atomic_load_explicit(&mui_fork_page.mark, memory_order_relaxed);
     if (mark == MARK_UNSET) {
         mark = MARK_FROM_PID(getpid());
-        atomic_store_explicit(word, mark, memory_order_relaxed);
+        atomic_store_explicit(&mui_fork_page.mark, mark, memory_order_relaxed);
     }
     return mark;
 }

@@ -18,6 +18,7 @@
 #define MUI_SYS_OWNER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define MUI_OWNER_MASK UINT64_C(0xffffffff3fffffff)
@@ -29,7 +30,13 @@ struct mui_owner_cache {
 
 extern _Thread_local struct mui_owner_cache mui_owner_cache
     __attribute__((tls_model("initial-exec")));
-extern _Atomic uint32_t *_Atomic mui_fork_mark_word;
+
+/* A page of which only the first word is used, for the kernel wipes whole pages. */
+#define MUI_FORK_PAGE 4096
+extern union mui_fork_page {
+    _Atomic uint32_t mark;
+    char bytes[MUI_FORK_PAGE];
+} mui_fork_page;
 
 /* Fill the cache of this thread. Never fails: without /proc the start is 0. */
 uint64_t mui_owner_make(void);
@@ -37,19 +44,20 @@ uint64_t mui_owner_make(void);
 /* A number that differs between this process and the one it was forked from. */
 uint32_t mui_fork_mark(void);
 
+/* Whether this thread has its name in mui_owner_cache. */
+static inline bool mui_owner_is_cached(void)
+{
+    /* relaxed: only a fork changes it, and the child starts with one thread */
+    return __builtin_expect(
+        mui_owner_cache.mark ==
+            atomic_load_explicit(&mui_fork_page.mark, memory_order_relaxed),
+        1);
+}
+
 /* This thread. Any thread; not in a signal handler the first time. */
 static inline uint64_t mui_owner_self(void)
 {
-    /* acquire: pairs with mark_map(), whose page has to be there */
-    _Atomic uint32_t *mark =
-        atomic_load_explicit(&mui_fork_mark_word, memory_order_acquire);
-
-    /* relaxed: only a fork changes it, and the child starts with one thread */
-    if (__builtin_expect(mui_owner_cache.mark ==
-                             atomic_load_explicit(mark, memory_order_relaxed),
-                         1))
-        return mui_owner_cache.owner;
-    return mui_owner_make();
+    return mui_owner_is_cached() ? mui_owner_cache.owner : mui_owner_make();
 }
 
 /* Whether that thread has ended: 1, or 0 when it lives or nothing is known (it

@@ -1,6 +1,7 @@
 /* test_log.c: what a log keeps: positions, kill -9, torn tails, many writers. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -243,17 +244,66 @@ static void writer_killed_at_each_instruction_leaves_whole_records(void **state)
     mu_chan_free(r);
 }
 
-/* A loss of power leaves anything behind the last durable record. */
+/* A reader that polls is told of a record whether or not its sender lived to tell. */
+static void record_of_a_killed_writer_is_polled(void **state)
+{
+    struct mu_chan *r = reader_open(0);
+    struct mu_chan *other = reader_open(0);
+    struct pollfd p = {.fd = mu_chan_fd(r), .events = POLLIN};
+    struct step_trace t = {NULL, 1};
+    int n_there = 0;
+
+    (void)state;
+    for (long i = 0; i < t.n; i += step_stride(&t)) {
+        pid_t pid = step_start(stepped_before, stepped_send, NULL);
+        uint64_t got;
+        size_t size;
+
+        number_expect(r, 1);
+        end_expect(r);
+        number_expect(other, 1);
+        if (!t.pc) {
+            t = step_record(pid);
+            i = -step_stride(&t);
+        } else {
+            step_finish(pid, &t, i);
+        }
+        if (mu_chan_recv(other, &got, sizeof got, MU_NOW, &size) != 0)
+            continue;
+        n_there++;
+        assert_int_equal(poll(&p, 1, 30000), 1);
+        number_expect(r, 2);
+    }
+    assert_true(n_there > 1 && n_there < t.n);
+    free(t.pc);
+    mu_chan_free(r);
+    mu_chan_free(other);
+}
+
+/* Make the last `n` bytes before `end` something that was never written. */
+static void bytes_spoil(uint64_t end, size_t n)
+{
+    char bytes[64];
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    memset(bytes, 0xff, sizeof bytes);
+    assert_true(n <= sizeof bytes);
+    assert_int_equal(pwrite(fd, bytes, n, (off_t)(end - n)), n);
+    (void)close(fd);
+}
+
+/* A loss of power leaves anything behind the last durable record: the last one loses its
+ * end, or has other bytes there. */
 static void torn_tail_is_cut_off(void **state)
 {
     static const size_t cuts[] = {1, 8, 15, 16, 17, 23};
+    enum { N_CUTS = sizeof cuts / sizeof cuts[0] };
 
     (void)state;
-    for (size_t k = 0; k < sizeof cuts / sizeof cuts[0]; k++) {
+    for (size_t k = 0; k < 2 * (size_t)N_CUTS; k++) {
         struct mu_chan *w;
         struct mu_chan *r;
         uint64_t end;
-        int fd;
 
         (void)log_begin(state);
         w = writer_open(MU_CHAN_SYNC_NONE);
@@ -261,11 +311,10 @@ static void torn_tail_is_cut_off(void **state)
             number_send(w, i);
         end = mu_chan_position(w);
         mu_chan_free(w);
-        /* the last record loses its end */
-        fd = open(path, O_RDWR);
-        assert_true(fd >= 0);
-        assert_int_equal(ftruncate(fd, (off_t)(end - cuts[k])), 0);
-        (void)close(fd);
+        if (k < N_CUTS)
+            assert_int_equal(truncate(path, (off_t)(end - cuts[k])), 0);
+        else
+            bytes_spoil(end, cuts[k - N_CUTS]);
         w = writer_open(MU_CHAN_SYNC_NONE);
         number_send(w, 100);
         r = reader_open(0);
@@ -354,6 +403,7 @@ int main(void)
         LOG_TEST(writers_share_the_log_and_the_disk),
         LOG_TEST(killed_writer_loses_nothing_acknowledged),
         LOG_TEST(writer_killed_at_each_instruction_leaves_whole_records),
+        LOG_TEST(record_of_a_killed_writer_is_polled),
         LOG_TEST(torn_tail_is_cut_off),
         LOG_TEST(damaged_bytes_are_noticed),
         LOG_TEST(what_is_no_log_is_refused),

@@ -166,6 +166,45 @@ static void peers_not_allowed_are_turned_away(void **state)
     }
 }
 
+static int every_peer(void *ctx, int pid, unsigned uid, unsigned gid)
+{
+    (void)ctx;
+    (void)pid;
+    (void)uid;
+    (void)gid;
+    return 1;
+}
+
+static void connect_as_nobody(void *arg)
+{
+    struct mu_chan_options options = {.allow = every_peer};
+    struct mu_chan *c;
+
+    CHECK_CHILD(setresuid(65534, 65534, 65534) == 0);
+    /* turned away before the memory is handed over, or just after connecting */
+    if (mu_chan_connect(arg, &options, test_deadline(), &c, NULL) == 0)
+        mu_chan_free(c);
+}
+
+/* The default rule: who runs as our effective user. Only root can be another. */
+static void other_users_are_turned_away(void **state)
+{
+    struct mu_chan *listener;
+    struct mu_chan *c;
+    pid_t pid;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(
+        mu_chan_open(unique("shm:muster-test-%d"), NULL, &listener, NULL), 0);
+    pid = test_fork(connect_as_nobody, address);
+    assert_int_equal(mu_chan_accept(listener, test_deadline(), &c, NULL),
+                     -EACCES);
+    mu_chan_free(listener);
+    assert_int_equal(test_wait(pid), 0);
+}
+
 static void beyond_loopback_needs_a_secret(void **state)
 {
     struct mu_chan *c;
@@ -393,6 +432,73 @@ static void fifo_takes_one_sender_after_another(void **state)
     (void)unlink(address + strlen("fifo:"));
 }
 
+/* The receiver's end of a pipe that has no way back. */
+static void fifo_tells_a_goodbye_from_a_death(void **state)
+{
+    (void)state;
+    (void)unique("fifo:/tmp/muster-test-%d.fifo");
+    for (int says_goodbye = 1; says_goodbye >= 0; says_goodbye--) {
+        int expected = says_goodbye ? MU_CLOSED : MU_ECRASHED;
+        struct mu_chan_bytes one = {.data = "x", .size = 1};
+        struct mu_chan *c;
+        struct mu_chan *a;
+        size_t n;
+
+        assert_int_equal(mu_chan_open(address, NULL, &c, NULL), 0);
+        assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &a, NULL), 0);
+        assert_int_equal(mu_chan_send(a, "x", 1, MU_NOW), 0);
+        if (says_goodbye)
+            assert_int_equal(mu_chan_close(c), 0);
+        mu_chan_free(c);
+        assert_int_equal(mu_chan_send_batch(a, &one, 1, MU_NOW, &n), expected);
+        assert_int_equal(mu_chan_send(a, "x", 1, MU_NOW), expected);
+        assert_int_equal(mu_chan_drain(a, MU_NOW), expected);
+        mu_chan_free(a);
+    }
+    (void)unlink(address + strlen("fifo:"));
+}
+
+static void die_when_it_hears(void *arg)
+{
+    struct mu_chan **ends = arg;
+    char byte;
+    size_t size;
+
+    mu_chan_free(ends[0]);
+    CHECK_CHILD(mu_chan_recv(ends[1], &byte, 1, MU_NEVER, &size) == 0);
+    (void)raise(SIGKILL);
+}
+
+/* Who waits for ever sees the other's end too, on each kind of pair. */
+static void waiting_for_ever_ends_with_the_peer(void **state)
+{
+    static const char *const schemes[] = {
+        "shm:", "pipe:", "unix:", "tcp:", "mq:"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        struct mu_chan_options options = {.queue_messages = 2};
+        struct mu_chan *ends[2];
+        char byte;
+        size_t size;
+        pid_t pid;
+        int rc;
+
+        assert_int_equal(mu_chan_pair(schemes[i], &options, ends, NULL), 0);
+        pid = test_fork(die_when_it_hears, ends);
+        mu_chan_free(ends[1]);
+        assert_int_equal(mu_chan_send(ends[0], "x", 1, MU_NEVER), 0);
+        assert_int_equal(mu_chan_recv(ends[0], &byte, 1, MU_NEVER, &size),
+                         MU_ECRASHED);
+        do
+            rc = mu_chan_send(ends[0], "x", 1, MU_NEVER);
+        while (rc == 0);
+        assert_int_equal(rc, MU_ECRASHED);
+        assert_true(WIFSIGNALED(test_wait(pid)));
+        mu_chan_free(ends[0]);
+    }
+}
+
 static void queue_outlives_its_users(void **state)
 {
     struct mu_chan *c;
@@ -429,8 +535,10 @@ static void wrappers_tell_lose_and_delay(void **state)
 {
     struct mu_chan *ends[2];
     struct mu_chan *c;
+    int64_t from = mu_now_ns();
     int n_calls = 0;
     int n_lost = 0;
+    void *room;
     char byte;
     size_t size;
 
@@ -452,6 +560,8 @@ static void wrappers_tell_lose_and_delay(void **state)
         n_lost += mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size) == MU_TIMEOUT;
     }
     assert_in_range(n_lost, 50, 200);
+    assert_true(mu_now_ns() - from >= 1000 * (400 - n_lost));
+    assert_int_equal(mu_chan_reserve(ends[0], 1, MU_NOW, &room), -EOPNOTSUPP);
     assert_int_equal(n_calls, 400 - n_lost);
     assert_int_equal(mu_chan_close(ends[0]), 0);
     assert_int_equal(mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size), MU_CLOSED);
@@ -466,12 +576,15 @@ int main(void)
         cmocka_unit_test(names_in_use_are_refused),
         cmocka_unit_test(path_of_a_dead_listener_is_taken_over),
         cmocka_unit_test(peers_not_allowed_are_turned_away),
+        cmocka_unit_test(other_users_are_turned_away),
         cmocka_unit_test(beyond_loopback_needs_a_secret),
         cmocka_unit_test(secret_seals_the_connection),
         cmocka_unit_test(another_secret_is_refused),
         cmocka_unit_test(ring_receives_from_many_processes),
         cmocka_unit_test(memory_takes_many_senders_and_receivers),
         cmocka_unit_test(fifo_takes_one_sender_after_another),
+        cmocka_unit_test(fifo_tells_a_goodbye_from_a_death),
+        cmocka_unit_test(waiting_for_ever_ends_with_the_peer),
         cmocka_unit_test(queue_outlives_its_users),
         cmocka_unit_test(wrappers_tell_lose_and_delay),
     };

@@ -353,34 +353,41 @@ static int deed_scribble_stack(struct mu_task *task)
     return 0;
 }
 
+/* Each mapping of the lane and of the inputs. */
+static void for_each_of_pool(void (*each)(void *start, size_t size))
+{
+    read_maps();
+    for (char *line = maps; *line; line = strchr(line, '\n') + 1) {
+        unsigned long start;
+        unsigned long end;
+
+        if (sscanf(line, "%lx-%lx", &start, &end) == 2 &&
+            memmem(line, strcspn(line, "\n"), "muster-", 7))
+            each((void *)start, end - start);
+    }
+}
+
+static void unmap(void *start, size_t size)
+{
+    (void)munmap(start, size);
+}
+
 static int deed_unmap(struct mu_task *task)
 {
     (void)task;
-    read_maps();
-    for (char *line = maps; *line; line = strchr(line, '\n') + 1) {
-        unsigned long start;
-        unsigned long end;
-
-        if (sscanf(line, "%lx-%lx", &start, &end) == 2 &&
-            memmem(line, strcspn(line, "\n"), "muster-", 7))
-            (void)munmap((void *)start, end - start);
-    }
+    for_each_of_pool(unmap);
     return 0;
 }
 
-/* Make every mapping of the lane impossible to use. */
+static void protect(void *start, size_t size)
+{
+    (void)mprotect(start, size, PROT_NONE);
+}
+
 static int deed_protect(struct mu_task *task)
 {
     (void)task;
-    read_maps();
-    for (char *line = maps; *line; line = strchr(line, '\n') + 1) {
-        unsigned long start;
-        unsigned long end;
-
-        if (sscanf(line, "%lx-%lx", &start, &end) == 2 &&
-            memmem(line, strcspn(line, "\n"), "muster-", 7))
-            (void)mprotect((void *)start, end - start, PROT_NONE);
-    }
+    for_each_of_pool(protect);
     return 0;
 }
 

@@ -1,12 +1,16 @@
 /* test_blame.c: a worker dies of what a task before, or beside, did to it: who met
  * the end of it is not charged. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -172,6 +176,141 @@ static void who_comes_after_a_hoarder_is_not_charged(void **state)
     mu_pool_close(pool);
 }
 
+/* -- memory that another took away -- */
+
+/* Each run of a task is counted: shared by all processes. */
+static _Atomic int *n_runs;
+
+/* A page of the program: private to each worker, from its fork on. */
+enum { PAGE = 4096 };
+static _Alignas(PAGE) char page[PAGE];
+
+static int protect_page(struct mu_task *task)
+{
+    return mprotect(page, PAGE, PROT_READ) != 0 ? 1 : say_pid(task);
+}
+
+static int write_page(struct mu_task *task)
+{
+    atomic_fetch_add_explicit(n_runs, 1, memory_order_relaxed);
+    *(volatile char *)page = 1;
+    return say_pid(task);
+}
+
+static int protect_and_write(struct mu_task *task)
+{
+    (void)protect_page(task);
+    return write_page(task);
+}
+
+/* What the pool mapped for all tasks of this process, by its name. */
+static int unmap(const char *name)
+{
+    static char maps[1 << 16];
+    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    size_t length = 0;
+    ssize_t n;
+
+    while ((n = read(fd, maps + length, sizeof maps - 1 - length)) > 0)
+        length += (size_t)n;
+    maps[length] = '\0';
+    (void)close(fd);
+    for (char *line = maps; *line; line = strchr(line, '\n') + 1) {
+        unsigned long start;
+        unsigned long end;
+
+        if (sscanf(line, "%lx-%lx", &start, &end) == 2 &&
+            memmem(line, strcspn(line, "\n"), name, strlen(name)))
+            return munmap((void *)start, end - start);
+    }
+    return -1;
+}
+
+static int unmap_inputs(struct mu_task *task)
+{
+    return unmap("muster-arena") != 0 ? 1 : say_pid(task);
+}
+
+static int read_input(struct mu_task *task)
+{
+    atomic_fetch_add_explicit(n_runs, 1, memory_order_relaxed);
+    return *(const volatile char *)mu_task_input(task, NULL) == 'x'
+               ? say_pid(task)
+               : 1;
+}
+
+static int unmap_and_read(struct mu_task *task)
+{
+    (void)unmap_inputs(task);
+    return read_input(task);
+}
+
+static int read_nowhere(struct mu_task *task)
+{
+    atomic_fetch_add_explicit(n_runs, 1, memory_order_relaxed);
+    return *(volatile char *)8 + say_pid(task);
+}
+
+/* Run it on an input that lies in the arena. */
+static struct mu_outcome *run_large(struct mu_pool *pool, mu_task_fn fn)
+{
+    static char input[1000] = "x";
+
+    atomic_store_explicit(n_runs, 0, memory_order_relaxed);
+    assert_int_equal(mu_pool_submit(pool, fn, input, sizeof input, NULL, NULL),
+                     0);
+    return take(pool);
+}
+
+static void who_meets_what_another_took_away_is_not_charged(void **state)
+{
+    static const mu_task_fn pairs[][2] = {{protect_page, write_page},
+                                          {unmap_inputs, read_input}};
+    struct mu_pool *pool = open_pool("processes:1", NULL);
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_outcome *first = run(pool, pairs[i][0]);
+        struct mu_outcome *second = run_large(pool, pairs[i][1]);
+
+        assert_int_equal(first->status, MU_DONE);
+        assert_int_equal(second->status, MU_DONE);
+        assert_int_equal(second->attempts, 1);
+        assert_int_equal(atomic_load_explicit(n_runs, memory_order_relaxed), 2);
+        assert_string_not_equal(first->output, second->output);
+        mu_outcome_free(first);
+        mu_outcome_free(second);
+    }
+    mu_pool_close(pool);
+}
+
+/* Who took it away himself is charged, once he has met it alone; a pointer to
+ * nowhere at once, for nobody else can have made it one. */
+static void who_took_it_away_is_charged(void **state)
+{
+    static const struct {
+        mu_task_fn fn;
+        int n_runs;
+    } cases[] = {
+        {protect_and_write, 2}, {unmap_and_read, 2}, {read_nowhere, 1}};
+    struct mu_pool *pool = open_pool("processes:1", NULL);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct mu_outcome *o = run(pool, say_pid); /* it is not the first */
+
+        mu_outcome_free(o);
+        o = run_large(pool, cases[i].fn);
+        assert_int_equal(o->status, MU_CRASHED);
+        assert_int_equal(o->signal, SIGSEGV);
+        assert_int_equal(o->attempts, 1);
+        assert_int_equal(atomic_load_explicit(n_runs, memory_order_relaxed),
+                         cases[i].n_runs);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
 /* -- suspects -- */
 
 /* Crashes in a process that has run it before, in a way that somebody before may
@@ -211,9 +350,15 @@ int main(void)
         cmocka_unit_test(finder_of_a_damaged_heap_is_not_charged),
         cmocka_unit_test(damage_to_oneself_is_charged),
         cmocka_unit_test(who_comes_after_a_hoarder_is_not_charged),
+        cmocka_unit_test(who_meets_what_another_took_away_is_not_charged),
+        cmocka_unit_test(who_took_it_away_is_charged),
         cmocka_unit_test(suspects_run_on_fresh_workers),
     };
 
+    n_runs = mmap(NULL, sizeof *n_runs, PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (n_runs == MAP_FAILED)
+        return 1;
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* test_host.c: what a host may expect of a library that forks: each case runs in a
  * process of its own. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -276,12 +277,15 @@ static void let_workers_die(int n_max)
 static void workers_that_cannot_start_are_an_error(void)
 {
     enum { TRIES_MAX = 40 }; /* some are under way when one has failed */
+    const int64_t pauses_ns = 100 * 1000 * 1000; /* of all pauses, at least */
+    const int64_t start_ns = mu_now_ns();
     struct mu_pool *pool;
     struct mu_error err;
 
     let_workers_die(INT_MAX);
     EXPECT(mu_pool_open("processes:2", NULL, &pool, &err) < 0);
     EXPECT(strstr(err.text, "exited with status 7 before its first task"));
+    EXPECT(mu_now_ns() - start_ns >= pauses_ns);
     EXPECT(atomic_load_explicit(n_stillborn, memory_order_relaxed) <=
            TRIES_MAX);
 }
@@ -323,6 +327,69 @@ static void constructor_opens_a_pool(void)
     EXPECT(setenv(constructor_variable, "1", 1) == 0);
     (void)execl("/proc/self/exe", "constructor", NULL);
     EXPECT(!"exec");
+}
+
+/* Libraries that open one as they are loaded: `constructor_word` is how that went in
+ * this process. */
+static void load_library(void)
+{
+    void *library = dlopen(CONSTRUCTOR_MODULE, RTLD_NOW);
+    const struct mu_error *word =
+        library ? dlsym(library, "constructor_word") : NULL;
+
+    if (!word || word->code != 0)
+        (void)fprintf(stderr, "%s\n", word ? word->text : dlerror());
+    EXPECT(word && word->code == 0);
+}
+
+static void library_opens_a_pool(void)
+{
+    load_library();
+}
+
+/* Nursery and workers are older than the library and load it too: there the
+ * constructor is told that it cannot have a pool, or there would be no end. */
+static void library_opens_a_pool_after_init(void)
+{
+    EXPECT(mu_init(NULL) == 0);
+    load_library();
+}
+
+/* -- in a task -- */
+
+static int open_in_task(struct mu_task *task)
+{
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+
+    if (mu_pool_open("processes:1", NULL, &pool, NULL) != 0)
+        return 1;
+    if (mu_pool_submit(pool, deed_innocent, "nested", 6, NULL, NULL) != 0 ||
+        mu_pool_next(pool, MU_NEVER, &o) != 0)
+        return 2;
+    (void)mu_task_write(task, o->output, o->output_size);
+    mu_outcome_free(o);
+    if (mu_pool_submit(pool, deeds[0].fn, NULL, 0, NULL, NULL) != 0 ||
+        mu_pool_next(pool, MU_NEVER, &o) != 0)
+        return 3;
+    (void)mu_task_printf(task, " %s", mu_status_name(o->status));
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+    return 0;
+}
+
+static void task_opens_a_pool(void)
+{
+    struct mu_pool *pool = open_pool();
+    struct mu_outcome *o;
+
+    for (int i = 0; i < 3; i++) {
+        o = run_one(pool, open_in_task);
+        EXPECT(o->status == MU_DONE);
+        EXPECT(strcmp(o->output, "nested crashed") == 0);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
 }
 
 /* -- descriptors and output -- */
@@ -442,6 +509,9 @@ CASE(thread_opens_a_pool)
 CASE(workers_that_cannot_start_are_an_error)
 CASE(some_that_die_at_start_are_replaced)
 CASE(constructor_opens_a_pool)
+CASE(library_opens_a_pool)
+CASE(library_opens_a_pool_after_init)
+CASE(task_opens_a_pool)
 CASE(closed_stdio_stays_closed)
 CASE(descriptors_are_not_inherited)
 CASE(exit_handlers_and_buffers_are_the_hosts)
@@ -461,6 +531,9 @@ int main(void)
         cmocka_unit_test(test_workers_that_cannot_start_are_an_error),
         cmocka_unit_test(test_some_that_die_at_start_are_replaced),
         cmocka_unit_test(test_constructor_opens_a_pool),
+        cmocka_unit_test(test_library_opens_a_pool),
+        cmocka_unit_test(test_library_opens_a_pool_after_init),
+        cmocka_unit_test(test_task_opens_a_pool),
         cmocka_unit_test(test_closed_stdio_stays_closed),
         cmocka_unit_test(test_descriptors_are_not_inherited),
         cmocka_unit_test(test_exit_handlers_and_buffers_are_the_hosts),

@@ -4,17 +4,25 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "muster/muster.h"
+
+#include "process/block.h"
+
+/* Of a worker; it writes it there itself. */
+static pid_t *shared_pid;
 
 static struct mu_pool *open_pool(const char *model, int64_t timeout_ns)
 {
@@ -95,6 +103,91 @@ static void module_table_is_out_of_reach(void **state)
     mu_pool_close(pool);
 }
 
+/* -- the lane -- */
+
+/* How many memories are mapped by that name; one can be mapped in several pieces. */
+static int count_memories(const char *name)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned long last = 0;
+    unsigned long inode;
+    char line[512];
+    int n = 0;
+
+    while (maps && fgets(line, sizeof line, maps))
+        if (strstr(line, name) &&
+            sscanf(line, "%*s %*s %*s %*s %lu", &inode) == 1 && inode != last) {
+            last = inode;
+            n++;
+        }
+    if (maps)
+        (void)fclose(maps);
+    return n;
+}
+
+/* What can be done to the memory behind a mapping: 0 nothing, 1 it can be cut or
+ * grown, 2 it can be mapped to write. Where the kernel lets nobody at it, 0. */
+static int try_memory(const char *name)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char path[100] = "";
+    char line[512];
+    void *base;
+    int fd;
+    int found;
+
+    while (maps && fgets(line, sizeof line, maps))
+        if (strstr(line, name))
+            (void)snprintf(path, sizeof path, "/proc/self/map_files/%.*s",
+                           (int)strcspn(line, " "), line);
+    if (maps)
+        (void)fclose(maps);
+    fd = open(path, O_RDWR);
+    if (fd < 0)
+        return 0;
+    found = ftruncate(fd, 0) == 0 || ftruncate(fd, INT64_C(1) << 40) == 0;
+    base = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base != MAP_FAILED)
+        found |= 2;
+    (void)close(fd);
+    return found;
+}
+
+/* Each worker sees the lane of nobody else, and what it sees is sealed. */
+static int look_at_lane(struct mu_task *t)
+{
+    static const char *const names[] = {"muster-down", "muster-up"};
+
+    (void)usleep(1000); /* long enough that each worker gets some */
+    for (int i = 0; i < 2; i++)
+        if (count_memories(names[i]) != 1)
+            return 10 + i;
+    if (try_memory("muster-down") != 0)
+        return 20;
+    /* that it may write */
+    if (try_memory("muster-up") & 1)
+        return 21;
+    return mu_task_printf(t, "%d", (int)getpid());
+}
+
+static void lane_is_sealed_and_of_one_worker(void **state)
+{
+    struct mu_pool *pool = open_pool("processes:4", 0);
+
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(
+            mu_pool_submit(pool, look_at_lane, NULL, 0, NULL, NULL), 0);
+    for (int i = 0; i < 40; i++) {
+        struct mu_outcome *o = take(pool);
+
+        assert_int_equal(o->code, 0);
+        assert_int_equal(o->status, MU_DONE);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
 /* -- what it says that it has started -- */
 
 static void deny_start(void)
@@ -141,6 +234,44 @@ static void who_denies_its_start_times_out(void **state)
     (void)state;
     assert_int_equal(o->status, MU_TIMED_OUT);
     mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
+/* -- that it dies, and of what -- */
+
+/* A whole crash record, which says that a core is being written; and lives on. */
+static int feign_death(struct mu_task *t)
+{
+    struct mui_worker_head *head = find_mapping("muster-up");
+
+    *shared_pid = getpid();
+    head->crash.kind = MUI_CRASH_SIGNAL;
+    head->crash.signal = SIGILL;
+    head->crash.i_lane = 0;
+    head->crash.dumps_core = 1;
+    atomic_store_explicit(&head->crash.stage, MUI_CRASH_WHOLE,
+                          memory_order_release);
+    for (int fd = 3; fd < 16; fd++) /* one of them is the bell */
+        (void)send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return deny_and_stay(t);
+}
+
+/* It is believed, and then looked after, while the pool is open. */
+static void who_feigns_death_is_killed(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    const int64_t end_ns = mu_after_ns(INT64_C(20000000000));
+    struct mu_pool *pool = open_pool("processes:2", 0);
+    struct mu_outcome *o = run(pool, feign_death);
+
+    (void)state;
+    assert_int_equal(o->status, MU_CRASHED);
+    assert_int_equal(o->signal, SIGILL);
+    mu_outcome_free(o);
+    /* nobody tells us when */
+    while (kill(*shared_pid, 0) == 0 && mu_now_ns() < end_ns)
+        (void)nanosleep(&pause, NULL);
+    assert_int_equal(kill(*shared_pid, 0), -1);
     mu_pool_close(pool);
 }
 
@@ -267,13 +398,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(module_table_is_out_of_reach),
+        cmocka_unit_test(lane_is_sealed_and_of_one_worker),
         cmocka_unit_test(who_denies_its_start_is_to_blame),
         cmocka_unit_test(who_denies_its_start_times_out),
+        cmocka_unit_test(who_feigns_death_is_killed),
         cmocka_unit_test(second_attempt_inherits_nothing),
         cmocka_unit_test(innocent_gets_a_worker_alone),
         cmocka_unit_test(what_has_ended_does_not_run_again),
     };
 
+    shared_pid = mmap(NULL, sizeof *shared_pid, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared_pid == MAP_FAILED)
+        return 1;
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

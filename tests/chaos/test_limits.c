@@ -1,6 +1,7 @@
 /* test_limits.c: limits, sandboxes and recycling of worker processes. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <locale.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -210,6 +212,48 @@ static void strict_hides_changes(void **state)
     }
 }
 
+static const struct deed *find_deed(const char *name)
+{
+    for (unsigned i = 0; i < n_deeds; i++)
+        if (strcmp(deeds[i].name, name) == 0)
+            return &deeds[i];
+    fail_msg("no deed %s", name);
+    return NULL;
+}
+
+/* No lane of its worker, be there several, gives what one task changed to a task
+ * that began when that had ended. */
+static void strict_hides_changes_from_all_lanes(void **state)
+{
+    enum { ROUNDS = 100, N = 4 };
+    static const char *const wide[] = {"processes:2", "processes:1/threads:4"};
+    const struct mu_pool_options options = {.strict = 1};
+    const struct deed *deed = find_deed("change_all");
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_pool *pool;
+        struct mu_outcome *o;
+
+        assert_int_equal(mu_pool_open(wide[i], &options, &pool, NULL), 0);
+        for (int round = 0; round < ROUNDS; round++) {
+            mu_task_fn fn = deed->fn;
+
+            for (int n = 1; n <= N; n += N - 1, fn = deed->around) {
+                for (int j = 0; j < n; j++)
+                    assert_int_equal(
+                        mu_pool_submit(pool, fn, "x", 1, NULL, NULL), 0);
+                for (int j = 0; j < n; j++) {
+                    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+                    assert_int_equal(o->status, MU_DONE);
+                    mu_outcome_free(o);
+                }
+            }
+        }
+        mu_pool_close(pool);
+    }
+}
+
 static int say_pid(struct mu_task *task)
 {
     return mu_task_printf(task, "%d", (int)getpid());
@@ -334,10 +378,8 @@ static void limits_name_themselves(void **state)
             models[i], &options, open_many, "",
             "failed: returned 24 at its limit on open files (RLIMIT_NOFILE)");
         options = (struct mu_pool_options){.cpu_ns = 1};
-        for (unsigned j = 0; j < n_deeds; j++)
-            if (strcmp(deeds[j].name, "loop") == 0)
-                expect(models[i], &options, deeds[j].fn, "",
-                       "crashed: limit on CPU time (RLIMIT_CPU), SIGXCPU");
+        expect(models[i], &options, find_deed("loop")->fn, "",
+               "crashed: limit on CPU time (RLIMIT_CPU), SIGXCPU");
     }
 }
 
@@ -418,10 +460,8 @@ static void memory_limit_is_named(void **state)
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        for (unsigned j = 0; j < n_deeds; j++)
-            if (strcmp(deeds[j].name, "leak") == 0)
-                expect(models[i], &options, deeds[j].fn, "",
-                       "out of memory: memory limit (RLIMIT_DATA), SIGSEGV");
+        expect(models[i], &options, find_deed("leak")->fn, "",
+               "out of memory: memory limit (RLIMIT_DATA), SIGSEGV");
         expect(models[i], &options, hold_shared, "",
                groups ? "out of memory: memory limit (cgroup), SIGKILL"
                       : "done");
@@ -465,6 +505,65 @@ static void processes_are_limited(void **state)
                    ? "returned 11 at its limit on processes (cgroup)"
                    : "returned 11");
         expect(models[i], &options, have_children, "1000", "returned 11");
+    }
+}
+
+#define CHECK(condition)                                                       \
+    do {                                                                       \
+        if (!(condition)) {                                                    \
+            (void)fprintf(stderr, "line %d: %s\n", __LINE__, #condition);      \
+            _exit(1);                                                          \
+        }                                                                      \
+    } while (0)
+
+/* As a user who may make no control groups, in a process of its own. */
+static void limit_as_nobody(const char *n, const char *expected)
+{
+    enum { NOBODY = 65534 };
+    const struct mu_pool_options options = {.processes = 5};
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+    char text[200];
+
+    CHECK(geteuid() != 0 || setgroups(0, NULL) == 0);
+    CHECK(geteuid() != 0 || setresgid(NOBODY, NOBODY, NOBODY) == 0);
+    CHECK(geteuid() != 0 || setresuid(NOBODY, NOBODY, NOBODY) == 0);
+    CHECK(prctl(PR_SET_DUMPABLE, 1) == 0); /* or /proc/self is not ours */
+    CHECK(mu_pool_open("processes:2", &options, &pool, NULL) == 0);
+    CHECK(mu_pool_submit(pool, have_children, n, strlen(n) + 1, NULL, NULL) ==
+          0);
+    CHECK(mu_pool_next(pool, MU_NEVER, &o) == 0);
+    (void)mu_outcome_describe(o, text, sizeof text);
+    (void)fprintf(stderr, "%s children: %s\n", n, text);
+    CHECK(strstr(text, expected));
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+    _exit(0);
+}
+
+/* RLIMIT_NPROC, by contrast, counts what the user has elsewhere too: enough for a
+ * fork bomb, and for those few who are allowed. */
+static void processes_are_limited_without_groups(void **state)
+{
+    static const char *const cases[][2] = {
+        {"5", "done"},
+        {"1000", "returned 11 at its limit on processes (RLIMIT_NPROC)"},
+    };
+
+    (void)state;
+    if (geteuid() != 0 && mui_confine_is_possible(MUI_CONFINE_PROCESSES))
+        return; /* there is no other user to be */
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = fork();
+        int status;
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            alarm(60);
+            limit_as_nobody(cases[i][0], cases[i][1]);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
     }
 }
 
@@ -591,9 +690,11 @@ int main(void)
         cmocka_unit_test(memory_limit_is_named),
         cmocka_unit_test(children_share_the_memory_limit),
         cmocka_unit_test(processes_are_limited),
+        cmocka_unit_test(processes_are_limited_without_groups),
         cmocka_unit_test(groups_go_with_their_pool),
         cmocka_unit_test(workers_are_recycled),
         cmocka_unit_test(strict_hides_changes),
+        cmocka_unit_test(strict_hides_changes_from_all_lanes),
         cmocka_unit_test(changed_workers_are_replaced),
         cmocka_unit_test(threads_cannot_have_them),
         cmocka_unit_test(missing_path_is_an_error_of_open),

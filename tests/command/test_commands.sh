@@ -77,7 +77,7 @@ m -- 'echo {}; (read x <never; echo late) & exit 0' ::: a >got
 same 'a background process' 'a' "$(cat got)"
 : >never
 
-# A command's own group is ended with it, at its time.
+# A command is ended at its time. Its children too: test_failures.sh sees that.
 mkfifo hold
 m --timeout 0.2 --joblog log -- 'sh -c "read x <hold"; echo never' ::: a >got
 same 'status of --timeout' 1 $?

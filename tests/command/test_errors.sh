@@ -64,6 +64,7 @@ one_line '--retries x: ' map --retries x work.c:echo
 one_line '--timeout soon: it is seconds' map --timeout soon work.c:echo
 one_line 'median is not offered' map --timeout 200% work.c:echo
 one_line '--memory lots: it is bytes' map --memory lots work.c:echo
+one_line '--children 0: it is how many' map --children 0 work.c:echo
 one_line '--total-jobs x: ' map --total-jobs x work.c:echo
 one_line '--resume needs --joblog' map --resume work.c:echo
 one_line 'from ::: or from -a' map -a nothing work.c:echo ::: a
@@ -104,6 +105,8 @@ before() {
     same "no results after '$*'" 1 "$([ -e tree ] || echo 1)"
 }
 before 'cannot read input nosuch: No such file' --each file work.c:echo ::: work.c nosuch
+ln -s ring ring
+before 'cannot read input ring: Too many levels' --each file work.c:echo ::: ring
 before '/dev/null is no file that can be mapped' --each file work.c:echo ::: /dev/null
 before "no command 'ehco' in PATH: did you mean 'echo'" -- ehco {} ::: a
 before 'cannot run ./work.c: not executable' -- ./work.c ::: a
@@ -113,10 +116,28 @@ before '[{][}] has no meaning with --each record or chunk' --each chunk=1K -- ec
 before 'is a directory' -a . work.c:echo
 before 'cannot stop a task at a timeout' --model serial --timeout 3 work.c:echo ::: a
 before 'cannot limit the memory of a task' --model threads --memory 1G work.c:echo ::: a
+before 'has no worker processes to limit' --model threads --children 5 work.c:echo ::: a
 one_line 'bad.log, line 1 is no line of a joblog: not a joblog' \
     map --model serial --joblog bad.log --resume work.c:echo ::: a
 same 'a wrong log stays as it is' 'not a joblog' "$(cat bad.log)"
 one_line 'cannot write to --joblog nosuch/log' map --model serial --joblog nosuch/log work.c:echo ::: a
+# what the shell's limits leave too little of; a sanitizer needs more itself
+starved() {
+    pattern=$1
+    limit=$2
+    shift 2
+    # shellcheck disable=SC2086
+    got=$( (ulimit $limit && "$MUSTER" "$@" </dev/null) 2>&1)
+    same "status with ulimit $limit" 255 $?
+    has "message with ulimit $limit" "^muster: .*$pattern" "$got"
+    same "lines with ulimit $limit" 1 "$(echo "$got" | wc -l)"
+}
+if [ -z "${SANITIZER:-}" ]; then
+    starved 'is ulimit -n too low' '-n 15' map --model processes:4 work.c:echo ::: a
+    starved 'is ulimit -f too low' '-f 1' map --model processes:4 work.c:echo ::: a
+    starved 'is ulimit -v or -d too low' '-v 500000' map --model processes:4 work.c:echo ::: a
+    starved 'is ulimit -u, -v or -d too low' '-d 1000' map --model threads:4 work.c:echo ::: a
+fi
 # a closed descriptor is not the next file that is opened
 for m in serial processes:2; do
     got=$("$MUSTER" map --quiet --model $m --joblog log work.c:echo ::: a 2>&1 >&-)

@@ -32,6 +32,60 @@ int leak(struct mu_task *t)
 }
 EOF
 
+cat >stay.c <<'EOF'
+#include <fcntl.h>
+#include <muster/task.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+/* "stay" never ends; what is beside it fails once that has started. */
+int stay(struct mu_task *t)
+{
+    if (strncmp(mu_task_input(t, NULL), "stay", 4) == 0) {
+        close(open("started", O_CREAT | O_WRONLY, 0600));
+        for (;;)
+            pause();
+    }
+    while (access("started", F_OK))
+        sched_yield();
+    return 3;
+}
+EOF
+# the same as a command, whose child waits and leaves its number
+cat >stay.sh <<'EOF'
+if [ "$1" = stay ]; then
+    sh -c 'echo $$ >child; : >started; read x <never'
+    echo never
+fi
+until [ -e started ]; do :; done
+exit 3
+EOF
+
+cat >many.c <<'EOF'
+#include <errno.h>
+#include <muster/task.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* As many children at a time as the input says. */
+int children(struct mu_task *t)
+{
+    int n = atoi(mu_task_input(t, NULL));
+
+    for (int i = 0; i < n; i++) {
+        pid_t pid = fork();
+
+        if (pid < 0)
+            return errno;
+        if (pid == 0)
+            for (;;)
+                pause();
+    }
+    return 0;
+}
+EOF
+
 # status EXPECTED ARGUMENT...
 status() {
     expected=$1
@@ -39,6 +93,8 @@ status() {
     m "$@" >/dev/null 2>&1
     same "status of $*" "$expected" $?
 }
+
+mkfifo never
 
 for model in $MODELS; do
     status 0 work.c:code ::: 0 0
@@ -62,6 +118,27 @@ for model in $MODELS; do
         "$([ "$(wc -l <got)" -lt 20 ] && echo 1)"
     m --halt now,done=10 -k -a inputs work.c:echo >got
     same '--halt now' 1 "$([ "$(wc -l <got)" -lt 20 ] && echo 1)"
+
+    # what it ends never ends by itself
+    case $model in
+    serial) ;;
+    *)
+        rm -f started
+        timeout 30 "$MUSTER" map --quiet --model "$model" --halt now,fail=1 \
+            -- sh stay.sh ::: stay x
+        same '--halt now ends a command' 3 $?
+        timeout 30 sh -c 'while [ -e /proc/$0/exe ]; do :; done' "$(cat child)"
+        same 'and its children' 0 $?
+        ;;
+    esac
+    case $model in
+    processes*)
+        rm -f started
+        timeout 30 "$MUSTER" map --quiet --model "$model" --halt now,fail=1 \
+            stay.c:stay ::: stay x
+        same '--halt now ends a function' 3 $?
+        ;;
+    esac
 
     report=$("$MUSTER" map --model "$model" work.c:code ::: 0 5 0 2>&1 >/dev/null)
     has 'a failure and its input' "^muster: input 2, '5', failed.* 5" "$report"
@@ -96,6 +173,11 @@ for model in $MODELS; do
         report=$("$MUSTER" map --memory 64M --model "$model" deep.c:leak ::: a 2>&1)
         has '--memory' "'a', out of memory" "$report"
     fi
+    # where the kernel keeps no such limit the pool is not opened
+    report=$("$MUSTER" map --children 20 --model "$model" many.c:children ::: 200 2>&1)
+    has '--children' "failed: returned 11 at its limit on processes|RLIMIT_NPROC does not bind" "$report"
+    report=$("$MUSTER" map --children 20 --model "$model" many.c:children ::: 5 2>&1)
+    has '--children, fewer' "^muster: 1 done|RLIMIT_NPROC does not bind" "$report"
     report=$("$MUSTER" map --timeout 0.2 --model "$model" work.c:hang ::: a 2>&1)
     has '--timeout of a function' "'a', timed out" "$report"
     m --joblog log --timeout 0.2 work.c:hang ::: a

@@ -36,6 +36,11 @@ work.c:echo c" "$(m --dry-run --joblog never work.c:echo ::: 'a b' c)"
     has 'the report' '^muster: 2 done in [0-9.]+ s, [0-9.,]+ a second, ' "$report"
 done
 
+model=threads:2
+most=$(seq 200 | m --progress work.c:slow 2>&1 >/dev/null | tr '\r' '\n' |
+    sed -n 's/^\([0-9]*\) running.*/\1/p' | sort -n | tail -n 1)
+same 'no more run than there are workers' 1 "$([ "$most" -le 2 ] && echo 1)"
+
 report=$("$MUSTER" map --model threads -j 3 work.c:echo ::: a 2>&1 >/dev/null)
 has '-j' 'threads:3$' "$report"
 report=$("$MUSTER" map -kj2 --model=threads work.c:echo ::: a 2>&1 >/dev/null)

@@ -5,14 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "muster/muster.h"
-
+#include "conformance/models.h"
+#include "support/check.h"
 #include "unit/team_works.h"
-
-static const char *const models[] = {
-    "serial",      "threads:1",   "threads:4",
-    "processes:1", "processes:4", "processes:2/threads:2",
-};
 
 enum { MY_ERROR = -5555, N_TASKS = TEAM_IS_SLOW ? 12 : 60, N_DEEP = 3 };
 
@@ -44,14 +39,11 @@ static int number_of(struct mu_task *t)
 }
 
 /* Run `fn` on 0 to n - 1 and expect `answer` of each. */
-static void run_tasks(const char *model, int n, mu_task_fn fn,
+static void run_tasks(void **state, int n, mu_task_fn fn,
                       uint64_t (*answer)(int number))
 {
-    struct mu_error err = {.text = ""};
-    struct mu_pool *pool = NULL;
+    struct mu_pool *pool = models_open(state, NULL);
 
-    if (mu_pool_open(model, NULL, &pool, &err) != 0)
-        fail_msg("%s: %s", model, err.text);
     for (int i = 0; i < n; i++) {
         struct mu_submit how = {.tag = (uint64_t)i};
 
@@ -59,10 +51,9 @@ static void run_tasks(const char *model, int n, mu_task_fn fn,
                          MU_OK);
     }
     for (int i = 0; i < n; i++) {
-        struct mu_outcome *o = NULL;
+        struct mu_outcome *o = models_take(pool);
         struct report report;
 
-        assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), MU_OK);
         assert_int_equal(o->status, MU_DONE);
         assert_int_equal(o->output_size, sizeof report);
         memcpy(&report, o->output, sizeof report);
@@ -70,7 +61,7 @@ static void run_tasks(const char *model, int n, mu_task_fn fn,
         assert_int_equal(report.status, 0);
         assert_int_equal(report.is_elsewhere, 0);
         assert_int_equal(report.process == getpid(),
-                         strncmp(model, "processes", 9) != 0);
+                         strncmp(*state, "processes", 9) != 0);
         mu_outcome_free(o);
     }
     mu_pool_close(pool);
@@ -96,7 +87,7 @@ static uint64_t fib_answer(int number)
 
 static void tasks_fork_and_join(void **state)
 {
-    run_tasks(*state, N_TASKS, fib_task, fib_answer);
+    run_tasks(state, N_TASKS, fib_task, fib_answer);
 }
 
 /* -- loops in loops, and forks in those -- */
@@ -153,7 +144,7 @@ static uint64_t loop_answer(int number)
 
 static void tasks_loop_in_loops(void **state)
 {
-    run_tasks(*state, N_TASKS, loop_task, loop_answer);
+    run_tasks(state, N_TASKS, loop_task, loop_answer);
 }
 
 /* -- reductions: the same to the last bit -- */
@@ -210,7 +201,7 @@ static uint64_t reduce_answer(int number)
 static void tasks_reduce_to_the_same_bits(void **state)
 {
     alone = team_of(1);
-    run_tasks(*state, N_TASKS, reduce_task, reduce_answer);
+    run_tasks(state, N_TASKS, reduce_task, reduce_answer);
     mu_team_close(alone);
 }
 
@@ -260,7 +251,7 @@ static uint64_t cancel_answer(int number)
 
 static void tasks_cancel_their_own_region(void **state)
 {
-    run_tasks(*state, N_TASKS, cancel_task, cancel_answer);
+    run_tasks(state, N_TASKS, cancel_task, cancel_answer);
 }
 
 /* An error found deep in the work of one task ends that, and no other's. */
@@ -300,7 +291,7 @@ static uint64_t fail_answer(int number)
 
 static void tasks_fail_one_by_one(void **state)
 {
-    run_tasks(*state, N_TASKS, fail_task, fail_answer);
+    run_tasks(state, N_TASKS, fail_task, fail_answer);
 }
 
 /* -- a million forks deep: on a stack of the team, which is deep enough -- */
@@ -348,40 +339,22 @@ static uint64_t deep_answer(int number)
 
 static void tasks_recurse_a_million_deep(void **state)
 {
-    run_tasks(*state, N_DEEP, deep_task, deep_answer);
+    run_tasks(state, N_DEEP, deep_task, deep_answer);
 }
 
-#define N_OF(array) (sizeof(array) / sizeof(array)[0])
-#define T(test)                                                                \
-    {                                                                          \
-#        test, test                                                            \
-    }
-static const struct {
-    const char *name;
-    void (*run)(void **state);
-} suite[] = {
-    T(tasks_fork_and_join),           T(tasks_loop_in_loops),
-    T(tasks_reduce_to_the_same_bits), T(tasks_cancel_their_own_region),
-    T(tasks_fail_one_by_one),         T(tasks_recurse_a_million_deep),
+static const struct model_test suite[] = {
+    MODEL_TEST(tasks_fork_and_join),
+    MODEL_TEST(tasks_loop_in_loops),
+    MODEL_TEST(tasks_reduce_to_the_same_bits),
+    MODEL_TEST(tasks_cancel_their_own_region),
+    MODEL_TEST(tasks_fail_one_by_one),
+    MODEL_TEST(tasks_recurse_a_million_deep),
 };
 
 int main(void)
 {
-    struct CMUnitTest tests[N_OF(suite) * N_OF(models)];
-    char names[N_OF(suite) * N_OF(models)][80];
-    size_t n = 0;
-
     /* the team of this process starts threads, and `processes` comes after it */
     if (mu_init(NULL) != 0)
         return 1;
-    for (size_t m = 0; m < N_OF(models); m++)
-        for (size_t i = 0; i < N_OF(suite); i++, n++) {
-            (void)snprintf(names[n], sizeof names[n], "%s/%s", models[m],
-                           suite[i].name);
-            tests[n] = (struct CMUnitTest){.name = names[n],
-                                           .test_func = suite[i].run,
-                                           .initial_state =
-                                               (void *)(uintptr_t)models[m]};
-        }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return models_run(suite, sizeof suite / sizeof *suite);
 }

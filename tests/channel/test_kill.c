@@ -1,6 +1,6 @@
-/* test_ring_kill.c: a shared-memory channel whose peer is killed before each of its
- * instructions, as sender and as receiver: what was published is whole, what was not is
- * absent, and the survivor is told. */
+/* test_kill.c: a channel between processes whose peer is killed before each of its
+ * instructions, as sender and as receiver: what was sent is whole, what was not is
+ * absent, and the survivor is told. For each transport that tells. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -16,11 +16,12 @@ enum { N_BEFORE = 3, SIZE = 100 };
 
 static struct mu_chan *ends[2];
 
-static void ends_make(void)
+static void ends_make(const char *address)
 {
-    struct mu_chan_options options = {.ring_bytes = 16384, .spin_ns = -1};
+    struct mu_chan_options options = {
+        .ring_bytes = 16384, .queue_messages = 8, .spin_ns = -1};
 
-    assert_int_equal(mu_chan_pair("shm:", &options, ends, NULL), 0);
+    assert_int_equal(mu_chan_pair(address, &options, ends, NULL), 0);
 }
 
 static void message_send(struct mu_chan *c, unsigned char i)
@@ -66,11 +67,11 @@ static void send_some_before(void *arg)
         message_send(ends[1], i);
 }
 
-static pid_t start(step_fn before, step_fn act)
+static pid_t start(const char *address, step_fn before, step_fn act)
 {
     pid_t pid;
 
-    ends_make();
+    ends_make(address);
     pid = step_start(before, act, NULL);
     mu_chan_free(ends[1]);
     return pid;
@@ -78,14 +79,14 @@ static pid_t start(step_fn before, step_fn act)
 
 static void sender_killed_leaves_whole_or_nothing(void **state)
 {
-    struct step_trace t = step_record(start(send_some_before, send_one));
+    struct step_trace t =
+        step_record(start(*state, send_some_before, send_one));
     int n_whole = 0;
     int n_closed = 0;
 
-    (void)state;
     mu_chan_free(ends[0]);
     for (long i = 0; i < t.n; i += step_stride(&t)) {
-        pid_t pid = start(send_some_before, send_one);
+        pid_t pid = start(*state, send_some_before, send_one);
         int rc;
 
         step_finish(pid, &t, i);
@@ -123,14 +124,13 @@ static void receiver_killed_wakes_a_full_sender(void **state)
 {
     struct step_trace t = {NULL, 1};
 
-    (void)state;
     for (long i = 0; i < t.n; i += step_stride(&t)) {
         unsigned char next = 2;
         unsigned char bytes[SIZE] = {0};
         pid_t pid;
         int rc;
 
-        ends_make();
+        ends_make(*state);
         for (unsigned char k = 0; k < 2; k++)
             message_send(ends[0], k);
         pid = step_start(keep_one_end, recv_two, NULL);
@@ -169,7 +169,7 @@ static void sender_killed_wakes_a_sleeping_receiver(void **state)
 
     (void)state;
     for (long i = 0; i < t.n; i += step_stride(&t)) {
-        pid_t pid = start(keep_one_end, send_one);
+        pid_t pid = start("shm:", keep_one_end, send_one);
         struct mui_shm_end *e = (struct mui_shm_end *)(void *)ends[0]->state;
         pthread_t thread;
 
@@ -189,11 +189,23 @@ static void sender_killed_wakes_a_sleeping_receiver(void **state)
     free(t.pc);
 }
 
+/* Both roles, over one transport. */
+#define KILLED(address)                                                        \
+    {"sender_killed " address, sender_killed_leaves_whole_or_nothing, NULL,    \
+     NULL, (void *)(uintptr_t)(address)},                                      \
+    {                                                                          \
+        "receiver_killed " address, receiver_killed_wakes_a_full_sender, NULL, \
+            NULL, (void *)(uintptr_t)(address)                                 \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sender_killed_leaves_whole_or_nothing),
-        cmocka_unit_test(receiver_killed_wakes_a_full_sender),
+        KILLED("shm:"),
+        KILLED("pipe:"),
+        KILLED("unix:"),
+        KILLED("tcp:"),
+        KILLED("mq:"),
         cmocka_unit_test(sender_killed_wakes_a_sleeping_receiver),
     };
 

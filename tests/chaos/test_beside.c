@@ -1,0 +1,228 @@
+/* test_beside.c: two tasks in one process, under processes/threads: what one has while
+ * it runs is not taken for what another has left behind. */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "muster/muster.h"
+
+#include "support/check.h"
+#include "sys/census.h"
+
+static const char model[] = "processes:1/threads:2";
+
+/* What tasks and tests share. */
+static struct {
+    _Atomic bool has_begun;
+    _Atomic bool may_end;
+} * gate;
+
+static struct mu_pool *open_pool(unsigned recycle_tasks)
+{
+    const struct mu_pool_options options = {.recycle_tasks = recycle_tasks,
+                                            .window = 1};
+    struct mu_pool *pool;
+    struct mu_error err;
+
+    if (mu_pool_open(model, &options, &pool, &err) != 0)
+        fail_msg("%s", err.text);
+    atomic_store(&gate->has_begun, false);
+    atomic_store(&gate->may_end, false);
+    return pool;
+}
+
+/* The output, a number, of the task that ends next. */
+static long take(struct mu_pool *pool)
+{
+    struct mu_outcome *o = NULL;
+    long number;
+
+    assert_int_equal(mu_pool_next(pool, test_deadline(), &o), MU_OK);
+    assert_int_equal(o->status, MU_DONE);
+    number = strtol(o->output, NULL, 10);
+    mu_outcome_free(o);
+    return number;
+}
+
+static void submit(struct mu_pool *pool, mu_task_fn fn)
+{
+    const pid_t self = getpid();
+
+    assert_int_equal(mu_pool_submit(pool, fn, &self, sizeof self, NULL, NULL),
+                     MU_OK);
+}
+
+static long run(struct mu_pool *pool, mu_task_fn fn)
+{
+    submit(pool, fn);
+    return take(pool);
+}
+
+/* Submit a task that ends when it may, and wait until it has begun. */
+static void begin(struct mu_pool *pool, mu_task_fn fn)
+{
+    const int64_t deadline = test_deadline();
+    struct mu_outcome *o;
+
+    submit(pool, fn);
+    while (!atomic_load(&gate->has_begun)) {
+        assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_TIMEOUT);
+        assert_true(mu_now_ns() < deadline);
+    }
+}
+
+/* -- tasks -- */
+
+/* As long as it has to be to be looked at afterwards. */
+static int say_pid(struct mu_task *t)
+{
+    const int64_t end_ns = mu_after_ns(1000 * 1000);
+
+    while (mu_now_ns() < end_ns)
+        continue;
+    return mu_task_printf(t, "%d", (int)getpid());
+}
+
+static int stay(struct mu_task *t)
+{
+    (void)t;
+    atomic_store(&gate->has_begun, true);
+    while (!atomic_load(&gate->may_end))
+        (void)sched_yield();
+    return 0;
+}
+
+static pid_t fork_child(void)
+{
+    pid_t child = fork();
+
+    while (child == 0)
+        (void)pause();
+    return child;
+}
+
+static int stay_with_child(struct mu_task *t)
+{
+    pid_t child = fork_child();
+    int rc = stay(t);
+
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
+    return rc;
+}
+
+static int leave_child(struct mu_task *t)
+{
+    return fork_child() < 0 ? 1 : say_pid(t);
+}
+
+/* Until the process in its input, the one that takes outcomes, sleeps. */
+static int wait_for_sleeper(struct mu_task *t)
+{
+    char path[64];
+    char line[512] = "";
+    const char *state;
+    pid_t pid;
+
+    memcpy(&pid, mu_task_input(t, NULL), sizeof pid);
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    do {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0 || read(fd, line, sizeof line - 1) <= 0)
+            return 1;
+        (void)close(fd);
+        state = strrchr(line, ')'); /* "pid (name) S" */
+    } while (!state || state[2] != 'S');
+    return 0;
+}
+
+/* -- tests -- */
+
+static void children_of_a_neighbour_stay(void **state)
+{
+    enum { N = 20 };
+    struct mu_pool *pool = open_pool(0);
+    long pid;
+
+    (void)state;
+    begin(pool, stay_with_child);
+    pid = run(pool, say_pid);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(run(pool, say_pid), pid);
+    atomic_store(&gate->may_end, true);
+    (void)take(pool);
+    assert_int_equal(run(pool, say_pid), pid);
+    mu_pool_close(pool);
+}
+
+static void child_left_beside_a_long_task_is_found(void **state)
+{
+    struct mu_pool *pool = open_pool(0);
+    long pid;
+
+    (void)state;
+    begin(pool, stay);
+    pid = run(pool, leave_child);
+    atomic_store(&gate->may_end, true);
+    (void)take(pool);
+    assert_int_not_equal(run(pool, say_pid), pid);
+    mu_pool_close(pool);
+}
+
+/* The worker has run enough after one task, and cannot end before the other has. */
+static void outcome_comes_although_the_worker_goes_on(void **state)
+{
+    struct mu_pool *pool = open_pool(1);
+
+    (void)state;
+    begin(pool, stay);
+    (void)run(pool, wait_for_sleeper);
+    atomic_store(&gate->may_end, true);
+    (void)take(pool);
+    mu_pool_close(pool);
+}
+
+/* The kernel counts in ticks: look again until one has passed. */
+static void wait_until_older(unsigned n_own)
+{
+    const int64_t deadline = test_deadline();
+
+    while (!mui_census_has_older(n_own, mu_now_ns()))
+        assert_true(mu_now_ns() < deadline);
+}
+
+static void age_is_told(void **state)
+{
+    const unsigned n_own = mui_census_threads();
+    const int64_t then = mu_now_ns();
+    pid_t child;
+
+    (void)state;
+    assert_false(mui_census_has_older(n_own, mu_now_ns()));
+    wait_until_older(n_own - 1); /* this thread itself */
+    child = fork_child();
+    assert_true(child > 0);
+    assert_false(mui_census_has_older(n_own, then));
+    wait_until_older(n_own);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_false(mui_census_has_older(n_own, mu_now_ns()));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(age_is_told),
+        cmocka_unit_test(children_of_a_neighbour_stay),
+        cmocka_unit_test(child_left_beside_a_long_task_is_found),
+        cmocka_unit_test(outcome_comes_although_the_worker_goes_on),
+    };
+
+    gate = test_shared(sizeof *gate);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,269 @@
+/* test_map.c: map and reduce, under every model. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conformance/models.h"
+#include "support/check.h"
+
+/* -- map and reduce -- */
+
+struct range {
+    unsigned next;
+    unsigned end;
+    unsigned n_out;
+    struct mu_pool *pool;
+    char text[64];
+};
+
+static int range_input(void *ctx, struct mu_span *ret_input,
+                       struct mu_submit *ret_how)
+{
+    struct range *r = ctx;
+
+    (void)ret_how;
+    if (r->next == r->end)
+        return MU_EMPTY;
+    *ret_input = (struct mu_span){
+        r->text, (size_t)snprintf(r->text, sizeof r->text, "%u ", r->next++)};
+    return 0;
+}
+
+static int range_outcome(void *ctx, const struct mu_outcome *outcome)
+{
+    struct range *r = ctx;
+
+    assert_int_equal(strtoul(outcome->output, NULL, 10), r->n_out);
+    r->n_out++;
+    return r->n_out == 500 && r->end == 1000000 ? 77 : 0;
+}
+
+static void map_keeps_order(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    struct range r = {.end = 5000};
+    struct mu_outcome *o;
+
+    assert_int_equal(
+        mu_map(pool, models_echo, 0, range_input, range_outcome, &r, NULL), 0);
+    assert_int_equal(r.n_out, 5000);
+    r = (struct range){.end = 1000000};
+    assert_int_equal(
+        mu_map(pool, models_echo, 64, range_input, range_outcome, &r, NULL),
+        77);
+    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), MU_EMPTY);
+    mu_pool_close(pool);
+}
+
+static int concatenate(struct mu_task *t)
+{
+    for (size_t i = 0; i < mu_task_n_parts(t); i++) {
+        size_t size;
+        const void *part = mu_task_part(t, i, &size);
+        int rc = mu_task_write(t, part, size);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int echo_even(struct mu_task *t)
+{
+    return strtoul(mu_task_input(t, NULL), NULL, 10) % 2 ? 1 : models_echo(t);
+}
+
+static void reduce_is_ordered(void **state)
+{
+    static const unsigned counts[] = {0, 1, 2, 15, 16, 17, 255, 256, 257, 5000};
+    struct mu_pool *pool = models_open(state, NULL);
+
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        for (unsigned step = 1; step <= 2; step++) {
+            struct range r = {.end = counts[i]};
+            struct mu_outcome *o;
+            const char *at;
+
+            assert_int_equal(
+                mu_reduce(pool, step == 1 ? models_echo : echo_even,
+                          concatenate, range_input, NULL, &r, &o, NULL),
+                0);
+            at = o->output;
+            for (unsigned j = 0; j < counts[i]; j += step) {
+                char *end;
+
+                assert_int_equal(strtoul(at, &end, 10), j);
+                at = end + 1;
+            }
+            assert_ptr_equal(at, (const char *)o->output + o->output_size);
+            mu_outcome_free(o);
+        }
+    mu_pool_close(pool);
+}
+
+/* Interrupts at every outcome: the input callback is asked again and goes on. */
+static int interrupt_at_outcome(void *ctx, const struct mu_outcome *outcome)
+{
+    struct range *r = ctx;
+
+    (void)outcome;
+    r->n_out++;
+    mu_pool_interrupt(r->pool);
+    return 0;
+}
+
+static void interrupts_ask_the_input_again(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    struct range r = {.end = 2000, .pool = pool};
+    struct mu_outcome *o;
+
+    assert_int_equal(mu_map(pool, models_echo, 0, range_input,
+                            interrupt_at_outcome, &r, NULL),
+                     0);
+    assert_int_equal(r.n_out, 2000);
+    r = (struct range){.end = 2000, .pool = pool};
+    assert_int_equal(mu_reduce(pool, models_echo, concatenate, range_input,
+                               interrupt_at_outcome, &r, &o, NULL),
+                     0);
+    assert_int_equal(r.n_out, 2000);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
+static int write_much(struct mu_task *t)
+{
+    enum { SIZE = 100000 };
+    char *room = mu_task_reserve(t, SIZE);
+
+    if (!room)
+        return 1;
+    memset(room, 'x', SIZE);
+    mu_task_commit(t, SIZE);
+    return 0;
+}
+
+static int count_down(void *ctx, struct mu_span *ret_input,
+                      struct mu_submit *ret_how)
+{
+    int *left = ctx;
+
+    (void)ret_input;
+    (void)ret_how;
+    return (*left)-- > 0 ? MU_OK : MU_EMPTY;
+}
+
+/* Outputs that nobody has taken yet fill the pool; combining them goes on. */
+static void reduce_goes_on_in_a_full_pool(void **state)
+{
+    struct mu_pool_options options = {.queue_bytes = 300000};
+    struct mu_pool *pool = models_open(state, &options);
+    struct mu_outcome *o = NULL;
+    int left = 200;
+
+    assert_int_equal(mu_reduce(pool, write_much, write_much, count_down, NULL,
+                               &left, &o, NULL),
+                     MU_OK);
+    assert_int_equal(o->output_size, 100000);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
+/* -- an end that leaves what has not started -- */
+
+struct early_end {
+    struct range range;
+    unsigned end_after; /* outcomes */
+};
+
+static int early_input(void *ctx, struct mu_span *ret_input,
+                       struct mu_submit *ret_how)
+{
+    struct early_end *e = ctx;
+
+    if (e->range.n_out >= e->end_after)
+        return MU_CLOSED;
+    return range_input(&e->range, ret_input, ret_how);
+}
+
+static int early_outcome(void *ctx, const struct mu_outcome *outcome)
+{
+    struct early_end *e = ctx;
+
+    if (outcome->status == MU_CANCELLED)
+        return 0;
+    assert_int_equal(outcome->status, MU_DONE);
+    if (++e->range.n_out == e->end_after)
+        mu_pool_interrupt(e->range.pool);
+    return 0;
+}
+
+static int echo_slowly(struct mu_task *t)
+{
+    (void)usleep(2000);
+    return models_echo(t);
+}
+
+/* Far more inputs are under way than run before the end is known. */
+static void early_end_leaves_what_waits(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    struct early_end e = {.range = {.end = 1500, .pool = pool}, .end_after = 5};
+    struct mu_outcome *o;
+    const unsigned n_most = 1000; /* the machine may be busy */
+    unsigned n_parts = 0;
+
+    assert_int_equal(
+        mu_map(pool, echo_slowly, 0, early_input, early_outcome, &e, NULL), 0);
+    assert_in_range(e.range.n_out, 5, n_most);
+    e = (struct early_end){.range = {.end = 1500, .pool = pool},
+                           .end_after = 5};
+    assert_int_equal(mu_reduce(pool, echo_slowly, concatenate, early_input,
+                               early_outcome, &e, &o, NULL),
+                     0);
+    assert_in_range(e.range.n_out, 5, n_most);
+    for (size_t i = 0; i < o->output_size; i++)
+        n_parts += ((const char *)o->output)[i] == ' ';
+    assert_int_equal(n_parts, e.range.n_out); /* all that ran is in it */
+    mu_outcome_free(o);
+    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), MU_EMPTY);
+    mu_pool_close(pool);
+}
+
+static int combine_fails(struct mu_task *t)
+{
+    (void)t;
+    return 3;
+}
+
+static void reduce_says_when_combining_fails(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    struct range r = {.end = 100};
+    struct mu_outcome *o;
+    struct mu_error err;
+
+    assert_int_equal(mu_reduce(pool, models_echo, combine_fails, range_input,
+                               NULL, &r, &o, &err),
+                     -ECANCELED);
+    assert_int_equal(o->status, MU_FAILED);
+    assert_int_equal(o->code, 3);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
+static const struct model_test suite[] = {
+    MODEL_TEST(map_keeps_order),
+    MODEL_TEST(reduce_is_ordered),
+    MODEL_TEST(interrupts_ask_the_input_again),
+    MODEL_TEST(reduce_goes_on_in_a_full_pool),
+    MODEL_TEST(early_end_leaves_what_waits),
+    MODEL_TEST(reduce_says_when_combining_fails),
+};
+
+int main(void)
+{
+    return models_run(suite, sizeof suite / sizeof *suite);
+}

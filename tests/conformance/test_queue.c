@@ -1,0 +1,266 @@
+/* test_queue.c: the queue, its ends, and waits, under every model. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conformance/models.h"
+#include "support/check.h"
+
+static int wait_for_cancel(struct mu_task *t)
+{
+    while (!mu_task_is_cancelled(t))
+        continue;
+    return 7;
+}
+
+/* What the tasks below share with the test: it sees how many have started, and they
+ * end when it lets them. */
+static struct gate {
+    _Atomic unsigned n_started;
+    _Atomic bool is_open;
+} * gate;
+
+static int wait_for_gate(struct mu_task *t)
+{
+    (void)t;
+    atomic_fetch_add(&gate->n_started, 1);
+    while (!atomic_load(&gate->is_open))
+        (void)sched_yield();
+    return 0;
+}
+
+/* Submit `n` tasks that wait for the gate, until each worker is in one. */
+static void fill_workers(void **state, struct mu_pool *pool, unsigned n)
+{
+    const int64_t deadline = test_deadline();
+    struct mu_outcome *o;
+
+    atomic_store(&gate->n_started, 0);
+    atomic_store(&gate->is_open, false);
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(
+            mu_pool_submit(pool, wait_for_gate, NULL, 0, NULL, NULL), MU_OK);
+    while (atomic_load(&gate->n_started) < models_width(state, pool)) {
+        assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_TIMEOUT);
+        assert_true(mu_now_ns() < deadline);
+    }
+}
+
+static void open_gate(void)
+{
+    atomic_store(&gate->is_open, true);
+}
+
+/* No worker ends before it has done anything, nor between two tasks: each round needs
+ * all of them, and one that had to be replaced would be counted. */
+static void workers_stay(void **state)
+{
+    enum { N_POOLS = 10, N_ROUNDS = 3 };
+    struct mu_pool_options options = {.window = 1};
+    struct mu_pool_stats stats;
+
+    for (int i = 0; i < N_POOLS; i++) {
+        struct mu_pool *pool = models_open(state, &options);
+
+        for (int j = 0; j < N_ROUNDS; j++) {
+            fill_workers(state, pool, mu_pool_width(pool));
+            open_gate();
+            for (unsigned k = 0; k < mu_pool_width(pool); k++)
+                mu_outcome_free(models_take(pool));
+        }
+        mu_pool_stats(pool, &stats);
+        assert_int_equal(stats.n_workers_died, 0);
+        mu_pool_close(pool);
+    }
+}
+
+/* Also those that were given to a worker ahead. */
+static void cancelled_before_its_start_does_not_run(void **state)
+{
+    enum { N = 100 };
+    struct mu_pool *pool = models_open(state, NULL);
+
+    fill_workers(state, pool, N);
+    assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
+    open_gate();
+    for (int i = 0; i < N; i++)
+        mu_outcome_free(models_take(pool));
+    assert_int_equal(atomic_load(&gate->n_started), models_width(state, pool));
+    mu_pool_close(pool);
+}
+
+static void full_queue_says_so(void **state)
+{
+    struct mu_pool_options options = {.queue_tasks = 4, .window = 1};
+    struct mu_pool *pool = models_open(state, &options);
+    struct mu_submit how = {.flags = MU_SUBMIT_NO_WAIT};
+    unsigned n = 0;
+    struct mu_outcome *o;
+
+    while (mu_pool_submit(pool, wait_for_cancel, NULL, 0, &how, NULL) == MU_OK)
+        n++;
+    assert_int_equal(
+        n, 4 + (strcmp(*state, "serial") == 0 ? 1 : mu_pool_width(pool)));
+    assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
+    while (n-- > 0) {
+        o = models_take(pool);
+        assert_int_equal(o->status, MU_CANCELLED);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+/* Open the gate as soon as the process that forked this one sleeps. */
+static void open_for_sleeper(void *unused)
+{
+    const int64_t deadline = test_deadline();
+    char path[64];
+    char line[512] = "";
+
+    (void)unused;
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)getppid());
+    for (;;) {
+        int fd = open(path, O_RDONLY);
+        ssize_t n = read(fd, line, sizeof line - 1);
+        const char *state;
+
+        (void)close(fd);
+        line[n > 0 ? n : 0] = '\0';
+        state = strrchr(line, ')'); /* "pid (name) S" */
+        if (state && state[2] == 'S')
+            break;
+        CHECK_CHILD(mu_now_ns() < deadline);
+        (void)sched_yield();
+    }
+    open_gate();
+}
+
+static void submit_waits_for_room(void **state)
+{
+    struct mu_pool_options options = {.queue_tasks = 4, .window = 1};
+    struct mu_pool *pool = models_open(state, &options);
+    const bool is_serial = strcmp(*state, "serial") == 0;
+    unsigned n = 4 + (is_serial ? 1 : mu_pool_width(pool)); /* what fits */
+    pid_t opener = 0;
+
+    fill_workers(state, pool, n);
+    if (is_serial) /* which makes room by running a task itself */
+        open_gate();
+    else
+        opener = test_fork(open_for_sleeper, NULL);
+    assert_int_equal(mu_pool_submit(pool, wait_for_gate, NULL, 0, NULL, NULL),
+                     MU_OK);
+    if (opener > 0)
+        assert_int_equal(test_wait(opener), 0);
+    for (n++; n > 0; n--)
+        mu_outcome_free(models_take(pool));
+    mu_pool_close(pool);
+}
+
+static void queue_is_full_of_bytes_too(void **state)
+{
+    enum { SIZE = 100000, FIT = 10 };
+    static const char bytes[SIZE];
+    struct mu_pool_options options = {.queue_bytes = FIT * SIZE};
+    struct mu_pool *pool = models_open(state, &options);
+    struct mu_submit how = {.flags = MU_SUBMIT_NO_WAIT};
+    unsigned n = 0;
+
+    while (n < 100 && mu_pool_submit(pool, wait_for_cancel, bytes, SIZE, &how,
+                                     NULL) == MU_OK)
+        n++;
+    assert_int_equal(n, FIT + 1); /* the last one is let in */
+    assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
+    while (n-- > 0)
+        mu_outcome_free(models_take(pool));
+    mu_pool_close(pool);
+}
+
+static void cancel_waiting_leaves_what_runs(void **state)
+{
+    enum { N = 100 };
+    struct mu_pool *pool = models_open(state, NULL);
+    const unsigned n_running = models_width(state, pool);
+    struct mu_pool_stats stats;
+    struct mu_outcome *o;
+
+    fill_workers(state, pool, N);
+    assert_int_equal(mu_pool_cancel_waiting(pool), 0);
+    for (unsigned i = 0; i < N - n_running; i++) {
+        o = models_take(pool);
+        assert_int_equal(o->status, MU_CANCELLED);
+        mu_outcome_free(o);
+    }
+    mu_pool_stats(pool, &stats);
+    assert_int_equal(stats.n_queued, 0);
+    open_gate();
+    for (unsigned i = 0; i < n_running; i++) {
+        o = models_take(pool);
+        assert_int_equal(o->status, MU_DONE);
+        mu_outcome_free(o);
+    }
+    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), MU_EMPTY);
+    mu_pool_close(pool);
+}
+
+static void wait_takes_one_task(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    uint64_t ids[100];
+    struct mu_outcome *o;
+
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(
+            mu_pool_submit(pool, models_echo, &i, sizeof i, NULL, &ids[i]),
+            MU_OK);
+    for (unsigned i = 100; i-- > 0;) {
+        assert_int_equal(mu_pool_wait(pool, ids[i], MU_NEVER, &o), MU_OK);
+        assert_memory_equal(o->output, &i, sizeof i);
+        mu_outcome_free(o);
+        assert_int_equal(mu_pool_wait(pool, ids[i], MU_NEVER, &o), MU_EMPTY);
+    }
+    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), MU_EMPTY);
+    mu_pool_close(pool);
+}
+
+static void interrupt_ends_a_wait(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    struct mu_outcome *o;
+
+    if (strcmp(*state, "serial") == 0) {
+        mu_pool_close(pool);
+        return; /* the caller runs the task itself: it never waits */
+    }
+    assert_int_equal(mu_pool_submit(pool, wait_for_cancel, NULL, 0, NULL, NULL),
+                     MU_OK);
+    mu_pool_interrupt(pool);
+    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), -EINTR);
+    assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_TIMEOUT);
+    assert_int_equal(mu_pool_next(pool, mu_after_ns(1000), &o), MU_TIMEOUT);
+    assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
+    mu_outcome_free(models_take(pool));
+    mu_pool_close(pool);
+}
+
+static const struct model_test suite[] = {
+    MODEL_TEST(workers_stay),
+    MODEL_TEST(cancelled_before_its_start_does_not_run),
+    MODEL_TEST(full_queue_says_so),
+    MODEL_TEST(submit_waits_for_room),
+    MODEL_TEST(queue_is_full_of_bytes_too),
+    MODEL_TEST(cancel_waiting_leaves_what_runs),
+    MODEL_TEST(wait_takes_one_task),
+    MODEL_TEST(interrupt_ends_a_wait),
+};
+
+int main(void)
+{
+    gate = test_shared(sizeof *gate); /* before there are workers */
+    return models_run(suite, sizeof suite / sizeof *suite);
+}
