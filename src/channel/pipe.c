@@ -1,4 +1,6 @@
 /* pipe.c: two pipes, one each way, as wide as the system lets anybody make them. */
+#include "sys/pipe.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -6,7 +8,6 @@
 #include "base/error.h"
 #include "channel/channel.h"
 #include "channel/stream.h"
-#include "sys/pipe.h"
 
 static int pipe_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
                      struct mu_error *err)

@@ -88,8 +88,7 @@ void mui_block_populate(const struct mui_block *block,
                         const struct mui_block_shape *shape)
 {
     /* a kernel before 5.14 refuses, and they come when they are touched */
-    (void)madvise(block->down, mui_block_down_bytes(shape),
-                  MADV_POPULATE_READ);
+    (void)madvise(block->down, mui_block_down_bytes(shape), MADV_POPULATE_READ);
     (void)madvise(block->up, HEAD_BYTES + lanes_up_bytes(shape),
                   MADV_POPULATE_WRITE);
 }

@@ -277,12 +277,15 @@ static void let_workers_die(int n_max)
 static void workers_that_cannot_start_are_an_error(void)
 {
     enum { TRIES_MAX = 40 }; /* some are under way when one has failed */
+    const int64_t pauses_ns = 100 * 1000 * 1000; /* of all pauses, at least */
+    const int64_t start_ns = mu_now_ns();
     struct mu_pool *pool;
     struct mu_error err;
 
     let_workers_die(INT_MAX);
     EXPECT(mu_pool_open("processes:2", NULL, &pool, &err) < 0);
     EXPECT(strstr(err.text, "exited with status 7 before its first task"));
+    EXPECT(mu_now_ns() - start_ns >= pauses_ns);
     EXPECT(atomic_load_explicit(n_stillborn, memory_order_relaxed) <=
            TRIES_MAX);
 }
