@@ -17,8 +17,7 @@
  * A waiting thread sleeps; it looks whether the holder lives once a second, and
  * uses no CPU besides.
  *
- * Context of all: task or thread; not in a signal handler. A holder is a thread:
- * two fibers of one thread are the same holder. */
+ * Context of all: task or thread; not in a signal handler. A holder is a thread. */
 #ifndef MUSTER_LOCK_H
 #define MUSTER_LOCK_H
 

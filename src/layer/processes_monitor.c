@@ -107,6 +107,19 @@ void mui_processes_heed_ids(struct mui_processes *p, const uint64_t *ids,
     }
 }
 
+/* Kill those that left word; the lock is held. */
+static void kill_waiting(struct mui_processes *p)
+{
+    for (unsigned i = 0; i < p->n_peers; i++) {
+        struct mui_processes_peer *peer = &p->peers[i];
+
+        if (peer->state != MUI_PEER_GONE || !peer->waits)
+            continue;
+        mui_peer_kill(&peer->peer);
+        peer->waits = false;
+    }
+}
+
 /* Take one that can be buried out of the table. False: none. */
 static bool take_corpse(struct mui_processes *p, struct mui_peer *ret)
 {
@@ -182,6 +195,7 @@ static void tidy(struct mui_processes *p)
 
     do {
         desk->ops->lock(desk);
+        kill_waiting(p);
         place = place_for_one(p);
         desk->ops->unlock(desk);
         rc = place ? mui_processes_order_one(p, place) : 0;

@@ -1,6 +1,7 @@
 /* wait.c: callers that wait: by running tasks themselves, spinning, sleeping. */
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 
 #include "pool/pool.h"
 #include "sys/forked.h"
@@ -100,6 +101,10 @@ static void spin_until(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
         }
         /* others wait for the lock: a layer's thread, other callers */
         (void)pthread_mutex_unlock(&pool->lock);
+        if (!started)
+            /* whom we woke may have been put on this CPU: a virtual one that is idle
+             * can look taken to the scheduler, and ours the only one */
+            (void)sched_yield();
         (void)pthread_mutex_lock(&pool->lock);
         now = mu_now_ns();
         if (!started && any_started(pool)) {

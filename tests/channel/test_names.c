@@ -216,6 +216,8 @@ static void beyond_loopback_needs_a_secret(void **state)
     assert_non_null(strstr(err.text, "secret"));
     assert_int_equal(mu_chan_connect("tcp:192.0.2.1:9", NULL, MU_NOW, &c, &err),
                      -EACCES);
+    assert_int_equal(mu_chan_open("tcp:127.0.0.1:70000", NULL, &c, &err),
+                     -EINVAL);
     assert_int_equal(mu_chan_open("tcp:nonsense", NULL, &c, &err), -EINVAL);
 }
 

@@ -361,17 +361,18 @@ static void files_are_kept(void **state)
     static const char *const write_paths[] = {"/tmp", NULL};
     static const char *const read_paths[] = {"/usr", "/etc/passwd", NULL};
     struct mu_pool_options options = {.sandbox = MU_SANDBOX_READ_ONLY};
+    char path[64];
 
     (void)state;
+    (void)snprintf(path, sizeof path, "/tmp/test-limits.%d", (int)getpid());
     for (int i = 0; i < 2; i++) {
         options = (struct mu_pool_options){.sandbox = MU_SANDBOX_READ_ONLY};
         expect(models[i], &options, read_file, "/etc/passwd", "done");
-        expect(models[i], &options, write_file, "/tmp/test-limits",
-               "returned 13");
+        expect(models[i], &options, write_file, path, "returned 13");
         expect(models[i], &options, remove_file, "/etc/passwd", "returned 13");
         options.write_paths = write_paths;
-        expect(models[i], &options, write_file, "/tmp/test-limits", "done");
-        expect(models[i], &options, remove_file, "/tmp/test-limits", "done");
+        expect(models[i], &options, write_file, path, "done");
+        expect(models[i], &options, remove_file, path, "done");
         options = (struct mu_pool_options){.read_paths = read_paths};
         expect(models[i], &options, read_file, "/etc/passwd", "done");
         expect(models[i], &options, read_file, "/etc/group", "returned 13");
