@@ -196,9 +196,16 @@ static size_t processes_pids(struct mui_layer *l, int *pids, size_t n_max)
     struct mui_processes *p = (struct mui_processes *)l;
     size_t n = 0;
 
-    for (unsigned i = 0; i < p->base.spec->width && n < n_max; i++)
-        if (p->group_peers[i] >= 0 && p->peers[p->group_peers[i]].peer.pid > 0)
-            pids[n++] = p->peers[p->group_peers[i]].peer.pid;
+    for (unsigned i = 0; i < p->base.spec->width; i++) {
+        int pid =
+            p->group_peers[i] < 0 ? 0 : p->peers[p->group_peers[i]].peer.pid;
+
+        if (pid <= 0)
+            continue;
+        if (n < n_max)
+            pids[n] = pid;
+        n++;
+    }
     return n;
 }
 

@@ -50,6 +50,7 @@ static void note_death(struct mui_job *job, const struct mui_death *death)
     job->out.signal = death->signal;
     job->limit = (uint8_t)death->limit;
     job->out.fault_address = (const void *)(uintptr_t)death->fault_address;
+    job->out.has_fault_address = death->has_address;
     if (death->how == MUI_DEATH_CORRUPT)
         job->note = MUI_NOTE_CORRUPT;
     if (death->how == MUI_DEATH_STOPPED)

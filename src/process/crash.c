@@ -310,8 +310,11 @@ static void describe(struct mui_crash *record, int signal,
     record->kind = MUI_CRASH_SIGNAL;
     record->signal = signal;
     record->code = signal == SIGSYS && !sent ? info->si_syscall : 0;
+    /* SI_KERNEL: the kernel does not tell, as of an address that no x86 has */
+    record->has_address =
+        !sent && signal != SIGSYS && info->si_code != SI_KERNEL;
     record->address =
-        sent || signal == SIGSYS ? 0 : (uint64_t)(uintptr_t)info->si_addr;
+        record->has_address ? (uint64_t)(uintptr_t)info->si_addr : 0;
     record->i_lane = lane_of_flow();
     record->n_frames = 0;
     record->dumps_core = wants_core();

@@ -42,6 +42,7 @@ struct mui_crash {
     /* It met what another task of the process can have done: it died below malloc(),
      * free() and the like, in memory that the pool maps, or where access is denied. */
     uint8_t in_common;
+    uint8_t has_address;
     uint64_t address;
     uint32_t n_frames;
     uint64_t frames[MUI_CRASH_FRAMES]; /* mui_module codes */

@@ -8,7 +8,7 @@ if(MUSTER_SANITIZE STREQUAL "thread")
 elseif(NOT MUSTER_SANITIZE)
   # windows too small for a sanitizer's pace, or for the few kills of its builds
   add_bug_test(BUG_RING_NO_END channel/test_ring.c)
-  add_bug_test(BUG_SHM_PUBLISH_FIRST channel/test_kill.c
+  add_bug_test(BUG_SHM_PUBLISH_FIRST channel/test_ring_kill.c
                ${channel}/shm_end.c)
   add_bug_test(BUG_SHM_NO_SECOND_LOOK channel/test_shm.c ${channel}/shm_end.c)
 endif()

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "muster/channel.h"
 
@@ -215,6 +216,8 @@ static void beyond_loopback_needs_a_secret(void **state)
     assert_non_null(strstr(err.text, "secret"));
     assert_int_equal(mu_chan_connect("tcp:192.0.2.1:9", NULL, MU_NOW, &c, &err),
                      -EACCES);
+    assert_int_equal(mu_chan_open("tcp:127.0.0.1:70000", NULL, &c, &err),
+                     -EINVAL);
     assert_int_equal(mu_chan_open("tcp:nonsense", NULL, &c, &err), -EINVAL);
 }
 
@@ -499,6 +502,53 @@ static void waiting_for_ever_ends_with_the_peer(void **state)
     }
 }
 
+/* Wait until our parent sleeps in that call, as far as the system tells. */
+static void parent_await_call(long number)
+{
+    char path[64];
+    char text[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/syscall", (int)getppid());
+    for (;;) {
+        FILE *f = fopen(path, "re");
+
+        if (!f || !fgets(text, sizeof text, f) ||
+            (text[0] != 'r' && atol(text) == number)) {
+            if (f)
+                (void)fclose(f);
+            return;
+        }
+        (void)fclose(f);
+    }
+}
+
+static void die_when_it_is_polled(void *arg)
+{
+    struct mu_chan **ends = arg;
+
+    mu_chan_free(ends[0]);
+    parent_await_call(SYS_ppoll);
+    (void)raise(SIGKILL);
+}
+
+/* A queue waits in two ways, one after the other: the second sees the end too. */
+static void queue_that_waits_for_long_sees_the_end(void **state)
+{
+    struct mu_chan *ends[2];
+    char byte;
+    size_t size;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(mu_chan_pair("mq:", NULL, ends, NULL), 0);
+    pid = test_fork(die_when_it_is_polled, ends);
+    mu_chan_free(ends[1]);
+    assert_int_equal(mu_chan_recv(ends[0], &byte, 1, MU_NEVER, &size),
+                     MU_ECRASHED);
+    assert_true(WIFSIGNALED(test_wait(pid)));
+    mu_chan_free(ends[0]);
+}
+
 static void queue_outlives_its_users(void **state)
 {
     struct mu_chan *c;
@@ -585,6 +635,7 @@ int main(void)
         cmocka_unit_test(fifo_takes_one_sender_after_another),
         cmocka_unit_test(fifo_tells_a_goodbye_from_a_death),
         cmocka_unit_test(waiting_for_ever_ends_with_the_peer),
+        cmocka_unit_test(queue_that_waits_for_long_sees_the_end),
         cmocka_unit_test(queue_outlives_its_users),
         cmocka_unit_test(wrappers_tell_lose_and_delay),
     };

@@ -115,6 +115,23 @@ static void both_kinds_return_and_are_asked(void **state)
     assert_int_equal(mu_worker_is_asked(), 0);
 }
 
+static int kill_group(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    (void)kill(0, SIGTERM);
+    return 0;
+}
+
+static void kill_0_is_its_own(void **state)
+{
+    struct mu_worker_exit how = join(start(MU_WORKER_PROCESS, kill_group));
+
+    (void)state;
+    assert_int_equal(how.end, MU_WORKER_CRASHED);
+    assert_int_equal(how.signal, SIGTERM);
+}
+
 static void thread_cannot_be_killed(void **state)
 {
     struct mu_worker *w = start(MU_WORKER_THREAD, wait_until_asked);
@@ -243,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(process_end_is_told),
         cmocka_unit_test(both_kinds_return_and_are_asked),
+        cmocka_unit_test(kill_0_is_its_own),
         cmocka_unit_test(thread_cannot_be_killed),
         cmocka_unit_test(fiber_says_what_it_lacks),
         cmocka_unit_test(worker_ends_with_its_starter),
