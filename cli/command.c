@@ -58,7 +58,7 @@ struct job {
     struct command_result result;
 };
 
-static int64_t real_now_ns(void)
+int64_t command_now_ns(void)
 {
     struct timespec now;
 
@@ -148,7 +148,7 @@ static int start(struct job *j)
 
     if (!program)
         program = j->template->kind == TEMPLATE_ARGV ? j->argv[0] : "/bin/sh";
-    j->result.start_ns = real_now_ns();
+    j->result.start_ns = command_now_ns();
     j->result.run_ns = -mu_now_ns();
 
     /* posix_spawn cannot ask for a signal at our death, fork would copy the

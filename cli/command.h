@@ -22,6 +22,9 @@ struct command_config {
  * Returns the exit status of the command, or 128 + the signal that ended it. */
 int command_task(struct mu_task *task);
 
+/* CLOCK_REALTIME, in which logs have the start of a task. */
+int64_t command_now_ns(void);
+
 /* The last bytes of the output of command_task(). */
 struct command_result {
     uint64_t magic;

@@ -382,7 +382,8 @@ int command_compare(int argc, char **argv)
     default:
         break;
     }
-    wakeup_catch_signals();
+    /* a signal ends it: there is no output of tasks to be saved */
+    wakeup_init();
     if (read_models(&c) == 0 && work_open(&c.work, o) == 0 &&
         (o->has_args || (o->arg_file && strcmp(o->arg_file, "-") != 0) ||
          spool_input(&c) == 0) &&

@@ -1,4 +1,4 @@
-/* compile.c: a C file made into a shared object, found again by content.
+/* compile.c: a C or C++ file made into a shared object, found again by content.
  *
  * KEY.so is complete whenever it exists: it is made under another name and
  * renamed last, after KEY.headers, which lists the digests of the headers that it
@@ -6,6 +6,7 @@
 #include "compile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +16,11 @@
 
 #include "muster/base.h"
 
+#include "cache.h"
 #include "digest.h"
+#include "paths.h"
 #include "program.h"
+#include "rule.h"
 #include "say.h"
 #include "text.h"
 #include "wanted.h"
@@ -29,12 +33,29 @@ enum { SOURCE_BYTES_MAX = 64 * 1024 * 1024, WORDS_MAX = 256 };
 static const char default_cflags[] =
     "-O2 -g -fPIC -shared -fno-omit-frame-pointer -Wall";
 
+/* The compilers, as make has them. */
+static const struct language {
+    const char *variable;
+    const char *compiler;
+    const char *advice;
+    const char *extensions[5];
+} languages[] = {
+    {"CC", "cc", "C files need a C compiler: install gcc, or set CC", {".c"}},
+    {"CXX",
+     "c++",
+     "C++ files need a C++ compiler: install g++, or set CXX",
+     {".cc", ".cpp", ".cxx", ".C"}},
+};
+enum { N_LANGUAGES = sizeof languages / sizeof languages[0] };
+
 struct build {
     const char *path;
+    const struct language *language;
     struct text source;
     struct wanted wanted;
-    char *compiler; /* CC, or cc: perhaps with flags */
+    char *compiler; /* perhaps with flags */
     char *include;  /* where muster/task.h is; NULL: the compiler knows */
+    struct text directory; /* of the cache */
     struct text object;
     struct text headers;
 };
@@ -44,7 +65,7 @@ static int read_source(struct build *b)
     int rc = whole_read(b->path, SOURCE_BYTES_MAX, &b->source);
 
     if (rc == -EINVAL || rc == -EFBIG)
-        return say_refuse("%s is not a C file", b->path);
+        return say_refuse("%s is not a file of source code", b->path);
     if (rc < 0)
         return say_refuse("cannot read %s: %s", b->path, strerrordesc_np(-rc));
     return 0;
@@ -74,35 +95,6 @@ static char *find_headers(void)
     return NULL;
 }
 
-static int make_directory(const char *path)
-{
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return say_refuse("cannot make %s, where compiled files are kept: %s",
-                          path, strerrordesc_np(errno));
-    return 0;
-}
-
-/* The directory of the cache, made when it is missing. */
-static int cache_directory(struct text *ret)
-{
-    const char *home = program_env("XDG_CACHE_HOME");
-
-    if (home && home[0] == '/') {
-        text_put(ret, home);
-    } else {
-        home = program_env("HOME");
-        if (!home || !home[0])
-            return say_refuse(
-                "HOME is not set: set it or XDG_CACHE_HOME, where "
-                "compiled files are kept");
-        text_printf(ret, "%s/.cache", home);
-    }
-    if (make_directory(ret->data) < 0)
-        return -1;
-    text_put(ret, "/muster");
-    return make_directory(ret->data);
-}
-
 /* Add the words of `words`, split at blanks, to argv; the strings stay in
  * `words`, which is cut up. */
 static size_t add_words(char **argv, size_t n, char *words)
@@ -117,18 +109,18 @@ static size_t add_words(char **argv, size_t n, char *words)
 }
 
 /* What tells this compiler from another version of it, without starting it. */
-static int add_compiler(struct digest *d, const char *compiler)
+static int add_compiler(struct digest *d, const struct build *b)
 {
-    size_t n = strcspn(compiler, " \t");
+    size_t n = strcspn(b->compiler, " \t");
     struct text name = {0};
     struct stat st;
     char *path;
 
-    text_append(&name, compiler, n);
+    text_append(&name, b->compiler, n);
     path = program_find(name.data);
     text_fini(&name);
     if (!path)
-        return say_refuse("C files need a C compiler: install gcc, or set CC");
+        return say_refuse("%s", b->language->advice);
     if (stat(path, &st) == 0) {
         digest_add_string(d, path);
         digest_add(d, &st.st_dev, sizeof st.st_dev);
@@ -147,7 +139,6 @@ static int name_files(struct build *b)
     char key[DIGEST_TEXT_BYTES];
     char real[PATH_MAX];
     struct digest d;
-    struct text directory = {0};
 
     base = base ? base + 1 : b->path;
     digest_init(&d);
@@ -159,16 +150,13 @@ static int name_files(struct build *b)
      * information names */
     digest_add_string(&d, realpath(b->path, real) ? real : b->path);
     digest_add(&d, b->source.data, b->source.size);
-    if (add_compiler(&d, b->compiler) < 0 || cache_directory(&directory) < 0) {
-        text_fini(&directory);
+    if (add_compiler(&d, b) < 0 || cache_directory(&b->directory) < 0)
         return -1;
-    }
     digest_text(&d, key);
-    text_printf(&b->object, "%s/%.*s-%s.so", directory.data,
+    text_printf(&b->object, "%s%.*s-%s.so", b->directory.data,
                 (int)strcspn(base, "."), base, key);
-    text_printf(&b->headers, "%s/%.*s-%s.headers", directory.data,
+    text_printf(&b->headers, "%s%.*s-%s.headers", b->directory.data,
                 (int)strcspn(base, "."), base, key);
-    text_fini(&directory);
     return 0;
 }
 
@@ -198,28 +186,59 @@ static int headers_are_same(const char *list)
     return same;
 }
 
-/* Make the list from the rule that the compiler wrote for make. */
-static int list_headers(const char *rule_path, const char *list_path)
+/* The list while it is made. */
+struct list {
+    struct text text;
+    int n_names;
+};
+
+static int list_header(void *ctx, const char *name)
 {
-    FILE *rule = fopen(rule_path, "re");
-    FILE *list = fopen(list_path, "we");
-    char word[PATH_MAX];
-    int rc = rule && list ? 0 : -1;
+    struct list *l = ctx;
+    char now[DIGEST_TEXT_BYTES];
+    int rc;
 
-    /* "name: file.c header.h \": the first two are not headers */
-    for (int i = 0; rc == 0 && fscanf(rule, "%4095s", word) == 1;) {
-        char now[DIGEST_TEXT_BYTES];
+    if (l->n_names++ == 0)
+        return 0; /* the file itself */
+    rc = digest_file(name, now);
+    if (rc < 0)
+        return say_refuse("cannot read the header %s: %s", name,
+                          strerrordesc_np(-rc));
+    text_printf(&l->text, "%s %s\n", now, name);
+    return 0;
+}
 
-        if (strcmp(word, "\\") == 0 || i++ < 2)
-            continue;
-        rc = digest_file(word, now);
-        if (rc == 0)
-            (void)fprintf(list, "%s %s\n", now, word);
+static int refuse_keep(const struct build *b, int rc)
+{
+    return say_refuse("cannot keep the compiled file in %s: %s",
+                      b->directory.data, strerrordesc_np(-rc));
+}
+
+/* Make the list from the rule that the compiler wrote for make. */
+static int list_headers(const struct build *b, const char *rule_path,
+                        const char *list_path)
+{
+    struct list list = {.n_names = 0};
+    struct text rule = {0};
+    int rc = whole_read(rule_path, SOURCE_BYTES_MAX, &rule);
+    int fd = -1;
+
+    if (rc == 0) {
+        fd = open(list_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        rc = fd < 0 ? -errno : 0;
     }
-    if (rule)
-        (void)fclose(rule);
-    if (list && fclose(list) != 0)
-        rc = -1;
+    if (rc < 0)
+        rc = refuse_keep(b, rc);
+    else
+        rc = rule_each(&rule, list_header, &list);
+    if (rc == 0) {
+        rc = whole_write(fd, list.text.data, list.text.size);
+        rc = rc < 0 ? refuse_keep(b, rc) : 0;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    text_fini(&rule);
+    text_fini(&list.text);
     return rc;
 }
 
@@ -268,6 +287,8 @@ static int run_compiler(struct build *b, char *object, char *rule)
             argv[n++] = include.data;
         }
         argv[n++] = (char *)"-MMD";
+        argv[n++] = (char *)"-MT";
+        argv[n++] = (char *)"it";
         argv[n++] = (char *)"-MF";
         argv[n++] = rule;
         argv[n++] = (char *)"-o";
@@ -296,11 +317,11 @@ static int build(struct build *b)
     text_printf(&rule, "%s.rule", object.data);
     text_printf(&list, "%s.headers", object.data);
     rc = run_compiler(b, object.data, rule.data);
-    if (rc == 0 && (list_headers(rule.data, list.data) < 0 ||
-                    rename(list.data, b->headers.data) < 0 ||
+    if (rc == 0)
+        rc = list_headers(b, rule.data, list.data);
+    if (rc == 0 && (rename(list.data, b->headers.data) < 0 ||
                     rename(object.data, b->object.data) < 0))
-        rc = say_refuse("cannot keep the compiled file in %s: %s",
-                        b->object.data, strerrordesc_np(errno));
+        rc = refuse_keep(b, -errno);
     (void)unlink(rule.data);
     if (rc) {
         (void)unlink(list.data);
@@ -312,26 +333,58 @@ static int build(struct build *b)
     return rc;
 }
 
+static const struct language *language_of(const char *path)
+{
+    const char *extension = paths_extension(path);
+
+    for (size_t i = 0; i < N_LANGUAGES; i++)
+        for (const char *const *e = languages[i].extensions; *e; e++)
+            if (strcmp(extension, *e) == 0)
+                return &languages[i];
+    return NULL;
+}
+
+int compile_can(const char *path)
+{
+    return language_of(path) != NULL;
+}
+
+/* Whether the object is there already; it is of use then. */
+static int is_kept(const struct build *b)
+{
+    if (access(b->object.data, R_OK) < 0 || !headers_are_same(b->headers.data))
+        return 0;
+    cache_touch(b->object.data);
+    cache_touch(b->headers.data);
+    return 1;
+}
+
+static int build_anew(struct build *b)
+{
+    cache_trim(b->directory.data);
+    return build(b);
+}
+
 char *compile(const char *path)
 {
-    const char *cc = program_env("CC");
-    struct build b = {.path = path};
+    struct build b = {.path = path, .language = language_of(path)};
+    const char *compiler = program_env(b.language->variable);
     char *object = NULL;
 
-    b.compiler = strdup(cc && cc[strspn(cc, " \t")] ? cc : "cc");
+    b.compiler = strdup(compiler && compiler[strspn(compiler, " \t")]
+                            ? compiler
+                            : b.language->compiler);
     b.include = find_headers();
     if (b.compiler && read_source(&b) == 0 &&
         wanted_read(path, text_string(&b.source), b.source.size, &b.wanted) ==
             0 &&
-        name_files(&b) == 0 &&
-        ((access(b.object.data, R_OK) == 0 &&
-          headers_are_same(b.headers.data)) ||
-         build(&b) == 0))
+        name_files(&b) == 0 && (is_kept(&b) || build_anew(&b) == 0))
         object = strdup(b.object.data);
     free(b.compiler);
     free(b.include);
     text_fini(&b.source);
     wanted_fini(&b.wanted);
+    text_fini(&b.directory);
     text_fini(&b.object);
     text_fini(&b.headers);
     return object;

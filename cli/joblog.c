@@ -10,6 +10,7 @@
 #include "say.h"
 #include "whole.h"
 
+static const char option[] = "--joblog "; /* in messages */
 static const char header[] = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\t"
                              "Exitval\tSignal\tCommand\n";
 
@@ -163,15 +164,6 @@ static int trim(int fd)
     return 0;
 }
 
-static void write_all(const struct joblog *log, const char *bytes, size_t size)
-{
-    int rc = whole_write(log->fd, bytes, size);
-
-    if (rc < 0)
-        say_fatal("cannot write to --joblog %s: %s", log->path,
-                  strerrordesc_np(-rc));
-}
-
 int joblog_open(struct joblog *log, const char *path, enum resume resume)
 {
     int goes_on = resume != RESUME_NO || path[0] == '+';
@@ -190,7 +182,7 @@ int joblog_open(struct joblog *log, const char *path, enum resume resume)
         return say_refuse("cannot write to --joblog %s: %s", path,
                           strerrordesc_np(errno));
     if (!goes_on || !trim(log->fd))
-        write_all(log, header, sizeof header - 1);
+        whole_write_or_die(log->fd, option, path, header, sizeof header - 1);
     return 0;
 }
 
@@ -223,6 +215,6 @@ void joblog_write(struct joblog *log, const struct ended *e)
     struct text line = {0};
 
     joblog_format(e, &line);
-    write_all(log, line.data, line.size);
+    whole_write_or_die(log->fd, option, log->path, line.data, line.size);
     text_fini(&line);
 }

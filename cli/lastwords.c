@@ -1,13 +1,37 @@
-/* lastwords.c: a handler for faults under serial and threads. The command is dying: it
- * says what it knows with calls that a signal handler may make, and lets the signal
- * do what it would have done. */
+/* lastwords.c: the end of the command in the middle of a task, under serial and
+ * threads. Who dies says what it knows with calls that a signal handler may make,
+ * has the outputs of others saved by a thread that is well, and lets happen what
+ * would have happened.
+ *
+ *       who dies                            who saves
+ *   A1  set dying, ask (release)      --->  see it (acquire): main thread, or
+ *                                           the saver when that is who dies
+ *   S1  see is_saved (acquire)        <---  set is_saved (release)
+ *
+ * Asking is sem_post() for the saver, wakeup_ring() for the main thread: both can be
+ * called by signal handlers. Who dies waits for a limited time: the heap may be locked
+ * for ever, or the reader of our output may be gone. */
 #include "lastwords.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { NAMED_MAX = 8, TEXT_MAX = 1024, STACK_BYTES = 64 * 1024 };
+#include "say.h"
+#include "wakeup.h"
+
+enum {
+    NAMED_MAX = 8,
+    TEXT_MAX = 1024,
+    STACK_BYTES = 64 * 1024,
+    SAVE_MS = 2000 /* how long who dies waits for what is saved */
+};
 
 static const struct {
     int signal;
@@ -17,8 +41,23 @@ static const struct {
     {SIGILL, "SIGILL"},   {SIGABRT, "SIGABRT"},
 };
 
-static const struct mu_pool *armed_pool;
-static const struct flights *armed_flights;
+/* Written by the main thread before tasks run. */
+static struct {
+    const struct mu_pool *pool; /* NULL: not armed */
+    const struct flights *flights;
+    lastwords_save_fn save;
+    void *ctx;
+    mu_task_fn fn; /* of lastwords_guard() */
+    pid_t pid;     /* a child of a task has nothing to say */
+    pthread_t main_thread;
+    pthread_t saver;
+    sem_t asked;
+} armed;
+
+static _Atomic int dying;    /* somebody is: 1 */
+static _Atomic int leaving;  /* the saver ends the process when it is done: 1 */
+static _Atomic int is_saved; /* what could be: 1 */
+static _Atomic int is_over;  /* the saver is to end: 1 */
 
 /* One line, built and written without a lock or the heap. */
 struct line {
@@ -54,7 +93,7 @@ static void add_number(struct line *l, uint64_t number)
  * the signal comes back with its own action, and the number has been said. */
 static void add_input(struct line *l, uint64_t seq)
 {
-    const struct flight *flight = flights_find(armed_flights, seq);
+    const struct flight *flight = flights_find(armed.flights, seq);
 
     add_text(l, " '");
     if (flight)
@@ -70,24 +109,31 @@ static void flush(struct line *l)
     l->size = 0;
 }
 
-static void last_words(int signal)
+static int is_in_task(void)
+{
+    uint64_t tag;
+    int own = 0;
+
+    if (armed.pool && getpid() == armed.pid)
+        (void)mu_pool_running(armed.pool, &tag, 1, &own);
+    return own;
+}
+
+/* Who did it, and who was beside it. `how` is what the task of this thread did. */
+static void say_who(const char *how, const char *what)
 {
     uint64_t tags[NAMED_MAX];
     struct line l = {.size = 0};
     int own;
-    size_t n = mu_pool_running(armed_pool, tags, NAMED_MAX, &own);
-    const char *name = "a signal";
+    size_t n = mu_pool_running(armed.pool, tags, NAMED_MAX, &own);
 
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        if (faults[i].signal == signal)
-            name = faults[i].name;
     add_text(&l, "muster: ");
     if (own) {
         add_text(&l, "input ");
         add_number(&l, tags[0]);
-        add_text(&l, " crashed: ");
+        add_text(&l, how);
     }
-    add_text(&l, name);
+    add_text(&l, what);
     add_text(&l, " ends the command: this model does not isolate; --model "
                  "processes loses that input alone");
     flush(&l);
@@ -102,20 +148,210 @@ static void last_words(int signal)
         add_input(&l, tags[i]);
         flush(&l);
     }
+}
+
+static void ask_saver(void)
+{
+    (void)sem_post(&armed.asked);
+}
+
+static void await_save(void)
+{
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+
+    /* S1, pairs with save() */
+    for (int i = 0; i < SAVE_MS; i++) {
+        if (atomic_load_explicit(&is_saved, memory_order_acquire))
+            return;
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+/* The first that dies speaks, and waits until what has ended is saved; so does who
+ * dies beside it, in silence. The one that saves is not waited for. */
+static void die(const char *how, const char *what)
+{
+    int is_first;
+
+    if (pthread_equal(pthread_self(), armed.saver))
+        return;
+    /* A1, pairs with lastwords_heed() */
+    is_first = atomic_exchange_explicit(&dying, 1, memory_order_acq_rel) == 0;
+    if (is_first)
+        say_who(how, what);
+    /* in our own code there is no thread that could go on */
+    if (!armed.save || !is_in_task())
+        return;
+    if (is_first && pthread_equal(pthread_self(), armed.main_thread))
+        ask_saver();
+    else if (is_first)
+        wakeup_ring();
+    await_save();
+}
+
+static void on_fault(int signal)
+{
+    const char *name = "a signal";
+
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        if (faults[i].signal == signal)
+            name = faults[i].name;
+    if (armed.pool && getpid() == armed.pid)
+        die(" crashed: ", name);
     (void)raise(signal); /* with its own action: SA_RESETHAND */
 }
 
-void lastwords_arm(const struct mu_pool *pool, const struct flights *flights)
+static void on_exit_call(int status, void *ctx)
+{
+    struct line l = {.size = 0};
+
+    (void)ctx;
+    if (!is_in_task())
+        return;
+    add_text(&l, "exit(");
+    add_number(&l, (uint64_t)(unsigned)status & 0xff);
+    add_text(&l, "), which");
+    l.text[l.size] = '\0';
+    die(" called ", l.text);
+    _exit(SAY_EXIT_OTHER);
+}
+
+static void on_thread_end(void *ctx)
+{
+    (void)ctx;
+    if (!is_in_task())
+        return;
+    die(" called ", "pthread_exit(), which");
+    _exit(SAY_EXIT_OTHER);
+}
+
+static void save(void)
+{
+    armed.save(armed.ctx);
+    /* S1, pairs with await_save() */
+    atomic_store_explicit(&is_saved, 1, memory_order_release);
+}
+
+static void *saver_main(void *arg)
+{
+    (void)arg;
+    while (sem_wait(&armed.asked) < 0 && errno == EINTR)
+        ;
+    /* acquire: pairs with lastwords_disarm() */
+    if (atomic_load_explicit(&is_over, memory_order_acquire))
+        return NULL;
+    if (armed.save)
+        save();
+    /* acquire: pairs with lastwords_leave_task() */
+    if (atomic_load_explicit(&leaving, memory_order_acquire))
+        _exit(SAY_EXIT_OTHER);
+    return NULL;
+}
+
+/* Signals are for the other threads. */
+static int start_saver(void)
+{
+    sigset_t all;
+    sigset_t before;
+    int rc;
+
+    (void)sem_init(&armed.asked, 0, 0);
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&armed.saver, NULL, saver_main, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc ? say_refuse("cannot start a thread: %s", strerrordesc_np(rc))
+              : 0;
+}
+
+static void catch_faults(void (*handler)(int))
 {
     static char stack[STACK_BYTES];
     const stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction action = {.sa_flags =
                                    SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
 
-    armed_pool = pool;
-    armed_flights = flights;
-    action.sa_handler = pool ? last_words : SIG_DFL;
+    action.sa_handler = handler;
     (void)sigaltstack(&alternate, NULL);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
         (void)sigaction(faults[i].signal, &action, NULL);
+}
+
+int lastwords_arm(const struct mu_pool *pool, const struct flights *flights,
+                  lastwords_save_fn save_ended, void *ctx)
+{
+    static int is_registered;
+
+    if (start_saver() < 0)
+        return -1;
+    if (!is_registered)
+        is_registered = on_exit(on_exit_call, NULL) == 0;
+    armed.flights = flights;
+    armed.save = save_ended;
+    armed.ctx = ctx;
+    armed.main_thread = pthread_self();
+    armed.pid = getpid();
+    armed.pool = pool;
+    catch_faults(on_fault);
+    return 0;
+}
+
+void lastwords_disarm(void)
+{
+    if (!armed.pool)
+        return;
+    catch_faults(SIG_DFL);
+    armed.pool = NULL;
+    /* release: pairs with saver_main(), which ends now */
+    atomic_store_explicit(&is_over, 1, memory_order_release);
+    ask_saver();
+    (void)pthread_join(armed.saver, NULL);
+    /* relaxed: there is no saver */
+    atomic_store_explicit(&is_over, 0, memory_order_relaxed);
+    (void)sem_destroy(&armed.asked);
+}
+
+/* Called while the frames below are there: the main thread's hold the whole run. */
+static int guarded(struct mu_task *task)
+{
+    int rc;
+
+    pthread_cleanup_push(on_thread_end, NULL);
+    rc = armed.fn(task);
+    pthread_cleanup_pop(0);
+    return rc;
+}
+
+mu_task_fn lastwords_guard(mu_task_fn fn)
+{
+    if (!armed.pool)
+        return fn;
+    armed.fn = fn;
+    return guarded;
+}
+
+void lastwords_heed(void)
+{
+    /* acquire: A1, pairs with die() */
+    if (!armed.save || !atomic_load_explicit(&dying, memory_order_acquire))
+        return;
+    save();
+    for (;;)
+        (void)pause(); /* who asked ends the process */
+}
+
+void lastwords_leave(void)
+{
+    if (armed.save)
+        save();
+    _exit(SAY_EXIT_OTHER);
+}
+
+void lastwords_leave_task(void)
+{
+    if (!pthread_equal(pthread_self(), armed.main_thread) || !is_in_task())
+        return;
+    /* release: pairs with saver_main() */
+    atomic_store_explicit(&leaving, 1, memory_order_release);
+    ask_saver();
 }

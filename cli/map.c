@@ -1,9 +1,8 @@
 /* map.c: `muster map`: set up a run, run it, report. */
 #include <stdio.h>
 
-#include "muster/pool.h"
-
 #include "commands.h"
+#include "lastwords.h"
 #include "run.h"
 #include "say.h"
 #include "wakeup.h"
@@ -26,27 +25,6 @@ static int open_run(struct run *r)
     if (o->joblog && joblog_open(&r->joblog, o->joblog, o->resume) < 0)
         return -1;
     return 0;
-}
-
-static void write_report(struct run *r)
-{
-    struct progress_state s = {
-        .n_total = inputs_total(r->inputs, NULL),
-        .n_ended = report_n_ended(&r->report) + r->report.n_skipped,
-        .n_failed = report_n_failed(&r->report),
-    };
-    int64_t now = mu_now_ns();
-    struct text text = {0};
-
-    progress_end(&r->progress, &s, now);
-    if (r->options->quiet)
-        return;
-    if (r->options->json)
-        report_format_json(&r->report, mu_pool_model(r->pool), now, &text);
-    else
-        report_format(&r->report, mu_pool_model(r->pool), now, &text);
-    (void)fwrite(text.data, 1, text.size, stderr);
-    text_fini(&text);
 }
 
 static int dry_run(struct run *r)
@@ -79,7 +57,7 @@ static int run_all(struct run *r)
         inputs_count(r->inputs);
     r->progress.start_ns = r->report.start_ns = mu_now_ns();
     rc = o->reduce ? run_reduce(r) : run_map(r);
-    write_report(r);
+    run_report(r);
     rc = rc < 0 || r->is_broken || inputs_n_unread(r->inputs)
              ? SAY_EXIT_OTHER
              : halt_exit_status(&r->halt);
@@ -104,7 +82,8 @@ int command_map(int argc, char **argv)
         (struct progress){.bar = o.bar, .counts = o.progress, .eta = o.eta};
     r.output = (struct output){.tag = o.tag, .json = o.json};
     r.halt.rule = o.halt;
-    wakeup_catch_signals();
+    wakeup_init();
+    wakeup_catch_signals(lastwords_leave_task);
     if (open_run(&r) == 0)
         status = o.dry_run ? dry_run(&r) : run_all(&r);
     run_close(&r);

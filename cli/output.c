@@ -4,24 +4,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "say.h"
 #include "whole.h"
 
 enum { FLUSH_BYTES = 256 * 1024 };
 
-static void write_all(int fd, const char *bytes, size_t size)
+static void write_to(int fd, const char *bytes, size_t size)
 {
-    int rc = whole_write(fd, bytes, size);
-
-    if (rc < 0)
-        say_fatal("cannot write to standard %s: %s",
-                  fd == STDOUT_FILENO ? "output" : "error",
-                  strerrordesc_np(-rc));
+    whole_write_or_die(fd, "standard ",
+                       fd == STDOUT_FILENO ? "output" : "error", bytes, size);
 }
 
 void output_flush(struct output *out)
 {
-    write_all(STDOUT_FILENO, text_string(&out->buffer), out->buffer.size);
+    write_to(STDOUT_FILENO, text_string(&out->buffer), out->buffer.size);
     text_clear(&out->buffer);
 }
 
@@ -69,7 +64,7 @@ void output_add(struct output *out, const struct ended *e)
         output_put_tagged(t, e->name, e->name_size, e->out, e->out_size);
     } else if (e->out_size >= FLUSH_BYTES) {
         output_flush(out);
-        write_all(STDOUT_FILENO, e->out, e->out_size);
+        write_to(STDOUT_FILENO, e->out, e->out_size);
     } else {
         text_append(t, e->out, e->out_size);
     }
@@ -81,8 +76,8 @@ void output_add(struct output *out, const struct ended *e)
         if (out->tag)
             output_put_tagged(&tagged, e->name, e->name_size, e->err,
                               e->err_size);
-        write_all(STDERR_FILENO, out->tag ? tagged.data : e->err,
-                  out->tag ? tagged.size : e->err_size);
+        write_to(STDERR_FILENO, out->tag ? tagged.data : e->err,
+                 out->tag ? tagged.size : e->err_size);
         text_fini(&tagged);
     }
     if (t->size >= FLUSH_BYTES)

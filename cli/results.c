@@ -10,23 +10,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "paths.h"
 #include "say.h"
 #include "template.h"
 #include "whole.h"
+
+static const char option[] = "--results "; /* in messages */
 
 static const char *const columns[] = {
     "Seq",     "Host",   "Starttime", "JobRuntime", "Send",   "Receive",
     "Exitval", "Signal", "Command",   "V1",         "Stdout", "Stderr",
 };
 enum { N_COLUMNS = sizeof columns / sizeof columns[0] };
-
-static int ends_with(const char *name, const char *end)
-{
-    size_t n = strlen(name);
-    size_t n_end = strlen(end);
-
-    return n >= n_end && strcasecmp(name + n - n_end, end) == 0;
-}
 
 static int has_replacement(const char *name)
 {
@@ -41,26 +36,22 @@ static int has_replacement(const char *name)
 
 void results_init(struct results *r, const char *name)
 {
+    const char *extension = name ? paths_extension(name) : "";
+
     *r = (struct results){.name = name, .fd = -1};
     if (!name) {
         r->form = RESULTS_NONE;
-    } else if (ends_with(name, ".csv") || ends_with(name, ".tsv")) {
+    } else if (strcasecmp(extension, ".csv") == 0) {
         r->form = RESULTS_CSV;
-        r->separator = ends_with(name, ".csv") ? ',' : '\t';
-    } else if (ends_with(name, ".json")) {
+        r->separator = ',';
+    } else if (strcasecmp(extension, ".tsv") == 0) {
+        r->form = RESULTS_CSV;
+        r->separator = '\t';
+    } else if (strcasecmp(extension, ".json") == 0) {
         r->form = RESULTS_JSON;
     } else {
         r->form = has_replacement(name) ? RESULTS_TEMPLATE : RESULTS_TREE;
     }
-}
-
-static void write_all(int fd, const char *path, const char *bytes, size_t size)
-{
-    int rc = whole_write(fd, bytes, size);
-
-    if (rc < 0)
-        say_fatal("cannot write to --results %s: %s", path,
-                  strerrordesc_np(-rc));
 }
 
 /* A field is quoted when it holds a blank, a quote or the separator. */
@@ -112,27 +103,8 @@ static int open_table(struct results *r, int go_on)
                           strerrordesc_np(errno));
     if (r->form == RESULTS_CSV && !(go_on && st.st_size > 0)) {
         put_header(r);
-        write_all(r->fd, r->name, r->buffer.data, r->buffer.size);
-    }
-    return 0;
-}
-
-/* Make the directories that lead to the last slash of `path`. */
-static int make_directories(const struct text *path)
-{
-    char *slash = path->data;
-
-    if (!slash)
-        return 0;
-    while ((slash = strchr(slash + 1, '/'))) {
-        *slash = '\0';
-        if (mkdir(path->data, 0777) < 0 && errno != EEXIST) {
-            int code = errno;
-
-            *slash = '/';
-            return -code;
-        }
-        *slash = '/';
+        whole_write_or_die(r->fd, option, r->name, r->buffer.data,
+                           r->buffer.size);
     }
     return 0;
 }
@@ -147,7 +119,7 @@ int results_open(struct results *r, int go_on)
     if (r->form != RESULTS_TREE)
         return 0;
     text_printf(&path, "%s/", r->name);
-    rc = make_directories(&path);
+    rc = paths_make(&path, 0777);
     text_fini(&path);
     if (rc == 0 && access(r->name, W_OK) < 0)
         rc = -errno;
@@ -225,7 +197,7 @@ static void write_file(struct text *path, const char *end, const void *bytes,
     if (fd < 0)
         say_fatal("cannot write to --results %s: %s", path->data,
                   strerrordesc_np(errno));
-    write_all(fd, path->data, bytes, size);
+    whole_write_or_die(fd, option, path->data, bytes, size);
     (void)close(fd);
     path->size = start;
     path->data[start] = '\0';
@@ -240,7 +212,7 @@ static void write_files(const struct results *r, const struct ended *e)
 
     put_path(r, e, &path);
     is_directory = path.size && path.data[path.size - 1] == '/';
-    rc = make_directories(&path);
+    rc = paths_make(&path, 0777);
     if (rc)
         say_fatal("cannot make the directory of --results %s: %s", path.data,
                   strerrordesc_np(-rc));
@@ -308,7 +280,7 @@ void results_write(struct results *r, const struct ended *e)
         write_files(r, e);
         return;
     }
-    write_all(r->fd, r->name, r->buffer.data, r->buffer.size);
+    whole_write_or_die(r->fd, option, r->name, r->buffer.data, r->buffer.size);
 }
 
 void results_close(struct results *r)

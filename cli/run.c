@@ -1,22 +1,15 @@
 /* run.c: what both ways to run have in common: an input sets out, an outcome
- * arrives. */
+ * arrives, and what that comes to is shown. */
 #include "run.h"
 
+#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "command.h"
 #include "lastwords.h"
 #include "say.h"
 #include "wakeup.h"
 #include "width.h"
-
-static int64_t real_now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 int run_open_pool(struct run *r, const char *model)
 {
@@ -38,7 +31,8 @@ int run_open_pool(struct run *r, const char *model)
     if (rc == 0) {
         wakeup_set_pool(r->pool);
         if (mu_model_isolates(full.data) == 0)
-            lastwords_arm(r->pool, &r->flights);
+            rc = run_arm_lastwords(r);
+        r->fn = lastwords_guard(r->work.fn);
     }
     text_fini(&full);
     return rc;
@@ -47,7 +41,7 @@ int run_open_pool(struct run *r, const char *model)
 void run_close(struct run *r)
 {
     wakeup_set_pool(NULL);
-    lastwords_arm(NULL, NULL);
+    lastwords_disarm();
     mu_pool_close(r->pool);
     inputs_free(r->inputs);
     joblog_close(&r->joblog);
@@ -80,17 +74,16 @@ int run_next_input(struct run *r)
     } while (1);
 }
 
-/* Whether anything shows when a task started. */
-static int wants_start(const struct run *r)
-{
-    return r->joblog.fd >= 0 || r->options->json ||
-           r->results.form == RESULTS_CSV || r->results.form == RESULTS_JSON;
-}
-
 static int wants_line(const struct run *r)
 {
     return r->joblog.fd >= 0 || r->results.form == RESULTS_CSV ||
            r->results.form == RESULTS_JSON;
+}
+
+/* Whether anything shows when a task started. */
+static int wants_start(const struct run *r)
+{
+    return r->options->json || wants_line(r);
 }
 
 struct flight *run_depart(struct run *r)
@@ -98,7 +91,7 @@ struct flight *run_depart(struct run *r)
     struct flight *flight = flights_add(&r->flights, r->input.seq);
 
     text_append(&flight->name, r->input.name, r->input.name_size);
-    flight->submit_ns = wants_start(r) ? real_now_ns() : 0;
+    flight->submit_ns = wants_start(r) ? command_now_ns() : 0;
     flight->sent_bytes =
         r->work.command && r->work.command->feeds
             ? (r->input.path ? r->input.range : (uint64_t)r->input.size)
@@ -163,28 +156,6 @@ static void log_ended(struct run *r, struct ended *e)
     }
 }
 
-void run_count(struct run *r, const struct mu_outcome *outcome)
-{
-    struct ended e;
-    uint64_t total;
-    int is_exact;
-
-    ended_read(&e, outcome, r->work.command != NULL);
-    if (e.status == MU_CANCELLED)
-        return;
-    total = inputs_total(r->inputs, &is_exact);
-    switch (halt_count(&r->halt, ended_exit_status(&e), is_exact ? total : 0)) {
-    case HALT_NOW:
-        run_stop(r, 1);
-        break;
-    case HALT_SOON:
-        run_stop(r, 0);
-        break;
-    default:
-        break;
-    }
-}
-
 int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
                int may_take)
 {
@@ -203,55 +174,44 @@ int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
     return report_add(&r->report, &e, outcome, may_take);
 }
 
-void run_stop(struct run *r, int now)
+static struct progress_state progress_now(const struct run *r)
 {
-    int kill;
-
-    r->inputs_ended = 1;
-    r->has_input = 0;
-    /* with --reduce, steps that combine wait in the same queue: there the library
-     * cancels the inputs, when it is told so where it asks for the next */
-    if (!r->is_ending && r->options->reduce)
-        mu_pool_interrupt(r->pool);
-    else if (!r->is_ending)
-        (void)mu_pool_cancel_waiting(r->pool);
-    r->is_ending = 1;
-    if (!now || r->is_stopping)
-        return;
-    r->is_stopping = 1;
-    /* a command is told to end by its own task, so that nothing of it stays */
-    kill = !r->work.command && mu_model_isolates(mu_pool_model(r->pool)) == 1;
-    (void)mu_pool_cancel_all(r->pool, kill);
-}
-
-void run_heed_signals(struct run *r)
-{
-    int n = wakeup_n_signals();
-
-    if (n == 0)
-        return;
-    if (!r->is_broken)
-        say("interrupted: waiting for the tasks that run; once more stops "
-            "them");
-    r->is_broken = 1;
-    run_stop(r, n > 1);
-}
-
-void run_draw_progress(struct run *r)
-{
-    struct progress_state s = {
+    return (struct progress_state){
         .n_total = inputs_total(r->inputs, NULL),
         .n_ended = report_n_ended(&r->report) + r->report.n_skipped,
         .n_failed = report_n_failed(&r->report),
     };
+}
+
+void run_draw_progress(struct run *r)
+{
     const unsigned width = mu_pool_width(r->pool);
+    struct progress_state s;
     struct mu_pool_stats stats;
     int64_t now = mu_now_ns();
 
     if (now < progress_deadline(&r->progress))
         return;
+    s = progress_now(r);
     mu_pool_stats(r->pool, &stats);
     /* some of those given to workers wait there */
     s.n_running = stats.n_running < width ? stats.n_running : width;
     progress_draw(&r->progress, &s, now);
+}
+
+void run_report(struct run *r)
+{
+    struct progress_state s = progress_now(r);
+    int64_t now = mu_now_ns();
+    struct text text = {0};
+
+    progress_end(&r->progress, &s, now);
+    if (r->options->quiet)
+        return;
+    if (r->options->json)
+        report_format_json(&r->report, mu_pool_model(r->pool), now, &text);
+    else
+        report_format(&r->report, mu_pool_model(r->pool), now, &text);
+    (void)fwrite(text.data, 1, text.size, stderr);
+    text_fini(&text);
 }

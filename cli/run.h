@@ -19,6 +19,8 @@ struct run {
     struct work work;
     struct inputs *inputs;
     struct mu_pool *pool;
+    mu_task_fn
+        fn; /* to be submitted: work.fn, perhaps with a guard around it */
 
     struct input input; /* read, and not taken by the pool yet */
     int has_input;
@@ -26,6 +28,7 @@ struct run {
     int is_ending;    /* what has not started is not to start */
     int is_stopping;  /* what runs was told to end */
     int is_broken;    /* something went wrong that is no task's failure */
+    int has_heard;    /* a signal, and said so */
     int has_warned;   /* of a NUL byte */
 
     struct flights flights;
@@ -75,8 +78,18 @@ void run_stop(struct run *r, int now);
 
 void run_draw_progress(struct run *r);
 
+/* Write what is said at the end. */
+void run_report(struct run *r);
+
+/* Be ready for a task that takes the process with it. Returns 0, or -1 after saying
+ * why not. */
+int run_arm_lastwords(struct run *r);
+
 /* Run every input to its end. Returns 0, or -1 after saying what broke. */
 int run_map(struct run *r);
+
+/* Take what has ended without waiting, and write it. */
+void run_map_collect(struct run *r);
 
 /* The same with --reduce; writes the result to standard output. */
 int run_reduce(struct run *r);

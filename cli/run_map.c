@@ -40,8 +40,7 @@ static int submit(struct run *r)
 
     run_describe_input(r, &bytes, &how);
     how.flags = MU_SUBMIT_NO_WAIT;
-    rc =
-        mu_pool_submit(r->pool, r->work.fn, bytes.data, bytes.size, &how, NULL);
+    rc = mu_pool_submit(r->pool, r->fn, bytes.data, bytes.size, &how, NULL);
     if (rc) {
         flights_remove(&r->flights, flight);
         return rc;
@@ -128,6 +127,13 @@ static int collect(struct run *r, int64_t deadline)
     for (size_t i = 0; rc == 0 && i < n; i++)
         take(r, outcomes[i]);
     return rc;
+}
+
+void run_map_collect(struct run *r)
+{
+    while (collect(r, MU_NOW) == 0)
+        ;
+    output_flush(&r->output);
 }
 
 /* Nothing can be submitted: wait for an outcome or, when none can come, for

@@ -59,8 +59,8 @@ int run_reduce(struct run *r)
     struct mu_outcome *result = NULL;
     struct mu_error err = {0};
     struct ended e = {0};
-    int rc = mu_reduce(r->pool, r->work.fn, r->work.reduce, give_input,
-                       see_outcome, r, &result, &err);
+    int rc = mu_reduce(r->pool, r->fn, r->work.reduce, give_input, see_outcome,
+                       r, &result, &err);
 
     if (rc == 0) {
         e.out = result->output;

@@ -22,6 +22,7 @@
 #include "muster/pool.h"
 
 static sem_t rings;
+static void (*second_hook)(void); /* set before the handlers */
 static _Atomic int n_signals;
 static _Atomic int n_ringing;
 static _Atomic(struct mu_pool *) waited_pool;
@@ -51,14 +52,21 @@ static void on_signal(int signal)
     /* the third comes from somebody who has waited long enough */
     if (n > 2 && sigaction(signal, &by_default, NULL) == 0)
         (void)raise(signal);
+    if (n == 2)
+        second_hook();
     wakeup_ring();
 }
 
-void wakeup_catch_signals(void)
+void wakeup_init(void)
+{
+    (void)sem_init(&rings, 0, 0);
+}
+
+void wakeup_catch_signals(void (*on_second)(void))
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
-    (void)sem_init(&rings, 0, 0);
+    second_hook = on_second;
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);

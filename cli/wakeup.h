@@ -10,8 +10,12 @@
 
 struct mu_pool;
 
-/* Count SIGINT and SIGTERM from now on instead of dying of them. */
-void wakeup_catch_signals(void);
+/* Before anything else of these. */
+void wakeup_init(void);
+
+/* Count SIGINT and SIGTERM from now on instead of dying of them. At the second
+ * `on_second` is called in the handler. */
+void wakeup_catch_signals(void (*on_second)(void));
 
 /* How many of them came. One: take no more inputs. Two: stop what runs. A third
  * ends the process as if it had not been caught. */

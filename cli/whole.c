@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "say.h"
 
 static int read_to_end(int fd, size_t size_max, struct text *ret)
 {
@@ -24,7 +27,10 @@ static int read_to_end(int fd, size_t size_max, struct text *ret)
         ret->size += (size_t)n;
         n = read(fd, text_reserve(ret, room), room);
     } while (n > 0 && ret->size <= size_max);
-    return n < 0 ? -errno : 0;
+    if (n < 0)
+        return -errno;
+    ret->data[ret->size] = '\0';
+    return 0;
 }
 
 int whole_read(const char *path, size_t size_max, struct text *ret)
@@ -52,4 +58,13 @@ int whole_write(int fd, const char *bytes, size_t size)
         size -= (size_t)n;
     }
     return 0;
+}
+
+void whole_write_or_die(int fd, const char *what, const char *path,
+                        const char *bytes, size_t size)
+{
+    int rc = whole_write(fd, bytes, size);
+
+    if (rc < 0)
+        say_fatal("cannot write to %s%s: %s", what, path, strerrordesc_np(-rc));
 }

@@ -13,4 +13,9 @@ int whole_read(const char *path, size_t size_max, struct text *ret);
 /* Write all the bytes. 0 or -errno. */
 int whole_write(int fd, const char *bytes, size_t size);
 
+/* The same; ends the command when it cannot be done, with `what` and `path`, one
+ * behind the other, in the message. */
+void whole_write_or_die(int fd, const char *what, const char *path,
+                        const char *bytes, size_t size);
+
 #endif

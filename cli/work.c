@@ -2,6 +2,7 @@
 #include "work.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,7 +13,7 @@
 #include "symbols.h"
 #include "template.h"
 
-enum { LIST_NAMES_MAX = 12 };
+enum { LIST_NAMES_MAX = 12, NAME_BYTES = 128 };
 
 static int open_command(struct work *w, const struct options *o)
 {
@@ -44,23 +45,60 @@ static int open_command(struct work *w, const struct options *o)
     return 0;
 }
 
+/* In C++ a function has the name that its ABI gives to `int f(struct mu_task *)`
+ * outside of any namespace; the C name is between these two. */
+static const char mangled_start[] = "_Z";
+static const char mangled_end[] = "P7mu_task";
+
+static void *find_symbol(const struct work *w, const char *name)
+{
+    void *address = dlsym(w->module, name);
+    struct text mangled = {0};
+
+    if (address)
+        return address;
+    text_printf(&mangled, "%s%zu%s%s", mangled_start, strlen(name), name,
+                mangled_end);
+    address = dlsym(w->module, mangled.data);
+    text_fini(&mangled);
+    return address;
+}
+
 /* What a module offers, for a name that it does not. */
 struct offer {
     struct say_nearest nearest;
+    char best[NAME_BYTES]; /* what nearest.best is */
+    char word[NAME_BYTES];
     struct text names;
     unsigned n_names;
 };
 
-static void offer_name(void *ctx, const char *name)
+static void offer_name(void *ctx, const char *symbol)
 {
     struct offer *offer = ctx;
+    const char *before = offer->nearest.best;
+    const char *name = symbol;
+    char *end = NULL;
+    size_t length = strlen(symbol);
 
+    if (strncmp(symbol, mangled_start, sizeof mangled_start - 1) == 0) {
+        length = strtoul(symbol + sizeof mangled_start - 1, &end, 10);
+        name = end;
+        if (length > strlen(end) || strcmp(end + length, mangled_end) != 0)
+            return;
+    }
     /* not what the linker and the C library put into every module */
-    if (name[0] == '_')
+    if (name[0] == '_' || length >= sizeof offer->word)
         return;
-    say_nearest_offer(&offer->nearest, name);
+    (void)snprintf(offer->word, sizeof offer->word, "%.*s", (int)length, name);
+    say_nearest_offer(&offer->nearest, offer->word);
+    if (offer->nearest.best != before) {
+        memcpy(offer->best, offer->word, sizeof offer->best);
+        offer->nearest.best = offer->best;
+    }
     if (offer->n_names++ < LIST_NAMES_MAX)
-        text_printf(&offer->names, "%s%s", offer->names.size ? ", " : "", name);
+        text_printf(&offer->names, "%s%s", offer->names.size ? ", " : "",
+                    offer->word);
 }
 
 static int refuse_function(const struct work *w, const char *file,
@@ -87,7 +125,7 @@ static int refuse_function(const struct work *w, const char *file,
 static mu_task_fn find_function(const struct work *w, const char *file,
                                 const char *name)
 {
-    void *address = *name ? dlsym(w->module, name) : NULL;
+    void *address = *name ? find_symbol(w, name) : NULL;
     mu_task_fn fn;
 
     if (!address) {
@@ -102,14 +140,6 @@ static mu_task_fn find_function(const struct work *w, const char *file,
     return fn;
 }
 
-static int ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text);
-    size_t n_end = strlen(end);
-
-    return n >= n_end && strcmp(text + n - n_end, end) == 0;
-}
-
 static int load(struct work *w, const char *file)
 {
     struct text path = {0};
@@ -118,7 +148,7 @@ static int load(struct work *w, const char *file)
         return say_refuse("cannot read %s: WORK is file.c:function, "
                           "lib.so:function, or -- command",
                           file);
-    if (ends_with(file, ".c")) {
+    if (compile_can(file)) {
         char *object = compile(file);
 
         if (!object)
@@ -144,7 +174,7 @@ static int open_function(struct work *w, const struct options *o)
     struct text file = {0};
     int rc;
 
-    if (!colon && !ends_with(o->work, ".c") && !strstr(o->work, ".so"))
+    if (!colon && !compile_can(o->work) && !strstr(o->work, ".so"))
         return say_refuse(
             "WORK '%s' is not file.c:function or lib.so:function: "
             "for a command write -- %s",

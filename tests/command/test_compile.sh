@@ -62,9 +62,73 @@ same 'CC was called' 'called' "$(cat calls)"
 echo 'int f(void) { return undeclared_thing; }' >e.c
 has 'messages of the compiler' 'e.c:1:.*undeclared_thing' "$(m e.c:f ::: a 2>&1)"
 has 'no compiler' 'install gcc, or set CC' "$(CC=no-such-cc m e.c:f ::: a 2>&1)"
-has 'no place for the cache' 'HOME is not set' \
-    "$(env -u HOME -u XDG_CACHE_HOME "$MUSTER" map --model serial t.c:f ::: a 2>&1)"
 same 'HOME/.cache' 1 \
     "$(HOME=$scratch/home; export HOME; mkdir home; unset XDG_CACHE_HOME
         "$MUSTER" map --quiet --model serial t.c:f ::: a >/dev/null; find home -name '*.so' | wc -l)"
+
+# a directory of the cache whose parents are missing; no home, and one that cannot be
+same 'XDG_CACHE_HOME is made' '3 5 -0' "$(XDG_CACHE_HOME=$scratch/x/y/z m t.c:f ::: a)"
+same 'where it was asked for' 1 "$(find x/y/z/muster -name '*.so' | wc -l)"
+mkdir tmp
+for home in '' /proc/none; do
+    same "HOME is '$home'" '3 5 -0' "$(HOME=$home; TMPDIR=$scratch/tmp; unset XDG_CACHE_HOME
+        export HOME TMPDIR; m t.c:f ::: a)"
+    same 'its place' 1 "$(find "tmp/muster-$(id -u)" -name '*.so' | wc -l)"
+done
+chmod 777 "tmp/muster-$(id -u)"
+has 'not where others can write' 'is not ours alone: set XDG_CACHE_HOME' \
+    "$(HOME=; TMPDIR=$scratch/tmp; unset XDG_CACHE_HOME; export HOME TMPDIR; m t.c:f ::: a 2>&1)"
+
+# what nobody has used for a month goes when something is compiled
+rm -rf "$cache"
+same 'an object' '3 5 -0' "$(m t.c:f ::: a)"
+touch -d '40 days ago' "$cache"/*
+same 'is of use again' '3 5 -0' "$(m t.c:f ::: a)"
+sed 's/FIRST - 1/0/' t.c >u.c
+same 'another' '3 5 1' "$(m u.c:f ::: a)"
+same 'what was used stays' 2 "$(objects)"
+touch -d '40 days ago' "$cache"/t-*
+echo '#define FIRST 4' >t.h
+same 'one more' '4 5 1' "$(m u.c:f ::: a)"
+same 'what was not used went' "$(find "$cache" -name 'u-*' | sort)" "$(find "$cache" -type f | sort)"
+
+# names with characters that make escapes
+for name in 'sp ace' 'do$lar' 'ha#sh' 'back\slash' 'back\ space' 'co: lon' 'two  '; do
+    mkdir "$name"
+    cp t.h "$name/$name.h"
+    sed "s|\"t.h\"|\"$(echo "$name" | sed 's/\\/\\\\/g').h\"|" t.c >"$name/t.c"
+    same "in '$name'" '4 5 -1' "$(m "$name/t.c:f" ::: a 2>&1)"
+    sed -i 's/4/1/' "$name/$name.h"
+    same "a header in '$name' has changed" '1 5 1' "$(m "$name/t.c:f" ::: a 2>&1)"
+done
+
+# C++: the name of a function is that of C or its own
+cat >t.C <<'EOF'
+#include <muster/task.h>
+#include <string>
+/* muster: cflags="-DTWICE=2" */
+static int put(struct mu_task *t, const std::string &s)
+{
+    return mu_task_write(t, s.data(), s.size());
+}
+int plain(struct mu_task *t)
+{
+    return put(t, std::string(TWICE, 'x') + "\n");
+}
+extern "C" int with_c_name(struct mu_task *t)
+{
+    return put(t, "c\n");
+}
+namespace other { int hidden(struct mu_task *t) { return plain(t); } }
+EOF
+if command -v "${CXX:-c++}" >/dev/null; then
+    for extension in C cc cpp cxx; do
+        [ $extension = C ] || cp t.C t.$extension
+        same "t.$extension" 'xx' "$(m t.$extension:plain ::: a)"
+    done
+    same 'extern "C"' 'c' "$(m t.C:with_c_name ::: a)"
+    has 'the names of C++' "no function 'plian' in t.C: did you mean 'plain'" "$(m t.C:plian ::: a 2>&1)"
+    has 'all of them' 'It has (plain, with_c_name|with_c_name, plain)$' "$(m t.C ::: a 2>&1)"
+fi
+has 'no C++ compiler' 'install g[+][+], or set CXX' "$(CXX=no-such-c++ m t.C:plain ::: a 2>&1)"
 finish

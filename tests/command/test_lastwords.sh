@@ -49,6 +49,43 @@ EOC
 same 'status of two' 134 $status
 has 'who did it' "it was 'fall'" "$(cat err)"
 has 'who was beside it' "lost beside it: input 2 'stay'" "$(cat err)"
+# whatever ends the process: what had ended before is written, and reported
+cat >leave.c <<'EOC'
+#include <muster/task.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+int leave(struct mu_task *t)
+{
+    const char *s = mu_task_input(t, NULL);
+
+    if (strcmp(s, "abort") == 0)
+        abort();
+    if (strcmp(s, "exit") == 0)
+        exit(0);
+    if (strcmp(s, "exit7") == 0)
+        exit(7);
+    if (strcmp(s, "thread") == 0)
+        pthread_exit(NULL);
+    return mu_task_printf(t, "ok %s\n", s);
+}
+EOC
+for model in serial threads:1; do
+    for how in 'abort 134 SIGABRT' 'exit 255 called exit.0.' 'exit7 255 called exit.7.' \
+        'thread 255 called pthread_exit..'; do
+        input=${how%% *}
+        how=${how#* }
+        timeout 60 "$MUSTER" map --model $model --joblog log leave.c:leave ::: a b c "$input" d \
+            >out 2>err && status=0 || status=$?
+        same "status of $input" "${how%% *}" $status
+        has "who did it: $input" "^muster: input 4 .*${how#* }.* ends the command" "$(cat err)"
+        has "its name: $input" "it was '$input'" "$(cat err)"
+        same "what had ended before $input" 'ok a ok b ok c ' "$(tr '\n' ' ' <out)"
+        has "and how many: $input" '^muster: 3 done in ' "$(cat err)"
+        same "its records: $input" '1 2 3 ' "$(tail -n +2 log | cut -f1 | tr '\n' ' ')"
+    done
+done
 "$MUSTER" map --quiet --model processes:1 fall.c:fall ::: a fall b >out 2>err && status=0 || status=$?
 same 'where it isolates one failed' 1 $status
 finish

@@ -19,6 +19,11 @@ for model in $MODELS; do
     same '--reduce --halt soon starts no more' 1 \
         "$([ "$(wc -l <got)" -ge 5 ] && [ "$(wc -l <got)" -lt 1500 ] && echo 1)"
     same 'and combines all that ran' "$(tail -n +2 log | wc -l)" "$(wc -l <got)"
+    # also when all inputs were taken before
+    seq 1000 >many
+    m --halt soon,done=5 -a many --reduce join work.c:slow >got
+    same '--reduce --halt soon leaves what was taken' 1 \
+        "$([ "$(wc -l <got)" -ge 5 ] && [ "$(wc -l <got)" -lt 950 ] && echo 1)"
 
     same '--dry-run' "work.c:echo 'a b'
 work.c:echo c" "$(m --dry-run --joblog never work.c:echo ::: 'a b' c)"

@@ -203,4 +203,28 @@ for model in $MODELS; do
     same_files 'each ran' expected all
     same 'each has one record' 50000 "$(tail -n +2 log | cut -f1 | sort -u | wc -l)"
 done
+# two where what runs cannot be stopped: what has ended is written and reported, and
+# the command ends without the rest
+for model in serial threads:1; do
+    timeout 60 "$MUSTER" map --model $model --joblog log gate.c:gate ::: 1 wait 3 >out 2>err 5<&- 7<&- &
+    pid=$!
+    read -r _ <&5
+    read -r _ <&5
+    while ! muster=$(cat /proc/$pid/task/$pid/children) || [ -z "$muster" ]; do :; done
+    kill -INT "${muster% }"
+    kill -TERM "${muster% }"
+    wait $pid
+    same 'status of two signals' 255 $?
+    same 'what had ended before them' 1 "$(cat out)"
+    has 'its report' '^muster: 1 done' "$(tail -n 1 err)"
+    same 'its record' 2 "$(wc -l <log)"
+done
+
+# compare has nothing to save: one ends it
+"$MUSTER" compare gate.c:gate ::: wait >out 2>err 5<&- 7<&- &
+pid=$!
+read -r _ <&5
+kill -TERM $pid
+wait $pid 2>/dev/null
+same 'status of compare' 143 $?
 finish
