@@ -17,8 +17,10 @@ MU_BEGIN_DECLS
  * has a single thread; the workers then see a copy of its memory at that time.
  *
  * err       optional: why it failed
- * Returns   0; MU_EINIT when other threads run already; -errno from fork
- * Context   main thread, before other threads; not in a signal handler
+ * Returns   0; MU_EINIT when other threads run already, as in a task of
+ *           `processes/threads`; -errno from fork
+ * Context   main thread, before other threads, in a child of fork() and in a task of
+ *           `processes` too, which then have their own; not in a signal handler
  * Threads   one caller
  * Models    needed by those with `processes`; harmless for the others
  * Leaves    one child process that ends with this one; no signal handler, no
