@@ -294,8 +294,6 @@ static _Noreturn void succeed_guardian(void)
     while (the.n_channels > 0)
         close_channel(the.n_channels - 1);
     free(the.workers);
-    the.workers = NULL;
-    the.n_workers_max = 0;
     (void)close(the.child_fd);
     (void)close(the.guard_fd);
     mui_guardian_succeed(the.main_fd, the.supervisor_pidfd, careful);
@@ -346,6 +344,8 @@ void mui_nursery_main(int main_fd, int supervisor_pidfd, int guard_fd,
 
     (void)prctl(PR_SET_NAME, "muster-nursery");
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    /* below a worker the channels of the nursery that forked it came along */
+    memset(&the, 0, sizeof the);
     the.main_fd = main_fd;
     the.supervisor_pidfd = supervisor_pidfd;
     the.guard_fd = guard_fd;

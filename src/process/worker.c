@@ -211,6 +211,9 @@ int mui_worker_init(const struct mui_worker_setup *setup,
 
     if (rc < 0)
         return rc;
+    /* a pool that a task opened: what its worker kept here came along with fork() */
+    memset(&the, 0, sizeof the);
+    (void)pthread_mutex_init(&the.look_lock, NULL);
     the.block = block;
     the.shape = *shape;
     the.head = mui_block_head(&block);
