@@ -92,6 +92,6 @@ int main(void)
         cmocka_unit_test(pipe_is_read_ahead_within_bounds),
     };
 
-    wakeup_catch_signals();
+    wakeup_init();
     return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
 }
