@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 BUILD   = build/release
 
 .PHONY: all setup configure demo check test torture mutants install format clean help \
-        bench bench-map bench-team bench-process bench-channel
+        seeds bench bench-map bench-team bench-process bench-channel
 
 all: configure
 	cmake --build $(BUILD)
@@ -32,6 +32,10 @@ test: all
 
 torture: all
 	tools/torture.sh $(BUILD)
+
+# The random works of the tests, from many seeds: SEEDS=3000.
+seeds: all
+	tools/seeds.sh $(BUILD) $(or $(SEEDS),1000)
 
 bench: bench-map
 
@@ -59,6 +63,7 @@ help:
 	@echo 'make test               the tests of the release build'
 	@echo 'make check              all compilers, sanitizers, tests and static checks'
 	@echo 'make torture            the tests again and again, on a busy machine'
+	@echo 'make seeds               the random tests of the team, with SEEDS=1000 seeds'
 	@echo 'make mutants            break each promise, and see its test fail'
 	@echo 'make bench              the map suite, beside its rivals'
 	@echo 'make bench-team         fork and join; also bench-process, bench-channel'

@@ -215,6 +215,7 @@ static struct progress_state progress_now(const struct run *r)
 
 void run_draw_progress(struct run *r)
 {
+    const unsigned width = mu_pool_width(r->pool);
     struct progress_state s;
     struct mu_pool_stats stats;
     int64_t now = mu_now_ns();
@@ -223,7 +224,8 @@ void run_draw_progress(struct run *r)
         return;
     s = progress_now(r);
     mu_pool_stats(r->pool, &stats);
-    s.n_running = stats.n_running;
+    /* some of those given to workers wait there */
+    s.n_running = stats.n_running < width ? stats.n_running : width;
     progress_draw(&r->progress, &s, now);
 }
 

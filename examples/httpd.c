@@ -5,8 +5,9 @@
  *
  * The workers share one listening socket. A supervisor starts a worker again when it
  * crashes: under `processes` the connections of the others go on. SIGHUP restarts the
- * workers one by one, each after it has finished its connections; SIGTERM ends. With
- * --crash a GET of /crash crashes the worker that serves it, to see that. */
+ * workers one after the other, each when it has finished its answers; SIGTERM ends. With
+ * --crash a GET of /crash crashes the worker that serves it, and /worker names it, to
+ * see that. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +32,11 @@ enum {
     LOOK_MS = 100 /* how often a worker looks whether it is asked to end */
 };
 
+/* How long who is asked to end waits for connections that ask nothing, and for answers
+ * that nobody fetches. */
+#define IDLE_NS   INT64_C(1000000000)
+#define ANSWER_NS INT64_C(60000000000)
+
 struct setup {
     int listen_fd;
     int root_fd;
@@ -43,7 +49,9 @@ struct connection {
     int file_fd; /* -1: none is being sent */
     off_t file_at;
     off_t file_end;
-    int closes; /* after this answer */
+    int closes;              /* after this answer */
+    struct connection *next; /* of the same server */
+    struct connection **at;  /* what points to this one */
     size_t n_in;
     size_t out_at;
     size_t n_out;
@@ -54,16 +62,18 @@ struct connection {
 struct server {
     const struct setup *setup;
     int epoll_fd;
-    unsigned n_connections;
+    struct connection *first;
 };
 
-static void connection_end(struct server *s, struct connection *c)
+static void connection_end(struct connection *c)
 {
     if (c->file_fd >= 0)
         (void)close(c->file_fd);
     (void)close(c->fd);
+    *c->at = c->next;
+    if (c->next)
+        c->next->at = c->at;
     free(c);
-    s->n_connections--;
 }
 
 static void answer_text(struct connection *c, const char *status)
@@ -74,6 +84,15 @@ static void answer_text(struct connection *c, const char *status)
         "%s\r\n%s\n",
         status, strlen(status) + 1, c->closes ? "Connection: close\r\n" : "",
         status);
+}
+
+static void answer_worker(struct connection *c)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof text, "200 %d.%d", (int)getpid(),
+                   (int)gettid());
+    answer_text(c, text);
 }
 
 static const char *type_of(const char *path)
@@ -160,7 +179,9 @@ static int request_take(const struct setup *setup, struct connection *c)
                     strcasestr(c->in, "\r\nConnection: close");
         if (setup->may_crash && strcmp(target, "/crash") == 0)
             abort();
-        if (strcmp(method, "GET") == 0)
+        if (setup->may_crash && strcmp(target, "/worker") == 0)
+            answer_worker(c);
+        else if (strcmp(method, "GET") == 0)
             answer_file(setup, c, target);
         else
             answer_text(c, "405 Method Not Allowed");
@@ -245,27 +266,53 @@ static void connections_accept(struct server *s)
         *c = (struct connection){.fd = fd, .file_fd = -1};
         ev.data.ptr = c;
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        s->n_connections++;
+        c->next = s->first;
+        c->at = &s->first;
+        if (c->next)
+            c->next->at = &c->next;
+        s->first = c;
         if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ||
             connection_serve(s, c) < 0)
-            connection_end(s, c);
+            connection_end(c);
     }
 }
 
-/* One event loop: serves until it is asked to end and has no connection left. */
+/* Leave those who have no request and no answer under way. */
+static void idle_leave(struct server *s)
+{
+    struct connection *next;
+
+    for (struct connection *c = s->first; c; c = next) {
+        next = c->next;
+        if (c->n_in == 0 && c->n_out == 0 && c->file_fd < 0)
+            connection_end(c);
+    }
+}
+
+/* Whether who was asked to end at `asked` may go. */
+static int is_done(struct server *s, int64_t asked)
+{
+    int64_t now = mu_now_ns();
+
+    if (now >= asked + IDLE_NS)
+        idle_leave(s);
+    return !s->first || now >= asked + ANSWER_NS;
+}
+
+/* One event loop: serves until it is asked to end and has answered. */
 static int serve(void *arg, size_t size)
 {
     struct server s = {.setup = arg};
     struct epoll_event events[EVENTS_MAX];
     struct epoll_event ev = {.events = EPOLLIN | EPOLLEXCLUSIVE};
-    int64_t last = MU_NEVER; /* when those who say nothing are left */
+    int64_t asked = 0; /* when it was asked to end */
 
     (void)size;
     s.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (s.epoll_fd < 0 ||
         epoll_ctl(s.epoll_fd, EPOLL_CTL_ADD, s.setup->listen_fd, &ev) < 0)
         return 1;
-    while (last == MU_NEVER || (s.n_connections > 0 && mu_now_ns() < last)) {
+    while (asked == 0 || !is_done(&s, asked)) {
         int n = epoll_wait(s.epoll_fd, events, EVENTS_MAX, LOOK_MS);
 
         for (int i = 0; i < n; i++) {
@@ -274,12 +321,12 @@ static int serve(void *arg, size_t size)
             if (!c)
                 connections_accept(&s);
             else if (connection_serve(&s, c) < 0)
-                connection_end(&s, c);
+                connection_end(c);
         }
-        if (last == MU_NEVER && mu_worker_is_asked()) {
+        if (asked == 0 && mu_worker_is_asked()) {
             (void)epoll_ctl(s.epoll_fd, EPOLL_CTL_DEL, s.setup->listen_fd,
                             NULL);
-            last = mu_after_ns(1000000000);
+            asked = mu_now_ns();
         }
     }
     (void)close(s.epoll_fd);
@@ -326,13 +373,21 @@ static int listen_on(const char *port)
     return fd;
 }
 
+/* Which worker is to be restarted next, while that goes on. */
+struct turn {
+    size_t next;
+    int goes_on;
+};
+
 static void tell(void *ctx, enum mu_event event, size_t i,
                  struct mu_worker *worker, const struct mu_worker_exit *how)
 {
+    struct turn *turn = ctx;
     char text[64];
 
-    (void)ctx;
     (void)worker;
+    if (event == MU_CHILD_STARTED && turn->goes_on && i == turn->next)
+        turn->next++;
     if (event != MU_CHILD_ENDED)
         return;
     (void)mu_worker_describe(how, text, sizeof text);
@@ -340,8 +395,18 @@ static void tell(void *ctx, enum mu_event event, size_t i,
     (void)fflush(stdout);
 }
 
+/* Ask the next worker to end, so that it is started again. */
+static void turn_go_on(struct turn *turn, struct mu_supervisor *s, size_t n)
+{
+    struct mu_worker *w = mu_supervisor_child(s, turn->next);
+
+    turn->goes_on = turn->next < n;
+    if (turn->goes_on && w)
+        mu_worker_ask(w);
+}
+
 /* Look after the workers until SIGTERM. */
-static int supervise(struct mu_supervisor *s, int n)
+static int supervise(struct mu_supervisor *s, struct turn *turn, size_t n)
 {
     sigset_t signals;
     struct pollfd fds[2];
@@ -362,23 +427,22 @@ static int supervise(struct mu_supervisor *s, int n)
             read(fds[0].fd, &info, sizeof info) == (ssize_t)sizeof info) {
             if (info.ssi_signo != SIGHUP)
                 return mu_supervisor_stop(s) != 0;
-            /* each ends when its connections have; then it is started again */
-            for (int i = 0; i < n; i++) {
-                struct mu_worker *w = mu_supervisor_child(s, (size_t)i);
-
-                if (w)
-                    mu_worker_ask(w);
-            }
+            *turn = (struct turn){.next = 0, .goes_on = 1};
         }
         rc = mu_supervisor_run(s, MU_NOW);
+        if (turn->goes_on)
+            turn_go_on(turn, s, n);
     }
     return 1;
 }
 
 int main(int argc, char **argv)
 {
-    struct mu_supervisor_options how = {
-        .restarts_max = 1000, .period_ns = 1000000000, .event = tell};
+    struct turn turn = {.goes_on = 0};
+    struct mu_supervisor_options how = {.restarts_max = 1000,
+                                        .period_ns = 1000000000,
+                                        .event = tell,
+                                        .event_ctx = &turn};
     struct mu_child children[WORKERS_MAX] = {{.fn = NULL}};
     struct setup setup = {.n_threads = 0};
     struct mu_supervisor *s;
@@ -426,7 +490,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "httpd: %s\n", err.text);
         return 1;
     }
-    rc = supervise(s, n);
+    rc = supervise(s, &turn, (size_t)n);
     mu_supervisor_free(s);
     return rc;
 }

@@ -2,8 +2,10 @@
 # Usage: awk -v out=FOLDER -f man3.awk include/muster/*.h
 #
 # A page a header, muster_pool.3 for pool.h: its opening comment, then every
-# declaration under the comment that stands before it, word for word. A link for
-# each function: mu_pool_open.3.
+# declaration under the comment that stands before it, word for word, and comments that
+# stand for themselves, with a first line that is empty. A link for each function and
+# each macro that is used like one: mu_pool_open.3, mu_fork.3. What follows "Not to be
+# used by hand" is left out, but for links of macros. muster.3 names the pages.
 
 function start_page(file,    name)
 {
@@ -11,10 +13,10 @@ function start_page(file,    name)
     sub(/.*\//, "", name)
     header = "muster/" name
     sub(/\.h$/, "", name)
-    page_name = "muster_" name
+    page_name = name == "muster" ? name : "muster_" name
     page = out "/" page_name ".3"
     comment = declaration = ""
-    in_comment = seen_opening = depth = 0
+    in_comment = seen_opening = depth = is_inside = 0
     printf ".Dd November 21, 2026\n.Dt %s 3\n.Os\n", toupper(page_name) > page
 }
 
@@ -40,16 +42,41 @@ function print_opening(    what, rest)
     printf ".Bd -literal\n%s\n.Ed\n", literal(rest) > page
 }
 
+function print_link(name)
+{
+    printf ".so man3/%s.3\n", page_name > (out "/" name ".3")
+    close(out "/" name ".3")
+}
+
+# A comment that stands for itself.
+function print_section(    title)
+{
+    title = comment
+    gsub(/\n.*/, "", title)
+    sub(/[.]$/, "", title)
+    printf ".Ss %s\n", title > page
+    sub(/^[^\n]*\n+/, "", comment)
+    printf ".Bd -literal\n%s\n.Ed\n", literal(comment) > page
+}
+
+# "#define name(" in `declaration`.
+function link_macro(    name)
+{
+    name = declaration
+    sub(/^#define /, "", name)
+    if (match(name, /^(mu|MU)_[A-Za-z_]+\(/))
+        print_link(substr(name, 1, RLENGTH - 1))
+}
+
 function print_declaration(    name, text)
 {
     text = declaration
     gsub(/MU_API |MU_NODISCARD /, "", text)
     sub(/\n+$/, "", text)
-    if (match(text, /mu_[a-z0-9_]+\(/) && text !~ /^(struct|enum|typedef|#)/)
+    if (match(text, /mu_[a-z0-9_]+\(/) && text !~ /^((struct|enum) [a-z_]+ *\{|typedef|#)/)
         name = substr(text, RSTART, RLENGTH - 1)
     if (name) {
-        printf ".so man3/%s.3\n", page_name > (out "/" name ".3")
-        close(out "/" name ".3")
+        print_link(name)
         printf ".Ss %s\n", name > page
     } else if (comment != "") {
         match(text, /(mu|MU)_[a-zA-Z0-9_]+/)
@@ -63,7 +90,9 @@ function print_declaration(    name, text)
 
 function end_declaration()
 {
-    if (declaration ~ /MU_API|typedef|^struct [a-z_]+ \{|^enum|^#define MU_/ &&
+    if (declaration ~ /^#define (mu|MU)_[A-Za-z_]+\(/ && header != "muster/base.h")
+        link_macro()
+    else if (!is_inside && declaration ~ /MU_API|typedef|^struct [a-z_]+ \{|^enum|^#define MU_/ &&
         declaration !~ /^#define MU_(BEGIN|END|API|NOD|PRINTF)/)
         print_declaration()
     declaration = comment = ""
@@ -78,6 +107,8 @@ FNR == 1 {
 # Comments at the left margin; those inside a declaration are part of it.
 !in_comment && depth == 0 && declaration == "" && /^\/\*/ {
     in_comment = 1
+    is_section = /^\/\*$/
+    before = comment
     comment = ""
     sub(/^\/\* ?/, "")
 }
@@ -92,10 +123,27 @@ in_comment {
             seen_opening = 1
             print_opening()
             comment = ""
+        } else if (comment ~ /^NOLINT/) {
+            comment = before
+        } else if (comment ~ /Not to be used by hand/) {
+            is_inside = 1
+            comment = ""
+        } else if (is_section && !is_inside) {
+            print_section()
+            comment = ""
         }
     }
     next
 }
+
+# What muster.h is made of.
+page_name == "muster" && /^#include "muster\// {
+    sub(/^#include "muster\//, "")
+    sub(/\.h"$/, "")
+    printf "%s\n.Xr muster_%s 3", n_parts++ ? " ," : ".Sh SEE ALSO", $0 > page
+    next
+}
+page_name == "muster" && /^#endif/ { printf "\n" > page }
 
 # Blank lines and what is for the compiler alone.
 declaration == "" && (/^ *$/ || /^#(ifndef|include|endif|if|else)/ || /^MU_(BEGIN|END)/ || /^#define MUSTER_/) {
@@ -106,6 +154,6 @@ declaration == "" && (/^ *$/ || /^#(ifndef|include|endif|if|else)/ || /^MU_(BEGI
 {
     declaration = declaration $0 "\n"
     depth += gsub(/[{(]/, "&") - gsub(/[})]/, "&")
-    if (/^#define/ ? !/\\$/ : (depth == 0 && /;/))
+    if (declaration ~ /^#define/ ? !/\\$/ : (depth == 0 && /;/))
         end_declaration()
 }

@@ -218,7 +218,7 @@ static void unix_open(void)
     need(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s) == 0, "socketpair");
     for (int i = 0; i < 2; i++)
         (void)setsockopt(s[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-    piece = (size_t)128 << 10; /* a packet cannot hold 1 MiB */
+    piece = (size_t)96 << 10; /* as ours; a packet cannot hold 1 MiB */
     sock_use(s[0], s[1]);
 }
 

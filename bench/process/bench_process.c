@@ -106,6 +106,8 @@ int main(int argc, char **argv)
         {hand_over, "muster", "us", MUSTER("hand-over")},
         {hand_over, "muster, it held 1 GB", "us", MUSTER("hand-over-1g"),
          .is_no_rival = 1},
+        {hand_over, "a sleeping process woken", "us", HAND("wake"),
+         .is_no_rival = 1},
         {crashes, "muster", "s", MUSTER("crashes", "processes:4")},
         {crashes, "muster, without crashes", "s",
          MUSTER("no-crashes", "processes:4"), .is_no_rival = 1},

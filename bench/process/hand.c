@@ -1,6 +1,7 @@
 /* hand.c: what the machine charges, and pools that somebody would write by hand.
  * Prints one figure. Usage: hand WORK */
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +58,43 @@ static double line_round_trip(void)
     ns = (double)(bench_now_ns() - begin) / N;
     (void)waitpid(pid, NULL, 0);
     return ns;
+}
+
+/* -- a process that sleeps on a futex is woken, us -- */
+
+static double wake_us(void)
+{
+    enum { N = 25 };
+    struct {
+        _Atomic int word;
+        _Atomic int64_t woken_ns;
+    } *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    double us[N];
+    pid_t pid = fork();
+
+    for (int i = 0; pid == 0 && i < N; i++) {
+        while (atomic_load(&shared->word) == i)
+            (void)syscall(SYS_futex, &shared->word, FUTEX_WAIT, i, NULL, NULL,
+                          0);
+        atomic_store(&shared->woken_ns, bench_now_ns());
+    }
+    if (pid == 0)
+        _exit(0);
+    for (int i = 0; i < N; i++) {
+        int64_t begin;
+
+        (void)usleep(30000); /* it sleeps, and its CPU too */
+        begin = bench_now_ns();
+        atomic_store(&shared->woken_ns, 0);
+        atomic_store(&shared->word, i + 1);
+        (void)syscall(SYS_futex, &shared->word, FUTEX_WAKE, 1, NULL, NULL, 0);
+        while (atomic_load(&shared->woken_ns) == 0)
+            pause_cpu();
+        us[i] = (double)(atomic_load(&shared->woken_ns) - begin) / 1e3;
+    }
+    (void)waitpid(pid, NULL, 0);
+    return bench_median(us, N);
 }
 
 /* -- a process for each task -- */
@@ -242,6 +281,8 @@ int main(int argc, char **argv)
 
     if (strcmp(work, "line") == 0)
         (void)printf("%g\n", line_round_trip() / 1e3);
+    else if (strcmp(work, "wake") == 0)
+        (void)printf("%g\n", wake_us());
     else if (strcmp(work, "fork-rate") == 0)
         (void)printf("%g\n", fork_a_task());
     else if (strcmp(work, "fork-round-trip") == 0)

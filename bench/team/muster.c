@@ -15,9 +15,9 @@ static void team_start(int n_threads)
         exit(1);
 }
 
-static long fib(struct mu_job *j, int n);
+static inline long fib(struct mu_job *j, int n);
 MU_FORKABLE(long, fib, int)
-static long fib(struct mu_job *j, int n)
+static inline long fib(struct mu_job *j, int n)
 {
     long a;
     long b;
@@ -39,9 +39,9 @@ static long team_fib(int n)
     return result;
 }
 
-static long tree_sum(struct mu_job *j, const struct node *node);
+static inline long tree_sum(struct mu_job *j, const struct node *node);
 MU_FORKABLE(long, tree_sum, const struct node *)
-static long tree_sum(struct mu_job *j, const struct node *node)
+static inline long tree_sum(struct mu_job *j, const struct node *node)
 {
     long a;
 
@@ -61,11 +61,11 @@ static long team_tree_sum(const struct node *root)
     return result;
 }
 
-static long queens(struct mu_job *j, const struct queen *before, int row,
-                   int column, int n);
+static inline long queens(struct mu_job *j, const struct queen *before, int row,
+                          int column, int n);
 MU_FORKABLE(long, queens, const struct queen *, int, int, int)
-static long queens(struct mu_job *j, const struct queen *before, int row,
-                   int column, int n)
+static inline long queens(struct mu_job *j, const struct queen *before, int row,
+                          int column, int n)
 {
     struct queen self = {before, column};
     long sum = 0;
@@ -96,9 +96,9 @@ static long team_queens(int n)
     return sum;
 }
 
-static long uts(struct mu_job *j, uint64_t node, int depth);
+static inline long uts(struct mu_job *j, uint64_t node, int depth);
 MU_FORKABLE(long, uts, uint64_t, int)
-static long uts(struct mu_job *j, uint64_t node, int depth)
+static inline long uts(struct mu_job *j, uint64_t node, int depth)
 {
     int n = uts_n_children(node, depth);
     long sum = 1;

@@ -7,7 +7,7 @@
 
 int main(int argc, char **argv)
 {
-    double figure = argc >= 2 ? works_serial(argv[1], argc > 2) : NAN;
+    double figure = argc >= 2 ? works_serial(argv, argc > 2) : NAN;
 
     if (isnan(figure))
         return BENCH_SKIPPED;

@@ -3,19 +3,24 @@
 #include "works.h"
 
 #include <math.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "harness.h"
 
-enum { N_THREADS = 4, MOST_REPEATS = 2000 };
+enum { MOST_REPEATS = 2000 };
 #define BUDGET_NS INT64_C(300000000)
 
 typedef int64_t (*measure_fn)(const struct runtime *r, const void *arg);
 
+static int n_threads = 4;
 static volatile long sink; /* what a compiler must not throw away */
 
 static int compare(const void *a, const void *b)
@@ -205,7 +210,7 @@ static int64_t time_empty_loop(const struct runtime *r, const void *arg)
 
     (void)arg;
     for (int i = 0; i < N; i++)
-        r->chunks(N_THREADS, nothing, NULL);
+        r->chunks(n_threads, nothing, NULL);
     return (bench_now_ns() - begin) / N;
 }
 
@@ -223,7 +228,7 @@ static int64_t time_loop_after_idle(const struct runtime *r, const void *arg)
     (void)arg;
     sleep_ns(1000000);
     begin = bench_now_ns();
-    r->chunks(N_THREADS, nothing, NULL);
+    r->chunks(n_threads, nothing, NULL);
     return bench_now_ns() - begin;
 }
 
@@ -332,19 +337,19 @@ static double run_fork_join(const char *work, const struct runtime *r)
         return (repeat(time_fib, r, &r->fib_1) - serial) / n_forks(r->fib_1);
     }
     if (strcmp(work, "fib-4") == 0) {
-        r->start(N_THREADS);
+        r->start(n_threads);
         return repeat(time_fib, r, &r->fib_4) / n_forks(r->fib_4);
     }
     if (strcmp(work, "queens") == 0 && skip_unless(r->queens != NULL)) {
-        r->start(N_THREADS);
+        r->start(n_threads);
         return repeat(time_queens, r, &r->queens_n) / count_queens(r->queens_n);
     }
     if (strcmp(work, "uts") == 0 && skip_unless(r->uts != NULL)) {
-        r->start(N_THREADS);
+        r->start(n_threads);
         return repeat(time_uts, r, NULL) / 1e6;
     }
     if (strncmp(work, "tree-", 5) == 0 && skip_unless(r->tree_sum != NULL)) {
-        r->start(N_THREADS);
+        r->start(n_threads);
         tree = tree_new(atoi(work + 5));
         return repeat(time_tree, r, tree) / 1e3;
     }
@@ -353,7 +358,7 @@ static double run_fork_join(const char *work, const struct runtime *r)
 
 static double run_loops(const char *work, const struct runtime *r)
 {
-    r->start(N_THREADS);
+    r->start(n_threads);
     if (strcmp(work, "empty") == 0 && skip_unless(r->chunks != NULL))
         return repeat(time_empty_loop, r, NULL) / 1e3;
     if (strcmp(work, "empty-idle") == 0 && skip_unless(r->chunks != NULL))
@@ -373,26 +378,126 @@ static double run_loops(const char *work, const struct runtime *r)
     return NAN;
 }
 
+/* The first n of the CPUs that this process may use, from now on. */
+static void use_cpus(int n)
+{
+    cpu_set_t cpus;
+
+    (void)sched_getaffinity(0, sizeof cpus, &cpus);
+    for (int i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &cpus) && n-- <= 0)
+            CPU_CLR(i, &cpus);
+    (void)sched_setaffinity(0, sizeof cpus, &cpus);
+}
+
+/* Another program takes the first of the CPUs, as long as this one lives. */
+static void take_cpu(void)
+{
+    pid_t parent = getpid();
+
+    if (fork() != 0)
+        return;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    use_cpus(1);
+    (void)close(1);
+    while (getppid() == parent)
+        burn(1000000);
+    _exit(0);
+}
+
+static int n_cpus(void)
+{
+    cpu_set_t cpus;
+
+    (void)sched_getaffinity(0, sizeof cpus, &cpus);
+    return CPU_COUNT(&cpus);
+}
+
+/* What comes before the name of a work says where it is done. Runtimes that count
+ * the CPUs when they are loaded are loaded again. */
+static const char *crowd(char **argv)
+{
+    static const char few[] = "8on2-";
+    static const char taken[] = "taken-";
+    const char *work = argv[1];
+
+    if (strncmp(work, few, sizeof few - 1) == 0) {
+        if (n_cpus() > 2) {
+            use_cpus(2);
+            (void)execv("/proc/self/exe", argv);
+            exit(1);
+        }
+        n_threads = 8;
+        return work + sizeof few - 1;
+    }
+    if (strncmp(work, taken, sizeof taken - 1) == 0) {
+        take_cpu();
+        return work + sizeof taken - 1;
+    }
+    return work;
+}
+
 int works_main(int argc, char **argv, const struct runtime *r)
 {
+    const char *work;
     double figure;
 
     if (argc != 2)
         return 2;
-    figure = run_fork_join(argv[1], r);
+    work = crowd(argv);
+    figure = run_fork_join(work, r);
     if (isnan(figure))
-        figure = run_loops(argv[1], r);
+        figure = run_loops(work, r);
     if (isnan(figure))
         return 2;
     (void)printf("%.6g\n", figure);
     return 0;
 }
 
-double works_serial(const char *work, int has_calls)
+/* How much more four processes do at once than one does alone: no runtime can give
+ * more than this machine has. */
+static double run_copies(void)
+{
+    enum { N = 4 };
+    static const int n_fib = 35;
+    double alone = repeat(time_serial_fib, NULL, &n_fib);
+    double rate = 0;
+    int ends[2];
+
+    if (pipe(ends) != 0)
+        exit(1);
+    for (int i = 0; i < N; i++)
+        if (fork() == 0) {
+            double took = repeat(time_serial_fib, NULL, &n_fib);
+
+            _exit(write(ends[1], &took, sizeof took) != sizeof took);
+        }
+    for (int i = 0; i < N; i++) {
+        double took;
+
+        if (read(ends[0], &took, sizeof took) != sizeof took)
+            exit(1);
+        rate += alone / took;
+        (void)wait(NULL);
+    }
+    return rate;
+}
+
+static void serial_loop(long n, void (*body)(long i, void *arg), void *arg)
+{
+    for (long i = 0; i < n; i++)
+        body(i, arg);
+}
+
+double works_serial(char **argv, int has_calls)
 {
     static const int n_fib = 35;
     static const int n_queens = 13;
+    static const struct runtime serial_runtime = {.loop = serial_loop};
+    const char *work = crowd(argv);
 
+    if (strcmp(work, "copies") == 0 && !has_calls)
+        return run_copies();
     if (strcmp(work, "fib-4") == 0)
         return repeat(has_calls ? time_calls_fib : time_serial_fib, NULL,
                       &n_fib) /
@@ -404,6 +509,8 @@ double works_serial(const char *work, int has_calls)
     if (strcmp(work, "queens") == 0 && !has_calls)
         return repeat(time_serial_queens, NULL, &n_queens) /
                count_queens(n_queens);
+    if (strcmp(work, "uneven") == 0 && !has_calls)
+        return repeat(time_uneven, &serial_runtime, NULL) / 1e6;
     if (strcmp(work, "uts") == 0 && !has_calls)
         return repeat(time_serial_uts, NULL, NULL) / 1e6;
     return NAN;

@@ -42,9 +42,9 @@ struct runtime {
 /* Run the work named on the command line; what main() returns. */
 int works_main(int argc, char **argv, const struct runtime *runtime);
 
-/* What a work costs in serial, by gcc -O3 or with one call a node; NAN where that
- * says nothing. */
-double works_serial(const char *work, int has_calls);
+/* What the work argv[1] costs in serial, by gcc -O3 or with one call a node; NAN where
+ * that says nothing. */
+double works_serial(char **argv, int has_calls);
 
 /* The queens that an n-queens places. */
 double count_queens(int n);

@@ -2,14 +2,16 @@
  *
  *     struct mu_chan *ends[2];
  *
- *     mu_chan_pair("shm:", NULL, ends, NULL);
+ *     if (mu_chan_pair("shm:", NULL, ends, NULL) < 0)
+ *         return 1;
  *     ... start a worker that uses ends[1]; in a process, free the other end ...
- *     mu_chan_send(ends[0], "hello", 5, MU_NEVER);
+ *     if (mu_chan_send(ends[0], "hello", 5, MU_NEVER) != MU_OK)
+ *         return 1;
  *
  * A channel carries messages, in order, whole, from 0 bytes to 1 GiB. Its address
  * says how:
  *
- *     mem:             threads and fibers of one process, any number of senders
+ *     mem:             threads of one process, any number of senders
  *     mem:NAME         and receivers; the name is known in this process only
  *     shm:             rings in shared memory, between two processes
  *     shm:NAME         the same; whoever opened it receives from any number of
@@ -25,7 +27,8 @@
  *     mq:/NAME         one queue, one way, with priorities, outlives its users
  *     file:PATH        an append-only log with checksums, one way, any number of
  *                      readers at their own positions
- *     mpi:             between the nodes of a cluster
+ *
+ * Planned, and refused today: mpi:, between the nodes of a cluster.
  *
  * mu_chan_pair() makes two connected ends, to be shared between threads or
  * inherited by a child. Otherwise one side opens an address and the others
@@ -241,7 +244,8 @@ typedef void (*mu_chan_trace_fn)(void *ctx, const char *call, size_t size,
 
 /* Put something between a channel and its user, to test the user.
  * how       "trace": `trace` is told of every call; "lossy:N:SEED": about one in N
- *           messages sent is dropped; "slow:NS": every call takes NS longer
+ *           messages sent is dropped, and none is reserved; "slow:NS": every call
+ *           takes NS longer
  * inner     taken on success
  * Returns   0; -EINVAL; -ENOMEM */
 MU_API MU_NODISCARD int mu_chan_wrap(const char *how, struct mu_chan *inner,

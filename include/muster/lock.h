@@ -8,17 +8,16 @@
  *
  * A holder that dies is reported: who gets the lock next is told MU_OWNER_DIED,
  * holds it, and repairs what it protects. That works for mutex, read-write lock
- * and once, whose words name their holder. It is seen within a fifth of a
- * second, and survives a kill at any instruction. Semaphores, conditions,
+ * and once, whose words name their holder. It is seen as soon again as one has
+ * waited, within a second at most, and survives a kill at any instruction. Semaphores, conditions,
  * barriers, latches and counters have no holder; wait for them with a deadline
  * if those who should act may die.
  *
  * Every deadline is absolute, see mu_now_ns(): MU_NOW tries, MU_NEVER waits.
- * A waiting thread sleeps and uses no CPU; it looks whether the holder lives a
- * few times a second.
+ * A waiting thread sleeps; it looks whether the holder lives once a second, and
+ * uses no CPU besides.
  *
- * Context of all: task or thread; not in a signal handler. A holder is a thread:
- * two fibers of one thread are the same holder. */
+ * Context of all: task or thread; not in a signal handler. A holder is a thread. */
 #ifndef MUSTER_LOCK_H
 #define MUSTER_LOCK_H
 

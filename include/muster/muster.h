@@ -1,4 +1,6 @@
-/* muster.h: all of muster. */
+/* muster.h: all of muster: the pool, and what can be used without one.
+ *
+ * A page for each header, in which each call and macro has its place. */
 #ifndef MUSTER_MUSTER_H
 #define MUSTER_MUSTER_H
 

@@ -3,9 +3,9 @@
  *     struct mu_pool *pool;
  *     struct mu_outcome *o;
  *
- *     mu_init(NULL);
- *     mu_pool_open("processes", NULL, &pool, NULL);
- *     mu_pool_submit(pool, count_lines, "a\nb\n", 4, NULL);
+ *     if (mu_init(NULL) < 0 || mu_pool_open("processes", NULL, &pool, NULL) < 0 ||
+ *         mu_pool_submit(pool, count_lines, "a\nb\n", 4, NULL, NULL) < 0)
+ *         return 1;
  *     while (mu_pool_next(pool, MU_NEVER, &o) == 0) {
  *         fwrite(o->output, 1, o->output_size, stdout);
  *         mu_outcome_free(o);
@@ -13,6 +13,11 @@
  *     mu_pool_close(pool);
  *
  * Every task that was submitted ends in exactly one outcome, whatever dies.
+ *
+ * Workers of `processes` have the program's memory as it was at mu_init(), or without
+ * that as the pool was opened: globals that are set later are not seen by tasks there.
+ * What they need goes into their input, options.arg, or memory made before
+ * (muster/shared.h).
  *
  * Any thread of the process that opened the pool may call; in a child of fork()
  * every call fails with -EINVAL and mu_pool_close() does nothing. No call may be
@@ -155,6 +160,7 @@ struct mu_outcome {
     int64_t queue_ns; /* from submit to the start of the last attempt */
     int64_t run_ns;   /* run time of the last attempt */
     const void *fault_address; /* crashed by a memory fault: where; else NULL */
+    int has_fault_address;     /* 1: it is known, and NULL is an address too */
 };
 
 /* Open a pool.
@@ -179,10 +185,10 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  * ret_id    optional
  * Returns   0; MU_FULL with MU_SUBMIT_NO_WAIT; MU_CLOSED when the pool is closing;
  *           MU_ECRASHED when no worker can be started any more; -EINVAL when fn
- *           lies in no loaded module or a borrowed input is not visible to the
- *           workers; -ENOMEM. Unless 0, nothing was submitted
- * Context   blocks while the queue is full; under `serial` and `fibers` it runs
- *           tasks meanwhile */
+ *           lies in no loaded module, a borrowed input is not visible to the
+ *           workers, or a flag is unknown; -ENOMEM. Unless 0, nothing was submitted
+ * Context   blocks while the queue is full; under `serial` it runs tasks
+ *           meanwhile */
 MU_API MU_NODISCARD int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,
                                        const void *input, size_t input_size,
                                        const struct mu_submit *how,
@@ -266,8 +272,8 @@ MU_API void mu_pool_stats(struct mu_pool *pool,
                           struct mu_pool_stats *ret_stats);
 
 /* The process ids of the worker processes alive now, spares left out.
- * pids      [n_max], written up to the number returned
- * Returns   how many there are; 0 under models without processes */
+ * pids      [n_max]: the first n_max of them; NULL when that is 0
+ * Returns   how many there are, which may be more; 0 under models without processes */
 MU_API size_t mu_pool_pids(struct mu_pool *pool, int *pids, size_t n_max);
 
 /* The tags of the tasks that run right now. Where the model does not isolate, a

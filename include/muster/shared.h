@@ -3,16 +3,23 @@
  *     struct mu_shared *arena;
  *     struct table *table;
  *
- *     mu_shared_new(1 << 30, NULL, &arena, NULL);
+ *     if (mu_shared_new(1 << 30, NULL, &arena, NULL) < 0)
+ *         return 1;
  *     table = mu_shared_alloc(arena, sizeof *table);
- *     ... start workers: threads, or processes forked from here on ...
- *     mu_mutex_lock(&table->lock, MU_NEVER);
+ *     memset(table, 0, sizeof *table);
+ *     ... mu_init(), and start workers: threads, or processes forked from here on ...
+ *     if (mu_mutex_lock(&table->lock, MU_NEVER) < 0)
+ *         return 1;
  *
  * An arena is one mapping with an allocator in it. Its pointers are valid in the
  * process that made it and in all processes forked after it; a process that
  * opens it by name or descriptor gets the same addresses where they are still
  * free there, and goes by offsets where not. The memory is given to the machine
  * again when the last process has closed it and its name is unlinked.
+ *
+ * So make it before mu_init(): workers of `processes` are forked from what mu_init()
+ * made of this program, and an arena that is younger is not there in them: its pointers
+ * crash. What a task can do then is mu_shared_open() by name, and mu_shared_root().
  *
  * The allocator survives a kill at any instruction: at most the one block that
  * the dead process was about to get or give is lost. It trusts nothing that it
@@ -50,7 +57,8 @@ struct mu_shared_options {
  * bytes     its size, rounded up to pages, at least 64 KiB
  * options   NULL for every default; borrowed
  * Returns   0; MU_EMODEL when workers of options.model share no memory; -EEXIST
- *           when the name is in use; -EINVAL for a bad name; -ENOMEM; -errno
+ *           when the name is in use; -EINVAL for a bad name or an unknown flag;
+ *           -ENOMEM; -errno
  * Threads   any
  * Models    all but those with an mpi layer */
 MU_API MU_NODISCARD int mu_shared_new(size_t bytes,

@@ -2,9 +2,11 @@
  *
  *     int count_lines(struct mu_task *t)
  *     {
- *         size_t size;
+ *         size_t n_lines = 0, size;
  *         const char *text = mu_task_input(t, &size);
- *         ...
+ *
+ *         for (size_t i = 0; i < size; i++)
+ *             n_lines += text[i] == '\n';
  *         return mu_task_printf(t, "%zu\n", n_lines);
  *     }
  *
@@ -12,8 +14,7 @@
  * when retries are asked for and the attempt before it did not end well. It may
  * keep no pointer that it got from its task after it returns.
  *
- * Context of every call below: inside the task, on the thread or fiber that runs
- * it, and not in a signal handler. They work alike under every model. */
+ * Context of every call below: inside the task, on the thread that runs it, and not in a signal handler. They work alike under every model. */
 #ifndef MUSTER_TASK_H
 #define MUSTER_TASK_H
 
@@ -30,8 +31,10 @@ typedef int (*mu_task_fn)(struct mu_task *task);
 /* The input.
  * ret_size  optional: its size in bytes
  * Returns   lent until the task returns; never NULL, also for 0 bytes. Read-only:
- *           under `processes` a write to it is a crash. Aligned to 8 bytes when
- *           the library copied it; file contents start where the range starts */
+ *           under `processes` a write to it is a crash. What the pool copied, an
+ *           input or a part, is aligned to 8 bytes, and a byte of 0 follows it that
+ *           is not counted: text can be read as a string. Neither holds for what
+ *           was lent (MU_SUBMIT_BORROW) or comes from a file (mu_submit.path) */
 MU_API const void *mu_task_input(const struct mu_task *task, size_t *ret_size);
 
 /* The parts of an input that has several, as a reduce step has: see mu_reduce().
@@ -41,7 +44,8 @@ MU_API const void *mu_task_part(const struct mu_task *task, size_t i_part,
                                 size_t *ret_size);
 
 /* The bytes that the pool was opened with for all its tasks: options.arg.
- * Returns   lent until the task returns; NULL when there are none */
+ * Returns   lent until the task returns, a byte of 0 behind it, not counted; NULL
+ *           when there are none */
 MU_API const void *mu_task_arg(const struct mu_task *task, size_t *ret_size);
 
 /* Append `size` bytes to the output.
@@ -53,12 +57,14 @@ MU_API int mu_task_write(struct mu_task *task, const void *bytes, size_t size);
 MU_API int mu_task_printf(struct mu_task *task, const char *format, ...)
     MU_PRINTF(2, 3);
 
-/* Make room for `size` more bytes of output and write them in place; then
- * mu_task_commit() appends the first `size` bytes of that room.
+/* Make room for `size` more bytes of output, to be written in place.
  * Returns   lent until the next call on this task's output; NULL when there is
  *           no memory */
 MU_API void *mu_task_reserve(struct mu_task *task, size_t size);
-MU_API void mu_task_commit(struct mu_task *task, size_t size);
+
+/* Append the first `size` bytes of the room that was reserved last.
+ * Returns   0; -EINVAL when that is less: nothing was appended */
+MU_API int mu_task_commit(struct mu_task *task, size_t size);
 
 /* The bytes of output so far, and how to take some back. */
 MU_API size_t mu_task_output_size(const struct mu_task *task);

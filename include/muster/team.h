@@ -1,9 +1,9 @@
 /* team.h: fork and join, and loops, over the threads of this process.
  *
- *     static long fib(struct mu_job *j, int n);
+ *     static inline long fib(struct mu_job *j, int n);
  *     MU_FORKABLE(long, fib, int)
  *
- *     static long fib(struct mu_job *j, int n)
+ *     static inline long fib(struct mu_job *j, int n)
  *     {
  *         long a, b;
  *
@@ -15,14 +15,20 @@
  *         return a + b;
  *     }
  *
- *     struct mu_job *j = mu_team_enter(NULL);
- *     long result = fib(j, 40);
- *     mu_team_leave(j);
+ *     long fib_of_40(void)
+ *     {
+ *         struct mu_job *j = mu_team_enter(NULL);
+ *         long result = fib(j, 40);
+ *
+ *         mu_team_leave(j);
+ *         return result;
+ *     }
  *
  * A fork writes the function and its arguments down and goes on; the join runs
  * them like a function call, or waits when a team-mate took them meanwhile. That
  * costs about as much as the call itself while every thread is busy, so forks need
- * no cut-off.
+ * no cut-off. `inline` lets gcc -O3 put some levels of a recursion into one, as it
+ * does by itself without forks.
  *
  * Rules:
  * - `j` is a parameter or local variable of the function that forks: mu_fork()
@@ -113,12 +119,16 @@ MU_API int mu_job_status(const struct mu_job *j);
  * {0}, or after its wait. It stays in place until it was waited for. */
 struct mu_ticket;
 
+/* Take a submitted task back: if nobody has started it it will not run, else it is
+ * asked to stop. It still has to be waited for. Any thread. */
+MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
+
 /*
  * Forking.
  *
  * MU_FORKABLE(result, f, types...) makes a function ready to be forked, after its
  * prototype; MU_FORKABLE_VOID(f, types...) one that returns nothing. Its first
- * parameter is struct mu_job *, and `types` are those of the others: 1 to 8, 48
+ * parameter is struct mu_job *, and `types` are those of the others: 0 to 8, 48
  * bytes together; pass a pointer to a struct when it is more. A type is written as
  * for a variable (`const char *`); name arrays and function pointers by a typedef.
  * In C++ the types have to be trivially copyable.
@@ -143,12 +153,13 @@ struct mu_ticket;
  * one may wait.
  */
 /* NOLINTBEGIN(readability-identifier-naming): used like functions */
-#define mu_fork(j, f, ...)        (f##_mu_fork((j)++, __VA_ARGS__))
+#define mu_fork(j, f, ...)                                                     \
+    (f##_mu_fork((j)++MUI_COMMA(f, ##__VA_ARGS__) __VA_ARGS__))
 #define mu_join(j, f)             (f##_mu_join(--(j)))
 #define mu_join_void(j, f)        (f##_mu_join(--(j)))
 #define mu_join_status(j, f, ret) (f##_mu_join_status(--(j), (ret)))
 #define mu_team_submit(team, ticket, f, ...)                                   \
-    (f##_mu_submit((team), (ticket), __VA_ARGS__))
+    (f##_mu_submit((team), (ticket)MUI_COMMA(f, ##__VA_ARGS__) __VA_ARGS__))
 #define mu_team_wait(ticket, f, ret) (f##_mu_wait((ticket), (ret)))
 #define mu_team_wait_many(ticket)    (mu_ticket_wait(ticket))
 
@@ -158,8 +169,11 @@ struct mu_ticket;
  *     static void scale(struct mu_job *j, size_t begin, size_t end,
  *                       double *x, double by);
  *     MU_LOOP(scale, double *, double)
- *     ...
- *     mu_for(j, 0, n, scale, x, 2.0);
+ *
+ *     void twice(struct mu_job *j, double *x, size_t n)
+ *     {
+ *         mu_for(j, 0, n, scale, x, 2.0);
+ *     }
  *
  * MU_LOOP(body, types...) makes a loop body, after its prototype.
  *
@@ -179,11 +193,14 @@ struct mu_ticket;
  * them and returns 0, or the status they were cancelled with.
  */
 #define mu_for(j, begin, end, body, ...)                                       \
-    (body##_mu_for((j), (begin), (end), 0, __VA_ARGS__))
+    (body##_mu_for((j), (begin), (end),                                        \
+                   0 MUI_COMMA(body, ##__VA_ARGS__) __VA_ARGS__))
 #define mu_for_grain(j, begin, end, grain, body, ...)                          \
-    (body##_mu_for((j), (begin), (end), (grain), __VA_ARGS__))
+    (body##_mu_for((j), (begin), (end),                                        \
+                   (grain)MUI_COMMA(body, ##__VA_ARGS__) __VA_ARGS__))
 #define mu_team_submit_many(team, ticket, n, body, ...)                        \
-    (body##_mu_many((team), (ticket), (n), __VA_ARGS__))
+    (body##_mu_many((team), (ticket),                                          \
+                    (n)MUI_COMMA(body, ##__VA_ARGS__) __VA_ARGS__))
 
 /*
  * Reductions.
@@ -192,8 +209,11 @@ struct mu_ticket;
  *                       const double *x);
  *     static double add(double a, double b);
  *     MU_REDUCIBLE(double, sum, add, const double *)
- *     ...
- *     double total = mu_for_reduce(j, 0, n, sum, x);
+ *
+ *     double total(struct mu_job *j, const double *x, size_t n)
+ *     {
+ *         return mu_for_reduce(j, 0, n, sum, x);
+ *     }
  *
  * MU_REDUCIBLE(result, leaf, combine, types...) makes a reduction of `leaf`, which
  * gives the result of a range, and `combine`, which has to be associative and gets
@@ -208,9 +228,11 @@ struct mu_ticket;
  * zeros.
  */
 #define mu_for_reduce(j, begin, end, leaf, ...)                                \
-    (leaf##_mu_reduce((j), (begin), (end), 0, __VA_ARGS__))
+    (leaf##_mu_reduce((j), (begin), (end),                                     \
+                      0 MUI_COMMA(leaf, ##__VA_ARGS__) __VA_ARGS__))
 #define mu_for_reduce_grain(j, begin, end, grain, leaf, ...)                   \
-    (leaf##_mu_reduce((j), (begin), (end), (grain), __VA_ARGS__))
+    (leaf##_mu_reduce((j), (begin), (end),                                     \
+                      (grain)MUI_COMMA(leaf, ##__VA_ARGS__) __VA_ARGS__))
 /* NOLINTEND(readability-identifier-naming) */
 
 /*
@@ -271,10 +293,6 @@ MU_API int mu_job_join(struct mu_job *j, mu_job_fn run);
 MU_API int mu_ticket_submit(struct mu_team *team, struct mu_ticket *ticket);
 MU_API int mu_ticket_wait(struct mu_ticket *ticket);
 
-/* Take a submitted task back: if nobody has started it it will not run, else it is
- * asked to stop. It still has to be waited for. Any thread. */
-MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
-
 typedef void (*mu_range_fn)(struct mu_job *top, size_t begin, size_t end,
                             const void *args);
 
@@ -294,22 +312,32 @@ MU_API void mu_for_reduce_range(struct mu_job *j, size_t begin, size_t end,
 
 MU_END_DECLS
 
-#define MUI_LIKELY(x)   __builtin_expect(!!(x), 1)
+/* So much that gcc does not count the slow paths when it chooses what to inline. */
+#define MUI_LIKELY(x)   __builtin_expect_with_probability(!!(x), 1, 0.9999)
 #define MUI_UNUSED      __attribute__((unused))
 #define MUI_FORK_INLINE static inline __attribute__((unused))
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): types, fields and parameters are pasted,
  * and cannot stand in parentheses. */
 
-/* Lists of 1 to 8 arguments: as parameters, as fields, by name, in and out of a
- * struct. */
-#define MUI_CAT(a, b)                                MUI_CAT_EXPANDED(a, b)
-#define MUI_CAT_EXPANDED(a, b)                       a##b
-#define MUI_COUNT(...)                               MUI_COUNT_OF(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
-#define MUI_COUNT_OF(a, b, c, d, e, f, g, h, n, ...) n
-#define MUI_PARAMS(...)                                                        \
-    MUI_CAT(MUI_PARAMS_, MUI_COUNT(__VA_ARGS__))(__VA_ARGS__)
-#define MUI_PARAMS_1(A)                   A a1
+/* Lists of 0 to 8 arguments, behind something else: as parameters, as fields, by name,
+ * in and out of a struct. `f` is any name: with nothing behind it, `, ##__VA_ARGS__` of
+ * gcc and clang leaves the comma out. */
+#define MUI_CAT(a, b)          MUI_CAT_EXPANDED(a, b)
+#define MUI_CAT_EXPANDED(a, b) a##b
+#define MUI_COUNT(f, ...)                                                      \
+    MUI_COUNT_OF(f, ##__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0, )
+#define MUI_COUNT_OF(f, a, b, c, d, e, g, h, i, n, ...) n
+/* The comma before arguments, if there are any. */
+#define MUI_COMMA(f, ...)                                                      \
+    MUI_CAT(MUI_COMMA_,                                                        \
+            MUI_COUNT_OF(f, ##__VA_ARGS__, 1, 1, 1, 1, 1, 1, 1, 1, 0, ))
+#define MUI_COMMA_0
+#define MUI_COMMA_1 ,
+#define MUI_PARAMS(f, ...)                                                     \
+    MUI_CAT(MUI_PARAMS_, MUI_COUNT(f, ##__VA_ARGS__))(__VA_ARGS__)
+#define MUI_PARAMS_0(...)
+#define MUI_PARAMS_1(A)                   , A a1
 #define MUI_PARAMS_2(A, B)                MUI_PARAMS_1(A), B a2
 #define MUI_PARAMS_3(A, B, C)             MUI_PARAMS_2(A, B), C a3
 #define MUI_PARAMS_4(A, B, C, D)          MUI_PARAMS_3(A, B, C), D a4
@@ -318,8 +346,9 @@ MU_END_DECLS
 #define MUI_PARAMS_7(A, B, C, D, E, F, G) MUI_PARAMS_6(A, B, C, D, E, F), G a7
 #define MUI_PARAMS_8(A, B, C, D, E, F, G, H)                                   \
     MUI_PARAMS_7(A, B, C, D, E, F, G), H a8
-#define MUI_FIELDS(...)                                                        \
-    MUI_CAT(MUI_FIELDS_, MUI_COUNT(__VA_ARGS__))(__VA_ARGS__)
+#define MUI_FIELDS(f, ...)                                                     \
+    MUI_CAT(MUI_FIELDS_, MUI_COUNT(f, ##__VA_ARGS__))(__VA_ARGS__)
+#define MUI_FIELDS_0(...)                 char unused;
 #define MUI_FIELDS_1(A)                   A a1;
 #define MUI_FIELDS_2(A, B)                MUI_FIELDS_1(A) B a2;
 #define MUI_FIELDS_3(A, B, C)             MUI_FIELDS_2(A, B) C a3;
@@ -329,17 +358,19 @@ MU_END_DECLS
 #define MUI_FIELDS_7(A, B, C, D, E, F, G) MUI_FIELDS_6(A, B, C, D, E, F) G a7;
 #define MUI_FIELDS_8(A, B, C, D, E, F, G, H)                                   \
     MUI_FIELDS_7(A, B, C, D, E, F, G) H a8;
-#define MUI_NAMES(...)    MUI_CAT(MUI_NAMES_, MUI_COUNT(__VA_ARGS__))
-#define MUI_NAMES_1       a1
-#define MUI_NAMES_2       MUI_NAMES_1, a2
-#define MUI_NAMES_3       MUI_NAMES_2, a3
-#define MUI_NAMES_4       MUI_NAMES_3, a4
-#define MUI_NAMES_5       MUI_NAMES_4, a5
-#define MUI_NAMES_6       MUI_NAMES_5, a6
-#define MUI_NAMES_7       MUI_NAMES_6, a7
-#define MUI_NAMES_8       MUI_NAMES_7, a8
-#define MUI_LOAD(s, ...)  MUI_CAT(MUI_LOAD_, MUI_COUNT(__VA_ARGS__))(s)
-#define MUI_LOAD_1(s)     s->a1
+#define MUI_NAMES(f, ...) MUI_CAT(MUI_NAMES_, MUI_COUNT(f, ##__VA_ARGS__))
+#define MUI_NAMES_0
+#define MUI_NAMES_1      , a1
+#define MUI_NAMES_2      MUI_NAMES_1, a2
+#define MUI_NAMES_3      MUI_NAMES_2, a3
+#define MUI_NAMES_4      MUI_NAMES_3, a4
+#define MUI_NAMES_5      MUI_NAMES_4, a5
+#define MUI_NAMES_6      MUI_NAMES_5, a6
+#define MUI_NAMES_7      MUI_NAMES_6, a7
+#define MUI_NAMES_8      MUI_NAMES_7, a8
+#define MUI_LOAD(s, ...) MUI_CAT(MUI_LOAD_, MUI_COUNT(s, ##__VA_ARGS__))(s)
+#define MUI_LOAD_0(s)
+#define MUI_LOAD_1(s)     , s->a1
 #define MUI_LOAD_2(s)     MUI_LOAD_1(s), s->a2
 #define MUI_LOAD_3(s)     MUI_LOAD_2(s), s->a3
 #define MUI_LOAD_4(s)     MUI_LOAD_3(s), s->a4
@@ -347,7 +378,8 @@ MU_END_DECLS
 #define MUI_LOAD_6(s)     MUI_LOAD_5(s), s->a6
 #define MUI_LOAD_7(s)     MUI_LOAD_6(s), s->a7
 #define MUI_LOAD_8(s)     MUI_LOAD_7(s), s->a8
-#define MUI_STORE(s, ...) MUI_CAT(MUI_STORE_, MUI_COUNT(__VA_ARGS__))(s)
+#define MUI_STORE(s, ...) MUI_CAT(MUI_STORE_, MUI_COUNT(s, ##__VA_ARGS__))(s)
+#define MUI_STORE_0(s)    s->unused = 0
 #define MUI_STORE_1(s)    s->a1 = a1
 #define MUI_STORE_2(s)    MUI_STORE_1(s), s->a2 = a2
 #define MUI_STORE_3(s)    MUI_STORE_2(s), s->a3 = a3
@@ -366,26 +398,26 @@ MU_END_DECLS
 #define MUI_FORK_PARTS(f, ...)                                                 \
     MUI_FITS(f##_mu_arguments_take_more_than_48_bytes, struct f##_mu_slot,     \
              sizeof(struct mu_job))                                            \
-    MUI_FORK_INLINE void f##_mu_write(struct mu_job *j,                        \
-                                      MUI_PARAMS(__VA_ARGS__))                 \
+    MUI_FORK_INLINE void f##_mu_write(                                         \
+        struct mu_job *j MUI_PARAMS(f, ##__VA_ARGS__))                         \
     {                                                                          \
         struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
                                                                                \
         s->run = f##_mu_run;                                                   \
-        MUI_STORE(s, __VA_ARGS__);                                             \
+        MUI_STORE(s, ##__VA_ARGS__);                                           \
     }                                                                          \
-    MUI_FORK_INLINE void f##_mu_fork(struct mu_job *j,                         \
-                                     MUI_PARAMS(__VA_ARGS__))                  \
+    MUI_FORK_INLINE void f##_mu_fork(                                          \
+        struct mu_job *j MUI_PARAMS(f, ##__VA_ARGS__))                         \
     {                                                                          \
-        f##_mu_write(j, MUI_NAMES(__VA_ARGS__));                               \
+        f##_mu_write(j MUI_NAMES(f, ##__VA_ARGS__));                           \
         if (!MUI_LIKELY(mui_job_limit(j) != MUI_HUNGRY))                       \
             mu_job_feed(j);                                                    \
     }                                                                          \
-    MUI_FORK_INLINE int f##_mu_submit(struct mu_team *team,                    \
-                                      struct mu_ticket *ticket,                \
-                                      MUI_PARAMS(__VA_ARGS__))                 \
+    MUI_FORK_INLINE int f##_mu_submit(                                         \
+        struct mu_team *team,                                                  \
+        struct mu_ticket *ticket MUI_PARAMS(f, ##__VA_ARGS__))                 \
     {                                                                          \
-        f##_mu_write(&ticket->job, MUI_NAMES(__VA_ARGS__));                    \
+        f##_mu_write(&ticket->job MUI_NAMES(f, ##__VA_ARGS__));                \
         return mu_ticket_submit(team, ticket);                                 \
     }
 
@@ -399,7 +431,7 @@ MU_END_DECLS
         MUI_SLOT_FIELDS                                                        \
         __extension__ union {                                                  \
             __extension__ struct {                                             \
-                MUI_FIELDS(__VA_ARGS__)                                        \
+                MUI_FIELDS(f, ##__VA_ARGS__)                                   \
             };                                                                 \
             result out;                                                        \
         };                                                                     \
@@ -408,16 +440,16 @@ MU_END_DECLS
     {                                                                          \
         struct f##_mu_slot *s = (struct f##_mu_slot *)self;                    \
                                                                                \
-        s->out = f(top, MUI_LOAD(s, __VA_ARGS__));                             \
+        s->out = f(top MUI_LOAD(s, ##__VA_ARGS__));                            \
     }                                                                          \
-    MUI_FORK_PARTS(f, __VA_ARGS__)                                             \
+    MUI_FORK_PARTS(f, ##__VA_ARGS__)                                           \
     MUI_FORK_INLINE result f##_mu_join(struct mu_job *j)                       \
     {                                                                          \
         struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
                                                                                \
         if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
             mu_job_join(j, f##_mu_run))                                        \
-            return f(j, MUI_LOAD(s, __VA_ARGS__));                             \
+            return f(j MUI_LOAD(s, ##__VA_ARGS__));                            \
         return s->out;                                                         \
     }                                                                          \
     MUI_FORK_INLINE int f##_mu_join_status(struct mu_job *j, result *ret)      \
@@ -426,7 +458,7 @@ MU_END_DECLS
                                                                                \
         if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
             mu_job_join(j, f##_mu_run)) {                                      \
-            *ret = f(j, MUI_LOAD(s, __VA_ARGS__));                             \
+            *ret = f(j MUI_LOAD(s, ##__VA_ARGS__));                            \
             return 0;                                                          \
         }                                                                      \
         if (s->state == MUI_JOB_CANCELLED)                                     \
@@ -447,22 +479,24 @@ MU_END_DECLS
 #define MU_FORKABLE_VOID(f, ...)                                               \
     struct __attribute__((may_alias)) f##_mu_slot {                            \
         MUI_SLOT_FIELDS                                                        \
-        MUI_FIELDS(__VA_ARGS__)                                                \
+        MUI_FIELDS(f, ##__VA_ARGS__)                                           \
     };                                                                         \
     MUI_UNUSED static void f##_mu_run(struct mu_job *self, struct mu_job *top) \
     {                                                                          \
         struct f##_mu_slot *s = (struct f##_mu_slot *)self;                    \
                                                                                \
-        f(top, MUI_LOAD(s, __VA_ARGS__));                                      \
+        (void)s;                                                               \
+        f(top MUI_LOAD(s, ##__VA_ARGS__));                                     \
     }                                                                          \
-    MUI_FORK_PARTS(f, __VA_ARGS__)                                             \
+    MUI_FORK_PARTS(f, ##__VA_ARGS__)                                           \
     MUI_FORK_INLINE void f##_mu_join(struct mu_job *j)                         \
     {                                                                          \
         struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
                                                                                \
+        (void)s;                                                               \
         if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
             mu_job_join(j, f##_mu_run))                                        \
-            f(j, MUI_LOAD(s, __VA_ARGS__));                                    \
+            f(j MUI_LOAD(s, ##__VA_ARGS__));                                   \
     }                                                                          \
     MUI_FORK_INLINE int f##_mu_wait(struct mu_ticket *ticket, void *unused)    \
     {                                                                          \
@@ -472,7 +506,7 @@ MU_END_DECLS
 
 #define MU_LOOP(body, ...)                                                     \
     struct body##_mu_args {                                                    \
-        MUI_FIELDS(__VA_ARGS__)                                                \
+        MUI_FIELDS(body, ##__VA_ARGS__)                                        \
     };                                                                         \
     struct __attribute__((may_alias)) body##_mu_slot {                         \
         MUI_SLOT_FIELDS                                                        \
@@ -484,16 +518,17 @@ MU_END_DECLS
     {                                                                          \
         const struct body##_mu_args *a = (const struct body##_mu_args *)args;  \
                                                                                \
-        body(top, begin, end, MUI_LOAD(a, __VA_ARGS__));                       \
+        (void)a;                                                               \
+        body(top, begin, end MUI_LOAD(a, ##__VA_ARGS__));                      \
     }                                                                          \
-    MUI_FORK_INLINE void body##_mu_for(struct mu_job *j, size_t begin,         \
-                                       size_t end, size_t grain,               \
-                                       MUI_PARAMS(__VA_ARGS__))                \
+    MUI_FORK_INLINE void body##_mu_for(                                        \
+        struct mu_job *j, size_t begin, size_t end,                            \
+        size_t grain MUI_PARAMS(body, ##__VA_ARGS__))                          \
     {                                                                          \
         struct body##_mu_args args;                                            \
         struct body##_mu_args *a = &args;                                      \
                                                                                \
-        MUI_STORE(a, __VA_ARGS__);                                             \
+        MUI_STORE(a, ##__VA_ARGS__);                                           \
         mu_for_range(j, begin, end, grain, body##_mu_range, a);                \
     }                                                                          \
     MUI_UNUSED static void body##_mu_run(struct mu_job *self,                  \
@@ -504,9 +539,9 @@ MU_END_DECLS
                                                                                \
         mu_for_range(top, 0, s->n, 0, body##_mu_range, &args);                 \
     }                                                                          \
-    MUI_FORK_INLINE int body##_mu_many(struct mu_team *team,                   \
-                                       struct mu_ticket *ticket, size_t n,     \
-                                       MUI_PARAMS(__VA_ARGS__))                \
+    MUI_FORK_INLINE int body##_mu_many(                                        \
+        struct mu_team *team, struct mu_ticket *ticket,                        \
+        size_t n MUI_PARAMS(body, ##__VA_ARGS__))                              \
     {                                                                          \
         struct body##_mu_slot *s = (struct body##_mu_slot *)&ticket->job;      \
         struct body##_mu_args *a = &s->args;                                   \
@@ -515,13 +550,13 @@ MU_END_DECLS
                                                                                \
         s->run = body##_mu_run;                                                \
         s->n = n;                                                              \
-        MUI_STORE(a, __VA_ARGS__);                                             \
+        MUI_STORE(a, ##__VA_ARGS__);                                           \
         return mu_ticket_submit(team, ticket);                                 \
     }
 
 #define MU_REDUCIBLE(result, leaf_fn, combine_fn, ...)                         \
     struct leaf_fn##_mu_args {                                                 \
-        MUI_FIELDS(__VA_ARGS__)                                                \
+        MUI_FIELDS(leaf_fn, ##__VA_ARGS__)                                     \
     };                                                                         \
     MUI_UNUSED static void leaf_fn##_mu_leaf(struct mu_job *top, size_t begin, \
                                              size_t end, const void *args,     \
@@ -530,15 +565,16 @@ MU_END_DECLS
         const struct leaf_fn##_mu_args *a =                                    \
             (const struct leaf_fn##_mu_args *)args;                            \
                                                                                \
-        *(result *)ret = leaf_fn(top, begin, end, MUI_LOAD(a, __VA_ARGS__));   \
+        (void)a;                                                               \
+        *(result *)ret = leaf_fn(top, begin, end MUI_LOAD(a, ##__VA_ARGS__));  \
     }                                                                          \
     MUI_UNUSED static void leaf_fn##_mu_combine(void *left, const void *right) \
     {                                                                          \
         *(result *)left = combine_fn(*(result *)left, *(const result *)right); \
     }                                                                          \
-    MUI_FORK_INLINE result leaf_fn##_mu_reduce(struct mu_job *j, size_t begin, \
-                                               size_t end, size_t grain,       \
-                                               MUI_PARAMS(__VA_ARGS__))        \
+    MUI_FORK_INLINE result leaf_fn##_mu_reduce(                                \
+        struct mu_job *j, size_t begin, size_t end,                            \
+        size_t grain MUI_PARAMS(leaf_fn, ##__VA_ARGS__))                       \
     {                                                                          \
         static const struct mui_reduction reduction = {                        \
             sizeof(result), leaf_fn##_mu_leaf, leaf_fn##_mu_combine};          \
@@ -546,7 +582,7 @@ MU_END_DECLS
         struct leaf_fn##_mu_args *a = &args;                                   \
         result out;                                                            \
                                                                                \
-        MUI_STORE(a, __VA_ARGS__);                                             \
+        MUI_STORE(a, ##__VA_ARGS__);                                           \
         mu_for_reduce_range(j, begin, end, grain, &reduction, a, &out);        \
         return out;                                                            \
     }

@@ -1,10 +1,13 @@
 /* worker.h: long-lived workers, and who looks after them.
  *
- *     static int render(void *arg, size_t size) { ... }
- *
  *     struct mu_worker_options how = {.kind = MU_WORKER_PROCESS, .name = "render"};
- *     mu_worker_start(&how, render, &page, sizeof page, &worker, NULL);
- *     mu_worker_join(worker, MU_NEVER, &exit);
+ *     struct mu_worker_exit exit;
+ *     struct mu_worker *worker;
+ *
+ *     if (mu_worker_start(&how, render, &page, sizeof page, &worker, NULL) < 0 ||
+ *         mu_worker_join(worker, MU_NEVER, &exit) != MU_OK)
+ *         return 1;
+ *     mu_worker_free(worker);
  *
  * A worker runs one function to its end, on a thread or in a process, by one word.
  * It talks through channels (muster/channel.h) and shared memory (muster/shared.h). */
@@ -19,12 +22,12 @@ struct mu_worker;
 
 enum mu_worker_kind {
     MU_WORKER_THREAD = 0,
-    /* Isolated. While the program has one thread it is forked from it, and has a
+    /* Isolated, in a process group of its own. While the program has one thread it is forked from it, and has a
      * copy of its memory, arenas and channels included. Later it is forked by the
      * nursery of mu_init(): it gets its argument, and connects to channels by
      * address. */
     MU_WORKER_PROCESS = 1,
-    MU_WORKER_FIBER = 2 /* MU_EMODEL until a scheduler of fibers runs */
+    MU_WORKER_FIBER = 2 /* planned: MU_EMODEL today */
 };
 
 /* What a worker runs.

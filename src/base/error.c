@@ -1,6 +1,7 @@
 /* error.c: statuses in words, and errors for people. */
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +37,23 @@ const char *mu_status_text(int status)
     return text ? text : "unknown status";
 }
 
+/* What to look at, behind the errors that limits of the shell make. */
+static const char *limit_text(int code)
+{
+    switch (-code) {
+    case EMFILE:
+        return ": is ulimit -n too low?";
+    case EFBIG:
+        return ": is ulimit -f too low? Memory that processes share counts";
+    case ENOMEM:
+        return ": is ulimit -v or -d too low?";
+    case EAGAIN:
+        return ": is ulimit -u, -v or -d too low?";
+    default:
+        return "";
+    }
+}
+
 void mui_error_say(struct mu_error *err, int code, const char *format, ...)
 {
     va_list args;
@@ -51,7 +69,7 @@ void mui_error_say(struct mu_error *err, int code, const char *format, ...)
         err->text[0] = '\0';
     else if (code < 0 && code > -4096 && (size_t)length < sizeof err->text)
         (void)snprintf(err->text + length, sizeof err->text - (size_t)length,
-                       ": %s", mu_status_text(code));
+                       ": %s%s", mu_status_text(code), limit_text(code));
 }
 
 const char *mu_version(void)

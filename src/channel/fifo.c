@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "channel/channel.h"
 #include "channel/stream.h"
+#include "sys/pipe.h"
 
 /* Open the path and see that it is a pipe. The descriptor or -errno. */
 static int fifo_descriptor(const char *path, int flags, struct mu_error *err)
@@ -62,6 +63,7 @@ static int fifo_open(struct mu_chan *c, const char *rest, struct mu_error *err)
     if (fd < 0)
         return fd;
     goodbye_set(fd, false);
+    mui_pipe_widen(fd);
     mui_stream_init(mui_stream_of(c), &c->options, fd, -1, false);
     c->can_recv = true;
     return 0;

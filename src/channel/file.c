@@ -44,6 +44,7 @@
 #include "base/error.h"
 #include "channel/channel.h"
 #include "channel/wait.h"
+#include "shared/sleep.h"
 #include "sys/crc32c.h"
 #include "sys/futex.h"
 
@@ -55,7 +56,6 @@
 #define RECORD_HEADER 16
 #define KIND_DATA     UINT64_C(0x4d)
 #define OPEN_TRIES    100
-#define SLICE_NS      INT64_C(128000000) /* of a reader's sleep */
 
 /* Who is to be told of the next record. */
 enum log_waiting {
@@ -551,20 +551,12 @@ static void watch_clear(int fd)
         ;
 }
 
-/* Sleep until the next record, or for a slice: a sender killed between its record and
- * its wake wakes nobody. */
-static void record_await(struct file_state *s, uint32_t event, int64_t deadline)
-{
-    int64_t slice = mu_after_ns(SLICE_NS);
-
-    (void)mui_futex_wait(&s->page->event, event, 1,
-                         slice < deadline ? slice : deadline);
-}
-
 static int file_borrow(struct mu_chan *c, int64_t deadline,
                        struct mu_chan_message *ret)
 {
     struct file_state *s = file_state(c);
+    /* in slices: a sender killed between its record and its wake wakes nobody */
+    struct mui_sleep sleep = MUI_SLEEP(deadline);
     bool is_awaited = false; /* we said that we wait, and looked again */
 
     if (s->watch_fd > 0)
@@ -587,7 +579,7 @@ static int file_borrow(struct mu_chan *c, int64_t deadline,
                                            is_over ? LOG_WATCHED : LOG_ASLEEP,
                                            memory_order_seq_cst);
         else
-            record_await(s, event, deadline);
+            (void)mui_sleep_wait(&sleep, &s->page->event, event);
         is_awaited = !is_awaited;
     }
 }

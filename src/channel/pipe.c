@@ -1,4 +1,6 @@
-/* pipe.c: two pipes, one each way. */
+/* pipe.c: two pipes, one each way, as wide as the system lets anybody make them. */
+#include "sys/pipe.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -25,6 +27,8 @@ static int pipe_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
         (void)close(there[1]);
         return rc;
     }
+    mui_pipe_widen(there[1]);
+    mui_pipe_widen(back[1]);
     mui_stream_init(mui_stream_of(a), &a->options, back[0], there[1], false);
     mui_stream_init(mui_stream_of(b), &b->options, there[0], back[1], false);
     a->can_send = a->can_recv = b->can_send = b->can_recv = true;

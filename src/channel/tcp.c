@@ -48,6 +48,15 @@ static bool address_is_local(const union tcp_address *a)
            IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
 }
 
+/* A number above 65535 would be cut to one below by getaddrinfo(). */
+static bool port_is_possible(const char *port)
+{
+    char *end;
+    unsigned long number = strtoul(port, &end, 10);
+
+    return *end != '\0' || number <= UINT16_MAX;
+}
+
 /* "host:port", "[::1]:port", ":port". */
 static int address_find(const char *rest, bool is_server,
                         union tcp_address *ret, socklen_t *ret_size,
@@ -63,6 +72,8 @@ static int address_find(const char *rest, bool is_server,
 
     if (!colon || colon[1] == '\0' || length >= sizeof host)
         return mui_fail(err, -EINVAL, "tcp: \"%s\" is not HOST:PORT", rest);
+    if (!port_is_possible(colon + 1))
+        return mui_fail(err, -EINVAL, "tcp: there is no port %s", colon + 1);
     if (length > 2 && rest[0] == '[' && rest[length - 1] == ']') {
         rest++;
         length -= 2;

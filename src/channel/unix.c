@@ -17,7 +17,10 @@
 #include "channel/channel.h"
 #include "channel/wait.h"
 
-#define PIECE_BYTES  ((size_t)128 << 10)
+/* The kernel takes 32 KiB in one piece for such a packet, the rest in pages; for more it
+ * needs larger pieces, which a machine that has run for long may not have, and is
+ * slower up to 192 KiB. */
+#define PIECE_BYTES  ((size_t)96 << 10)
 #define UNIX_BACKLOG 128
 #define UNIX_BUFFER  ((int)(512 << 10))
 

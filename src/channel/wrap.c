@@ -68,6 +68,8 @@ static int wrap_reserve(struct mu_chan *c, size_t size, int64_t deadline,
 {
     struct wrap_state *s = wrap_state(c);
 
+    if (s->lose_one_in != 0)
+        return -EOPNOTSUPP; /* what lies in the ring cannot be lost */
     wrap_delay(s);
     return wrap_tell(s, "reserve", size,
                      mu_chan_reserve(s->inner, size, deadline, ret_room));

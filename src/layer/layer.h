@@ -96,6 +96,7 @@ struct mui_death {
     bool fresh; /* the desk: it had run no task before those in flight */
     /* the lane, within the group, whose flow died; or MUI_LANE_... */
     int i_lane;
+    bool has_address;
     uint64_t fault_address;
     unsigned n_frames;
     uint64_t frames[32]; /* mui_module codes, innermost first */
@@ -131,6 +132,10 @@ struct mui_desk_ops {
      * own thread when a bell rang or a time came; takes the lock itself. Returns
      * the time at which it wants to be called again at the latest. */
     int64_t (*rung)(struct mui_desk *desk);
+
+    /* Whether a caller spins: it sees what a bell could say, and sooner. Without the
+     * lock. */
+    bool (*is_attended)(struct mui_desk *desk);
 };
 
 struct mui_layer_config {
@@ -184,7 +189,8 @@ struct mui_layer_ops {
      * desk's lock. The layer calls died() with `how`, at once, before it returns,
      * and replaces the worker. */
     void (*kill)(struct mui_layer *l, unsigned i_group, int how);
-    /* Optional, with MUI_LAYER_ISOLATES: the process ids of the workers. */
+    /* Optional, with MUI_LAYER_ISOLATES: the process ids of the workers, the first
+     * n_max of as many as it returns. */
     size_t (*pids)(struct mui_layer *l, int *pids, size_t n_max);
 
     /* Every lane was closed: return when all workers have ended. */

@@ -107,7 +107,7 @@ static int start_workers(struct mui_processes *p, struct mu_error *err)
     rc = mui_thread_start(&p->monitor, "muster-monitor", mui_processes_monitor,
                           p);
     if (rc < 0)
-        return mui_fail(err, rc, "processes: start the monitor");
+        return mui_fail(err, rc, "processes: start a thread");
     p->has_monitor = true;
     return wait_first(p, err);
 }
@@ -142,7 +142,7 @@ static int processes_open(struct mui_layer *l,
     p->has_bells = true;
     rc = mui_bells_init(&p->bells);
     if (rc < 0)
-        return mui_fail(err, rc, "processes: epoll");
+        return mui_fail(err, rc, "processes: open a pool");
     return start_workers(p, err);
 }
 
@@ -196,9 +196,16 @@ static size_t processes_pids(struct mui_layer *l, int *pids, size_t n_max)
     struct mui_processes *p = (struct mui_processes *)l;
     size_t n = 0;
 
-    for (unsigned i = 0; i < p->base.spec->width && n < n_max; i++)
-        if (p->group_peers[i] >= 0 && p->peers[p->group_peers[i]].peer.pid > 0)
-            pids[n++] = p->peers[p->group_peers[i]].peer.pid;
+    for (unsigned i = 0; i < p->base.spec->width; i++) {
+        int pid =
+            p->group_peers[i] < 0 ? 0 : p->peers[p->group_peers[i]].peer.pid;
+
+        if (pid <= 0)
+            continue;
+        if (n < n_max)
+            pids[n] = pid;
+        n++;
+    }
     return n;
 }
 

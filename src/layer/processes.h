@@ -61,6 +61,7 @@ struct mui_processes_peer {
     bool announced;  /* it has said that it dies: a spare was woken for it */
     bool dumps;      /* it says that it writes a core and ends by itself */
     int64_t look_ns; /* when to see whether that is so */
+    bool waits;      /* it has left word and sleeps: the monitor kills it */
     bool reaped;     /* its process has ended, or will never be */
 };
 

@@ -72,7 +72,7 @@ void mui_processes_bury_later(struct mui_processes *p,
     peer->state = MUI_PEER_GONE;
     if (peer->dumps)
         peer->look_ns = mu_after_ns(MUI_DUMP_LOOK_NS);
-    else
+    else if (!peer->waits)
         mui_peer_kill(&peer->peer);
     mui_processes_silence(p, peer);
     mui_bells_poke(&p->bells);
@@ -115,6 +115,7 @@ static void death_from_words(const struct mui_crash *crash,
     ret->i_lane = crash->i_lane == MUI_CRASH_LANE_FOREIGN ? MUI_LANE_FOREIGN
                   : crash->i_lane >= 0                    ? crash->i_lane
                                                           : MUI_LANE_UNKNOWN;
+    ret->has_address = crash->has_address != 0;
     ret->fault_address = crash->address;
     ret->n_frames = crash->n_frames;
     memcpy(ret->frames, crash->frames, crash->n_frames * sizeof *ret->frames);
@@ -167,6 +168,9 @@ bool mui_processes_heed_last_words(struct mui_processes *p,
         return false;
     death_from_words(&crash, &death);
     peer->dumps = crash.dumps_core != 0;
+    /* the end of a process takes a CPU for long, perhaps the one on which the next
+     * is to run; but what runs beside is not to go on while it runs again elsewhere */
+    peer->waits = !peer->dumps && p->plan.shape.n_lanes == 1;
     mui_processes_died(p, peer, &death);
     return true;
 }

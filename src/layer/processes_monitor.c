@@ -2,6 +2,7 @@
  * caller does, buries the dead, orders spares. */
 #include <errno.h>
 #include <stdbool.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -25,7 +26,7 @@ int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
         return rc;
     }
     rc = mui_bells_add_other(&p->bells, p->channel, id_channel);
-    return rc < 0 ? mui_fail(err, rc, "processes: epoll") : 0;
+    return rc < 0 ? mui_fail(err, rc, "processes: open a pool") : 0;
 }
 
 static void give_up(struct mui_processes *p)
@@ -106,6 +107,19 @@ void mui_processes_heed_ids(struct mui_processes *p, const uint64_t *ids,
     }
 }
 
+/* Kill those that left word; the lock is held. */
+static void kill_waiting(struct mui_processes *p)
+{
+    for (unsigned i = 0; i < p->n_peers; i++) {
+        struct mui_processes_peer *peer = &p->peers[i];
+
+        if (peer->state != MUI_PEER_GONE || !peer->waits)
+            continue;
+        mui_peer_kill(&peer->peer);
+        peer->waits = false;
+    }
+}
+
 /* Take one that can be buried out of the table. False: none. */
 static bool take_corpse(struct mui_processes *p, struct mui_peer *ret)
 {
@@ -181,6 +195,7 @@ static void tidy(struct mui_processes *p)
 
     do {
         desk->ops->lock(desk);
+        kill_waiting(p);
         place = place_for_one(p);
         desk->ops->unlock(desk);
         rc = place ? mui_processes_order_one(p, place) : 0;
@@ -242,6 +257,16 @@ static int64_t next_time(struct mui_processes *p)
                : next;
 }
 
+/* A caller that spins would lose the lock to us, and time, for what it sees anyway. */
+static void stand_back(struct mui_desk *desk)
+{
+    enum { TURNS = 4 };
+    const struct timespec pause = {.tv_nsec = 50 * 1000};
+
+    for (int i = 0; i < TURNS && desk->ops->is_attended(desk); i++)
+        (void)nanosleep(&pause, NULL);
+}
+
 void *mui_processes_monitor(void *arg)
 {
     struct mui_processes *p = arg;
@@ -258,6 +283,7 @@ void *mui_processes_monitor(void *arg)
         next = next_time(p);
         desk->ops->unlock(desk);
         n = mui_bells_watch(&p->bells, next, ids, MUI_PROCESSES_IDS);
+        stand_back(desk);
         desk->ops->lock(desk);
         mui_processes_heed_ids(p, ids, n);
         quit = p->quit;

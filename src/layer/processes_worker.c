@@ -38,11 +38,12 @@ static int map_arena(struct mui_terms *terms, int fd)
     return 0;
 }
 
-/* ret_is_awaited  whether an order was there before the layer below could take it */
+/* *ret_lane is a copy of the first lane as it is before it is served: whether an order
+ * came can be asked of it while others serve the lane. */
 static int worker_open(struct mui_processes_plan *plan,
                        const struct mui_nursery_start *start,
-                       bool *ret_is_awaited, struct mui_layer **ret_below,
-                       struct mu_error *err)
+                       struct mui_lane_worker *ret_lane,
+                       struct mui_layer **ret_below, struct mu_error *err)
 {
     struct mui_worker_setup setup = {.shape = plan->shape,
                                      .down_fd = start->fds[0],
@@ -64,7 +65,7 @@ static int worker_open(struct mui_processes_plan *plan,
         mui_sandbox_enter_files(plan->has_sandbox_fd ? start->plan_fds[1] : -1);
     if (rc < 0)
         return mui_fail(err, rc, "processes: restrict files in a worker");
-    *ret_is_awaited = mui_lane_has_order(&config.port.lanes[0]);
+    *ret_lane = config.port.lanes[0];
     return mui_layer_open(&config, ret_below, err);
 }
 
@@ -100,7 +101,7 @@ static void rehearse_on(struct mui_lane *lane, struct mui_lane_worker *w)
 }
 
 /* Run an empty task on a lane that nobody else sees. A forked process faults in each
- * page of code when it is first run, about 30 us in all: not while the first task
+ * page of code when it is first run, some 80 us in all: not while the first task
  * waits, which may follow a crash. */
 static void rehearse(void)
 {
@@ -124,30 +125,48 @@ static void rehearse(void)
     (void)munmap(memory, bytes);
 }
 
+/* What a first task, and a crash, would otherwise wait for; but what waits already
+ * is served first. */
+static void warm_up(const struct mui_lane_worker *lane)
+{
+    if (!mui_lane_has_order(lane))
+        rehearse();
+    if (!mui_lane_has_order(lane))
+        mui_worker_warm_up();
+}
+
+/* Whether it cannot be done later: a sandbox forbids it, or what it leaves in the
+ * heap would be counted as a task's. */
+static bool warms_up_early(const struct mui_limits *limits)
+{
+    return limits->sandbox || limits->memory_bytes || limits->recycle_bytes;
+}
+
 int mui_processes_worker_main(const struct mui_nursery_start *start)
 {
     struct mu_error err = {.code = 0};
     struct mui_layer *below;
-    bool is_awaited;
+    struct mui_lane_worker lane;
+    bool early;
     int rc;
 
     memcpy(&the_plan, start->plan, sizeof the_plan);
-    rc = worker_open(&the_plan, start, &is_awaited, &below, &err);
+    early = warms_up_early(&the_plan.terms.limits);
+    rc = worker_open(&the_plan, start, &lane, &below, &err);
     if (rc < 0) {
         mui_worker_failed(&err);
         return 1;
     }
-    /* a spare has the time; and a sandbox forbids it later */
-    if (!is_awaited || the_plan.terms.limits.sandbox) {
-        rehearse();
-        mui_crash_warm_up();
-    }
+    if (early)
+        warm_up(&lane);
     rc = mui_worker_up();
     if (rc < 0) {
         (void)mui_fail(&err, rc, "processes: limit or sandbox a worker");
         mui_worker_failed(&err);
         return 1;
     }
+    if (!early)
+        warm_up(&lane);
     mui_layer_run(below);
     mui_layer_close(below);
     mui_worker_retire();

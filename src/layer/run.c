@@ -28,6 +28,7 @@ enum { LOOK_AFTER_NS = 50 * 1000 };
 struct mu_task {
     const uint8_t *input;
     size_t input_size;
+    size_t reserved;               /* by mu_task_reserve(), behind the output */
     const struct mui_parts *parts; /* NULL: the input is one part */
     uint64_t tag;
     unsigned attempt;
@@ -251,6 +252,7 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
     t->tag = order->tag;
     t->attempt = order->attempt;
     t->index = index;
+    t->reserved = 0;
 
     rc = find_function(runner, order->fn);
     if (rc == 0)
@@ -302,7 +304,7 @@ const void *mu_task_part(const struct mu_task *task, size_t i_part,
     if (!task->parts)
         return mu_task_input(task, ret_size);
     for (size_t i = 0; i < i_part; i++)
-        at += (task->parts->sizes[i] + 7) & ~UINT64_C(7);
+        at += mui_part_room(task->parts->sizes[i]);
     if (ret_size)
         *ret_size = (size_t)task->parts->sizes[i_part];
     return at;
@@ -318,15 +320,19 @@ const void *mu_task_arg(const struct mu_task *task, size_t *ret_size)
 void *mu_task_reserve(struct mu_task *task, size_t size)
 {
     int rc;
+    void *room = mui_output_room(&task->output, size, &rc);
 
-    return mui_output_room(&task->output, size, &rc);
+    task->reserved = room ? size : 0;
+    return room;
 }
 
-void mu_task_commit(struct mu_task *task, size_t size)
+int mu_task_commit(struct mu_task *task, size_t size)
 {
-    size_t room = task->output.room - task->output.size;
-
-    task->output.size += size < room ? size : room;
+    if (size > task->reserved)
+        return -EINVAL;
+    task->reserved = 0;
+    task->output.size += size;
+    return 0;
 }
 
 int mu_task_write(struct mu_task *task, const void *bytes, size_t size)
@@ -334,6 +340,7 @@ int mu_task_write(struct mu_task *task, const void *bytes, size_t size)
     int rc;
     uint8_t *room = mui_output_room(&task->output, size, &rc);
 
+    task->reserved = 0;
     if (!room)
         return rc;
     if (size)
@@ -350,6 +357,7 @@ int mu_task_printf(struct mu_task *task, const char *format, ...)
     int length;
     int rc;
 
+    task->reserved = 0;
     for (;;) {
         uint8_t *room = mui_output_room(&task->output, (size_t)size, &rc);
         va_list args;
@@ -376,6 +384,7 @@ size_t mu_task_output_size(const struct mu_task *task)
 
 void mu_task_truncate(struct mu_task *task, size_t size)
 {
+    task->reserved = 0;
     if (size < task->output.size)
         task->output.size = size;
 }

@@ -39,10 +39,6 @@ static int serial_pump(struct mui_layer *l, int budget)
 
     for (n = 0; n < budget; n++) {
         rc = mui_lane_take(s->lane, &order, &index);
-        /* asked after the order was seen: who gave it when another lane's task had
-         * spent this worker, and was known to have ended, does not find it here */
-        if (mui_lane_is_spent(s->lane, 0))
-            rc = MU_CLOSED;
         if (rc == MU_CLOSED && n == 0) {
             mui_lane_leave(s->lane);
             return -MU_CLOSED;

@@ -50,6 +50,7 @@ static void note_death(struct mui_job *job, const struct mui_death *death)
     job->out.signal = death->signal;
     job->limit = (uint8_t)death->limit;
     job->out.fault_address = (const void *)(uintptr_t)death->fault_address;
+    job->out.has_fault_address = death->has_address;
     if (death->how == MUI_DEATH_CORRUPT)
         job->note = MUI_NOTE_CORRUPT;
     if (death->how == MUI_DEATH_STOPPED)
@@ -317,6 +318,13 @@ static int64_t desk_rung(struct mui_desk *desk)
     return next;
 }
 
+static bool desk_is_attended(struct mui_desk *desk)
+{
+    /* relaxed: a hint */
+    return atomic_load_explicit(&pool_of(desk)->n_spinning,
+                                memory_order_relaxed) > 0;
+}
+
 const struct mui_desk_ops mui_pool_desk_ops = {
     .lock = desk_lock,
     .unlock = desk_unlock,
@@ -324,4 +332,5 @@ const struct mui_desk_ops mui_pool_desk_ops = {
     .died = desk_died,
     .gave_up = desk_gave_up,
     .rung = desk_rung,
+    .is_attended = desk_is_attended,
 };

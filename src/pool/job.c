@@ -96,18 +96,24 @@ static void store_free(struct mui_job_store *store)
     free(store);
 }
 
-/* Take back what was returned; `next_stack` is what the stack becomes. */
-static struct mui_job *reclaim(struct mui_job_store *store,
-                               struct mui_job *next_stack)
+/* Take back what was returned, and put it before the other free jobs: it is in the
+ * cache, and buffers are there. `next_stack` is what the stack becomes. */
+static void reclaim(struct mui_job_store *store, struct mui_job *next_stack)
 {
     /* acquire: what their users did with the jobs is over; release: what the
      * owner wrote comes before a free that sees CLOSED */
     struct mui_job *first = atomic_exchange_explicit(
         &store->returned, next_stack, memory_order_acq_rel);
+    struct mui_job *last = NULL;
 
-    for (struct mui_job *job = first; job; job = job->next)
+    for (struct mui_job *job = first; job; job = job->next) {
         store->n_out--;
-    return first;
+        last = job;
+    }
+    if (!last)
+        return;
+    last->next = store->spare;
+    store->spare = first;
 }
 
 void mui_job_store_abandon(struct mui_job_store *store)
@@ -116,7 +122,7 @@ void mui_job_store_abandon(struct mui_job_store *store)
 
     if (!store)
         return;
-    (void)reclaim(store, CLOSED);
+    reclaim(store, CLOSED);
     n_out = (int64_t)store->n_out;
     /* acq_rel: the last one sees what the others did */
     if (atomic_fetch_add_explicit(&store->n_left, n_out, memory_order_acq_rel) +
@@ -152,8 +158,9 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
 {
     struct mui_job *job;
 
-    if (!store->spare)
-        store->spare = reclaim(store, NULL);
+    /* relaxed: a hint */
+    if (atomic_load_explicit(&store->returned, memory_order_relaxed))
+        reclaim(store, NULL);
     if (!store->spare && store_grow(store) < 0)
         return NULL;
     job = store->spare;

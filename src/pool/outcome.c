@@ -1,4 +1,5 @@
 /* outcome.c: how a task ended, for a person. */
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,15 +72,16 @@ static int describe_crash(const struct mui_job *job, char *text, size_t size)
     if (job->note == MUI_NOTE_CORRUPT)
         return snprintf(text, size, "crashed: it wrote over its lane");
     if (job->note == MUI_NOTE_STOPPED)
-        return snprintf(text, size, "crashed: stopped itself with SIG%s",
+        return snprintf(text, size, "crashed: was stopped (SIG%s)",
                         abbreviation ? abbreviation : "STOP");
     if (o->signal == SIGSYS && o->code) {
         char call[40];
 
         (void)mui_sandbox_call_name(o->code, call, sizeof call);
         (void)snprintf(at, sizeof at, ": %.30s refused", call);
-    } else if (o->fault_address)
-        (void)snprintf(at, sizeof at, " at %p", o->fault_address);
+    } else if (o->has_fault_address)
+        (void)snprintf(at, sizeof at, " at 0x%" PRIxPTR,
+                       (uintptr_t)o->fault_address);
     if (job->n_frames && mui_symbol_describe(job->frames[telling_frame(job)],
                                              where, sizeof where) > 0)
         (void)snprintf(in, sizeof in, " in %s", where);

@@ -122,10 +122,11 @@ static int keep_arg(struct mu_pool *pool, struct mu_error *err)
     pool->terms.arena_fd = pool->arena.read_fd;
     if (!pool->options.arg_size)
         return 0;
-    pool->arg = mui_arena_alloc(&pool->arena, pool->options.arg_size);
+    pool->arg = mui_arena_alloc(&pool->arena, pool->options.arg_size + 1);
     if (!pool->arg)
         return mui_fail(err, -ENOMEM, "pool: copy arg");
     memcpy(pool->arg, pool->options.arg, pool->options.arg_size);
+    ((char *)pool->arg)[pool->options.arg_size] = '\0';
     pool->terms.arg = pool->arg;
     pool->terms.arg_size = pool->options.arg_size;
     return 0;

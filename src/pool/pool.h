@@ -66,6 +66,7 @@ struct mu_pool {
 
     /* any thread, without the lock */
     _Atomic uint32_t news; /* futex: something ended, for waiting callers */
+    _Atomic unsigned n_spinning;  /* callers; written under the lock */
     _Atomic uint32_t interrupted; /* mu_pool_interrupt() waits to be seen */
 };
 

@@ -48,6 +48,7 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
     job->out.code = 0;
     job->out.signal = 0;
     job->out.fault_address = NULL;
+    job->out.has_fault_address = 0;
     job->doom = MU_DONE;
     job->note = MUI_NOTE_NONE;
     job->limit = MUI_LIMIT_NONE;

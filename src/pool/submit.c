@@ -13,7 +13,7 @@ enum { PUMP_BATCH = 32 };
 
 /* With MUI_SUBMIT_LIGHTLY: bytes under way that keep workers busy and stay in the
  * cache. Memory that is always fresh costs ten times what copying into it does. */
-enum { LIGHT_BYTES = 16 << 20 };
+enum { LIGHT_BYTES = 4 << 20 };
 
 /* A path as the worker has to see it: it may stand in another directory. */
 static int absolute_path(const char *path, char *ret_path)
@@ -67,11 +67,6 @@ static int take_file(struct mu_pool *pool, struct mui_job *job,
     return 0;
 }
 
-static size_t padded(size_t size)
-{
-    return (size + 7) & ~(size_t)7;
-}
-
 static int take_parts(struct mu_pool *pool, struct mui_job *job,
                       const struct mu_span *spans, size_t n)
 {
@@ -81,7 +76,7 @@ static int take_parts(struct mu_pool *pool, struct mui_job *job,
     uint8_t *at;
 
     for (size_t i = 0; i < n; i++)
-        size += padded(spans[i].size);
+        size += mui_part_room(spans[i].size);
     parts = own_span(pool, job, size);
     if (!parts)
         return -ENOMEM;
@@ -91,7 +86,8 @@ static int take_parts(struct mu_pool *pool, struct mui_job *job,
         parts->sizes[i] = spans[i].size;
         if (spans[i].size)
             memcpy(at, spans[i].data, spans[i].size);
-        at += padded(spans[i].size);
+        at[spans[i].size] = '\0';
+        at += mui_part_room(spans[i].size);
     }
     job->order.form = MUI_FORM_PARTS;
     return 0;
@@ -100,7 +96,7 @@ static int take_parts(struct mu_pool *pool, struct mui_job *job,
 static int take_bytes(struct mu_pool *pool, struct mui_job *job,
                       const void *input, size_t size, unsigned flags)
 {
-    void *copy;
+    uint8_t *copy;
 
     if (size && !input)
         return -EINVAL;
@@ -112,18 +108,23 @@ static int take_bytes(struct mu_pool *pool, struct mui_job *job,
         job->order.u.span.size = size;
         return 0;
     }
-    if (size <= MUI_ORDER_INLINE) {
+    /* what is copied is followed by a 0 */
+    if (size < MUI_ORDER_INLINE) {
         job->order.form = MUI_FORM_INLINE;
         job->order.inline_size = (uint8_t)size;
         if (size)
             memcpy(job->order.u.bytes, input, size);
+        job->order.u.bytes[size] = '\0';
         return 0;
     }
-    copy = own_span(pool, job, size);
+    copy = own_span(pool, job, size + 1);
     if (!copy)
         return -ENOMEM;
     memcpy(copy, input, size);
+    copy[size] = '\0';
+    job->order.u.span.size = size;
     job->order.form = MUI_FORM_SPAN;
+    job->held_bytes = size;
     return 0;
 }
 
@@ -211,10 +212,17 @@ static int fill_job(struct mu_pool *pool, struct mui_job *job, mu_task_fn fn,
     return take_bytes(pool, job, input, size, how->flags);
 }
 
+/* Flags that callers know, and those of map and reduce. */
+enum {
+    FLAGS = MU_SUBMIT_RETRIES | MU_SUBMIT_NO_WAIT | MU_SUBMIT_BORROW,
+    OWN_FLAGS = MUI_SUBMIT_ANYWAY | MUI_SUBMIT_LIGHTLY
+};
+
 static int check_submit(const struct mu_pool *pool, mu_task_fn fn,
                         const struct mu_submit *how)
 {
-    if (!fn || how->retries > UINT16_MAX || how->timeout_ns < 0)
+    if (!fn || how->flags & ~(unsigned)(FLAGS | OWN_FLAGS) ||
+        how->retries > UINT16_MAX || how->timeout_ns < 0)
         return -EINVAL;
     if (how->timeout_ns &&
         !(pool->model.layers[0].ops->caps & MUI_LAYER_ISOLATES))
@@ -297,6 +305,8 @@ int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn, const void *input,
 {
     struct mu_span span = {input, input_size};
 
+    if (how && how->flags & OWN_FLAGS)
+        return -EINVAL;
     return mui_pool_submit(pool, fn, &span, how ? how : &by_default, 0, ret_id);
 }
 
@@ -310,7 +320,7 @@ int mu_pool_submit_many(struct mu_pool *pool, mu_task_fn fn,
     size_t n = 0;
 
     *ret_n = 0;
-    if (rc == 0 && (each.path || each.n_parts))
+    if (rc == 0 && (each.path || each.n_parts || each.flags & OWN_FLAGS))
         rc = -EINVAL;
     if (rc < 0)
         return rc;

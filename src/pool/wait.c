@@ -1,6 +1,7 @@
 /* wait.c: callers that wait: by running tasks themselves, spinning, sleeping. */
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 
 #include "pool/pool.h"
 #include "sys/forked.h"
@@ -65,16 +66,32 @@ bool mui_pool_run_some(struct mu_pool *pool)
     return n > 0;
 }
 
-/* Spin for the time that a wake-up would cost, if a CPU can be spared for it. Others
- * may move things meanwhile: look at n_moves afterwards. */
-static void spin(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
+/* Whether some worker is at what it was given: none is while those that were given
+ * something wake up. */
+static bool any_started(const struct mu_pool *pool)
 {
-    int64_t end = mu_now_ns() + pool->terms.spin_ns;
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        const struct mui_group *group = &pool->groups[i];
 
-    if (pool->terms.spin_ns <= 0 || pool->run_ns > pool->terms.spin_ns)
-        return;
-    if (end > deadline)
-        end = deadline;
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++)
+            if (mui_lane_started(&group->lanes[j], NULL) !=
+                group->lanes[j].head)
+                return true;
+    }
+    return false;
+}
+
+/* Spin for the time that a wake-up would cost, if a CPU can be spared for it; longer
+ * while workers wake up themselves, for the wait has not begun. Others may move
+ * things meanwhile: look at n_moves afterwards. */
+static void spin_until(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
+{
+    enum { WAKING = 3 }; /* times spin_ns, at the most */
+    int64_t now = mu_now_ns();
+    int64_t last = now + WAKING * (int64_t)pool->terms.spin_ns;
+    bool started = any_started(pool);
+    int64_t end = started ? now + pool->terms.spin_ns : last;
+
     do {
         for (int i = 0; i < 64; i++) {
             if (mui_pool_pump(pool) ||
@@ -84,8 +101,28 @@ static void spin(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
         }
         /* others wait for the lock: a layer's thread, other callers */
         (void)pthread_mutex_unlock(&pool->lock);
+        if (!started)
+            /* whom we woke may have been put on this CPU: a virtual one that is idle
+             * can look taken to the scheduler, and ours the only one */
+            (void)sched_yield();
         (void)pthread_mutex_lock(&pool->lock);
-    } while (pool->n_moves == n_moves && mu_now_ns() < end);
+        now = mu_now_ns();
+        if (!started && any_started(pool)) {
+            started = true;
+            end = now + pool->terms.spin_ns;
+            end = end < last ? end : last;
+        }
+    } while (pool->n_moves == n_moves && now < end && now < deadline);
+}
+
+static void spin(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
+{
+    if (pool->terms.spin_ns <= 0 || pool->run_ns > pool->terms.spin_ns)
+        return;
+    /* relaxed: see is_attended() */
+    atomic_fetch_add_explicit(&pool->n_spinning, 1, memory_order_relaxed);
+    spin_until(pool, deadline, n_moves);
+    atomic_fetch_sub_explicit(&pool->n_spinning, 1, memory_order_relaxed);
 }
 
 static void sleep_for_news(struct mu_pool *pool, int64_t deadline)

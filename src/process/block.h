@@ -51,6 +51,10 @@ int mui_block_open(const struct mui_block_shape *shape,
 int mui_block_join(const struct mui_block_shape *shape, int down_fd, int up_fd,
                    struct mui_block *ret_block);
 
+/* In the worker: fault in what orders and replies lie in, but no region. */
+void mui_block_populate(const struct mui_block *block,
+                        const struct mui_block_shape *shape);
+
 /* The worker has its own copies of the descriptors now. */
 void mui_block_close_fds(struct mui_block *block);
 

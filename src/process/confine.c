@@ -127,11 +127,12 @@ static bool shares_out(const struct mui_cgroup *group, const char *controller)
 }
 
 /* 0 or -ENOENT. */
-static int find_place(const char *controller, struct mui_cgroup *ret)
+static int find_place(const char *root, const char *controller,
+                      struct mui_cgroup *ret)
 {
-    if (mui_cgroup_find("", controller, 1, ret) == 0)
+    if (mui_cgroup_find(root, controller, 1, ret) == 0)
         return is_writable(ret) ? 0 : -ENOENT;
-    if (mui_cgroup_find("", controller, 2, ret) < 0)
+    if (mui_cgroup_find(root, controller, 2, ret) < 0)
         return -ENOENT;
     /* our own group cannot share out what it uses itself: go up */
     while (!shares_out(ret, controller) || !is_writable(ret))
@@ -144,7 +145,7 @@ bool mui_confine_is_possible(enum mui_confine_kind kind)
 {
     struct mui_cgroup place;
 
-    return find_place(controllers[kind], &place) == 0;
+    return find_place("", controllers[kind], &place) == 0;
 }
 
 /* Remove a directory of groups, none of which has processes any more. */
@@ -186,13 +187,13 @@ static void remove_abandoned(const char *place)
         (void)closedir(dir);
 }
 
-void mui_confine_init(void)
+void mui_confine_init(const char *root)
 {
     for (int i = 0; i < MUI_N_CONFINE_KINDS; i++) {
         struct mui_cgroup place;
 
         kinds[i].version = 0;
-        if (find_place(controllers[i], &place) < 0)
+        if (find_place(root, controllers[i], &place) < 0)
             continue;
         kinds[i].version = place.version;
         memcpy(kinds[i].place, place.dir, sizeof kinds[i].place);

@@ -27,8 +27,9 @@ enum mui_confine_kind {
 /* Whether groups of a kind can be made here. Any process; reads /proc. */
 bool mui_confine_is_possible(enum mui_confine_kind kind);
 
-/* Guardian, before it forks: find the places. Its children know them. */
-void mui_confine_init(void);
+/* Guardian, before it forks: find the places. Its children know them. `root` goes
+ * before /proc and every mount point: "", or a tree made by a test. */
+void mui_confine_init(const char *root);
 
 /* Worker with one thread: enter a group of its own, in which all may hold so many
  * bytes (0: no limit). 0 or -errno. */

@@ -301,36 +301,76 @@ static bool wants_core(void)
     return getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur > 0;
 }
 
+/* What can be said of a fault, into a record. */
+static void describe(struct mui_crash *record, int signal,
+                     const siginfo_t *info, const ucontext_t *context)
+{
+    bool sent = info->si_code <= 0; /* by kill() or raise(): no address */
+
+    record->kind = MUI_CRASH_SIGNAL;
+    record->signal = signal;
+    record->code = signal == SIGSYS && !sent ? info->si_syscall : 0;
+    /* SI_KERNEL: the kernel does not tell, as of an address that no x86 has */
+    record->has_address =
+        !sent && signal != SIGSYS && info->si_code != SI_KERNEL;
+    record->address =
+        record->has_address ? (uint64_t)(uintptr_t)info->si_addr : 0;
+    record->i_lane = lane_of_flow();
+    record->n_frames = 0;
+    record->dumps_core = wants_core();
+    record->stack_overflow =
+        !sent && is_stack_overflow(signal, record->address, context);
+    record->out_of_memory = is_out_of_memory(signal, record->address);
+    record->in_common = !record->stack_overflow && is_common(info);
+    add_frames(record, context);
+}
+
+enum { REHEARSED_SIGNAL = SIGXFSZ };
+
+/* The thread that rehearses; 0: none. */
+static _Atomic int rehearser;
+
+/* Whether this is no crash: a signal that this thread sends itself. */
+static bool is_rehearsal(int signal, const siginfo_t *info)
+{
+    /* relaxed: written by this thread, or not its number */
+    int tid = atomic_load_explicit(&rehearser, memory_order_relaxed);
+
+    return tid != 0 && signal == REHEARSED_SIGNAL &&
+           info->si_code == SI_TKILL && tid == (int)syscall(SYS_gettid);
+}
+
 static void on_fault(int signal, siginfo_t *info, void *arg)
 {
     const ucontext_t *context = arg;
     struct mui_crash *record = the.record;
-    bool sent = info->si_code <= 0; /* by kill() or raise(): no address */
 
+    if (is_rehearsal(signal, info)) {
+        struct mui_crash none = {.kind = MUI_CRASH_NONE};
+
+        describe(&none, signal, info, context);
+        return;
+    }
     /* relaxed: a depth, not a message */
     if (atomic_fetch_add_explicit(&n_faults, 1, memory_order_relaxed) >=
         FAULTS_MAX)
         die_plainly(signal);
     if (claim()) {
         announce();
-        record->kind = MUI_CRASH_SIGNAL;
-        record->signal = signal;
-        record->code = signal == SIGSYS && !sent ? info->si_syscall : 0;
-        record->address =
-            sent || signal == SIGSYS ? 0 : (uint64_t)(uintptr_t)info->si_addr;
-        record->i_lane = lane_of_flow();
-        record->n_frames = 0;
-        record->dumps_core = wants_core();
-        record->stack_overflow =
-            !sent && is_stack_overflow(signal, record->address, context);
-        record->out_of_memory = is_out_of_memory(signal, record->address);
-        record->in_common = !record->stack_overflow && is_common(info);
-        add_frames(record, context);
+        describe(record, signal, info, context);
     }
     publish();
     if (!record->dumps_core)
         await_end();
     die_plainly(signal);
+}
+
+void mui_crash_rehearse(void)
+{
+    atomic_store_explicit(&rehearser, (int)syscall(SYS_gettid),
+                          memory_order_relaxed);
+    (void)raise(REHEARSED_SIGNAL);
+    atomic_store_explicit(&rehearser, 0, memory_order_relaxed);
 }
 
 /* Output of the task itself; not when another thread is at it. */

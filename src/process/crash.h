@@ -42,6 +42,7 @@ struct mui_crash {
     /* It met what another task of the process can have done: it died below malloc(),
      * free() and the like, in memory that the pool maps, or where access is denied. */
     uint8_t in_common;
+    uint8_t has_address;
     uint64_t address;
     uint32_t n_frames;
     uint64_t frames[MUI_CRASH_FRAMES]; /* mui_module codes */
@@ -74,6 +75,10 @@ void mui_crash_set_memory(uint64_t limit, uint64_t allowed);
 /* Load what unwinding needs, and learn where the allocator is. Before the fork, so
  * that workers have it. */
 void mui_crash_warm_up(void);
+
+/* Go through the handler once without a crash: a forked process faults in each page
+ * that it touches for the first time, and a crash has somebody wait for it. */
+void mui_crash_rehearse(void);
 
 /* Say that this worker ends of its own will, no task running. */
 void mui_crash_retire(void);

@@ -145,7 +145,7 @@ static _Noreturn void guard(struct guardian *g, int careful)
     g->child_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     if (g->child_fd < 0)
         _exit(1);
-    mui_confine_init();
+    mui_confine_init("");
     fork_nursery(g, careful);
     for (;;) {
         struct pollfd polls[] = {{.fd = g->main_fd, .events = POLLIN},

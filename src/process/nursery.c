@@ -77,11 +77,11 @@ static int start(struct mu_error *err)
         return rc;
     pidfd = mui_pidfd_open(getpid());
     if (pidfd < 0)
-        return mui_fail(err, pidfd, "nursery: pidfd_open");
+        return mui_fail(err, pidfd, "start worker processes");
     rc = mui_message_pair(fds);
     if (rc < 0) {
         (void)close(pidfd);
-        return mui_fail(err, rc, "nursery: socketpair");
+        return mui_fail(err, rc, "start worker processes");
     }
     /* no handler of the host may run in the child */
     (void)sigfillset(&all);
@@ -96,7 +96,7 @@ static int start(struct mu_error *err)
     (void)close(pidfd);
     if (pid < 0) {
         (void)close(fds[0]);
-        return mui_fail(err, pid, "nursery: fork");
+        return mui_fail(err, pid, "start worker processes");
     }
     the.main_fd = fds[0];
     the.guardian = pid;
@@ -220,7 +220,7 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
         return mui_fail(err, -E2BIG, "nursery: plan");
     rc = mui_message_pair(pair);
     if (rc < 0)
-        return mui_fail(err, rc, "nursery: socketpair");
+        return mui_fail(err, rc, "start worker processes");
     all[0] = pair[1];
     if (n_fds)
         memcpy(all + 1, fds, n_fds * sizeof *fds);

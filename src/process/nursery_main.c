@@ -172,6 +172,8 @@ static _Noreturn void be_worker(const struct channel *channel,
     if (getppid() != the.pid)
         _exit(1);
     (void)prctl(PR_SET_NAME, "muster-worker");
+    /* what a task sends to its group, by kill(0, ...), is for its own children */
+    (void)setpgid(0, 0);
     for (unsigned i = 0; i < channel->n_fds; i++)
         keep[n++] = start.plan_fds[i] = channel->fds[i];
     for (unsigned i = 0; i < order->n_fds && i < MUI_NURSERY_WORKER_FDS; i++)

@@ -17,8 +17,9 @@ struct mui_state {
     unsigned mask; /* umask */
 };
 
-/* Some 80 system calls: 10 us. One thread at a time. */
-void mui_state_take(struct mui_state *ret_state);
+/* Some 80 system calls: 10 us, and as much again when the process has more threads
+ * than the one that is here (`alone`). One thread at a time. */
+void mui_state_take(bool alone, struct mui_state *ret_state);
 
 bool mui_state_equals(const struct mui_state *a, const struct mui_state *b);
 

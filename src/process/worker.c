@@ -26,6 +26,8 @@
 #include "sys/thread.h"
 
 static struct {
+    struct mui_block block;
+    struct mui_block_shape shape;
     struct mui_worker_head *head;
     int bell_fd;
     ino_t bell_inode; /* tells our bell from what a task put in its place */
@@ -37,6 +39,7 @@ static struct {
     struct mui_state state;    /* the same */
     pthread_mutex_t look_lock; /* one thread looks at a time */
     _Atomic uint32_t up;       /* futex: lanes can be served */
+    _Atomic bool ran;          /* a task, since the last look */
     _Atomic unsigned n_tasks;
     _Atomic bool spent;
     _Atomic uint32_t n_mute; /* bells that could not be rung */
@@ -103,7 +106,7 @@ static bool is_changed(void)
     bool changed;
 
     (void)pthread_mutex_lock(&the.look_lock);
-    mui_state_take(&now);
+    mui_state_take(the.n_threads == 1, &now);
     changed = !mui_state_equals(&now, &the.state);
     (void)pthread_mutex_unlock(&the.look_lock);
     return changed;
@@ -125,7 +128,7 @@ static int64_t others_run_since(const struct mui_lane_worker *but)
 
 /* Whether there are threads or children that no task has which runs beside `lane`:
  * while one does, those that came after it may be its own. What is not certain now
- * is at a later look. */
+ * is at the look after that one has ended. */
 static bool has_orphans(const struct mui_lane_worker *lane)
 {
     int64_t since = others_run_since(lane);
@@ -175,6 +178,10 @@ static bool is_spent(struct mui_lane_worker *lane, unsigned look)
     bool spent;
 
     await_up();
+    if (look & MUI_LOOK_RAN)
+        /* release, pairs with the exchange below, perhaps another thread's: what the
+         * task left is there to be seen */
+        atomic_store_explicit(&the.ran, true, memory_order_release);
     /* seq_cst: between the announcement of a sleep and the sleep, see end_all() */
     if (atomic_load_explicit(&the.spent, memory_order_seq_cst))
         return true;
@@ -183,7 +190,8 @@ static bool is_spent(struct mui_lane_worker *lane, unsigned look)
     spent = look & MUI_LOOK_RAN && has_run_enough();
     if (look & MUI_LOOK_RAN && the.limits.strict)
         look |= MUI_LOOK_CLOSELY;
-    if (!spent && look & MUI_LOOK_CLOSELY)
+    if (!spent && look & MUI_LOOK_CLOSELY &&
+        atomic_exchange_explicit(&the.ran, false, memory_order_acquire))
         spent = has_leftovers(lane);
     if (spent)
         end_all(lane);
@@ -203,6 +211,8 @@ int mui_worker_init(const struct mui_worker_setup *setup,
 
     if (rc < 0)
         return rc;
+    the.block = block;
+    the.shape = *shape;
     the.head = mui_block_head(&block);
     the.bell_fd = setup->bell_fd;
     the.limits = setup->limits;
@@ -238,6 +248,12 @@ int mui_worker_init(const struct mui_worker_setup *setup,
     return 0;
 }
 
+void mui_worker_warm_up(void)
+{
+    mui_block_populate(&the.block, &the.shape);
+    mui_crash_rehearse();
+}
+
 static void announce(uint32_t stage)
 {
     /* release, pairs with mui_peer_stage(): the reason comes before it */
@@ -256,7 +272,7 @@ int mui_worker_up(void)
         the.data_bytes = mui_limits_data_bytes();
     the.n_threads = mui_census_threads();
     if (!(the.limits.sandbox & MU_SANDBOX_PURE))
-        mui_state_take(&the.state);
+        mui_state_take(the.n_threads == 1, &the.state);
     rc = mui_sandbox_enter_calls(the.limits.sandbox);
     if (rc < 0)
         return rc;

@@ -26,6 +26,9 @@ struct mui_worker_setup {
 int mui_worker_init(const struct mui_worker_setup *setup,
                     struct mui_lane_worker **ret_lanes);
 
+/* Have the pages that the first order touches, and those that a crash does. */
+void mui_worker_warm_up(void);
+
 /* The lanes are served from now on, within the limits and the sandbox. 0 or
  * -errno. */
 int mui_worker_up(void);

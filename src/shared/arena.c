@@ -170,6 +170,8 @@ int mu_shared_new(size_t bytes, const struct mu_shared_options *options,
                         "shared: the nodes of \"%s\" share no memory: use a "
                         "channel (muster/channel.h)",
                         o->model);
+    if (o->flags & ~(MU_SHARED_HUGE | MU_SHARED_PREFAULT))
+        return mui_fail(err, -EINVAL, "shared: unknown flags 0x%x", o->flags);
     if (o->name && name_to_path(o->name, path, sizeof path) != 0)
         return mui_fail(err, -EINVAL, "shared: the name \"%s\"", o->name);
     if (o->name && (o->flags & MU_SHARED_HUGE))

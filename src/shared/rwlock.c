@@ -187,9 +187,10 @@ int mu_rwlock_read_unlock(struct mu_rwlock *l)
     return -EPERM;
 }
 
-/* S5: wait until the slot is empty. 0; MU_TIMEOUT; -EDEADLK when it is ours. */
-static int reader_wait(_Atomic uint64_t *slot, uint64_t self,
-                       struct mui_sleep *sleep)
+/* S5: wait until the slot is empty. 0; MU_TIMEOUT; -EDEADLK when it is ours. Where one
+ * reader is dead others may be: all are buried, or each would cost a sleep. */
+static int reader_wait(struct mu_rwlock *l, _Atomic uint64_t *slot,
+                       uint64_t self, struct mui_sleep *sleep)
 {
     for (;;) {
         /* S5, pairs with S1 in slot_claim() and R1 */
@@ -209,10 +210,8 @@ static int reader_wait(_Atomic uint64_t *slot, uint64_t self,
             continue;
         seen |= MUI_WAITERS;
         rc = mui_sleep_wait(sleep, mui_low_half(slot), (uint32_t)seen);
-        if (rc != 0 && mui_owner_is_dead(seen) &&
-            atomic_compare_exchange_strong_explicit(
-                slot, &seen, 0, memory_order_seq_cst, memory_order_relaxed))
-            return 0;
+        if (rc != 0 && mui_owner_is_dead(seen) && slots_bury(l))
+            continue;
         if (rc == MU_TIMEOUT)
             return MU_TIMEOUT;
     }
@@ -233,7 +232,7 @@ int mu_rwlock_write(struct mu_rwlock *l, int64_t deadline)
     (void)atomic_fetch_or_explicit(word, 0, memory_order_seq_cst);
     n = n_slots(l);
     for (unsigned i = 0; i < n; i++) {
-        int rc = reader_wait(slot_at(l, 0, i), self, &sleep);
+        int rc = reader_wait(l, slot_at(l, 0, i), self, &sleep);
 
         if (rc != 0) { /* the report of a dead writer goes to the next one */
             (void)mui_let_go(word, self, held == MU_OWNER_DIED ? MUI_ORPHAN : 0,

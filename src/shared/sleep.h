@@ -7,7 +7,9 @@
  * life of its holder. That is the whole recovery; no list of held locks exists
  * that a hostile writer could bend.
  *
- * The first slice is short, for most holders let go soon or are dead. */
+ * The first slice is short, for most holders let go soon or are dead. Each is as long as
+ * all before it: who waits has lost at most half of his time, and who waits for hours
+ * looks once a second. */
 #ifndef MUI_SHARED_SLEEP_H
 #define MUI_SHARED_SLEEP_H
 
@@ -19,9 +21,9 @@
 #include "sys/cpu.h"
 #include "sys/futex.h"
 
-#define MUI_SLICE_MIN_NS 2000000   /* 2 ms */
-#define MUI_SLICE_MAX_NS 128000000 /* 128 ms */
-#define MUI_SPINS        100       /* about 2 us: less than one wake-up */
+#define MUI_SLICE_MIN_NS 2000000    /* 2 ms */
+#define MUI_SLICE_MAX_NS 1024000000 /* a second */
+#define MUI_SPINS        100        /* about 2 us: less than one wake-up */
 
 struct mui_sleep {
     int64_t deadline;

@@ -588,13 +588,16 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
     /* spin before ringing: a caller that is about to hand out more needs none */
     if (spin_for_work(w, w->spin_ns))
         return;
+    /* system calls: before the sleep is announced, while nobody pays for a wake-up */
+    if (mui_lane_is_spent(w, MUI_LOOK_CLOSELY) || has_work(w))
+        return;
     /* H2, the worker's side; see lane_ring_down() */
     bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
     atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
     if (MUI_LANE_WEAK != WEAK_H3 &&
         ring_if_wished(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
         again_ns = mu_after_ns(RING_AGAIN_NS);
-    if (!has_work(w) && !mui_lane_is_spent(w, MUI_LOOK_CLOSELY) &&
+    if (!has_work(w) && !mui_lane_is_spent(w, 0) &&
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
         (void)mui_futex_wait(&w->down->bell, bell, w->shared,
                              deadline_ns < again_ns ? deadline_ns : again_ns);
@@ -661,10 +664,28 @@ uint32_t mui_lane_released(const struct mui_lane_worker *w)
     return atomic_load_explicit(&w->down->released, memory_order_acquire);
 }
 
+/* The same for memory of the region. */
+static bool spin_for_release(const struct mui_lane_worker *w, uint32_t seen)
+{
+    int64_t end = mu_now_ns() + w->spin_ns;
+
+    do {
+        for (int i = 0; i < 64; i++) {
+            if (mui_lane_released(w) != seen)
+                return true;
+            mui_cpu_pause();
+        }
+    } while (mu_now_ns() < end);
+    return false;
+}
+
 void mui_lane_wait_release(struct mui_lane_worker *w, uint32_t seen)
 {
-    uint32_t bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
+    uint32_t bell;
 
+    if (spin_for_release(w, seen))
+        return;
+    bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
     atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
     w->ring(w, MUI_WANT_DONE);
     if (mui_lane_released(w) == seen &&

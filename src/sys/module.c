@@ -258,7 +258,7 @@ static int make_table(struct mu_error *err)
 
     table_fd = mui_memfd_open("muster-modules", sizeof(struct module_table));
     if (table_fd < 0)
-        return mui_fail(err, table_fd, "modules: memfd");
+        return mui_fail(err, table_fd, "memory to share with worker processes");
     rc = mui_memfd_map(table_fd, sizeof(struct module_table),
                        PROT_READ | PROT_WRITE, 0, &base);
     if (rc == 0) {
@@ -269,7 +269,7 @@ static int make_table(struct mu_error *err)
     if (rc < 0) {
         (void)close(table_fd);
         table_fd = -1;
-        return mui_fail(err, rc, "modules: map");
+        return mui_fail(err, rc, "memory to share with worker processes");
     }
     /* the program is the first object of the walk, so module 0 */
     survey(base, true);

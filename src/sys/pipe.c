@@ -15,6 +15,9 @@
 #    define RWF_NOSIGNAL 0x00000100 /* Linux 6.18 */
 #endif
 
+/* What /proc/sys/fs/pipe-max-size says by default. Pages are taken as they are used. */
+#define PIPE_BYTES (1 << 20)
+
 /* Whether the kernel lacks RWF_NOSIGNAL; found at the first write. */
 static _Atomic bool lacks_nosignal;
 
@@ -113,4 +116,9 @@ ssize_t mui_pipe_peek(int fd, void *buffer, size_t size)
     (void)close(copy[0]);
     (void)close(copy[1]);
     return rc < 0 ? rc : (ssize_t)done;
+}
+
+void mui_pipe_widen(int fd)
+{
+    (void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
 }

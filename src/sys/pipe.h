@@ -18,4 +18,8 @@ ssize_t mui_pipe_read(int fd, void *buffer, size_t size, bool waits);
 /* Read what is in a pipe and leave it there; never waits. The number of bytes; -errno. */
 ssize_t mui_pipe_peek(int fd, void *buffer, size_t size);
 
+/* Let more bytes lie in it than by default: a message above 64 KiB costs a wake-up for
+ * each 64 KiB otherwise. A pipe that may not be widened stays as it is. */
+void mui_pipe_widen(int fd);
+
 #endif

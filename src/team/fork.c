@@ -36,7 +36,8 @@
  *   L2  look at `idle` (seq_cst)        S5  raise limit (seq_cst)
  *
  * If L2 came before S3 in the one order of all four, L1 came before S5, and the
- * limit stays raised. Cancelling uses the same argument (cancel.c).
+ * limit stays raised. Cancelling uses the same argument (cancel.c), and so does a
+ * join that sleeps: it announces that in the state of its job, and then raises.
  *
  * Progress: a fork is wait-free; a steal lock-free; a join waits for its thief. */
 #include <errno.h>
@@ -77,6 +78,19 @@ static bool seat_is_cancelled(struct mui_seat *seat)
     return mui_region_status(region) != 0;
 }
 
+/* The owner of the job that this seat works for sleeps in its join. */
+static bool seat_is_awaited(struct mui_seat *seat)
+{
+    /* relaxed: the owner wrote it itself */
+    struct mu_job *job =
+        atomic_load_explicit(&seat->base_job, memory_order_relaxed);
+
+    /* L2, against join_sleep(), which announces its sleep and then raises */
+    return job &&
+           (atomic_load_explicit(mui_job_state(job), memory_order_seq_cst) &
+            MUI_JOB_ASLEEP);
+}
+
 void mui_seat_lower(struct mui_seat *seat, uint32_t split)
 {
     uint64_t idle;
@@ -85,7 +99,8 @@ void mui_seat_lower(struct mui_seat *seat, uint32_t split)
     atomic_store_explicit(&seat->limit, (uintptr_t)mui_slot(seat, split),
                           memory_order_seq_cst);
     idle = atomic_load_explicit(&seat->team->idle, memory_order_seq_cst);
-    if (mui_idle_needs_waking(idle) || seat_is_cancelled(seat))
+    if (mui_idle_needs_waking(idle) || seat_is_awaited(seat) ||
+        seat_is_cancelled(seat))
         mui_seat_ask(seat);
 }
 
@@ -124,18 +139,6 @@ static bool seat_is_due(struct mui_seat *seat)
     /* relaxed: a hint */
     atomic_store_explicit(&seat->asked_epoch, epoch, memory_order_relaxed);
     return true;
-}
-
-/* The owner of the job that this seat works for sleeps in its join. */
-static bool seat_is_awaited(struct mui_seat *seat)
-{
-    struct mu_job *job =
-        atomic_load_explicit(&seat->base_job, memory_order_relaxed);
-
-    /* relaxed: a hint; mui_job_nudge() looks again */
-    return job &&
-           (atomic_load_explicit(mui_job_state(job), memory_order_relaxed) &
-            MUI_JOB_ASLEEP);
 }
 
 /* Somebody is hungry: expose the older half of the private slots below top. When
@@ -271,8 +274,11 @@ static bool seat_reclaim(struct mui_seat *seat, uint32_t index)
     return false;
 }
 
-/* Announce the sleep, look a last time for something to help with, sleep. */
-static void join_sleep(struct mui_seat *seat, struct mu_job *j, uint32_t state)
+/* Announce the sleep, look a last time for something to help with, sleep. Who is
+ * woken when its thief exposes something misses what thieves of the thief do, so it
+ * looks again by itself: a quarter of the wait is lost at most. */
+static void join_sleep(struct mui_seat *seat, struct mu_job *j, uint32_t state,
+                       int64_t waited)
 {
     _Atomic uint32_t *word = mui_job_state(j);
 
@@ -283,7 +289,8 @@ static void join_sleep(struct mui_seat *seat, struct mu_job *j, uint32_t state)
             memory_order_relaxed))
         return;
     if (!mui_help_job(seat, j, true))
-        (void)mui_futex_wait(word, state | MUI_JOB_ASLEEP, 0, MU_NEVER);
+        (void)mui_futex_wait(word, state | MUI_JOB_ASLEEP, 0,
+                             mui_nap_end(waited));
 }
 
 /* Wait until a stolen job is settled, helping with what it forked. */
@@ -300,7 +307,7 @@ static uint32_t join_wait(struct mui_seat *seat, struct mu_job *j)
         if (state & JOB_SETTLED)
             return state;
         waited = mu_now_ns() - since;
-        if (mui_help_job(seat, j, waited >= MUI_ASK_STOLEN_NS)) {
+        if (mui_help_job(seat, j, waited >= MUI_ASK_SOON_NS)) {
             since = mu_now_ns();
         } else if (mui_team_is_orphan(seat->team)) {
             /* its thread is the parent's: nobody here will ever run it */
@@ -314,7 +321,7 @@ static uint32_t join_wait(struct mui_seat *seat, struct mu_job *j)
                 (void)sched_yield();
             mui_cpu_pause();
         } else {
-            join_sleep(seat, j, state);
+            join_sleep(seat, j, state, waited);
         }
     }
 }

@@ -69,8 +69,8 @@ static bool is_below(struct mu_team *team, struct mu_job *job,
 static void place_ask(const struct place *place)
 {
     struct mui_seat *seat = place->seat;
-    /* relaxed: a hint that saves the store */
-    if (atomic_load_explicit(&seat->limit, memory_order_relaxed) != MUI_HUNGRY)
+    /* saves the store; seq_cst, against L1, when the caller is about to sleep */
+    if (atomic_load_explicit(&seat->limit, memory_order_seq_cst) != MUI_HUNGRY)
         mui_seat_ask(seat);
 }
 

@@ -189,7 +189,7 @@ static void loop_wait(struct mui_seat *seat, uint32_t top, uint32_t n)
         if (since == 0)
             since = mu_now_ns();
         waited = mu_now_ns() - since;
-        if (mui_help_loop(seat, top, waited >= MUI_ASK_STOLEN_NS)) {
+        if (mui_help_loop(seat, top, waited >= MUI_ASK_SOON_NS)) {
             since = mu_now_ns();
         } else if (mui_team_is_orphan(seat->team)) {
             mui_region_cancel(
@@ -206,7 +206,8 @@ static void loop_wait(struct mui_seat *seat, uint32_t top, uint32_t n)
             atomic_store_explicit(&seat->is_waiting, 1, memory_order_seq_cst);
             if (atomic_load_explicit(&seat->n_done, memory_order_seq_cst) ==
                 n_done)
-                (void)mui_futex_wait(&seat->n_done, n_done, 0, MU_NEVER);
+                (void)mui_futex_wait(&seat->n_done, n_done, 0,
+                                     mui_nap_end(waited));
             atomic_store_explicit(&seat->is_waiting, 0, memory_order_relaxed);
         }
     }

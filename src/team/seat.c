@@ -158,10 +158,9 @@ static void seat_begin(struct mui_seat *seat, uint64_t epoch)
     /* S2, against S3 in mui_idle_sleep() and mui_idle_found() */
     uint64_t idle = atomic_load_explicit(&team->idle, memory_order_seq_cst);
 
-    /* relaxed: a hint */
-    seat->expects_long =
-        atomic_load_explicit(&seat->asked_epoch, memory_order_relaxed) ==
-        epoch - 2;
+    seat->expects_long = mui_seat_expects_long(seat, epoch);
+    if (seat->expects_long)
+        seat->began_ns = mu_now_ns();
     if (mui_idle_needs_waking(idle) ||
         (seat->expects_long && team->n_threads > 1))
         /* relaxed: own word; nobody lowers it but us */
@@ -193,6 +192,9 @@ void mui_seat_stop(struct mui_seat *seat)
 {
     uint64_t epoch = atomic_load_explicit(&seat->epoch, memory_order_relaxed);
 
+    /* relaxed: a hint. Splitting it did not pay: the next is not split at once. */
+    if (seat->expects_long && mu_now_ns() - seat->began_ns < MUI_LONG_WORK_NS)
+        atomic_store_explicit(&seat->asked_epoch, 0, memory_order_relaxed);
     assert(atomic_load_explicit(&seat->range, memory_order_relaxed) ==
            mui_pair(MUI_FIRST_SLOT, MUI_FIRST_SLOT));
     /* relaxed: what is raised from now on is for the next work */

@@ -37,14 +37,19 @@ enum {
 
 /* Times, in nanoseconds; what they trade is in docs/TEAM.md. */
 enum {
-    MUI_ASK_AGE_NS =
-        1500, /* a region younger than this is not asked for work */
-    MUI_ASK_STOLEN_NS = 400, /* nor a stolen job or a chunk younger than this */
-    MUI_WAKE_AGE_NS = 4000,  /* nor is anybody woken for it */
+    MUI_ASK_AGE_NS = 1500, /* a region this young is not asked for work */
+    /* ... nor a stolen job, a chunk or a region expected to be long this young;
+     * and no part is taken in its loop */
+    MUI_ASK_SOON_NS = 400,
+    MUI_LONG_WORK_NS = 5000,   /* what was shorter is not expected to be long */
+    MUI_WAKE_AGE_NS = 4000,    /* nor is anybody woken for it */
     MUI_LONG_LOOP_NS = 10000,  /* a loop that was worth waking somebody for */
     MUI_SPIN_NS = 100000,      /* an idle thread looks this long, then sleeps */
     MUI_SENTINEL_NS = 2500000, /* the last one that looks: this long */
     MUI_JOIN_SPIN_NS = 50000,  /* a waiting join spins this long, then sleeps */
+    MUI_NAP_LEAST_NS = 100000, /* ... for this long at least, */
+    MUI_NAP_MOST_NS =
+        10000000,             /* and at most, before it looks for work again */
     MUI_CHUNK_LEAST_NS = 300, /* chunks of a loop take this long, or more ... */
     MUI_CHUNK_MOST_NS = 20000 /* ... and this, or less, where one can choose */
 };
@@ -122,6 +127,7 @@ struct mui_seat {
     bool expects_long; /* the work before this one lived to be asked */
     bool loop_expects_long;
     uint32_t n_slow;     /* slow forks and joins */
+    int64_t began_ns;    /* of work expected to be long */
     uint64_t slow_epoch; /* the work that slow_since_ns is of */
     int64_t slow_since_ns;
     struct mui_region own_region;
@@ -227,6 +233,24 @@ static inline _Atomic uint32_t *mui_job_state(struct mu_job *j)
 static inline _Atomic uint32_t *mui_job_base(struct mu_job *j)
 {
     return (_Atomic uint32_t *)&j->base;
+}
+
+/* Until when a join sleeps that has waited so long and found nothing to do. */
+static inline int64_t mui_nap_end(int64_t waited_ns)
+{
+    int64_t nap_ns = waited_ns / 4;
+
+    nap_ns = nap_ns < MUI_NAP_LEAST_NS ? MUI_NAP_LEAST_NS : nap_ns;
+    nap_ns = nap_ns > MUI_NAP_MOST_NS ? MUI_NAP_MOST_NS : nap_ns;
+    return mu_now_ns() + nap_ns;
+}
+
+/* Whether work on a seat lives long, going by the work before it. */
+static inline bool mui_seat_expects_long(struct mui_seat *seat, uint64_t epoch)
+{
+    /* relaxed: a hint */
+    return atomic_load_explicit(&seat->asked_epoch, memory_order_relaxed) ==
+           epoch - 2;
 }
 
 static inline bool mui_idle_needs_waking(uint64_t idle)

@@ -35,19 +35,24 @@ static const size_t default_stack_bytes = sizeof(void *) > 4 ? (size_t)1 << 30
                                                              : (size_t)1 << 24;
 static const size_t least_stack_bytes = (size_t)1 << 18;
 
-/* Ask for work where it has been going on for long enough. */
-static void thread_ask(struct mui_thread *t, uint32_t i, struct mui_seat *seat,
-                       uint64_t epoch, int64_t now)
+/* For how long this thread has seen the same work on a seat. */
+static int64_t thread_sees(struct mui_thread *t, uint32_t i, uint64_t epoch,
+                           int64_t now)
 {
     struct sight *sight = &t->sights[i];
 
-    if (sight->epoch != epoch) {
+    if (sight->epoch != epoch)
         *sight = (struct sight){.epoch = epoch, .since_ns = now};
-        return;
-    }
+    return now - sight->since_ns;
+}
+
+/* Ask for work where it has been going on for long enough. */
+static void thread_ask(struct mui_seat *seat, uint64_t epoch, int64_t age_ns)
+{
+    bool expects_long = seat->is_kept || mui_seat_expects_long(seat, epoch);
+
     /* relaxed: a hint that saves the stores */
-    if (now - sight->since_ns <
-            (seat->is_kept ? MUI_ASK_STOLEN_NS : MUI_ASK_AGE_NS) ||
+    if (age_ns < (expects_long ? MUI_ASK_SOON_NS : MUI_ASK_AGE_NS) ||
         atomic_load_explicit(&seat->limit, memory_order_relaxed) == MUI_HUNGRY)
         return;
     /* relaxed: a hint for the work after this */
@@ -63,6 +68,7 @@ static bool thread_visit(struct mui_thread *t, uint32_t i, int64_t now)
         atomic_load_explicit(&team->seats[i], memory_order_acquire);
     struct mu_job *job;
     uint64_t epoch;
+    int64_t age_ns;
 
     if (!seat || seat == t->seat)
         return false;
@@ -70,11 +76,13 @@ static bool thread_visit(struct mui_thread *t, uint32_t i, int64_t now)
     epoch = atomic_load_explicit(&seat->epoch, memory_order_relaxed);
     if (epoch % 2 == 0)
         return false;
-    if (mui_loop_has_units(seat) && mui_loop_join(t->seat, seat))
+    age_ns = thread_sees(t, i, epoch, now);
+    if (age_ns >= MUI_ASK_SOON_NS && mui_loop_has_units(seat) &&
+        mui_loop_join(t->seat, seat))
         return true;
     job = mui_seat_steal(seat, 0);
     if (!job) {
-        thread_ask(t, i, seat, epoch, now);
+        thread_ask(seat, epoch, age_ns);
         return false;
     }
     mui_idle_found(team);

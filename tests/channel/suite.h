@@ -34,6 +34,7 @@ int main(void)
         cmocka_unit_test(close_wakes_a_waiting_receiver),
         cmocka_unit_test(free_without_goodbye_is_a_crash),
         cmocka_unit_test(process_echoes_every_message),
+        cmocka_unit_test(forked_sender_goes_on),
         cmocka_unit_test(dead_sender_is_reported_after_its_messages),
         cmocka_unit_test(dead_receiver_is_reported_to_the_sender),
         cmocka_unit_test(killed_sender_leaves_whole_messages),

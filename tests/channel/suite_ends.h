@@ -191,6 +191,31 @@ static void process_echoes_every_message(void **state)
     SUITE_AFTER();
 }
 
+/* A fork in between: what was sent before and what the child sends is one stream. */
+static void forked_sender_goes_on(void **state)
+{
+    struct run before = {.n = 300, .seed = 13, .size_max = 3000};
+    struct mu_chan *ends[2];
+    pid_t pid;
+
+    NEED(SUITE_PROCESS);
+    ends_open(ends);
+    run_between_threads(ends[0], ends[1], before);
+    assert_int_equal(mu_chan_send(ends[0], "x", 1, test_deadline()), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    before.chan = ends[0];
+    if (pid == 0) {
+        run_send(&before);
+        _exit(0);
+    }
+    before.chan = ends[1];
+    run_recv_one(ends[1], "x", 1);
+    run_recv(&before);
+    assert_int_equal(test_wait(pid), 0);
+    ends_free(ends);
+}
+
 static void send_and_die(struct mu_chan *c)
 {
     for (int i = 0; i < 3; i++)

@@ -19,9 +19,10 @@ static void messages_keep_order_and_bytes(void **state)
 static void messages_keep_their_boundaries(void **state)
 {
     static const size_t sizes[] = {
-        0,      1,      7,    8,    9,      63,      64,      65,    4087,
-        4096,   4097,   8176, 8192, 16384,  65519,   65520,   65536, 131072,
-        131073, 262128, 0,    3,    262144, 1048579, 5000000, 0,     1};
+        0,     1,      7,       8,       9,      63,     64,     65,
+        4087,  4096,   4097,    8176,    8192,   16384,  65519,  65520,
+        65536, 98240,  98304,   98305,   131072, 131073, 262128, 0,
+        3,     262144, 1048579, 5000000, 0,      1};
     struct mu_chan *ends[2];
 
     (void)state;

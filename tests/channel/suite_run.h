@@ -126,6 +126,16 @@ static void run_recv(void *arg)
     }
 }
 
+static void run_recv_one(struct mu_chan *chan, const char *bytes, size_t size)
+{
+    struct mu_chan_message m;
+
+    assert_int_equal(mu_chan_borrow(chan, test_deadline(), &m), 0);
+    assert_int_equal(m.size, size);
+    assert_memory_equal(m.data, bytes, size);
+    mu_chan_release(chan);
+}
+
 static void *run_send_thread(void *arg)
 {
     run_send(arg);

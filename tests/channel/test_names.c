@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "muster/channel.h"
 
@@ -166,6 +167,45 @@ static void peers_not_allowed_are_turned_away(void **state)
     }
 }
 
+static int every_peer(void *ctx, int pid, unsigned uid, unsigned gid)
+{
+    (void)ctx;
+    (void)pid;
+    (void)uid;
+    (void)gid;
+    return 1;
+}
+
+static void connect_as_nobody(void *arg)
+{
+    struct mu_chan_options options = {.allow = every_peer};
+    struct mu_chan *c;
+
+    CHECK_CHILD(setresuid(65534, 65534, 65534) == 0);
+    /* turned away before the memory is handed over, or just after connecting */
+    if (mu_chan_connect(arg, &options, test_deadline(), &c, NULL) == 0)
+        mu_chan_free(c);
+}
+
+/* The default rule: who runs as our effective user. Only root can be another. */
+static void other_users_are_turned_away(void **state)
+{
+    struct mu_chan *listener;
+    struct mu_chan *c;
+    pid_t pid;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(
+        mu_chan_open(unique("shm:muster-test-%d"), NULL, &listener, NULL), 0);
+    pid = test_fork(connect_as_nobody, address);
+    assert_int_equal(mu_chan_accept(listener, test_deadline(), &c, NULL),
+                     -EACCES);
+    mu_chan_free(listener);
+    assert_int_equal(test_wait(pid), 0);
+}
+
 static void beyond_loopback_needs_a_secret(void **state)
 {
     struct mu_chan *c;
@@ -176,6 +216,8 @@ static void beyond_loopback_needs_a_secret(void **state)
     assert_non_null(strstr(err.text, "secret"));
     assert_int_equal(mu_chan_connect("tcp:192.0.2.1:9", NULL, MU_NOW, &c, &err),
                      -EACCES);
+    assert_int_equal(mu_chan_open("tcp:127.0.0.1:70000", NULL, &c, &err),
+                     -EINVAL);
     assert_int_equal(mu_chan_open("tcp:nonsense", NULL, &c, &err), -EINVAL);
 }
 
@@ -460,6 +502,53 @@ static void waiting_for_ever_ends_with_the_peer(void **state)
     }
 }
 
+/* Wait until our parent sleeps in that call, as far as the system tells. */
+static void parent_await_call(long number)
+{
+    char path[64];
+    char text[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/syscall", (int)getppid());
+    for (;;) {
+        FILE *f = fopen(path, "re");
+
+        if (!f || !fgets(text, sizeof text, f) ||
+            (text[0] != 'r' && atol(text) == number)) {
+            if (f)
+                (void)fclose(f);
+            return;
+        }
+        (void)fclose(f);
+    }
+}
+
+static void die_when_it_is_polled(void *arg)
+{
+    struct mu_chan **ends = arg;
+
+    mu_chan_free(ends[0]);
+    parent_await_call(SYS_ppoll);
+    (void)raise(SIGKILL);
+}
+
+/* A queue waits in two ways, one after the other: the second sees the end too. */
+static void queue_that_waits_for_long_sees_the_end(void **state)
+{
+    struct mu_chan *ends[2];
+    char byte;
+    size_t size;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(mu_chan_pair("mq:", NULL, ends, NULL), 0);
+    pid = test_fork(die_when_it_is_polled, ends);
+    mu_chan_free(ends[1]);
+    assert_int_equal(mu_chan_recv(ends[0], &byte, 1, MU_NEVER, &size),
+                     MU_ECRASHED);
+    assert_true(WIFSIGNALED(test_wait(pid)));
+    mu_chan_free(ends[0]);
+}
+
 static void queue_outlives_its_users(void **state)
 {
     struct mu_chan *c;
@@ -496,8 +585,10 @@ static void wrappers_tell_lose_and_delay(void **state)
 {
     struct mu_chan *ends[2];
     struct mu_chan *c;
+    int64_t from = mu_now_ns();
     int n_calls = 0;
     int n_lost = 0;
+    void *room;
     char byte;
     size_t size;
 
@@ -519,6 +610,8 @@ static void wrappers_tell_lose_and_delay(void **state)
         n_lost += mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size) == MU_TIMEOUT;
     }
     assert_in_range(n_lost, 50, 200);
+    assert_true(mu_now_ns() - from >= 1000 * (400 - n_lost));
+    assert_int_equal(mu_chan_reserve(ends[0], 1, MU_NOW, &room), -EOPNOTSUPP);
     assert_int_equal(n_calls, 400 - n_lost);
     assert_int_equal(mu_chan_close(ends[0]), 0);
     assert_int_equal(mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size), MU_CLOSED);
@@ -533,6 +626,7 @@ int main(void)
         cmocka_unit_test(names_in_use_are_refused),
         cmocka_unit_test(path_of_a_dead_listener_is_taken_over),
         cmocka_unit_test(peers_not_allowed_are_turned_away),
+        cmocka_unit_test(other_users_are_turned_away),
         cmocka_unit_test(beyond_loopback_needs_a_secret),
         cmocka_unit_test(secret_seals_the_connection),
         cmocka_unit_test(another_secret_is_refused),
@@ -541,6 +635,7 @@ int main(void)
         cmocka_unit_test(fifo_takes_one_sender_after_another),
         cmocka_unit_test(fifo_tells_a_goodbye_from_a_death),
         cmocka_unit_test(waiting_for_ever_ends_with_the_peer),
+        cmocka_unit_test(queue_that_waits_for_long_sees_the_end),
         cmocka_unit_test(queue_outlives_its_users),
         cmocka_unit_test(wrappers_tell_lose_and_delay),
     };

@@ -1,155 +1,10 @@
-/* test_ring_kill.c: a shared-memory channel whose peer is killed before each of its
- * instructions, as sender and as receiver: what was published is whole, what was not is
- * absent, and the survivor is told. */
+/* test_ring_kill.c: peers of a shared-memory channel killed at each instruction. */
 #include <pthread.h>
 #include <stdatomic.h>
-#include <string.h>
-
-#include "muster/channel.h"
 
 #include "channel/channel.h"
+#include "channel/kill.h"
 #include "channel/shm_end.h"
-#include "support/check.h"
-#include "support/step.h"
-
-enum { N_BEFORE = 3, SIZE = 100 };
-
-static struct mu_chan *ends[2];
-
-static void ends_make(void)
-{
-    struct mu_chan_options options = {.ring_bytes = 16384, .spin_ns = -1};
-
-    assert_int_equal(mu_chan_pair("shm:", &options, ends, NULL), 0);
-}
-
-static void message_send(struct mu_chan *c, unsigned char i)
-{
-    unsigned char bytes[SIZE];
-
-    memset(bytes, i, sizeof bytes);
-    CHECK_CHILD(mu_chan_send(c, bytes, sizeof bytes, test_deadline()) == 0);
-}
-
-static int message_recv(struct mu_chan *c, unsigned char i)
-{
-    unsigned char bytes[SIZE];
-    size_t size;
-    int rc = mu_chan_recv(c, bytes, sizeof bytes, test_deadline(), &size);
-
-    if (rc != 0)
-        return rc;
-    assert_int_equal(size, SIZE);
-    for (int k = 0; k < SIZE; k++)
-        assert_int_equal(bytes[k], i);
-    return 0;
-}
-
-static void keep_one_end(void *arg)
-{
-    (void)arg;
-    mu_chan_free(ends[0]);
-    ends[0] = NULL;
-}
-
-static void send_one(void *arg)
-{
-    (void)arg;
-    message_send(ends[1], N_BEFORE);
-    (void)mu_chan_close(ends[1]);
-}
-
-static void send_some_before(void *arg)
-{
-    keep_one_end(arg);
-    for (unsigned char i = 0; i < N_BEFORE; i++)
-        message_send(ends[1], i);
-}
-
-static pid_t start(step_fn before, step_fn act)
-{
-    pid_t pid;
-
-    ends_make();
-    pid = step_start(before, act, NULL);
-    mu_chan_free(ends[1]);
-    return pid;
-}
-
-static void sender_killed_leaves_whole_or_nothing(void **state)
-{
-    struct step_trace t = step_record(start(send_some_before, send_one));
-    int n_whole = 0;
-    int n_closed = 0;
-
-    (void)state;
-    mu_chan_free(ends[0]);
-    for (long i = 0; i < t.n; i += step_stride(&t)) {
-        pid_t pid = start(send_some_before, send_one);
-        int rc;
-
-        step_finish(pid, &t, i);
-        for (unsigned char k = 0; k < N_BEFORE; k++)
-            assert_int_equal(message_recv(ends[0], k), 0);
-        rc = message_recv(ends[0], N_BEFORE);
-        if (rc == 0) {
-            n_whole++;
-            rc = message_recv(ends[0], 0);
-        }
-        assert_true(rc == MU_ECRASHED || rc == MU_CLOSED);
-        n_closed += rc == MU_CLOSED;
-        mu_chan_free(ends[0]);
-    }
-    assert_true(n_whole > 0 && n_whole < t.n);
-    assert_true(n_closed < n_whole);
-    free(t.pc);
-}
-
-static void recv_two(void *arg)
-{
-    (void)arg;
-    for (unsigned char i = 0; i < 2; i++) {
-        unsigned char bytes[SIZE];
-        size_t size;
-
-        CHECK_CHILD(mu_chan_recv(ends[1], bytes, sizeof bytes, test_deadline(),
-                                 &size) == 0);
-        CHECK_CHILD(bytes[0] == i && bytes[SIZE - 1] == i);
-    }
-}
-
-/* The sender fills the ring, sleeps, and is told of the end. */
-static void receiver_killed_wakes_a_full_sender(void **state)
-{
-    struct step_trace t = {NULL, 1};
-
-    (void)state;
-    for (long i = 0; i < t.n; i += step_stride(&t)) {
-        unsigned char next = 2;
-        unsigned char bytes[SIZE] = {0};
-        pid_t pid;
-        int rc;
-
-        ends_make();
-        for (unsigned char k = 0; k < 2; k++)
-            message_send(ends[0], k);
-        pid = step_start(keep_one_end, recv_two, NULL);
-        mu_chan_free(ends[1]);
-        if (!t.pc) {
-            t = step_record(pid);
-            i = -step_stride(&t);
-        } else {
-            step_finish(pid, &t, i);
-        }
-        do {
-            memset(bytes, next++, sizeof bytes);
-            rc = mu_chan_send(ends[0], bytes, sizeof bytes, test_deadline());
-        } while (rc == 0);
-        assert_int_equal(rc, MU_ECRASHED);
-        mu_chan_free(ends[0]);
-    }
-    free(t.pc);
-}
 
 /* A receiver asleep while its sender is killed on its way through a send. */
 static void *sleeping_receiver(void *arg)
@@ -169,7 +24,7 @@ static void sender_killed_wakes_a_sleeping_receiver(void **state)
 
     (void)state;
     for (long i = 0; i < t.n; i += step_stride(&t)) {
-        pid_t pid = start(keep_one_end, send_one);
+        pid_t pid = start("shm:", keep_one_end, send_one);
         struct mui_shm_end *e = (struct mui_shm_end *)(void *)ends[0]->state;
         pthread_t thread;
 
@@ -192,8 +47,7 @@ static void sender_killed_wakes_a_sleeping_receiver(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sender_killed_leaves_whole_or_nothing),
-        cmocka_unit_test(receiver_killed_wakes_a_full_sender),
+        KILLED("shm:"),
         cmocka_unit_test(sender_killed_wakes_a_sleeping_receiver),
     };
 

@@ -149,6 +149,20 @@ static int deed_kill(struct mu_task *task)
     return 0;
 }
 
+static int deed_kill_all(struct mu_task *task)
+{
+    (void)task;
+    (void)kill(0, SIGTERM);
+    return 0;
+}
+
+static int deed_kill_group(struct mu_task *task)
+{
+    (void)task;
+    (void)kill(-getpgrp(), SIGKILL);
+    return 0;
+}
+
 static int deed_stop(struct mu_task *task)
 {
     (void)task;
@@ -565,7 +579,8 @@ static int deed_forge_offset(struct mu_task *task)
 }
 
 const struct deed deeds[] = {
-    {"segv", deed_segv, BIT(MU_CRASHED), SIGSEGV, 0, "SIGSEGV in deed_segv"},
+    {"segv", deed_segv, BIT(MU_CRASHED), SIGSEGV, 0,
+     "SIGSEGV at 0x0 in deed_segv"},
     {"jump", deed_jump, BIT(MU_CRASHED), SIGSEGV, 0},
     {"abort", deed_abort, BIT(MU_CRASHED), SIGABRT, 0, "SIGABRT in deed_abort"},
     {"fpe", deed_fpe, BIT(MU_CRASHED), SIGFPE, 0, "SIGFPE in deed_fpe"},
@@ -579,7 +594,9 @@ const struct deed deeds[] = {
     {"exit_in_thread", deed_exit_in_thread, BIT(MU_EXITED), 0, 5},
     {"pthread_exit", deed_pthread_exit, BIT(MU_EXITED), 0, 0},
     {"kill", deed_kill, BIT(MU_CRASHED), SIGKILL, 0},
-    {"stop", deed_stop, BIT(MU_CRASHED), SIGSTOP, 0, "stopped itself"},
+    {"kill_all", deed_kill_all, BIT(MU_CRASHED), SIGTERM, 0},
+    {"kill_group", deed_kill_group, BIT(MU_CRASHED), SIGKILL, 0},
+    {"stop", deed_stop, BIT(MU_CRASHED), SIGSTOP, 0, "was stopped (SIGSTOP)"},
     {"loop", deed_loop, BIT(MU_TIMED_OUT), 0, 0},
     {"loop_blocked", deed_loop_blocked, BIT(MU_TIMED_OUT), 0, 0},
     {"sleep", deed_sleep, BIT(MU_TIMED_OUT), 0, 0},

@@ -277,12 +277,15 @@ static void let_workers_die(int n_max)
 static void workers_that_cannot_start_are_an_error(void)
 {
     enum { TRIES_MAX = 40 }; /* some are under way when one has failed */
+    const int64_t pauses_ns = 100 * 1000 * 1000; /* of all pauses, at least */
+    const int64_t start_ns = mu_now_ns();
     struct mu_pool *pool;
     struct mu_error err;
 
     let_workers_die(INT_MAX);
     EXPECT(mu_pool_open("processes:2", NULL, &pool, &err) < 0);
     EXPECT(strstr(err.text, "exited with status 7 before its first task"));
+    EXPECT(mu_now_ns() - start_ns >= pauses_ns);
     EXPECT(atomic_load_explicit(n_stillborn, memory_order_relaxed) <=
            TRIES_MAX);
 }
@@ -386,6 +389,112 @@ static void task_opens_a_pool(void)
         EXPECT(strcmp(o->output, "nested crashed") == 0);
         mu_outcome_free(o);
     }
+    mu_pool_close(pool);
+}
+
+/* One that has to work wherever processes with one thread are. */
+static int open_anywhere(int init)
+{
+    struct mu_outcome *o;
+    struct mu_pool *pool;
+    int rc;
+
+    if (init && mu_init(NULL) != 0)
+        return 1;
+    if (mu_pool_open("processes:2", NULL, &pool, NULL) != 0)
+        return 2;
+    if (mu_pool_submit(pool, deed_innocent, "nested", 6, NULL, NULL) != 0 ||
+        mu_pool_next(pool, MU_NEVER, &o) != 0)
+        return 3;
+    rc = o->status == MU_DONE ? 0 : 4;
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+    return rc;
+}
+
+static int init_in_task(struct mu_task *task)
+{
+    (void)task;
+    return open_anywhere(1);
+}
+
+/* A fork of a worker that is none of muster's. */
+static int fork_in_task(struct mu_task *task)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    (void)task;
+    if (pid == 0)
+        _exit(open_anywhere(1));
+    return pid < 0 || waitpid(pid, &status, 0) != pid ? -1 : status;
+}
+
+static int worker_opens(void *arg, size_t size)
+{
+    (void)size;
+    return open_anywhere(*(int *)arg);
+}
+
+/* Also where the parent has a nursery, whose lock and descriptors come with fork(). */
+static void forks_of_all_kinds_open_pools(void)
+{
+    const struct mu_worker_options how = {.kind = MU_WORKER_PROCESS};
+    struct mu_pool *pool;
+
+    EXPECT(mu_init(NULL) == 0);
+    pool = open_pool();
+    for (int i = 0; i < 4; i++) {
+        struct mu_outcome *o =
+            run_one(pool, i % 2 ? fork_in_task : init_in_task);
+
+        EXPECT(o->status == MU_DONE);
+        mu_outcome_free(o);
+    }
+    for (int init = 0; init < 4; init++) {
+        struct mu_worker_exit exit;
+        struct mu_worker *w;
+        pthread_t thread;
+        int arg = init % 2;
+        int status;
+        pid_t pid;
+
+        if (init == 2) /* from here on the nursery forks the workers */
+            EXPECT(pthread_create(&thread, NULL, idle, NULL) == 0);
+        EXPECT(mu_worker_start(&how, worker_opens, &arg, sizeof arg, &w,
+                               NULL) == 0);
+        EXPECT(mu_worker_join(w, MU_NEVER, &exit) == 0);
+        EXPECT(exit.end == MU_WORKER_RETURNED && exit.code == 0);
+        mu_worker_free(w);
+        pid = fork();
+        if (pid == 0)
+            _exit(open_anywhere(arg));
+        EXPECT(waitpid(pid, &status, 0) == pid && status == 0);
+    }
+    mu_pool_close(pool);
+}
+
+/* Where a task has threads beside it there is no fork to have: an error, no hang. */
+static int refused_beside_threads(struct mu_task *task)
+{
+    struct mu_pool *pool;
+
+    (void)task;
+    return mu_init(NULL) == MU_EINIT &&
+                   mu_pool_open("processes:1", NULL, &pool, NULL) == MU_EINIT
+               ? 0
+               : 1;
+}
+
+static void task_beside_threads_is_refused(void)
+{
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+
+    EXPECT(mu_pool_open("processes:1/threads:2", NULL, &pool, NULL) == 0);
+    o = run_one(pool, refused_beside_threads);
+    EXPECT(o->status == MU_DONE);
+    mu_outcome_free(o);
     mu_pool_close(pool);
 }
 
@@ -509,6 +618,8 @@ CASE(constructor_opens_a_pool)
 CASE(library_opens_a_pool)
 CASE(library_opens_a_pool_after_init)
 CASE(task_opens_a_pool)
+CASE(forks_of_all_kinds_open_pools)
+CASE(task_beside_threads_is_refused)
 CASE(closed_stdio_stays_closed)
 CASE(descriptors_are_not_inherited)
 CASE(exit_handlers_and_buffers_are_the_hosts)
@@ -531,6 +642,8 @@ int main(void)
         cmocka_unit_test(test_library_opens_a_pool),
         cmocka_unit_test(test_library_opens_a_pool_after_init),
         cmocka_unit_test(test_task_opens_a_pool),
+        cmocka_unit_test(test_forks_of_all_kinds_open_pools),
+        cmocka_unit_test(test_task_beside_threads_is_refused),
         cmocka_unit_test(test_closed_stdio_stays_closed),
         cmocka_unit_test(test_descriptors_are_not_inherited),
         cmocka_unit_test(test_exit_handlers_and_buffers_are_the_hosts),

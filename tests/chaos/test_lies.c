@@ -103,6 +103,91 @@ static void module_table_is_out_of_reach(void **state)
     mu_pool_close(pool);
 }
 
+/* -- the lane -- */
+
+/* How many memories are mapped by that name; one can be mapped in several pieces. */
+static int count_memories(const char *name)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned long last = 0;
+    unsigned long inode;
+    char line[512];
+    int n = 0;
+
+    while (maps && fgets(line, sizeof line, maps))
+        if (strstr(line, name) &&
+            sscanf(line, "%*s %*s %*s %*s %lu", &inode) == 1 && inode != last) {
+            last = inode;
+            n++;
+        }
+    if (maps)
+        (void)fclose(maps);
+    return n;
+}
+
+/* What can be done to the memory behind a mapping: 0 nothing, 1 it can be cut or
+ * grown, 2 it can be mapped to write. Where the kernel lets nobody at it, 0. */
+static int try_memory(const char *name)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char path[100] = "";
+    char line[512];
+    void *base;
+    int fd;
+    int found;
+
+    while (maps && fgets(line, sizeof line, maps))
+        if (strstr(line, name))
+            (void)snprintf(path, sizeof path, "/proc/self/map_files/%.*s",
+                           (int)strcspn(line, " "), line);
+    if (maps)
+        (void)fclose(maps);
+    fd = open(path, O_RDWR);
+    if (fd < 0)
+        return 0;
+    found = ftruncate(fd, 0) == 0 || ftruncate(fd, INT64_C(1) << 40) == 0;
+    base = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base != MAP_FAILED)
+        found |= 2;
+    (void)close(fd);
+    return found;
+}
+
+/* Each worker sees the lane of nobody else, and what it sees is sealed. */
+static int look_at_lane(struct mu_task *t)
+{
+    static const char *const names[] = {"muster-down", "muster-up"};
+
+    (void)usleep(1000); /* long enough that each worker gets some */
+    for (int i = 0; i < 2; i++)
+        if (count_memories(names[i]) != 1)
+            return 10 + i;
+    if (try_memory("muster-down") != 0)
+        return 20;
+    /* that it may write */
+    if (try_memory("muster-up") & 1)
+        return 21;
+    return mu_task_printf(t, "%d", (int)getpid());
+}
+
+static void lane_is_sealed_and_of_one_worker(void **state)
+{
+    struct mu_pool *pool = open_pool("processes:4", 0);
+
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(
+            mu_pool_submit(pool, look_at_lane, NULL, 0, NULL, NULL), 0);
+    for (int i = 0; i < 40; i++) {
+        struct mu_outcome *o = take(pool);
+
+        assert_int_equal(o->code, 0);
+        assert_int_equal(o->status, MU_DONE);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
 /* -- what it says that it has started -- */
 
 static void deny_start(void)
@@ -313,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(module_table_is_out_of_reach),
+        cmocka_unit_test(lane_is_sealed_and_of_one_worker),
         cmocka_unit_test(who_denies_its_start_is_to_blame),
         cmocka_unit_test(who_denies_its_start_times_out),
         cmocka_unit_test(who_feigns_death_is_killed),

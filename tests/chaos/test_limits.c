@@ -307,6 +307,20 @@ static int close_all(struct mu_task *task)
     return say_pid(task);
 }
 
+/* The bell is a socket, and so is what takes its place. */
+static int replace_all(struct mu_task *task)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+        return 1;
+    for (int fd = 3; fd < 64; fd++)
+        if (fd != pair[0] && fd != pair[1])
+            (void)dup2(pair[0], fd);
+    take_long();
+    return say_pid(task);
+}
+
 /* -- tests -- */
 
 static void pure_refuses_what_is_not_computing(void **state)
@@ -347,17 +361,18 @@ static void files_are_kept(void **state)
     static const char *const write_paths[] = {"/tmp", NULL};
     static const char *const read_paths[] = {"/usr", "/etc/passwd", NULL};
     struct mu_pool_options options = {.sandbox = MU_SANDBOX_READ_ONLY};
+    char path[64];
 
     (void)state;
+    (void)snprintf(path, sizeof path, "/tmp/test-limits.%d", (int)getpid());
     for (int i = 0; i < 2; i++) {
         options = (struct mu_pool_options){.sandbox = MU_SANDBOX_READ_ONLY};
         expect(models[i], &options, read_file, "/etc/passwd", "done");
-        expect(models[i], &options, write_file, "/tmp/test-limits",
-               "returned 13");
+        expect(models[i], &options, write_file, path, "returned 13");
         expect(models[i], &options, remove_file, "/etc/passwd", "returned 13");
         options.write_paths = write_paths;
-        expect(models[i], &options, write_file, "/tmp/test-limits", "done");
-        expect(models[i], &options, remove_file, "/tmp/test-limits", "done");
+        expect(models[i], &options, write_file, path, "done");
+        expect(models[i], &options, remove_file, path, "done");
         options = (struct mu_pool_options){.read_paths = read_paths};
         expect(models[i], &options, read_file, "/etc/passwd", "done");
         expect(models[i], &options, read_file, "/etc/group", "returned 13");
@@ -650,6 +665,7 @@ static void changed_workers_are_replaced(void **state)
     assert_int_equal(count_pids(NULL, leave_thread, 5), 5);
     assert_int_equal(count_pids(NULL, leave_child, 5), 5);
     assert_int_equal(count_pids(NULL, close_all, 5), 5);
+    assert_int_equal(count_pids(NULL, replace_all, 5), 5);
 }
 
 static void threads_cannot_have_them(void **state)

@@ -128,6 +128,23 @@ one_line 'bad.log, line 1 is no line of a joblog: not a joblog' \
     map --model serial --joblog bad.log --resume work.c:echo ::: a
 same 'a wrong log stays as it is' 'not a joblog' "$(cat bad.log)"
 one_line 'cannot write to --joblog nosuch/log' map --model serial --joblog nosuch/log work.c:echo ::: a
+# what the shell's limits leave too little of; a sanitizer needs more itself
+starved() {
+    pattern=$1
+    limit=$2
+    shift 2
+    # shellcheck disable=SC2086
+    got=$( (ulimit $limit && "$MUSTER" "$@" </dev/null) 2>&1)
+    same "status with ulimit $limit" 255 $?
+    has "message with ulimit $limit" "^muster: .*$pattern" "$got"
+    same "lines with ulimit $limit" 1 "$(echo "$got" | wc -l)"
+}
+if [ -z "${SANITIZER:-}" ]; then
+    starved 'is ulimit -n too low' '-n 15' map --model processes:4 work.c:echo ::: a
+    starved 'is ulimit -f too low' '-f 1' map --model processes:4 work.c:echo ::: a
+    starved 'is ulimit -v or -d too low' '-v 500000' map --model processes:4 work.c:echo ::: a
+    starved 'is ulimit -u, -v or -d too low' '-d 1000' map --model threads:4 work.c:echo ::: a
+fi
 # a closed descriptor is not the next file that is opened
 for m in serial processes:2; do
     got=$("$MUSTER" map --quiet --model $m --joblog log work.c:echo ::: a 2>&1 >&-)

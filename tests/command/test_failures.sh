@@ -20,6 +20,13 @@ int deep(struct mu_task *t)
     return inner(3) + mu_task_printf(t, "never\n");
 }
 
+static int *volatile null;
+
+int at_null(struct mu_task *t)
+{
+    return mu_task_printf(t, "never %d\n", *null);
+}
+
 /* 400 MB, and no more: what a limit of 64 MB has to end. */
 int leak(struct mu_task *t)
 {
@@ -169,11 +176,14 @@ for model in $MODELS; do
         "$(m --json work.c:crash ::: bad)"
     has 'which input, which signal, where' \
         "^muster: input 2, 'bad', crashed: SIGSEGV at 0x8 in crash" "$report"
+    has 'that it was NULL' 'crashed: SIGSEGV at 0x0 in at_null' \
+        "$("$MUSTER" map --model "$model" deep.c:at_null ::: a 2>&1)"
     has 'its backtrace' '^muster:     #0.*crash.*work.c' "$report"
     has 'the count' '2 done, 1 crashed in' "$report"
     report=$("$MUSTER" map --model "$model" deep.c:deep ::: a 2>&1)
     has 'the innermost frame' '^muster:     #0 inner.*deep.c:9' "$report"
     has 'and its caller' '^muster:     #1 deep .*deep.c:15' "$report"
+    same 'and no frame of ours' '' "$(echo "$report" | grep '^muster:     #2')"
     # a sanitizer's own memory counts too, and it ends by itself when there is none
     if [ -z "${SANITIZER:-}" ]; then
         report=$("$MUSTER" map --memory 64M --model "$model" deep.c:leak ::: a 2>&1)

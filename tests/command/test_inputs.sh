@@ -31,6 +31,16 @@ for model in $MODELS; do
     same 'files' '2 0 ' \
         "$(m -k --each file work.c:size ::: tree/a/two tree/c/none | tr '\n' ' ')"
     same 'a tree' '3 2 0 ' "$(m -k --each file work.c:size ::: tree | tr '\n' ' ')"
+    # links that lead back up are not followed below an input, only as one
+    ln -sfn .. tree/a/up
+    ln -sfn . tree/a/b/self
+    ln -sfn tree/a into
+    same 'a tree with loops' '3 2 0 ' \
+        "$(m -k --each file work.c:size ::: tree | tr '\n' ' ')"
+    same 'a link to a tree' '3 2 ' \
+        "$(m -k --each file work.c:size ::: into | tr '\n' ' ')"
+    same 'a loop as an input' '3 2 0 ' \
+        "$(m -k --each file work.c:size ::: tree/a/up | tr '\n' ' ')"
     same 'files by name on a pipe' '2 3 2 ' \
         "$(printf 'tree/a/two\ntree/a\n' |
             m -k --each file work.c:size | tr '\n' ' ')"
@@ -123,6 +133,9 @@ done
 m --each file work.c:size ::: work.c nosuch work.c >got 2>/dev/null
 same 'status of a missing file' 1 $?
 same 'the others run' 2 "$(wc -l <got)"
+
+ln -s ring ring
+same 'a link that leads in a circle' 1 "$(m --each file work.c:size ::: ring >/dev/null 2>&1; echo $?)"
 
 # a file that has no size but contents
 for model in $MODELS; do

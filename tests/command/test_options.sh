@@ -19,6 +19,11 @@ for model in $MODELS; do
     same '--reduce --halt soon starts no more' 1 \
         "$([ "$(wc -l <got)" -ge 5 ] && [ "$(wc -l <got)" -lt 1500 ] && echo 1)"
     same 'and combines all that ran' "$(tail -n +2 log | wc -l)" "$(wc -l <got)"
+    # also when all inputs were taken before
+    seq 1000 >many
+    m --halt soon,done=5 -a many --reduce join work.c:slow >got
+    same '--reduce --halt soon leaves what was taken' 1 \
+        "$([ "$(wc -l <got)" -ge 5 ] && [ "$(wc -l <got)" -lt 950 ] && echo 1)"
 
     same '--dry-run' "work.c:echo 'a b'
 work.c:echo c" "$(m --dry-run --joblog never work.c:echo ::: 'a b' c)"
@@ -35,6 +40,11 @@ work.c:echo c" "$(m --dry-run --joblog never work.c:echo ::: 'a b' c)"
     report=$("$MUSTER" map --model "$model" work.c:echo ::: a b 2>&1 >/dev/null)
     has 'the report' '^muster: 2 done in [0-9.]+ s, [0-9.,]+ a second, ' "$report"
 done
+
+model=threads:2
+most=$(seq 200 | m --progress work.c:slow 2>&1 >/dev/null | tr '\r' '\n' |
+    sed -n 's/^\([0-9]*\) running.*/\1/p' | sort -n | tail -n 1)
+same 'no more run than there are workers' 1 "$([ "$most" -le 2 ] && echo 1)"
 
 report=$("$MUSTER" map --model threads -j 3 work.c:echo ::: a 2>&1 >/dev/null)
 has '-j' 'threads:3$' "$report"

@@ -29,6 +29,17 @@ int gate(struct mu_task *t)
     mu_task_write(t, s, n);
     return mu_task_write(t, "\n", 1);
 }
+
+int join(struct mu_task *t)
+{
+    for (size_t i = 0; i < mu_task_n_parts(t); i++) {
+        size_t n;
+        const char *s = mu_task_part(t, i, &n);
+
+        mu_task_write(t, s, n);
+    }
+    return 0;
+}
 EOF
 
 # descendants PID: all processes below it
@@ -46,6 +57,13 @@ exec 5<>up 7<>go
 # drop what is left in a fifo
 drain() {
     dd if="$1" of=/dev/null iflag=nonblock 2>/dev/null
+}
+
+# all_taken PID: it has taken the inputs that are there, and sleeps
+all_taken() {
+    while [ "$(cut -d' ' -f3 /proc/"$1"/stat)" != S ]; do
+        kill -0 "$1" || break
+    done
 }
 
 for model in $MODELS; do
@@ -79,6 +97,7 @@ for model in $MODELS; do
     pid=$!
     yes wait | head -n 100 >&6
     read -r _ <&5
+    all_taken $pid
     kill -INT $pid
     while ! grep -q interrupted err; do
         kill -0 $pid || break
@@ -87,6 +106,27 @@ for model in $MODELS; do
     wait $pid
     same 'what had not started was left' 1 "$([ "$(wc -l <out)" -le 4 ] && echo 1)"
     has 'and counts as cancelled' ', 9[6-9] cancelled' "$(tail -n 1 err)"
+    exec 6<&-
+    drain up
+    drain go
+
+    # with --reduce too, and what ran is in the result
+    exec 6<>inputs
+    "$MUSTER" map --model "$model" --reduce join gate.c:gate <&6 >out 2>err 5<&- 6<&- 7<&- &
+    pid=$!
+    yes wait | head -n 100 >&6
+    read -r _ <&5
+    all_taken $pid
+    kill -INT $pid
+    while ! grep -q interrupted err; do
+        kill -0 $pid || break
+    done
+    yes '' | head -n 100 >&7
+    wait $pid
+    same 'status of SIGINT with --reduce' 255 $?
+    n_done=$(sed -n 's/^muster: \([0-9]*\) done[, ].*/\1/p' err)
+    same 'a few ran' 1 "$([ "$n_done" -ge 1 ] && [ "$n_done" -le 4 ] && echo 1)"
+    same 'what ran is in the result' "$(yes wait | head -n "$n_done")" "$(cat out)"
     exec 6<&-
     drain up
     drain go

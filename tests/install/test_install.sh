@@ -23,7 +23,9 @@ lib=$(dirname "$(find "$prefix" -name libmuster.so)")
 grep -rIl "$scratch\|$build" "$prefix" --include='*.pc' --include='*.cmake' &&
     fail 'installed files name the build folder'
 
-for file in include/muster/muster.h share/doc/muster/LICENSE share/man/man3/mu_pool_open.3; do
+for file in include/muster/muster.h share/doc/muster/LICENSE share/man/man3/mu_pool_open.3 \
+    share/man/man3/mu_fork.3 share/man/man3/mu_team_enter.3 \
+    share/man/man3/MU_LOOP.3 share/man/man3/muster.3; do
     [ -f "$prefix/$file" ] || fail "$file is not installed"
 done
 

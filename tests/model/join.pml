@@ -2,10 +2,13 @@
  * thief needs help with one job before it can end, which it exposes when it is
  * asked; nobody but the joiner can help. A wake-up that was lost leaves both waiting.
  *
+ * The thief lowers its limit also for reasons of its own.
+ *
  * Weakened: -DBUG_SETTLE_STORE (the end of the job is stored, without a look at
  * whether somebody sleeps), -DBUG_SLEEP_UNCHECKED (no last look after announcing the
- * sleep), -DBUG_NUDGE_EARLY (looking for a sleeper before the work is public). Each
- * has to fail. */
+ * sleep), -DBUG_NUDGE_EARLY (looking for a sleeper before the work is public),
+ * -DBUG_LOWER_UNCHECKED (the thief lowers its limit and does not look for a sleeper,
+ * whose request it may have overwritten). Each has to fail. */
 #define RUNNING 1
 #define DONE    2
 
@@ -57,9 +60,22 @@ inline nudge()
 	fi
 }
 
+/* mui_seat_lower() */
+inline lower()
+{
+	raised = false; /* L1 */
+#ifndef BUG_LOWER_UNCHECKED
+	if
+	:: asleep -> raised = true /* L2 */
+	:: !asleep
+	fi
+#endif
+}
+
 active proctype thief()
 {
 	bool had;
+	bool has_reclaimed;
 
 	do
 	:: raised && !exposed && !helped ->
@@ -70,7 +86,8 @@ active proctype thief()
 		exposed = true;
 		nudge();
 #endif
-		raised = false
+		lower()
+	:: !has_reclaimed -> has_reclaimed = true; lower()
 	:: helped -> break
 	od;
 #ifdef BUG_SETTLE_STORE

@@ -162,6 +162,10 @@ static void name_finds_the_same_memory(void **state)
     assert_int_equal(mu_shared_free(b, mu_shared_root(b)), 0);
     mu_shared_close(a);
     mu_shared_close(b);
+    assert_int_equal(
+        mu_shared_new(1, &(struct mu_shared_options){.flags = 0x80}, &b, &err),
+        -EINVAL);
+    assert_non_null(strstr(err.text, "0x80"));
     assert_int_equal(mu_shared_open("../x", &b, &err), -EINVAL);
     assert_int_equal(mu_shared_open("", &b, NULL), -EINVAL);
     assert_int_equal(mu_shared_open(NULL, &b, NULL), -EINVAL);

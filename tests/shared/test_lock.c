@@ -508,6 +508,38 @@ static void rwlock_sees_readers_behind_the_first(void **state)
     munmap(a, sizeof *a);
 }
 
+static void *rwlock_read_when_there_is_room(void *arg)
+{
+    struct arena *a = arg;
+
+    CHECK_CHILD(mu_rwlock_read(&a->rwlock, mu_after_ns(1)) == MU_TIMEOUT);
+    atomic_store(&a->is_locked, 1);
+    CHECK_CHILD(mu_rwlock_read(&a->rwlock, test_deadline()) == 0);
+    CHECK_CHILD(mu_rwlock_read_unlock(&a->rwlock) == 0);
+    return NULL;
+}
+
+/* One reader more than may be inside waits: until its deadline, or one has left. */
+static void rwlock_reader_too_many_waits(void **state)
+{
+    struct arena *a = test_shared(sizeof *a);
+    pthread_t thread;
+
+    (void)state;
+    for (int i = 0; i < MU_RWLOCK_READERS; i++)
+        assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), 0);
+    assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), MU_TIMEOUT);
+    assert_int_equal(
+        pthread_create(&thread, NULL, rwlock_read_when_there_is_room, a), 0);
+    while (!atomic_load(&a->is_locked))
+        ;
+    assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    for (int i = 1; i < MU_RWLOCK_READERS; i++)
+        assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
+    munmap(a, sizeof *a);
+}
+
 /* More readers than slots: the last waits, and gets in when one is dead. */
 static void rwlock_read_and_die(void *arg)
 {
@@ -655,6 +687,7 @@ int main(void)
         cmocka_unit_test(rwlock_reader_learns_of_dead_writer),
         cmocka_unit_test(rwlock_report_is_not_lost),
         cmocka_unit_test(rwlock_sees_readers_behind_the_first),
+        cmocka_unit_test(rwlock_reader_too_many_waits),
         cmocka_unit_test(rwlock_buries_dead_readers),
         cmocka_unit_test(once_runs_again_after_death_and_failure),
         cmocka_unit_test(counter_add_killed_wakes_sleeper),

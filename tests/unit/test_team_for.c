@@ -52,6 +52,70 @@ static void for_runs_every_index_once(void **state)
     free((void *)runs);
 }
 
+/* -- nothing but what every one has -- */
+
+static _Atomic long n_bare;
+
+static int bare(struct mu_job *j);
+MU_FORKABLE(int, bare)
+static int bare(struct mu_job *j)
+{
+    (void)j;
+    return 3;
+}
+
+static void bare_void(struct mu_job *j);
+MU_FORKABLE_VOID(bare_void)
+static void bare_void(struct mu_job *j)
+{
+    (void)j;
+    atomic_fetch_add(&n_bare, 1);
+}
+
+static void bare_loop(struct mu_job *j, size_t begin, size_t end);
+MU_LOOP(bare_loop)
+static void bare_loop(struct mu_job *j, size_t begin, size_t end)
+{
+    (void)j;
+    atomic_fetch_add(&n_bare, (long)(end - begin));
+}
+
+static long add(long a, long b)
+{
+    return a + b;
+}
+static long bare_leaf(struct mu_job *j, size_t begin, size_t end);
+MU_REDUCIBLE(long, bare_leaf, add)
+static long bare_leaf(struct mu_job *j, size_t begin, size_t end)
+{
+    (void)j;
+    return (long)(end - begin);
+}
+
+static void no_arguments_are_no_exception(void **state)
+{
+    struct mu_ticket ticket = {0};
+    struct mu_job *j = team_enter(NULL);
+    int got = 0;
+
+    (void)state;
+    mu_fork(j, bare);
+    mu_fork(j, bare_void);
+    mu_join_void(j, bare_void);
+    assert_int_equal(mu_join(j, bare), 3);
+    mu_for(j, 0, 1000, bare_loop);
+    mu_for_grain(j, 0, 1000, 7, bare_loop);
+    assert_int_equal(mu_for_reduce(j, 0, 1000, bare_leaf), 1000);
+    assert_int_equal(mu_for_reduce_grain(j, 0, 1000, 7, bare_leaf), 1000);
+    assert_int_equal(mu_team_leave(j), 0);
+    assert_int_equal(mu_team_submit(NULL, &ticket, bare), 0);
+    assert_int_equal(mu_team_wait(&ticket, bare, &got), 0);
+    assert_int_equal(got, 3);
+    assert_int_equal(mu_team_submit_many(NULL, &ticket, 10, bare_loop), 0);
+    assert_int_equal(mu_team_wait_many(&ticket), 0);
+    assert_int_equal(n_bare, 2011);
+}
+
 static void for_covers_a_range_not_from_zero(void **state)
 {
     _Atomic unsigned char runs[100] = {0};
@@ -243,6 +307,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(for_runs_every_index_once),
+        cmocka_unit_test(no_arguments_are_no_exception),
         cmocka_unit_test(for_covers_a_range_not_from_zero),
         cmocka_unit_test(for_counts_beyond_32_bits),
         cmocka_unit_test(loops_and_forks_nest),
@@ -250,5 +315,6 @@ int main(void)
         cmocka_unit_test(reduce_combines_neighbours_in_order),
     };
 
+    team_filter();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,11 @@
 /* test_worker.c: one worker of each kind: how it ends, is asked, is killed. */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "muster/channel.h"
 #include "muster/init.h"
@@ -19,6 +22,21 @@ static int return_sum(void *arg, size_t size)
     for (size_t i = 0; i < size; i++)
         sum += bytes[i];
     return sum;
+}
+
+/* How many CPUs it may run on; 0: it has another name than it was given. */
+static int count_cpus(void *arg, size_t size)
+{
+    cpu_set_t set;
+    char name[16] = "";
+
+    (void)arg;
+    (void)size;
+    (void)prctl(PR_GET_NAME, name);
+    return strcmp(name, "tested") == 0 &&
+                   sched_getaffinity(0, sizeof set, &set) == 0
+               ? CPU_COUNT(&set)
+               : 0;
 }
 
 static int exit_three(void *arg, size_t size)
@@ -91,8 +109,27 @@ static void both_kinds_return_and_are_asked(void **state)
         mu_worker_ask(w);
         how = join(w);
         assert_int_equal(how.code, 42);
+        how = join(start(kind, count_cpus));
+        assert_int_equal(how.code, 1);
     }
     assert_int_equal(mu_worker_is_asked(), 0);
+}
+
+static int kill_group(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    (void)kill(0, SIGTERM);
+    return 0;
+}
+
+static void kill_0_is_its_own(void **state)
+{
+    struct mu_worker_exit how = join(start(MU_WORKER_PROCESS, kill_group));
+
+    (void)state;
+    assert_int_equal(how.end, MU_WORKER_CRASHED);
+    assert_int_equal(how.signal, SIGTERM);
 }
 
 static void thread_cannot_be_killed(void **state)
@@ -138,6 +175,32 @@ static void process_end_is_told(void **state)
     assert_int_equal(how.end, MU_WORKER_KILLED);
     mu_worker_free(start(MU_WORKER_PROCESS, wait_for_signal));
     mu_worker_free(NULL);
+}
+
+/* A program that starts a worker and ends: its worker holds the pipe until it is dead. */
+static void start_and_end(void *arg)
+{
+    int *ends = arg;
+
+    (void)close(ends[0]);
+    (void)start(MU_WORKER_PROCESS, wait_for_signal);
+    _exit(0);
+}
+
+static void worker_ends_with_its_starter(void **state)
+{
+    struct pollfd p = {.events = POLLIN};
+    int ends[2];
+    char byte;
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(test_wait(test_fork(start_and_end, ends)), 0);
+    (void)close(ends[1]);
+    p.fd = ends[0];
+    assert_int_equal(poll(&p, 1, 30000), 1);
+    assert_int_equal(read(ends[0], &byte, 1), 0);
+    (void)close(ends[0]);
 }
 
 static void *stay(void *arg)
@@ -197,8 +260,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(process_end_is_told),
         cmocka_unit_test(both_kinds_return_and_are_asked),
+        cmocka_unit_test(kill_0_is_its_own),
         cmocka_unit_test(thread_cannot_be_killed),
         cmocka_unit_test(fiber_says_what_it_lacks),
+        cmocka_unit_test(worker_ends_with_its_starter),
         cmocka_unit_test(nursery_forks_when_threads_run),
     };
 

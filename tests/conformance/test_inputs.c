@@ -1,0 +1,199 @@
+/* test_inputs.c: what the pool copies can be read as a string, under every model; and
+ * what a task or a submitter asks that cannot be. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conformance/models.h"
+#include "support/check.h"
+
+enum { SIZE_MAX_TRIED = 300 };
+
+/* As text, an input is as long as it is, and so are its parts. */
+static int is_a_string(struct mu_task *t)
+{
+    size_t size;
+
+    for (size_t i = 0; i < mu_task_n_parts(t); i++)
+        if (strlen(mu_task_part(t, i, &size)) != size)
+            return 1;
+    return 0;
+}
+
+static int arg_is_a_string(struct mu_task *t)
+{
+    size_t size;
+
+    return strlen(mu_task_arg(t, &size)) != size;
+}
+
+/* Memory of sizes around it was used before: the longest come first. */
+static void every_size_is_a_string(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    char text[SIZE_MAX_TRIED];
+    unsigned n = 0;
+
+    memset(text, 'x', sizeof text);
+    for (int round = 0; round < 2; round++)
+        for (size_t size = sizeof text + 1; size-- > 0; n++)
+            assert_int_equal(
+                mu_pool_submit(pool, is_a_string, text, size, NULL, NULL), 0);
+    for (; n > 0; n--) {
+        struct mu_outcome *o = models_take(pool);
+
+        assert_int_equal(o->status, MU_DONE);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+static void every_part_is_a_string(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    char text[SIZE_MAX_TRIED];
+    unsigned n = 0;
+
+    memset(text, 'x', sizeof text);
+    for (size_t size = sizeof text - 3; size-- > 0; n++) {
+        const struct mu_span spans[] = {
+            {text, size}, {text, size + 1}, {text, 0}, {text, size + 2}};
+        const struct mu_submit how = {.n_parts = 4};
+
+        assert_int_equal(
+            mu_pool_submit(pool, is_a_string, spans, 0, &how, NULL), 0);
+    }
+    for (; n > 0; n--) {
+        struct mu_outcome *o = models_take(pool);
+
+        assert_int_equal(o->status, MU_DONE);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+static void arg_is_a_string_too(void **state)
+{
+    /* fills its block: nothing of it is a 0 by chance */
+    static const char text[64] =
+        "0123456789012345678901234567890123456789012345678901234567890123";
+    const struct mu_pool_options options = {.arg = text,
+                                            .arg_size = sizeof text};
+    struct mu_pool *pool = models_open(state, &options);
+    struct mu_outcome *o;
+
+    assert_int_equal(mu_pool_submit(pool, arg_is_a_string, NULL, 0, NULL, NULL),
+                     0);
+    o = models_take(pool);
+    assert_int_equal(o->status, MU_DONE);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
+/* -- what cannot be -- */
+
+static int commit_what_is_not_there(struct mu_task *t)
+{
+    char *room = mu_task_reserve(t, 10);
+
+    if (mu_task_commit(t, 11) != -EINVAL ||
+        mu_task_commit(t, (size_t)1 << 30) != -EINVAL)
+        return 1;
+    memcpy(room, "0123456789", 10);
+    if (mu_task_commit(t, 10) != 0 || mu_task_commit(t, 1) != -EINVAL)
+        return 2;
+    /* room is lent until the next call */
+    if (!mu_task_reserve(t, 10) || mu_task_write(t, "ab", 2) != 0 ||
+        mu_task_commit(t, 1) != -EINVAL)
+        return 3;
+    if (!mu_task_reserve(t, 10) || mu_task_printf(t, "c") != 0 ||
+        mu_task_commit(t, 1) != -EINVAL)
+        return 4;
+    if (!mu_task_reserve(t, 10))
+        return 5;
+    mu_task_truncate(t, 12);
+    return mu_task_commit(t, 1) == -EINVAL ? 0 : 6;
+}
+
+static int reserve(struct mu_task *t)
+{
+    return mu_task_reserve(t, 10) ? 0 : 1;
+}
+
+static int commit_of_another(struct mu_task *t)
+{
+    return mu_task_commit(t, 1) == -EINVAL ? 0 : 1;
+}
+
+static void only_what_was_reserved_is_committed(void **state)
+{
+    static int (*const fns[])(struct mu_task *) = {commit_what_is_not_there,
+                                                   reserve, commit_of_another};
+    struct mu_pool *pool = models_open(state, NULL);
+
+    for (size_t i = 0; i < sizeof fns / sizeof *fns; i++) {
+        struct mu_outcome *o;
+
+        assert_int_equal(mu_pool_submit(pool, fns[i], NULL, 0, NULL, NULL), 0);
+        o = models_take(pool);
+        assert_int_equal(o->code, 0);
+        assert_int_equal(o->status, MU_DONE);
+        assert_string_equal(o->output, i == 0 ? "0123456789ab" : "");
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+static void unknown_flags_are_refused(void **state)
+{
+    static const unsigned flags[] = {0x80, 0x40000000u, 0x80000000u};
+    struct mu_pool *pool = models_open(state, NULL);
+    const struct mu_span span = {"x", 1};
+    struct mu_outcome *o;
+    size_t n;
+
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        const struct mu_submit how = {.flags = flags[i]};
+
+        assert_int_equal(mu_pool_submit(pool, models_echo, "x", 1, &how, NULL),
+                         -EINVAL);
+        assert_int_equal(
+            mu_pool_submit_many(pool, models_echo, &span, 1, &how, &n),
+            -EINVAL);
+        assert_int_equal(n, 0);
+    }
+    assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_EMPTY);
+    mu_pool_close(pool);
+}
+
+static void pids_are_counted_without_room(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    const int isolates = mu_model_isolates(mu_pool_model(pool));
+    const size_t least = !isolates ? 0 : mu_pool_width(pool) > 1 ? 2 : 1;
+    const int64_t end = mu_after_ns(INT64_C(20000000000));
+    int pids[2] = {0, 0};
+
+    /* word of their birth may still be on its way */
+    while (mu_pool_pids(pool, NULL, 0) < least && mu_now_ns() < end)
+        continue;
+    assert_true(mu_pool_pids(pool, pids, 1) >= least);
+    assert_int_equal(pids[0] > 0, isolates);
+    assert_int_equal(pids[1], 0);
+    mu_pool_close(pool);
+}
+
+static const struct model_test suite[] = {
+    MODEL_TEST(every_size_is_a_string),
+    MODEL_TEST(every_part_is_a_string),
+    MODEL_TEST(arg_is_a_string_too),
+    MODEL_TEST(only_what_was_reserved_is_committed),
+    MODEL_TEST(unknown_flags_are_refused),
+    MODEL_TEST(pids_are_counted_without_room),
+};
+
+int main(void)
+{
+    return models_run(suite, sizeof suite / sizeof *suite);
+}
