@@ -63,7 +63,7 @@ help:
 	@echo 'make test               the tests of the release build'
 	@echo 'make check              all compilers, sanitizers, tests and static checks'
 	@echo 'make torture            the tests again and again, on a busy machine'
-	@echo 'make seeds               the random tests of the team, with SEEDS=1000 seeds'
+	@echo 'make seeds              the random tests of the team, with SEEDS=1000 seeds'
 	@echo 'make mutants            break each promise, and see its test fail'
 	@echo 'make bench              the map suite, beside its rivals'
 	@echo 'make bench-team         fork and join; also bench-process, bench-channel'

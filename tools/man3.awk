@@ -146,7 +146,7 @@ page_name == "muster" && /^#include "muster\// {
 page_name == "muster" && /^#endif/ { printf "\n" > page }
 
 # Blank lines and what is for the compiler alone.
-declaration == "" && (/^ *$/ || /^#(ifndef|include|endif|if|else)/ || /^MU_(BEGIN|END)/ || /^#define MUSTER_/) {
+declaration == "" && (/^ *$/ || /^# *(ifn?def|include|endif|if|else|pragma)/ || /^MU_(BEGIN|END)/ || /^#define MUSTER_/) {
     if (/^ *$/ && comment != "")
         comment = ""
     next

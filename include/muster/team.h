@@ -153,6 +153,11 @@ MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
  * one may wait.
  */
 /* NOLINTBEGIN(readability-identifier-naming): used like functions */
+/* `, ##__VA_ARGS__`, which gcc and clang know: no comma where nothing follows */
+#ifdef __clang__
+#    pragma clang diagnostic push
+#    pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
 #define mu_fork(j, f, ...)                                                     \
     (f##_mu_fork((j)++MUI_COMMA(f, ##__VA_ARGS__) __VA_ARGS__))
 #define mu_join(j, f)             (f##_mu_join(--(j)))
@@ -588,5 +593,9 @@ MU_END_DECLS
     }
 
 /* NOLINTEND(bugprone-macro-parentheses) */
+
+#ifdef __clang__
+#    pragma clang diagnostic pop
+#endif
 
 #endif

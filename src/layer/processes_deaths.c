@@ -204,6 +204,8 @@ void mui_processes_see_stage(struct mui_processes *p,
     if (peer->up || mui_peer_stage(&peer->peer, NULL) != MUI_STAGE_UP)
         return;
     peer->up = true;
+    if (p->n_failures > 0)
+        mui_bells_poke(&p->bells); /* the others may start too */
     p->n_failures = 0;
     p->not_before_ns = 0;
     /* relaxed: it carries nothing but itself */

@@ -140,6 +140,7 @@ static struct mui_processes_peer *place_for_one(struct mui_processes *p)
 {
     struct mui_processes_peer *place = NULL;
     unsigned n_wanted = p->n_spares;
+    unsigned n_starting = 0;
     unsigned n = 0;
 
     if (p->stopping || p->channel < 0 || p->n_failures >= MUI_FAILURES_MAX ||
@@ -150,9 +151,13 @@ static struct mui_processes_peer *place_for_one(struct mui_processes *p)
         n_wanted += !p->given_up[i];
     for (unsigned i = 0; i < p->n_peers; i++) {
         n += p->peers[i].state == MUI_PEER_ORDERED;
+        n_starting += p->peers[i].state == MUI_PEER_ORDERED && !p->peers[i].up;
         if (p->peers[i].state == MUI_PEER_FREE)
             place = &p->peers[i];
     }
+    /* when they die at start one at a time is tried, so that each pause is kept */
+    if (p->n_failures > 0 && n_starting > 0)
+        return NULL;
     return n < n_wanted ? place : NULL;
 }
 

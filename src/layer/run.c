@@ -233,6 +233,8 @@ static int call(struct mui_runner *runner)
     /* release: with the time of the start, see mui_lane_running_since() */
     atomic_store_explicit(&lane->is_running, true, memory_order_release);
     here = lane;
+    /* from this frame on, and not from its caller's, frames are not the task's */
+    mui_flow_serve(lane);
     code = runner->fn(&runner->task);
     here = NULL;
     atomic_store_explicit(&lane->is_running, false, memory_order_relaxed);
@@ -257,10 +259,8 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
     rc = find_function(runner, order->fn);
     if (rc == 0)
         rc = input_begin(runner, order);
-    if (rc == 0) {
-        mui_flow_serve(t->lane);
+    if (rc == 0)
         reply.code = call(runner);
-    }
     input_end(runner);
     if (rc < 0) {
         reply.kind = MUI_REPLY_ERROR;

@@ -28,6 +28,7 @@ for file in include/muster/muster.h share/doc/muster/LICENSE share/man/man3/mu_p
     share/man/man3/MU_LOOP.3 share/man/man3/muster.3; do
     [ -f "$prefix/$file" ] || fail "$file is not installed"
 done
+grep -rl 'MUI_\|mui_' "$prefix/share/man/man3" && fail 'the manual shows the inside'
 
 printf 'a\nb\nc\n' >three
 check_run() { # PROGRAM

@@ -33,15 +33,6 @@ static inline uint64_t team_seed(void)
     return text ? strtoull(text, NULL, 10) : 1;
 }
 
-/* TEST_ONLY: run the tests whose names match this pattern (tools/seeds.sh). */
-static inline void team_filter(void)
-{
-    const char *pattern = getenv("TEST_ONLY");
-
-    if (pattern)
-        cmocka_set_test_filter(pattern);
-}
-
 /* The next number of a sequence (splitmix64, S. Vigna, public domain). */
 static inline uint64_t team_random(uint64_t *state)
 {

@@ -191,6 +191,5 @@ int main(void)
         cmocka_unit_test(cancelled_ticket_is_told_or_does_not_run),
     };
 
-    team_filter();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -374,6 +374,5 @@ int main(void)
         cmocka_unit_test(open_refuses_too_many_threads),
     };
 
-    team_filter();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

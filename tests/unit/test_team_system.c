@@ -223,6 +223,5 @@ int main(void)
         cmocka_unit_test(teams_come_and_go),
     };
 
-    team_filter();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
