@@ -69,20 +69,23 @@ int64_t command_now_ns(void)
 /* The words in `words`, as an array that ends with NULL. */
 static char **make_argv(const struct template *t, struct text *words)
 {
-    char **argv = text_alloc((size_t)t->n_words + 4, sizeof *argv);
-    size_t n = 0;
+    const char *end = words->data + words->size;
     char *word = words->data;
+    char **argv;
+    size_t n = 0;
 
+    for (const char *c = word; c < end; c += strlen(c) + 1)
+        n++;
+    argv = text_alloc(n + 4, sizeof *argv);
+    n = 0;
     if (t->kind != TEMPLATE_ARGV) {
         argv[n++] = (char *)"sh";
         argv[n++] = (char *)"-c";
         argv[n++] = word;
         return argv;
     }
-    for (uint32_t i = 0; i < t->n_words; i++) {
+    for (; word < end; word += strlen(word) + 1)
         argv[n++] = word;
-        word += strlen(word) + 1;
-    }
     return argv;
 }
 

@@ -115,21 +115,22 @@ struct figures {
 /* One run under one model. Returns 0, or -1 after saying why. */
 static int run_once(struct contest *c, struct contender *m, struct figures *ret)
 {
+    struct options own = c->options; /* of this model */
     struct run r = {
-        .options = &c->options,
+        .options = &own,
         .work = c->work,
         .joblog = {.fd = -1},
         .output = {.discards = 1},
     };
-    struct options without_jobs = c->options;
     struct usage *usage = NULL;
     int64_t start = 0;
     int rc;
 
     if (strcmp(m->model, "serial") == 0) {
-        without_jobs.jobs = NULL;
-        r.options = &without_jobs;
+        own.jobs = NULL;
     }
+    if (!m->isolates && !c->work.command)
+        own.timeout_ns = 0;
     results_init(&r.results, NULL);
     rc = inputs_open(r.options, &r.inputs);
     if (rc == 0)

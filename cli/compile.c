@@ -368,9 +368,12 @@ static int build_anew(struct build *b)
 char *compile(const char *path)
 {
     struct build b = {.path = path, .language = language_of(path)};
-    const char *compiler = program_env(b.language->variable);
+    const char *compiler;
     char *object = NULL;
 
+    if (!b.language)
+        return NULL;
+    compiler = program_env(b.language->variable);
     b.compiler = strdup(compiler && compiler[strspn(compiler, " \t")]
                             ? compiler
                             : b.language->compiler);

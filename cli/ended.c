@@ -27,6 +27,7 @@ void ended_read(struct ended *e, const struct mu_outcome *outcome,
 {
     struct command_result result;
 
+    e->outcome = outcome;
     e->status = outcome->status;
     e->code = outcome->code;
     e->signal = outcome->signal;

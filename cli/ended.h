@@ -12,6 +12,8 @@ struct ended {
     uint64_t seq;
     const char *name; /* of the input */
     size_t name_size;
+    const char *tag; /* before each line of its output */
+    size_t tag_size;
     const char *line; /* as work_show() writes it; NULL when nobody wants it */
     size_t line_size;
     enum mu_status status;
@@ -26,6 +28,7 @@ struct ended {
     int64_t run_ns;
     unsigned attempts;
     unsigned worker;
+    const struct mu_outcome *outcome; /* what it was read from */
     int is_command; /* and the command itself told how it ended */
 };
 

@@ -15,6 +15,9 @@
 #include "stream.h"
 #include "text.h"
 #include "walk.h"
+#include "whole.h"
+
+enum { UNSIZED_BYTES_MAX = 64 * 1024 * 1024 };
 
 struct inputs {
     const struct options *options;
@@ -31,6 +34,10 @@ struct inputs {
     struct text cut_name;  /* of the file that is cut */
     struct cut cut;
     int is_cutting;
+
+    struct text content; /* of a file without a size */
+    struct text group;   /* of -n: names, with a byte of 0 between them */
+    unsigned n_grouped;
 };
 
 /* A person at a terminal may wait for us while we wait for them. */
@@ -39,23 +46,6 @@ static void hint_terminal(void)
     if (isatty(STDIN_FILENO))
         say("reading inputs from the terminal, one a line: end with Ctrl-D, or "
             "give them after :::");
-}
-
-static int check_files(const struct options *o)
-{
-    for (size_t i = 0; i < o->n_args; i++) {
-        struct stat st;
-
-        if (access(o->args[i], R_OK) < 0 || stat(o->args[i], &st) < 0)
-            return say_refuse("cannot read input %s: %s", o->args[i],
-                              strerrordesc_np(errno));
-        if (o->each == EACH_FILE && !o->is_command && !S_ISREG(st.st_mode) &&
-            !S_ISDIR(st.st_mode))
-            return say_refuse("input %s is no file that can be mapped: with "
-                              "--each chunk=SIZE it is read",
-                              o->args[i]);
-    }
-    return 0;
 }
 
 static int cuts(const struct options *o)
@@ -82,8 +72,6 @@ int inputs_open(const struct options *o, struct inputs **ret_inputs)
     const char *source = o->arg_file ? o->arg_file : "-";
     int rc;
 
-    if (o->has_args && options_inputs_are_files(o) && check_files(o) < 0)
-        return -1;
     if (!o->has_args && strcmp(source, "-") == 0)
         hint_terminal();
 
@@ -116,6 +104,8 @@ void inputs_free(struct inputs *in)
     walk_free(in->walk);
     text_fini(&in->name);
     text_fini(&in->cut_name);
+    text_fini(&in->group);
+    text_fini(&in->content);
     free(in);
 }
 
@@ -164,15 +154,57 @@ static int next_line(struct inputs *in, struct input *ret)
     return rc;
 }
 
+/* -n: up to so many lines as one input; what has come so far waits for the rest. */
+static int next_group(struct inputs *in, struct input *ret)
+{
+    const char *name;
+    size_t size;
+    int rc = 0;
+
+    while (in->n_grouped < in->options->max_args) {
+        rc = names_next(&in->names, &name, &size);
+        if (rc == MU_EMPTY && in->n_grouped)
+            break;
+        if (rc)
+            return rc;
+        if (in->n_grouped++ == 0)
+            text_clear(&in->group);
+        else
+            text_putc(&in->group, '\0');
+        text_append(&in->group, name, strnlen(name, size));
+    }
+    in->n_grouped = 0;
+    ret->name = ret->data = text_string(&in->group);
+    ret->name_size = ret->size = in->group.size;
+    return 0;
+}
+
+/* Files of /proc have no size and nothing to map, but contents: those are read here.
+ * Whether `path` was such a file. */
+static int read_unsized(struct inputs *in, const char *path)
+{
+    struct stat st;
+
+    text_clear(&in->content);
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 &&
+           whole_read(path, UNSIZED_BYTES_MAX, &in->content) == 0 &&
+           in->content.size;
+}
+
 static int next_whole_file(struct inputs *in, struct input *ret)
 {
     int rc = next_file(in, &ret->path);
 
-    if (rc == 0) {
-        ret->name = ret->path;
-        ret->name_size = strlen(ret->path);
+    if (rc)
+        return rc;
+    ret->name = ret->path;
+    ret->name_size = strlen(ret->path);
+    if (!in->options->is_command && read_unsized(in, ret->path)) {
+        ret->path = NULL;
+        ret->data = text_string(&in->content);
+        ret->size = in->content.size;
     }
-    return rc;
+    return 0;
 }
 
 /* The file that was cut is at its end: open the next, when there are several. */
@@ -238,7 +270,8 @@ int inputs_next(struct inputs *in, struct input *ret_input)
         return MU_EMPTY;
     switch (in->options->each) {
     case EACH_LINE:
-        rc = next_line(in, &input);
+        rc = in->options->max_args > 1 ? next_group(in, &input)
+                                       : next_line(in, &input);
         break;
     case EACH_FILE:
         rc = next_whole_file(in, &input);
@@ -283,7 +316,7 @@ uint64_t inputs_total(const struct inputs *in, int *ret_is_exact)
     } else if (in->n_counted) {
         total = in->n_counted;
     } else if (o->each == EACH_LINE && o->has_args) {
-        total = o->n_args;
+        total = (o->n_args + o->max_args - 1) / o->max_args;
     } else {
         total = estimate(in);
         is_exact = 0;

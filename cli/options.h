@@ -31,6 +31,7 @@ struct options {
     char delimiter;
     enum each each;
     uint64_t each_bytes;
+    unsigned max_args; /* inputs for one command */
 
     /* the pool */
     const char *model;
@@ -49,6 +50,7 @@ struct options {
     uint64_t n_total; /* --total-jobs */
     int keep_order;
     int tag;
+    const char *tag_string; /* with replacement strings; NULL: the input */
     int dry_run;
     int bar;
     int progress;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "report.h"
 #include "whole.h"
 
 enum { FLUSH_BYTES = 256 * 1024 };
@@ -35,6 +36,31 @@ void output_put_tagged(struct text *t, const char *tag, size_t tag_size,
     }
 }
 
+/* How a task failed; of a crash where, and the frames as an array. */
+static void put_json_failure(struct text *t, const struct ended *e)
+{
+    struct text how = {0};
+    struct text frames = {0};
+    const char *line;
+
+    report_describe(e, &how, &frames);
+    text_put(t, ",\"how\":");
+    text_put_json(t, text_string(&how), how.size);
+    if (!e->is_command && e->outcome->fault_address)
+        text_printf(t, ",\"address\":\"%p\"", e->outcome->fault_address);
+    if (frames.size) {
+        text_put(t, ",\"frames\":[");
+        for (line = frames.data; *line; line += strcspn(line, "\n") + 1) {
+            if (line > frames.data)
+                text_putc(t, ',');
+            text_put_json(t, line, strcspn(line, "\n"));
+        }
+        text_putc(t, ']');
+    }
+    text_fini(&how);
+    text_fini(&frames);
+}
+
 static void put_json(struct text *t, const struct ended *e)
 {
     text_printf(t, "{\"seq\":%llu,\"input\":", (unsigned long long)e->seq);
@@ -49,6 +75,8 @@ static void put_json(struct text *t, const struct ended *e)
         text_put(t, ",\"stderr\":");
         text_put_json(t, e->err, e->err_size);
     }
+    if (e->status != MU_DONE)
+        put_json_failure(t, e);
     text_put(t, "}\n");
 }
 
@@ -61,7 +89,7 @@ void output_add(struct output *out, const struct ended *e)
     if (out->json) {
         put_json(t, e);
     } else if (out->tag) {
-        output_put_tagged(t, e->name, e->name_size, e->out, e->out_size);
+        output_put_tagged(t, e->tag, e->tag_size, e->out, e->out_size);
     } else if (e->out_size >= FLUSH_BYTES) {
         output_flush(out);
         write_to(STDOUT_FILENO, e->out, e->out_size);
@@ -74,7 +102,7 @@ void output_add(struct output *out, const struct ended *e)
         /* so that a terminal shows both in the order of the tasks */
         output_flush(out);
         if (out->tag)
-            output_put_tagged(&tagged, e->name, e->name_size, e->err,
+            output_put_tagged(&tagged, e->tag, e->tag_size, e->err,
                               e->err_size);
         write_to(STDERR_FILENO, out->tag ? tagged.data : e->err,
                  out->tag ? tagged.size : e->err_size);

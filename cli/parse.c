@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOBS_MAX = 100000 };
+enum { JOBS_MAX = 4096 };
 
 int parse_count(const char *text, uint64_t *ret_count)
 {

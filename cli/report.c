@@ -17,6 +17,14 @@ static const char *const status_words[MU_N_STATUS] = {
     [MU_CANCELLED] = "cancelled", [MU_LOST] = "lost",
 };
 
+/* The same as names in an object of JSON. */
+static const char *const status_keys[MU_N_STATUS] = {
+    [MU_DONE] = "done",           [MU_FAILED] = "failed",
+    [MU_CRASHED] = "crashed",     [MU_EXITED] = "exited",
+    [MU_TIMED_OUT] = "timed_out", [MU_OUT_OF_MEMORY] = "out_of_memory",
+    [MU_CANCELLED] = "cancelled", [MU_LOST] = "lost",
+};
+
 /* The words before the colon are the status already: keep what follows. */
 static void put_description(struct text *t, const struct mu_outcome *outcome)
 {
@@ -49,22 +57,31 @@ static void describe(struct report_failure *f, const struct mu_outcome *outcome)
 }
 
 /* A command says itself how it ended, without the pool. */
-static int describe_command(struct report_failure *f, const struct ended *e)
+static int describe_command(const struct ended *e, struct text *ret_how)
 {
     switch (e->status) {
     case MU_CRASHED:
-        text_printf(&f->how, "crashed: SIG%s", sigabbrev_np(e->signal));
+        text_printf(ret_how, "crashed: SIG%s", sigabbrev_np(e->signal));
         break;
     case MU_TIMED_OUT:
-        text_printf(&f->how, "timed out after %.3f s", (double)e->run_ns / 1e9);
+        text_printf(ret_how, "timed out after %.3f s", (double)e->run_ns / 1e9);
         break;
     case MU_FAILED:
-        text_printf(&f->how, "failed: exit status %d", e->code);
+        text_printf(ret_how, "failed: exit status %d", e->code);
         break;
     default:
         return 0;
     }
     return 1;
+}
+
+void report_describe(const struct ended *e, struct text *ret_how,
+                     struct text *ret_frames)
+{
+    if (e->is_command && describe_command(e, ret_how))
+        return;
+    put_description(ret_how, e->outcome);
+    put_frames(ret_frames, e->outcome);
 }
 
 int report_add(struct report *r, const struct ended *e,
@@ -81,7 +98,7 @@ int report_add(struct report *r, const struct ended *e,
     f->status = e->status;
     text_append(&f->name, e->name,
                 e->name_size > NAME_SHOWN ? NAME_SHOWN : e->name_size);
-    if (e->is_command && describe_command(f, e))
+    if (e->is_command && describe_command(e, &f->how))
         return 0;
     /* only a crash has frames to look up, which may take a while */
     if (may_take && e->status == MU_CRASHED) {
@@ -171,7 +188,7 @@ void report_format(struct report *r, const char *model, int64_t now,
     if (r->n_skipped)
         text_printf(ret_text, ", %llu had run before",
                     (unsigned long long)r->n_skipped);
-    put_rate(ret_text, (double)report_n_ended(r), seconds_since(r, now));
+    put_rate(ret_text, (double)r->ended[MU_DONE], seconds_since(r, now));
     text_printf(ret_text, ", %s\n", model);
 }
 
@@ -195,14 +212,14 @@ void report_format_json(struct report *r, const char *model, int64_t now,
     text_put(ret_text, "{\"model\":");
     text_put_json(ret_text, model, strlen(model));
     for (int i = 0; i < MU_N_STATUS; i++) {
-        text_printf(ret_text, ",\"%s\":%llu", status_words[i],
+        text_printf(ret_text, ",\"%s\":%llu", status_keys[i],
                     (unsigned long long)r->ended[i]);
     }
     text_printf(ret_text,
                 ",\"skipped\":%llu,\"seconds\":%.6f,\"per_second\":"
                 "%.3f,\"failures\":[",
                 (unsigned long long)r->n_skipped, seconds,
-                (double)report_n_ended(r) / seconds);
+                (double)r->ended[MU_DONE] / seconds);
     for (unsigned i = 0; i < r->n_failures; i++) {
         if (i)
             text_putc(ret_text, ',');

@@ -36,6 +36,11 @@ struct report {
 int report_add(struct report *r, const struct ended *e,
                struct mu_outcome *outcome, int may_take);
 
+/* Append how a task failed, in a line, and the first frames of a crash, a line each.
+ * Looking up their names can take a second. */
+void report_describe(const struct ended *e, struct text *ret_how,
+                     struct text *ret_frames);
+
 uint64_t report_n_ended(const struct report *r);
 
 /* Those that neither succeeded nor were cancelled. */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "digest.h"
 #include "paths.h"
 #include "say.h"
 #include "template.h"
@@ -21,7 +22,11 @@ static const char *const columns[] = {
     "Seq",     "Host",   "Starttime", "JobRuntime", "Send",   "Receive",
     "Exitval", "Signal", "Command",   "V1",         "Stdout", "Stderr",
 };
-enum { N_COLUMNS = sizeof columns / sizeof columns[0] };
+enum {
+    N_COLUMNS = sizeof columns / sizeof columns[0],
+    SEQ_BYTES_MAX = 32,
+    DIGEST_SHOWN = 16 /* of its characters */
+};
 
 static int has_replacement(const char *name)
 {
@@ -128,10 +133,36 @@ int results_open(struct results *r, int go_on)
               : 0;
 }
 
+/* A name that a directory cannot have, or that means another one. */
+static int is_special(const char *name, size_t size)
+{
+    return size == 0 ||
+           (name[0] == '.' && (size == 1 || (size == 2 && name[1] == '.')));
+}
+
+/* What is too long for a name is cut, and told from others with the same beginning
+ * by the digest of all of it. */
+static void shorten(struct text *t, size_t start)
+{
+    char digest[DIGEST_TEXT_BYTES];
+    struct digest d;
+
+    if (t->size - start <= NAME_MAX)
+        return;
+    digest_init(&d);
+    digest_add(&d, t->data + start, t->size - start);
+    digest_text(&d, digest);
+    t->size = start + NAME_MAX - DIGEST_SHOWN - 1;
+    text_putc(t, '~');
+    text_append(t, digest, DIGEST_SHOWN);
+}
+
 void results_put_directory(struct text *t, const char *name, size_t size)
 {
     size_t start = t->size;
 
+    if (is_special(name, size))
+        text_put(t, "\\");
     for (size_t i = 0; i < size; i++) {
         switch (name[i]) {
         case '\\':
@@ -150,10 +181,28 @@ void results_put_directory(struct text *t, const char *name, size_t size)
             text_putc(t, name[i]);
         }
     }
-    if (t->size - start > NAME_MAX) {
-        t->size = start + NAME_MAX;
-        t->data[t->size] = '\0';
+    shorten(t, start);
+}
+
+/* An input's "../" does not lead out of where NAME leads. */
+static void escape_parents(struct text *path)
+{
+    struct text safe = {0};
+    const char *at = text_string(path);
+
+    for (;;) {
+        size_t n = strcspn(at, "/");
+
+        if (n == 2 && at[0] == '.' && at[1] == '.')
+            text_putc(&safe, '\\');
+        text_append(&safe, at, n);
+        if (!at[n])
+            break;
+        text_putc(&safe, '/');
+        at += n + 1;
     }
+    text_fini(path);
+    *path = safe;
 }
 
 /* The name without its end: "DIR/" or the name of the file of the output. */
@@ -166,7 +215,8 @@ static void put_path(const struct results *r, const struct ended *e,
         .seq = e->seq,
         .slot = e->worker + 1,
     };
-    const char *c = r->name;
+    struct text rest = {0};
+    size_t n_own;
 
     if (r->form == RESULTS_TREE) {
         text_printf(ret, "%s/1/", r->name);
@@ -174,16 +224,13 @@ static void put_path(const struct results *r, const struct ended *e,
         text_putc(ret, '/');
         return;
     }
-    while (*c) {
-        size_t length = 1;
-        enum template_part part = template_part_at(c, &length);
-
-        if (part == PART_TEXT)
-            text_putc(ret, *c);
-        else
-            template_value(part, &v, ret);
-        c += length;
-    }
+    n_own = strcspn(r->name, "{");
+    text_append(&rest, "", 0);
+    template_expand(r->name + n_own, &v, &rest);
+    escape_parents(&rest);
+    text_append(ret, r->name, n_own);
+    text_append(ret, rest.data, rest.size);
+    text_fini(&rest);
 }
 
 static void write_file(struct text *path, const char *end, const void *bytes,
@@ -203,7 +250,28 @@ static void write_file(struct text *path, const char *end, const void *bytes,
     path->data[start] = '\0';
 }
 
-static void write_files(const struct results *r, const struct ended *e)
+/* Two inputs whose files have the same name: the later one's stay. */
+static void warn_of_other(struct results *r, struct text *path, const char *end,
+                          const struct text *seq)
+{
+    struct text before = {0};
+    size_t start = path->size;
+
+    if (r->has_warned)
+        return;
+    text_put(path, end);
+    if (whole_read(path->data, SEQ_BYTES_MAX, &before) == 0 &&
+        strcmp(text_string(&before), seq->data) != 0) {
+        r->has_warned = 1;
+        say("--results: input %s writes over what input %s left in %.*s",
+            seq->data, text_string(&before), (int)start, path->data);
+    }
+    path->size = start;
+    path->data[start] = '\0';
+    text_fini(&before);
+}
+
+static void write_files(struct results *r, const struct ended *e)
 {
     struct text path = {0};
     struct text seq = {0};
@@ -217,6 +285,7 @@ static void write_files(const struct results *r, const struct ended *e)
         say_fatal("cannot make the directory of --results %s: %s", path.data,
                   strerrordesc_np(-rc));
     text_printf(&seq, "%llu", (unsigned long long)e->seq);
+    warn_of_other(r, &path, is_directory ? "seq" : ".seq", &seq);
     write_file(&path, is_directory ? "seq" : ".seq", seq.data, seq.size);
     write_file(&path, is_directory ? "stderr" : ".err", e->err, e->err_size);
     write_file(&path, is_directory ? "stdout" : "", e->out, e->out_size);

@@ -19,6 +19,7 @@ struct results {
     const char *name;
     char separator; /* of RESULTS_CSV */
     int fd;         /* of RESULTS_CSV and RESULTS_JSON, else -1 */
+    int has_warned; /* of two inputs with one name */
     struct text buffer;
 };
 
@@ -33,7 +34,8 @@ int results_open(struct results *r, int go_on);
 void results_write(struct results *r, const struct ended *e);
 void results_close(struct results *r);
 
-/* Append the name of the directory for an input: \ / tab and 0 are escaped. */
+/* Append the name of the directory for an input: \ / tab and 0 are escaped, and so
+ * is a name that would be no name or another directory's. */
 void results_put_directory(struct text *t, const char *name, size_t size);
 
 #endif

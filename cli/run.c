@@ -51,6 +51,7 @@ void run_close(struct run *r)
     flights_fini(&r->flights);
     seq_set_fini(&r->has_run);
     text_fini(&r->line);
+    text_fini(&r->tag);
 }
 
 int run_next_input(struct run *r)
@@ -104,7 +105,8 @@ static void warn_of_nul(struct run *r)
 {
     const struct input *in = &r->input;
 
-    if (r->has_warned || !memchr(in->name, '\0', in->name_size))
+    if (r->has_warned || r->options->max_args > 1 ||
+        !memchr(in->name, '\0', in->name_size))
         return;
     r->has_warned = 1;
     say("input %llu holds a NUL byte: a command gets only what is before it; "
@@ -134,7 +136,30 @@ void run_describe_input(struct run *r, struct mu_span *ret_bytes,
     }
 }
 
-static void log_ended(struct run *r, struct ended *e)
+/* Several names in one are separated by blanks from where their line is written. */
+static void join_names(const struct run *r, struct text *name)
+{
+    for (size_t i = 0; r->options->max_args > 1 && i < name->size; i++)
+        if (name->data[i] == '\0')
+            name->data[i] = ' ';
+}
+
+static void put_tag(struct run *r, struct ended *e)
+{
+    const struct template_values v = {
+        .input = e->name,
+        .input_size = e->name_size,
+        .seq = e->seq,
+        .slot = e->worker + 1,
+    };
+
+    text_clear(&r->tag);
+    template_expand(r->options->tag_string, &v, &r->tag);
+    e->tag = text_string(&r->tag);
+    e->tag_size = r->tag.size;
+}
+
+static void log_ended(struct run *r, struct ended *e, struct text *name)
 {
     struct input in = {
         .seq = e->seq, .name = e->name, .name_size = e->name_size};
@@ -145,6 +170,11 @@ static void log_ended(struct run *r, struct ended *e)
         e->line = r->line.data;
         e->line_size = r->line.size;
     }
+    join_names(r, name);
+    e->tag = e->name;
+    e->tag_size = e->name_size;
+    if (r->options->tag_string)
+        put_tag(r, e);
     if (r->results.form != RESULTS_NONE)
         results_write(&r->results, e);
     else if (!r->options->reduce)
@@ -170,7 +200,7 @@ int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
         e.start_ns = flight->submit_ns + outcome->queue_ns;
     ended_read(&e, outcome, r->work.command != NULL);
     if (e.status != MU_CANCELLED)
-        log_ended(r, &e);
+        log_ended(r, &e, &flight->name);
     return report_add(&r->report, &e, outcome, may_take);
 }
 

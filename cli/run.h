@@ -43,6 +43,7 @@ struct run {
     struct report report;
     struct halt halt;
     struct text line; /* the command or call of a task */
+    struct text tag;  /* of --tagstring */
 };
 
 /* Open the pool for r->work, with the count of -j in the model.

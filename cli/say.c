@@ -89,7 +89,8 @@ void say_nearest_offer(struct say_nearest *n, const char *word)
 {
     size_t distance = say_distance(n->typed, word);
     size_t length = strlen(n->typed);
-    size_t limit = 1 + length / 3;
+    /* in a word of three letters another of them is another word */
+    size_t limit = length <= 3 ? 1 : 1 + length / 3;
 
     /* a common beginning makes the rest more forgivable: --retry, --retries */
     if (length > 3 && strncmp(word, n->typed, 3) == 0)

@@ -154,16 +154,16 @@ static int find_program(struct builder *b, const char *word)
 }
 
 static struct template *join(const struct builder *b, enum template_kind kind,
-                             size_t n_words, size_t *ret_size)
+                             unsigned flags, size_t *ret_size)
 {
     size_t size = sizeof(struct template) + b->segments.size + b->text.size;
     struct template *t = text_alloc(1, size);
 
     t->kind = kind;
     t->n_segments = b->n_segments;
-    t->n_words = (uint32_t)n_words;
     t->text_size = (uint32_t)b->text.size;
     t->program = b->program;
+    t->is_many = (flags & TEMPLATE_MANY) != 0;
     if (b->segments.size)
         memcpy(t->segments, b->segments.data, b->segments.size);
     if (b->text.size)
@@ -181,7 +181,6 @@ int template_read(char *const *words, size_t n_words, unsigned flags,
     int rc = 0;
 
     if (kind == TEMPLATE_INPUT) {
-        n_words = 1;
         add_segment(&b, PART_INPUT, NULL, 0);
         add_segment(&b, PART_END_OF_WORD, NULL, 0);
         b.has_input = 1;
@@ -195,8 +194,6 @@ int template_read(char *const *words, size_t n_words, unsigned flags,
             b.segments.size -= sizeof(struct template_segment);
             b.n_segments--;
             add_segment(&b, PART_TEXT, " ", 1);
-        } else {
-            n_words++;
         }
         add_segment(&b, PART_INPUT, NULL, 0);
         add_segment(&b, PART_END_OF_WORD, NULL, 0);
@@ -204,7 +201,7 @@ int template_read(char *const *words, size_t n_words, unsigned flags,
     if (rc == 0 && kind == TEMPLATE_ARGV)
         rc = find_program(&b, words[0]);
     if (rc == 0)
-        *ret_template = join(&b, kind, n_words, ret_size);
+        *ret_template = join(&b, kind, flags, ret_size);
     text_fini(&b.segments);
     text_fini(&b.text);
     return rc;
@@ -286,11 +283,73 @@ static const char *text_of(const struct template *t)
     return (const char *)(t->segments + t->n_segments);
 }
 
-void template_fill(const struct template *t, const struct template_values *v,
-                   struct text *ret_words)
+void template_expand(const char *string, const struct template_values *v,
+                     struct text *ret)
+{
+    while (*string) {
+        size_t length = 1;
+        enum template_part part = template_part_at(string, &length);
+
+        if (part == PART_TEXT)
+            text_putc(ret, *string);
+        else
+            template_value(part, v, ret);
+        string += length;
+    }
+}
+
+/* One value, as a word or within one. */
+static void put_value(const struct template *t, enum template_part part,
+                      const struct template_values *v, struct text *ret_words)
 {
     struct text value = {0};
 
+    if (t->kind != TEMPLATE_SHELL) {
+        template_value(part, v, ret_words);
+        return;
+    }
+    template_value(part, v, &value);
+    text_put_shell(ret_words, text_string(&value), value.size);
+    text_fini(&value);
+}
+
+/* Whether segment i is a word of its own. */
+static int is_whole_word(const struct template *t, uint32_t i)
+{
+    const struct template_segment *s = t->segments;
+
+    return t->kind == TEMPLATE_ARGV &&
+           (i == 0 || s[i - 1].part == PART_END_OF_WORD) &&
+           s[i + 1].part == PART_END_OF_WORD;
+}
+
+/* What stands in the place of segment i: of many inputs each is a word, where the
+ * place is one, or they are separated by blanks. */
+static void put_values(const struct template *t, uint32_t i,
+                       const struct template_values *v, struct text *ret_words)
+{
+    enum template_part part = t->segments[i].part;
+    struct template_values one = *v;
+    const char *at = v->input;
+    const char *end = at + v->input_size;
+
+    if (part >= PART_SEQ) {
+        put_value(t, part, v, ret_words);
+        return;
+    }
+    do {
+        one.input = at;
+        one.input_size = strnlen(at, (size_t)(end - at));
+        if (at > v->input)
+            text_putc(ret_words, is_whole_word(t, i) ? '\0' : ' ');
+        put_value(t, part, &one, ret_words);
+        at += one.input_size + 1;
+    } while (t->is_many && at < end);
+}
+
+void template_fill(const struct template *t, const struct template_values *v,
+                   struct text *ret_words)
+{
     for (uint32_t i = 0; i < t->n_segments; i++) {
         const struct template_segment *s = &t->segments[i];
 
@@ -298,15 +357,10 @@ void template_fill(const struct template *t, const struct template_values *v,
             text_append(ret_words, text_of(t) + s->offset, s->size);
         } else if (s->part == PART_END_OF_WORD) {
             text_putc(ret_words, '\0');
-        } else if (t->kind == TEMPLATE_SHELL) {
-            text_clear(&value);
-            template_value(s->part, v, &value);
-            text_put_shell(ret_words, text_string(&value), value.size);
         } else {
-            template_value(s->part, v, ret_words);
+            put_values(t, i, v, ret_words);
         }
     }
-    text_fini(&value);
 }
 
 void template_show(const struct template *t, const struct template_values *v,

@@ -37,15 +37,16 @@ struct template
 {
     uint32_t kind;
     uint32_t n_segments;
-    uint32_t n_words;
     uint32_t text_size;
     uint32_t program; /* where its path begins in the text, + 1; 0: none */
+    uint32_t is_many; /* an input is several, with a byte of 0 between them */
     struct template_segment segments[]; /* then the text */
 };
 
 /* Options that change how a template is filled in. */
 enum template_flags {
-    TEMPLATE_NO_APPEND = 1 /* add no {} to a command without one */
+    TEMPLATE_NO_APPEND = 1, /* add no {} to a command without one */
+    TEMPLATE_MANY = 2       /* an input is several: with a word each */
 };
 
 /* Read the words of a command.
@@ -63,8 +64,9 @@ struct template_values {
     unsigned slot;
 };
 
-/* Append the words, each with a byte of 0 at its end: n_words of them, or the one
- * string for the shell. */
+/* Append the words, each with a byte of 0 at its end, or the one string for the
+ * shell. Of an input that holds a byte of 0 only what is before it is used, unless
+ * it is many. */
 void template_fill(const struct template *t, const struct template_values *v,
                    struct text *ret_words);
 
@@ -75,6 +77,10 @@ void template_show(const struct template *t, const struct template_values *v,
 /* Append one value of an input: as a whole, or the part that `part` names. */
 void template_value(enum template_part part, const struct template_values *v,
                     struct text *ret_value);
+
+/* Append a string with replacement strings, filled in. */
+void template_expand(const char *string, const struct template_values *v,
+                     struct text *ret);
 
 /* The part that the replacement string at `text` names, its length in *ret_length;
  * PART_TEXT when there is none. */

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Slower by no more than this share counts as no slower. */
-#define SHARE_EQUAL 0.05
+/* Slower by no more than this share counts as no slower; by no more than the second,
+ * when their rounds overlap. */
+#define SHARE_EQUAL   0.05
+#define SHARE_OVERLAP 0.2
 
 static int by_value(const void *a, const void *b)
 {
@@ -31,7 +33,10 @@ struct verdict_spread verdict_spread_of(double *values, size_t n)
 static int is_equally_fast(const struct verdict_model *m,
                            const struct verdict_model *fastest)
 {
-    return m->rate.median >= fastest->rate.median * (1 - SHARE_EQUAL);
+    double share = 1 - m->rate.median / fastest->rate.median;
+
+    return share <= SHARE_EQUAL ||
+           (share <= SHARE_OVERLAP && m->rate.max >= fastest->rate.min);
 }
 
 static int is_serial(const struct verdict_model *m)
@@ -74,12 +79,24 @@ static const struct verdict_model *fastest_isolating(
     return best;
 }
 
+static int is_too_close(const struct verdict_model *models, size_t n,
+                        const struct verdict_model *fastest)
+{
+    for (size_t i = 0; i < n; i++)
+        if (&models[i] != fastest && is_equally_fast(&models[i], fastest))
+            return 1;
+    return 0;
+}
+
 static void put_percent_slower(struct text *t, const struct verdict_model *m,
-                               const struct verdict_model *fastest)
+                               const struct verdict_model *fastest,
+                               int is_close)
 {
     double share = 1 - m->rate.median / fastest->rate.median;
 
-    if (m == fastest)
+    if (m == fastest && is_close)
+        text_put(t, "it is as fast as any, by a margin that says nothing");
+    else if (m == fastest)
         text_put(t, "it is the fastest");
     else
         text_printf(t, "it is within %.0f %% of the fastest (%s)",
@@ -92,17 +109,18 @@ size_t verdict_choose(const struct verdict_model *models, size_t n,
     const struct verdict_model *fastest = fastest_of(models, n);
     const struct verdict_model *chosen = first_equal(models, n, fastest, 1);
     const struct verdict_model *isolating = fastest_isolating(models, n);
+    int is_close = is_too_close(models, n, fastest);
 
     if (chosen) {
         text_printf(ret_why, "Take %s: ", chosen->name);
-        put_percent_slower(ret_why, chosen, fastest);
+        put_percent_slower(ret_why, chosen, fastest, is_close);
         text_put(ret_why,
                  ", and a task that crashes costs nothing but itself.");
         return (size_t)(chosen - models);
     }
     chosen = first_equal(models, n, fastest, 0);
     text_printf(ret_why, "Take %s: ", chosen->name);
-    put_percent_slower(ret_why, chosen, fastest);
+    put_percent_slower(ret_why, chosen, fastest, is_close);
     if (is_serial(chosen) && task_seconds > 0) {
         text_put(ret_why, ": at ");
         text_put_number(ret_why, task_seconds * 1e6);

@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fts.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "say.h"
 #include "text.h"
+
+enum { PATH_SHOWN = 400 };
 
 struct walk {
     FTS *tree;
@@ -54,6 +57,20 @@ void walk_free(struct walk *w)
     free(w);
 }
 
+static void refuse(struct walk *w, const FTSENT *entry, int code)
+{
+    size_t n = entry->fts_pathlen;
+
+    w->n_unread++;
+    if (w->is_silent)
+        return;
+    if (n <= PATH_SHOWN)
+        say("cannot read %s: %s", entry->fts_path, strerrordesc_np(code));
+    else
+        say("cannot read %.*s...%s: %s", PATH_SHOWN / 2, entry->fts_path,
+            entry->fts_path + n - PATH_SHOWN / 2, strerrordesc_np(code));
+}
+
 const char *walk_next(struct walk *w)
 {
     FTSENT *entry;
@@ -61,7 +78,10 @@ const char *walk_next(struct walk *w)
     while ((entry = fts_read(w->tree))) {
         switch (entry->fts_info) {
         case FTS_F:
-            return entry->fts_path;
+            if (entry->fts_pathlen < PATH_MAX)
+                return entry->fts_path;
+            refuse(w, entry, ENAMETOOLONG);
+            break;
         case FTS_DEFAULT:
             /* a pipe or a device is an input only when it was named itself */
             if (entry->fts_level == FTS_ROOTLEVEL)
@@ -70,10 +90,7 @@ const char *walk_next(struct walk *w)
         case FTS_DNR:
         case FTS_ERR:
         case FTS_NS:
-            w->n_unread++;
-            if (!w->is_silent)
-                say("cannot read %s: %s", entry->fts_path,
-                    strerrordesc_np(entry->fts_errno));
+            refuse(w, entry, entry->fts_errno);
             break;
         default:
             break;

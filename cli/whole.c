@@ -9,9 +9,12 @@
 
 #include "say.h"
 
+enum { READ_BYTES = 64 * 1024 };
+
 static int read_to_end(int fd, size_t size_max, struct text *ret)
 {
     struct stat st;
+    size_t room;
     ssize_t n = 0;
 
     if (fstat(fd, &st) < 0)
@@ -20,15 +23,17 @@ static int read_to_end(int fd, size_t size_max, struct text *ret)
         return -EINVAL;
     if ((uint64_t)st.st_size > size_max)
         return -EFBIG;
+    room = (size_t)st.st_size + 1;
+    /* one byte more than expected shows the end without a second buffer */
     do {
-        /* one byte more than expected shows the end without a second buffer */
-        size_t room = (size_t)st.st_size + 1;
-
         ret->size += (size_t)n;
         n = read(fd, text_reserve(ret, room), room);
-    } while (n > 0 && ret->size <= size_max);
+        room = READ_BYTES; /* it grows, or has no size: files of /proc */
+    } while (n > 0 && ret->size + (size_t)n <= size_max);
     if (n < 0)
         return -errno;
+    if (n > 0)
+        return -EFBIG;
     ret->data[ret->size] = '\0';
     return 0;
 }

@@ -24,7 +24,9 @@ static int open_command(struct work *w, const struct options *o)
     if (feeds && o->n_command == 0)
         return say_refuse("-- needs a command: with --each record or chunk the "
                           "inputs are its standard input");
-    if (template_read(o->command, o->n_command, feeds ? TEMPLATE_NO_APPEND : 0,
+    if (template_read(o->command, o->n_command,
+                      (feeds ? TEMPLATE_NO_APPEND : 0) |
+                          (o->max_args > 1 ? TEMPLATE_MANY : 0),
                       &t, &size) < 0)
         return -1;
     for (uint32_t i = 0; feeds && i < t->n_segments; i++) {

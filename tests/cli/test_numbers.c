@@ -184,7 +184,7 @@ static void distance_counts_swaps_as_one(void **state)
 
 static void nearest_prefers_a_beginning(void **state)
 {
-    struct say_nearest n = {.typed = "kep"};
+    struct say_nearest n = {.typed = "kelp"};
     struct say_nearest far = {.typed = "zzz"};
 
     (void)state;
@@ -195,6 +195,9 @@ static void nearest_prefers_a_beginning(void **state)
     say_nearest_offer(&n, "help");
     say_nearest_offer(&n, "keep-order");
     assert_string_equal(n.best, "keep-order");
+    far = (struct say_nearest){.typed = "env"};
+    say_nearest_offer(&far, "eta");
+    assert_null(far.best);
     say_nearest_offer(&far, "model");
     assert_null(far.best);
 }
@@ -236,7 +239,28 @@ static void fastest_is_chosen_and_isolation_among_equals(void **state)
                  "75 % of its speed");
     check_choice(400, 390, 100, 0,
                  "at 1.00 us a task more workers gain nothing");
+    check_choice(400, 390, 385, 2, "within 4 % of the fastest (serial)");
+    check_choice(100, 390, 400, 2, "by a margin that says nothing");
     check_choice(392, 400, 100, 0, "within 2 % of the fastest (threads)");
+}
+
+/* Rounds that overlap are too close to call, unless the medians lie far apart. */
+static void overlap_is_no_difference(void **state)
+{
+    const struct verdict_model near[] = {
+        {"threads", 0, {100, 80, 120}},
+        {"processes", 1, {88, 80, 100}},
+    };
+    const struct verdict_model far[] = {
+        {"threads", 0, {100, 60, 120}},
+        {"processes", 1, {70, 60, 80}},
+    };
+    struct text why = {0};
+
+    (void)state;
+    assert_int_equal(verdict_choose(near, 2, 0, &why), 1);
+    assert_int_equal(verdict_choose(far, 2, 0, &why), 0);
+    text_fini(&why);
 }
 
 static void numbers_are_grouped(void **state)
@@ -274,6 +298,7 @@ int main(void)
         cmocka_unit_test(nearest_prefers_a_beginning),
         cmocka_unit_test(spread_has_median_and_ends),
         cmocka_unit_test(fastest_is_chosen_and_isolation_among_equals),
+        cmocka_unit_test(overlap_is_no_difference),
         cmocka_unit_test(numbers_are_grouped),
     };
 

@@ -86,16 +86,12 @@ static void pipe_is_read_ahead_within_bounds(void **state)
     (void)rmdir(folder);
 }
 
-static void nothing(void)
-{
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pipe_is_read_ahead_within_bounds),
     };
 
-    wakeup_catch_signals(nothing);
+    wakeup_init();
     return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
 }

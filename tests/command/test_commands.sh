@@ -64,6 +64,26 @@ for model in $MODELS; do
         "$(seq 50 | m -- echo {%} | awk '$1 < 1 || $1 > 4')"
 done
 
+# several inputs for one command; -d; --tagstring
+for model in $MODELS; do
+    for n in 1 2 3 7; do
+        printf '%s\n' a 'b c' d "e'f" g | m -k -n $n -- printf '<%s>' >got
+        printf '%s\0' a 'b c' d "e'f" g | xargs -0 -n $n printf '<%s>' >expected
+        same_files "-n $n" expected got
+    done
+    same '-n within the words' 'x a b y x c y ' "$(m -k -n2 -- echo x {} y ::: a b c | tr '\n' ' ')"
+    same '-n within a line' 'a b c a b c.x ' \
+        "$(m -k -n2 -- 'echo {}; echo {.}.x' ::: a 'b c' | tr '\n' ' ')"
+    same '-n and logs' "echo a 'b c'" "$(m -n2 --joblog - -- echo ::: a 'b c' | grep : | cut -f9)"
+    same '-n and --tag' 'a b	a b' "$(m -n2 --tag -- echo ::: a b)"
+    same '-d' 'a b c ' "$(printf 'a,b,c' | m -k -d, -- echo | tr '\n' ' ')"
+    same '-d with an escape' 'a b c ' "$(printf 'a\tb\tc' | m -k -d '\t' -- echo | tr '\n' ' ')"
+    same '-r -I{}' 'a ' "$(printf 'a\n' | m -r -I{} -- echo {} | tr '\n' ' ')"
+    parallel -k --tagstring '{/.}:{#}' echo ::: x/a.c b >expected
+    m -k --tagstring '{/.}:{#}' -- echo ::: x/a.c b >got
+    same_files '--tagstring' expected got
+done
+
 # What a command prints stays together, though all print at the same time.
 model=threads:4
 m -- 'for i in 1 2 3 4 5; do echo {}; echo {} >&2; done' ::: a b c d e f g h \

@@ -71,6 +71,17 @@ one_line 'from ::: or from -a' map -a nothing work.c:echo ::: a
 one_line 'there is one input file' map -a nothing -a nothing work.c:echo
 one_line 'one source of inputs' map work.c:echo ::: a ::: b
 one_line "'b' after WORK work.c:echo: inputs follow after :::" map work.c:echo b
+one_line "':::[+]' behind ':::': there is one source" map work.c:echo ::: a :::+ b
+one_line ':::[+]: inputs follow after :::' map -- echo :::+ a
+one_line '::::[+]: inputs follow after :::' map work.c:echo ::::+ a
+one_line '-j 99999: it is a number up to 4096' map -j 99999 work.c:echo
+one_line 'no option --env: see muster map' map --env work.c:echo
+one_line 'no option --rpl: see muster map' map --rpl x work.c:echo
+one_line '--memory 1: it is bytes for each worker, 1M or more' map --memory 1 work.c:echo
+one_line '-d .ab.: it is one byte' map -d ab work.c:echo
+one_line '-n 0: it is how many' map -n 0 -- echo
+one_line '-n 2 is for commands' map -n 2 work.c:echo ::: a
+one_line '-I %: the input is [{][}]' map -I % -- echo
 one_line '--tag cannot go with --reduce' map --tag --reduce add work.c:echo
 one_line '--resume cannot go with --reduce' \
     map --joblog nothing --resume --reduce add work.c:echo
@@ -104,10 +115,6 @@ before() {
     same "the log after '$*'" kept "$(cat log)"
     same "no results after '$*'" 1 "$([ -e tree ] || echo 1)"
 }
-before 'cannot read input nosuch: No such file' --each file work.c:echo ::: work.c nosuch
-ln -s ring ring
-before 'cannot read input ring: Too many levels' --each file work.c:echo ::: ring
-before '/dev/null is no file that can be mapped' --each file work.c:echo ::: /dev/null
 before "no command 'ehco' in PATH: did you mean 'echo'" -- ehco {} ::: a
 before 'cannot run ./work.c: not executable' -- ./work.c ::: a
 before 'expressions of Perl' -- echo '{= s/a/b/ =}' ::: a
@@ -151,6 +158,8 @@ for m in serial processes:2; do
 done
 got=$(printf 'a\0b\nc\n\0' | "$MUSTER" map --quiet -k --model serial -- echo x{} 2>&1)
 has 'a NUL byte for a command' '^muster: input 1 holds a NUL byte: .* -0 ' "$got"
+same 'a line goes on behind it' 'a tail ' "$(printf 'a\0b\n' |
+    "$MUSTER" map --quiet --model serial -- 'echo {}; echo tail' 2>/dev/null | tr '\n' ' ')"
 same 'is said once' 4 "$(echo "$got" | wc -l)"
 one_line 'cannot write to --results nothing/x' map --model serial --results nothing/x work.c:echo ::: a
 finish

@@ -151,6 +151,8 @@ for model in $MODELS; do
     has 'a failure and its input' "^muster: input 2, '5', failed.* 5" "$report"
     has 'the counts' '^muster: 2 done, 1 failed in .* a second, ' "$report"
     report=$("$MUSTER" map --model "$model" -a more work.c:code 2>&1 >/dev/null)
+    has 'the rate is of what is done' '^muster: 0 done, 2 failed in .*, 0.00 a second' \
+        "$("$MUSTER" map --model "$model" work.c:code ::: 1 1 2>&1 >/dev/null)"
     has 'many failures' 'and 100 more' "$report"
     report=$("$MUSTER" map --model "$model" -- 'exit {}' ::: 4 2>&1)
     has 'a command that failed' "input 1, '4', failed: exit status 4" "$report"
@@ -159,6 +161,8 @@ for model in $MODELS; do
     report=$("$MUSTER" map --json --model "$model" work.c:code ::: 0 5 2>&1 >got)
     has 'the report as JSON' '^\{"model":.*"done":1,"failed":1,.*"failures":\[\{"seq":2,"input":"5"' "$report"
     has 'outcomes as JSON' '^\{"seq":2,"input":"5","status":"failed","code":5,' "$(cat got)"
+    has 'keys without blanks' '"timed_out":0,"out_of_memory":0,' "$report"
+    has 'how it failed' '"how":"[^"]*5[^"]*"' "$(cat got)"
     same '--quiet' '' "$("$MUSTER" map --quiet --model "$model" work.c:code ::: 1 2>&1)"
 
     case $model in
@@ -168,6 +172,8 @@ for model in $MODELS; do
     report=$("$MUSTER" map -k --model "$model" work.c:crash ::: a bad c 2>&1 >got)
     same 'status of a crash' 1 $?
     same 'the others are not lost' 'a c ' "$(tr '\n' ' ' <got)"
+    has 'a crash as JSON' '"signal":11,.*"how":"crashed: SIGSEGV at 0x8 in crash.*,"address":"0x8","frames":\["#0 crash' \
+        "$(m --json work.c:crash ::: bad)"
     has 'which input, which signal, where' \
         "^muster: input 2, 'bad', crashed: SIGSEGV at 0x8 in crash" "$report"
     has 'that it was NULL' 'crashed: SIGSEGV at 0x0 in at_null' \

@@ -115,4 +115,50 @@ read -r second <&4
 exec 3>&-
 wait $!
 same 'a pipe is answered as it arrives' 'one two' "$answer $second"
+
+# what a name stands for cannot be read: that input has failed, wherever it came from,
+# and the others run
+model=processes:2
+printf 'work.c\nnosuch\n/dev/null\nwork.c\n' >names
+for each in 'work.c:size' '-- wc -l'; do
+    # shellcheck disable=SC2086
+    "$MUSTER" map --model "$model" --joblog log --each file $each <names >/dev/null 2>&1
+    by_lines=$?
+    # shellcheck disable=SC2086
+    "$MUSTER" map --model "$model" --joblog log2 --each file $each ::: work.c nosuch /dev/null work.c \
+        >/dev/null 2>&1
+    same "missing files by words and by lines, $each" "$by_lines" $?
+    same "all have a record, $each" "$(wc -l <log)" "$(wc -l <log2)"
+done
+m --each file work.c:size ::: work.c nosuch work.c >got 2>/dev/null
+same 'status of a missing file' 1 $?
+same 'the others run' 2 "$(wc -l <got)"
+
+ln -s ring ring
+same 'a link that leads in a circle' 1 "$(m --each file work.c:size ::: ring >/dev/null 2>&1; echo $?)"
+
+# a file that has no size but contents
+for model in $MODELS; do
+    same 'a file of /proc' "$(wc -c </proc/version)" "$(m --each file work.c:size ::: /proc/version)"
+    : >empty
+    same 'an empty file' 0 "$(m --each file work.c:size ::: empty)"
+done
+
+# below a directory a path longer than the system takes is left out, and said so
+name=$(printf '%0200d' 0)
+mkdir deep
+(
+    cd deep || exit
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do
+        mkdir "$name" && cd "$name" || exit
+    done
+    : >file
+) 2>/dev/null
+echo >deep/a
+echo >deep/b
+got=$(m -k --each file work.c:size ::: "$PWD/deep" 2>err)
+same 'status of a path that is too long' 255 $?
+same 'the others' '1 1' "$(echo $got)"
+has 'it is said, shortened' '^muster: cannot read .{0,420}: File name too long$' "$(cat err)"
+rm -rf deep
 finish

@@ -31,6 +31,19 @@ for model in $MODELS; do
         "$(cat t.json)"
 done
 
+# names that are none, or another's, do not lead elsewhere; the same twice is said
+model=serial
+rm -rf tree esc
+long=$(printf '%0300d' 0)
+same 'nothing to say' '' "$(m --results tree -- echo ::: '' . .. "${long}a" "${long}b" 2>&1)"
+same 'a place for each' 5 "$(find tree/1 -mindepth 2 -name stdout | wc -l)"
+same 'the one they are to have' ' . .. ' "$(cat 'tree/1/\/stdout' 'tree/1/\./stdout' 'tree/1/\../stdout' |
+    tr '\n' ' ')"
+has 'two that are the same' 'input 2 writes over what input 1 left in tree/1/a/' \
+    "$(m --results tree -- echo ::: a a 2>&1)"
+mkdir -p deep/er
+(cd deep/er && m --results 'esc/{}' -- echo ::: ../../../zz)
+same 'not above where it leads' 'deep/er/esc/\../\../\../zz' "$(find . -name zz | sed 's|./||')"
 need_gnu_parallel
 PARALLEL_HOME=$scratch
 export PARALLEL_HOME
