@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { ALTSTACK_BYTES = 64 * 1024 };
@@ -13,6 +15,7 @@ enum { ALTSTACK_BYTES = 64 * 1024 };
 struct start {
     void *(*body)(void *);
     void *arg;
+    char name[16]; /* what the kernel keeps of one */
 };
 
 /* The stack that mui_thread_altstack() made for this thread; NULL: it made none. */
@@ -59,6 +62,7 @@ static void *thread_main(void *arg)
     void *result;
 
     free(arg);
+    (void)prctl(PR_SET_NAME, start.name); /* its body may ask for it */
     (void)mui_thread_altstack();
     result = start.body(start.arg);
     altstack_free();
@@ -92,6 +96,7 @@ int mui_thread_start_stack(pthread_t *ret_thread, const char *name,
         return -rc;
     }
     *start = (struct start){.body = body, .arg = arg};
+    (void)snprintf(start->name, sizeof start->name, "%s", name);
     (void)sigfillset(&block);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
         (void)sigdelset(&block, faults[i]);
@@ -103,7 +108,6 @@ int mui_thread_start_stack(pthread_t *ret_thread, const char *name,
         free(start);
         return -rc;
     }
-    (void)pthread_setname_np(*ret_thread, name);
     return 0;
 }
 
