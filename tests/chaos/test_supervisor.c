@@ -299,14 +299,17 @@ static void innocents_survive(struct mu_pool *pool, const char *deed,
     table_add(&row);
 }
 
-/* The nursery after `last`; a worker can outlive that by a task or two. */
-static pid_t next_nursery(struct mu_pool *pool, pid_t last)
+/* The nursery after `last`. A worker can outlive that by a task or two, and is then a
+ * child of the guardian. */
+static pid_t next_nursery(struct mu_pool *pool, pid_t last, pid_t guardian)
 {
     pid_t next = 0;
 
-    for (int i = 0; i < 100000 && (next == 0 || next == last); i++)
+    for (int i = 0;
+         i < 100000 && (next == 0 || next == last || next == guardian); i++)
         next = parent_of(run_one(pool));
     assert_int_not_equal(next, last);
+    assert_int_not_equal(next, guardian);
     return next;
 }
 
@@ -318,9 +321,10 @@ static void killed_nursery_is_replaced(void **state)
     assert_int_equal(mu_pool_open("processes:3", NULL, &pool, NULL), 0);
     for (int i = 0; i < 3; i++) {
         pid_t nursery = parent_of(run_one(pool));
+        pid_t guardian = parent_of(nursery);
 
         innocents_survive(pool, "SIGKILL of nursery", nursery);
-        (void)next_nursery(pool, nursery);
+        (void)next_nursery(pool, nursery, guardian);
     }
     mu_pool_close(pool);
 }
@@ -339,10 +343,10 @@ static void killed_guardian_is_replaced(void **state)
         pid_t guardian = nursery;
 
         innocents_survive(pool, "SIGKILL of guardian", parent_of(nursery));
-        nursery = next_nursery(pool, guardian);
+        nursery = next_nursery(pool, guardian, guardian);
         assert_int_equal(parent_of(nursery), guardian);
         innocents_survive(pool, "SIGKILL of nursery after it", nursery);
-        nursery = next_nursery(pool, nursery);
+        nursery = next_nursery(pool, nursery, guardian);
         assert_int_equal(parent_of(nursery), guardian);
         assert_int_equal(mu_pool_open("processes:1", NULL, &second, NULL), 0);
         assert_int_equal(parent_of(run_one(second)), nursery);
