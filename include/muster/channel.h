@@ -178,7 +178,8 @@ MU_API int mu_chan_commit(struct mu_chan *chan, size_t size);
  * ret_size    its size; with -EMSGSIZE the size that it needs
  * Returns   0; MU_TIMEOUT; MU_CLOSED: all was received and the other side closed;
  *           MU_ECRASHED: all was received and the other side died; -EMSGSIZE: the
- *           message stays; MU_ECORRUPT: the other side sent nonsense; -EOPNOTSUPP
+ *           message stays, as does one of a file that is larger than this end's
+ *           message_bytes; MU_ECORRUPT: the other side sent nonsense; -EOPNOTSUPP
  *           on an end that only sends; -errno
  * Context   task or thread; blocks; not in a signal handler
  * Threads   one receiver at a time per handle */

@@ -358,12 +358,13 @@ void mu_chan_release(struct mu_chan *chan)
 int mu_chan_recv(struct mu_chan *chan, void *buffer, size_t buffer_size,
                  int64_t deadline, size_t *ret_size)
 {
-    struct mu_chan_message m;
+    struct mu_chan_message m = {.size = 0};
     int rc = message_next(chan, deadline, &m);
 
+    if (rc == 0 || rc == -EMSGSIZE)
+        *ret_size = m.size;
     if (rc != 0)
         return rc;
-    *ret_size = m.size;
     if (m.size > buffer_size) {
         chan->kept = m;
         chan->is_kept = true;

@@ -22,7 +22,9 @@
  * Killed at any instruction while appending: before W1 the record is absent; the next
  * holder of the mutex gets MU_OWNER_DIED and moves the tail behind the records that are
  * whole. After a loss of power the first to open, which no other has open (flock), looks
- * through the records behind the last known durable one and cuts off a torn tail.
+ * through the records behind the last known durable one. Whole is what has its checksum,
+ * whatever the opener's own limit; what is torn behind that, the first to append cuts
+ * off: who only reads takes nothing away.
  *
  * The file grows ahead of its records by fallocate(), so that a full disk is an error
  * and no signal. Whoever may write the file can damage it, or crash its writers by
@@ -30,6 +32,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +77,7 @@ struct log_page {
     _Atomic uint32_t event;     /* changes with every record */
     _Atomic uint32_t
         waiting; /* enum log_waiting, by readers; writers clear it */
+    _Atomic uint32_t is_torn; /* what lies behind the tail is to be cut off */
 };
 
 struct log_header {
@@ -120,43 +124,94 @@ static uint32_t record_checksum(uint64_t position, uint64_t word,
 /* ---- opening and recovery --------------------------------------------------- */
 
 /* The size in a record's word; -1: there is no record. */
-static int64_t word_size(const struct mu_chan *c, uint64_t word)
+static int64_t word_size(uint64_t word)
 {
     uint64_t size = word >> 8;
 
-    if ((word & 0xff) != KIND_DATA || size > c->options.message_bytes)
+    if ((word & 0xff) != KIND_DATA || size > MU_CHAN_MESSAGE_MAX)
         return -1;
     return (int64_t)size;
 }
 
-/* Whether a whole record lies at `at`: its length; 0: none. Needs `in`. */
-static uint64_t record_check(struct mu_chan *c, uint64_t at)
+/* Read bytes of the file. 1: all; 0: it ends before; -errno. */
+static int all_pread(int fd, void *bytes, size_t size, uint64_t at)
 {
-    struct file_state *s = file_state(c);
-    struct log_header h;
-    int64_t size;
+    char *to = bytes;
 
-    if (pread(s->fd, &h, sizeof h, (off_t)at) != (ssize_t)sizeof h)
+    while (size > 0) {
+        ssize_t n = pread(fd, to, size, (off_t)at);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : 0;
+        to += n;
+        at += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return 1;
+}
+
+/* The length of the whole record at `at`; 0: there is none; -errno: nobody knows.
+ * Needs `in`. */
+static int64_t record_check(struct file_state *s, uint64_t at)
+{
+    struct log_header h;
+    struct stat st;
+    int64_t size;
+    int rc = all_pread(s->fd, &h, sizeof h, at);
+
+    if (rc <= 0)
+        return rc;
+    size = word_size(h.word);
+    if (size < 0)
         return 0;
-    size = word_size(c, h.word);
-    if (size < 0 || mui_buffer_grow(&s->in, (size_t)size + 1) != 0)
+    /* the file has to have what the word promises before memory is taken */
+    if (fstat(s->fd, &st) < 0)
+        return -errno;
+    if (at + RECORD_HEADER + (uint64_t)size > (uint64_t)st.st_size)
         return 0;
-    if (pread(s->fd, s->in.data, (size_t)size, (off_t)(at + RECORD_HEADER)) !=
-            size ||
-        record_checksum(at, h.word, s->in.data, (size_t)size) != h.checksum)
+    s->in_size = 0;
+    rc = mui_buffer_grow(&s->in, (size_t)size + 1);
+    if (rc != 0)
+        return rc;
+    rc = all_pread(s->fd, s->in.data, (size_t)size, at + RECORD_HEADER);
+    if (rc <= 0)
+        return rc;
+    if (record_checksum(at, h.word, s->in.data, (size_t)size) != h.checksum)
         return 0;
-    return record_bytes((size_t)size);
+    return (int64_t)record_bytes((size_t)size);
 }
 
 /* Move the tail behind the last whole record after `from`. */
-static void tail_find(struct mu_chan *c, uint64_t from)
+static int tail_find(struct file_state *s, uint64_t from)
 {
-    uint64_t n;
+    int64_t n;
 
-    while ((n = record_check(c, from)) != 0)
-        from += n;
-    atomic_store_explicit(&file_state(c)->page->tail, from,
-                          memory_order_release);
+    while ((n = record_check(s, from)) > 0)
+        from += (uint64_t)n;
+    if (n < 0)
+        return (int)n;
+    atomic_store_explicit(&s->page->tail, from, memory_order_release);
+    return 0;
+}
+
+/* Behind the tail all is to be 0: the file is cut there and grows anew. Under the lock.
+ * relaxed, all: who is killed in here leaves `is_torn`, and the next does it again. */
+static int tail_cut(struct file_state *s)
+{
+    struct log_page *page = s->page;
+    uint64_t tail = atomic_load_explicit(&page->tail, memory_order_relaxed);
+    int rc = tail_find(s, tail);
+
+    if (rc != 0)
+        return rc;
+    tail = atomic_load_explicit(&page->tail, memory_order_relaxed);
+    if (ftruncate(s->fd, (off_t)tail) < 0)
+        return -errno;
+    atomic_store_explicit(&page->allocated, tail, memory_order_relaxed);
+    atomic_store_explicit(&page->is_torn, 0, memory_order_relaxed);
+    return 0;
 }
 
 /* Nobody else has it open: see that it is whole, or new. */
@@ -166,7 +221,7 @@ static int log_recover(struct mu_chan *c)
     struct log_page page = {.magic = 0};
     struct stat st;
     uint64_t durable;
-    uint64_t tail;
+    int rc;
 
     if (fstat(s->fd, &st) < 0 || pread(s->fd, &page, sizeof page, 0) < 0)
         return -errno;
@@ -189,13 +244,11 @@ static int log_recover(struct mu_chan *c)
     atomic_store_explicit(&s->page->durable, durable, memory_order_relaxed);
     s->page->lock.word = s->page->sync_lock.word = 0;
     atomic_store_explicit(&s->page->waiting, 0, memory_order_relaxed);
-    tail = durable;
-    tail_find(c, tail >= LOG_BEGIN && tail % 8 == 0 ? tail : LOG_BEGIN);
-    /* Behind the tail all is 0 again: the file is cut there and grows anew. */
-    tail = atomic_load_explicit(&s->page->tail, memory_order_relaxed);
-    if (ftruncate(s->fd, (off_t)tail) < 0)
-        return -errno;
-    atomic_store_explicit(&s->page->allocated, tail, memory_order_relaxed);
+    rc = tail_find(s, durable >= LOG_BEGIN && durable % 8 == 0 ? durable
+                                                               : LOG_BEGIN);
+    if (rc != 0)
+        return rc;
+    atomic_store_explicit(&s->page->is_torn, 1, memory_order_relaxed);
     s->page->magic = LOG_MAGIC;
     return 0;
 }
@@ -289,12 +342,19 @@ static int file_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
 /* Take the log's mutex, and put right what a dead holder left. */
 static int log_lock(struct mu_chan *c, int64_t deadline)
 {
-    struct log_page *page = file_state(c)->page;
+    struct file_state *s = file_state(c);
+    struct log_page *page = s->page;
     int rc = mu_mutex_lock(&page->lock, deadline);
 
     if (rc == MU_OWNER_DIED) {
-        tail_find(c, atomic_load_explicit(&page->tail, memory_order_relaxed));
+        /* relaxed, both: under the lock */
+        atomic_store_explicit(&page->is_torn, 1, memory_order_relaxed);
         rc = 0;
+    }
+    if (rc == 0 && atomic_load_explicit(&page->is_torn, memory_order_relaxed)) {
+        rc = tail_cut(s);
+        if (rc != 0)
+            (void)mu_mutex_unlock(&page->lock);
     }
     return rc;
 }
@@ -507,7 +567,17 @@ static int bytes_load(struct file_state *s, size_t size, bool again)
     return 0;
 }
 
-/* The record at the position. 0; MU_EMPTY: none yet; MU_ECORRUPT. */
+/* Whether what lies at the position is to be cut off, and no record. */
+static bool is_torn_off(const struct file_state *s)
+{
+    /* acquire, both: a look that comes too early is repeated by who waits */
+    return atomic_load_explicit(&s->page->is_torn, memory_order_acquire) &&
+           s->position >=
+               atomic_load_explicit(&s->page->tail, memory_order_acquire);
+}
+
+/* The record at the position. 0; MU_EMPTY: none yet; MU_ECORRUPT; -EMSGSIZE: it stays,
+ * and ret->size is its size. */
 static int record_load(struct mu_chan *c, bool again,
                        struct mu_chan_message *ret)
 {
@@ -522,12 +592,12 @@ static int record_load(struct mu_chan *c, bool again,
     memcpy(&h, s->in.data + (s->position - s->in_at), sizeof h);
     if (h.word == 0)
         return MU_EMPTY;
-    size = word_size(c, h.word);
+    size = word_size(h.word);
     if (size < 0)
         return MU_ECORRUPT;
     /* the file has to have what the word promises before memory is taken */
     if (fstat(s->fd, &st) < 0 ||
-        s->position + record_bytes((size_t)size) > (uint64_t)st.st_size)
+        s->position + sizeof h + (uint64_t)size > (uint64_t)st.st_size)
         return MU_ECORRUPT;
     rc = bytes_load(s, sizeof h + (size_t)size, false);
     if (rc != 0)
@@ -538,6 +608,8 @@ static int record_load(struct mu_chan *c, bool again,
     if (record_checksum(s->position, h.word, ret->data, ret->size) !=
         h.checksum)
         return MU_ECORRUPT;
+    if (ret->size > c->options.message_bytes)
+        return -EMSGSIZE;
     s->lent = record_bytes((size_t)size);
     return 0;
 }
@@ -570,6 +642,8 @@ static int file_borrow(struct mu_chan *c, int64_t deadline,
 
         if (rc == MU_EMPTY || rc == MU_ECORRUPT)
             rc = record_load(c, true, ret); /* what the buffer has may be old */
+        if (rc == MU_ECORRUPT && is_torn_off(s))
+            rc = MU_EMPTY;
         if (rc != MU_EMPTY)
             return rc;
         if (is_over && (is_awaited || s->watch_fd <= 0))

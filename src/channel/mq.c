@@ -2,7 +2,9 @@
  *
  * The system limits a message of a queue (8 KiB by default), so each carries a piece,
  * behind a header that names the sender: pieces of several senders may mix. Those of
- * one sender and priority stay in order.
+ * one sender and priority stay in order. A child by fork() is another sender, and takes
+ * a new name. Of a sender that was killed in mid-message the pieces lie about until
+ * their room is needed; a message that lost its beginning is never handed out.
  *
  * A queue says nothing of its users. A pair has a socket besides, whose other end the
  * peer holds: the kernel hangs up when it is gone. Waiting for queue and socket costs
@@ -26,6 +28,7 @@
 #include "base/error.h"
 #include "channel/channel.h"
 #include "channel/wait.h"
+#include "sys/forked.h"
 
 #define MQ_PARTS_MAX    64 /* messages of which only pieces are there */
 #define MQ_PIECE_MIN    ((size_t)64)
@@ -33,7 +36,14 @@
 #define MQ_PRIORITY_MAX 32767
 #define MQ_FIRST_NS     INT64_C(100000000) /* of a wait: in the queue's call */
 
-enum mq_kind { MQ_WHOLE = 0x6d750021, MQ_MORE, MQ_ABORT, MQ_BYE };
+enum mq_kind {
+    MQ_WHOLE = 0x6d750031, /* a message in one piece */
+    MQ_FIRST,
+    MQ_MORE,
+    MQ_LAST,
+    MQ_ABORT,
+    MQ_BYE
+};
 
 struct mq_header {
     uint32_t kind;
@@ -45,6 +55,7 @@ struct mq_part {
     bool is_used;
     uint32_t sender;
     unsigned priority;
+    uint64_t turn; /* when its last piece came */
     size_t size;
     struct mui_buffer bytes;
 };
@@ -59,6 +70,7 @@ struct mq_state {
 
     /* sender's */
     uint32_t sender;
+    uint32_t forked; /* mui_forked() when `sender` was chosen */
     char *out_bytes; /* [piece] */
     bool must_abort;
     unsigned abort_priority;
@@ -67,12 +79,22 @@ struct mq_state {
     char *in_bytes; /* [piece] */
     struct mq_part parts[MQ_PARTS_MAX];
     struct mq_part *lent; /* NULL: in_bytes is */
+    uint64_t turn;        /* counts pieces */
+    bool gave_up;         /* a part, for want of room */
     bool saw_bye;
 };
 
 static struct mq_state *mq_state(const struct mu_chan *c)
 {
     return (struct mq_state *)(void *)(uintptr_t)c->state;
+}
+
+/* Choose the name that tells our pieces from those of others. */
+static void sender_choose(struct mq_state *s)
+{
+    s->forked = mui_forked();
+    if (getrandom(&s->sender, sizeof s->sender, 0) < 0)
+        s->sender = (uint32_t)getpid();
 }
 
 /* Fill a state for two queues, of which one may be missing. */
@@ -97,8 +119,7 @@ static int mq_take(struct mu_chan *c, mqd_t out, mqd_t in, int live_sock,
     s->in_bytes = malloc(s->piece);
     if (!s->out_bytes || !s->in_bytes)
         return mui_fail(err, -ENOMEM, "mq: open");
-    if (getrandom(&s->sender, sizeof s->sender, 0) < 0)
-        s->sender = (uint32_t)getpid();
+    sender_choose(s);
     c->can_send = out >= 0;
     c->can_recv = in >= 0;
     return 0;
@@ -251,6 +272,10 @@ static int mq_begin(struct mq_state *s, int64_t deadline)
 {
     int rc;
 
+    if (s->forked != mui_forked()) {
+        sender_choose(s);
+        s->must_abort = false; /* the parent's, who does it */
+    }
     if (!s->must_abort)
         return 0;
     rc = piece_send(s, MQ_ABORT, NULL, 0, s->abort_priority, deadline);
@@ -267,14 +292,19 @@ static int mq_send_message(struct mu_chan *c, const void *bytes, size_t size,
     int rc = priority > MQ_PRIORITY_MAX ? -EINVAL : mq_begin(s, deadline);
 
     while (rc == 0) {
+        bool is_first = at == (const char *)bytes;
         bool is_last = size <= max;
+        enum mq_kind kind;
         size_t n = is_last ? size : max;
 
-        rc = piece_send(s, is_last ? MQ_WHOLE : MQ_MORE, at, n, priority,
-                        deadline);
+        if (is_first)
+            kind = is_last ? MQ_WHOLE : MQ_FIRST;
+        else
+            kind = is_last ? MQ_LAST : MQ_MORE;
+        rc = piece_send(s, kind, at, n, priority, deadline);
         if (rc == 0 && is_last)
             return 0;
-        if (rc != 0 && at != (const char *)bytes) {
+        if (rc != 0 && !is_first) {
             s->must_abort = true;
             s->abort_priority = priority;
         }
@@ -286,26 +316,45 @@ static int mq_send_message(struct mu_chan *c, const void *bytes, size_t size,
 
 /* ---- receiving -------------------------------------------------------------- */
 
-/* The message that a piece belongs to; a free one for its first piece. */
+/* The message that a piece belongs to. NULL: its beginning is not here. */
 static struct mq_part *part_find(struct mq_state *s, uint32_t sender,
                                  unsigned priority)
 {
-    struct mq_part *unused = NULL;
-
     for (int i = 0; i < MQ_PARTS_MAX; i++) {
         struct mq_part *p = &s->parts[i];
 
         if (p->is_used && p->sender == sender && p->priority == priority)
             return p;
-        if (!p->is_used && !unused)
-            unused = p;
     }
-    if (unused) {
-        unused->sender = sender;
-        unused->priority = priority;
-        unused->size = 0;
+    return NULL;
+}
+
+static void part_drop(struct mq_part *p)
+{
+    p->is_used = false;
+    mui_buffer_trim(&p->bytes);
+}
+
+/* Room for a message that begins: without any, that of the one which has been waiting
+ * longest for its next piece. Most likely its sender is dead. */
+static struct mq_part *part_begin(struct mq_state *s, uint32_t sender,
+                                  unsigned priority)
+{
+    struct mq_part *p = &s->parts[0];
+
+    for (int i = 1; i < MQ_PARTS_MAX && p->is_used; i++) {
+        if (!s->parts[i].is_used || s->parts[i].turn < p->turn)
+            p = &s->parts[i];
     }
-    return unused;
+    if (p->is_used) {
+        s->gave_up = true;
+        part_drop(p);
+    }
+    p->is_used = true;
+    p->sender = sender;
+    p->priority = priority;
+    p->size = 0;
+    return p;
 }
 
 static int part_add(struct mu_chan *c, struct mq_part *p, const char *bytes,
@@ -313,14 +362,14 @@ static int part_add(struct mu_chan *c, struct mq_part *p, const char *bytes,
 {
     int rc;
 
-    if (!p || size > c->options.message_bytes - p->size)
+    if (size > c->options.message_bytes - p->size)
         return MU_ECORRUPT;
     rc = mui_buffer_grow(&p->bytes, p->size + size + 1);
     if (rc != 0)
         return rc;
     memcpy(p->bytes.data + p->size, bytes, size);
     p->size += size;
-    p->is_used = true;
+    p->turn = ++mq_state(c)->turn;
     return 0;
 }
 
@@ -339,30 +388,39 @@ static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
     size -= sizeof header;
     p = part_find(s, header.sender, priority);
     switch (header.kind) {
-    case MQ_ABORT:
+    case MQ_WHOLE:
+    case MQ_FIRST:
+    case MQ_ABORT: /* each ends what its sender had begun */
         if (p)
-            p->is_used = false;
-        return MU_EMPTY;
+            part_drop(p);
+        break;
+    case MQ_MORE:
+    case MQ_LAST:
+        break;
     case MQ_BYE:
         s->saw_bye = true;
         return s->live_sock >= 0 ? MU_CLOSED : MU_EMPTY;
-    case MQ_WHOLE:
-    case MQ_MORE:
-        break;
     default:
         return MU_ECORRUPT;
     }
-    if (header.kind == MQ_WHOLE && (!p || !p->is_used)) {
+    if (header.kind == MQ_ABORT)
+        return MU_EMPTY;
+    if (header.kind == MQ_WHOLE) {
         s->lent = NULL;
         *ret = (struct mu_chan_message){.data = s->in_bytes + sizeof header,
                                         .size = size,
                                         .priority = priority};
         return 0;
     }
+    if (header.kind == MQ_FIRST)
+        p = part_begin(s, header.sender, priority);
+    /* A receiver before us had the beginning; or we gave it up, and say so. */
+    if (!p)
+        return header.kind == MQ_LAST && s->gave_up ? MU_ECORRUPT : MU_EMPTY;
     rc = part_add(c, p, s->in_bytes + sizeof header, size);
     if (rc != 0)
         return rc;
-    if (header.kind == MQ_MORE)
+    if (header.kind != MQ_LAST)
         return MU_EMPTY;
     s->lent = p;
     *ret = (struct mu_chan_message){
@@ -413,8 +471,7 @@ static void mq_release(struct mu_chan *c)
 
     if (!s->lent)
         return;
-    s->lent->is_used = false;
-    mui_buffer_trim(&s->lent->bytes);
+    part_drop(s->lent);
     s->lent = NULL;
 }
 

@@ -40,6 +40,10 @@ static uint64_t next_random(uint64_t *seed)
     return *seed >> 33;
 }
 
+/* What a receiver is told of a message above its limit. */
+#ifndef SUITE_TOO_LARGE
+#    define SUITE_TOO_LARGE MU_ECORRUPT
+#endif
 #ifndef SUITE_BEFORE
 #    define SUITE_BEFORE()
 #    define SUITE_AFTER()

@@ -1,4 +1,5 @@
 /* test_file.c: the suite of channels over an append-only log. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,10 +24,11 @@ static void log_end(void)
     (void)unlink(log_path);
 }
 
-#define SUITE_ADDRESS  log_address
-#define SUITE_CAPS     (SUITE_PROCESS | SUITE_FD)
-#define SUITE_BEFORE() log_begin()
-#define SUITE_AFTER()  log_end()
+#define SUITE_ADDRESS   log_address
+#define SUITE_CAPS      (SUITE_PROCESS | SUITE_FD)
+#define SUITE_TOO_LARGE (-EMSGSIZE) /* it stays in the log */
+#define SUITE_BEFORE()  log_begin()
+#define SUITE_AFTER()   log_end()
 
 static uint64_t next_random(uint64_t *seed);
 

@@ -327,6 +327,79 @@ static void torn_tail_is_cut_off(void **state)
     }
 }
 
+static off_t log_size(void)
+{
+    struct stat st;
+
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+/* The limit of who opens says what he takes, and nothing of what is whole. */
+static void smaller_limit_loses_nothing(void **state)
+{
+    struct mu_chan_options small = {.message_bytes = 100};
+    char bytes[1000] = {7};
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_NONE);
+    struct mu_chan *r;
+    size_t size;
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(
+            mu_chan_send(w, bytes, i == 0 ? 50 : sizeof bytes, MU_NEVER), 0);
+    mu_chan_free(w);
+    assert_int_equal(mu_chan_open(address, &small, &r, NULL), 0);
+    assert_int_equal(mu_chan_recv(r, bytes, sizeof bytes, MU_NOW, &size), 0);
+    assert_int_equal(size, 50);
+    for (int i = 0; i < 2; i++) {
+        size = 0;
+        assert_int_equal(mu_chan_recv(r, bytes, sizeof bytes, MU_NOW, &size),
+                         -EMSGSIZE);
+        assert_int_equal(size, sizeof bytes);
+    }
+    mu_chan_free(r);
+    assert_int_equal(mu_chan_connect(address, &small, MU_NOW, &w, NULL), 0);
+    assert_int_equal(mu_chan_send(w, bytes, 60, MU_NEVER), 0);
+    mu_chan_free(w);
+    r = reader_open(0);
+    for (int i = 0; i < 11; i++) {
+        assert_int_equal(mu_chan_recv(r, bytes, sizeof bytes, MU_NOW, &size),
+                         0);
+        assert_int_equal(size, i == 0 ? 50 : i == 10 ? 60 : sizeof bytes);
+    }
+    end_expect(r);
+    mu_chan_free(r);
+}
+
+/* Who only reads sees what is whole, and leaves the file as it is. */
+static void reader_cuts_nothing_off(void **state)
+{
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_NONE);
+    struct mu_chan *r;
+    uint64_t end;
+    off_t was;
+
+    (void)state;
+    for (uint64_t i = 0; i < 3; i++)
+        number_send(w, i);
+    end = mu_chan_position(w);
+    mu_chan_free(w);
+    bytes_spoil(end, 4);
+    was = log_size();
+    r = reader_open(0);
+    number_expect(r, 0);
+    number_expect(r, 1);
+    end_expect(r);
+    assert_int_equal(log_size(), was);
+    w = writer_open(MU_CHAN_SYNC_NONE); /* while the reader has it open */
+    number_send(w, 9);
+    number_expect(r, 9);
+    end_expect(r);
+    mu_chan_free(r);
+    mu_chan_free(w);
+}
+
 static void damaged_bytes_are_noticed(void **state)
 {
     struct mu_chan *w = writer_open(MU_CHAN_SYNC_NONE);
@@ -405,6 +478,8 @@ int main(void)
         LOG_TEST(writer_killed_at_each_instruction_leaves_whole_records),
         LOG_TEST(record_of_a_killed_writer_is_polled),
         LOG_TEST(torn_tail_is_cut_off),
+        LOG_TEST(smaller_limit_loses_nothing),
+        LOG_TEST(reader_cuts_nothing_off),
         LOG_TEST(damaged_bytes_are_noticed),
         LOG_TEST(what_is_no_log_is_refused),
         LOG_TEST(sleeping_readers_are_woken),

@@ -22,8 +22,8 @@ static void suite_hostile(struct mu_chan *from, uint64_t *seed)
     memcpy(&out, from->state + sizeof(int), sizeof out);
     for (int i = 0; i < 8; i++) {
         char bytes[300];
-        uint32_t words[2] = {UINT32_C(0x6d750021) +
-                                 (uint32_t)(next_random(seed) % 5),
+        uint32_t words[2] = {UINT32_C(0x6d750031) +
+                                 (uint32_t)(next_random(seed) % 7),
                              (uint32_t)next_random(seed) % 100};
 
         for (size_t k = 0; k < sizeof bytes; k++)

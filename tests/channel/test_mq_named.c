@@ -1,0 +1,164 @@
+/* test_mq_named.c: several senders of one queue, forked and killed. */
+#include <fcntl.h>
+#include <mqueue.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "muster/channel.h"
+
+#include "support/check.h"
+
+enum { LARGE = 100000, N_EACH = 20 };
+
+static char name[64];
+static char address[80];
+static char bytes[LARGE];
+
+static int queue_begin(void **state)
+{
+    (void)state;
+    (void)snprintf(name, sizeof name, "/muster-test-%d", (int)getpid());
+    (void)snprintf(address, sizeof address, "mq:%s", name);
+    (void)mq_unlink(name);
+    return 0;
+}
+
+static int queue_end(void **state)
+{
+    (void)state;
+    (void)mq_unlink(name);
+    return 0;
+}
+
+static struct mu_chan *receiver_open(void)
+{
+    struct mu_chan_options options = {.queue_messages = 2};
+    struct mu_chan *c;
+
+    assert_int_equal(mu_chan_open(address, &options, &c, NULL), 0);
+    return c;
+}
+
+static struct mu_chan *sender_open(void)
+{
+    struct mu_chan *c;
+
+    CHECK_CHILD(mu_chan_connect(address, NULL, MU_NOW, &c, NULL) == 0);
+    return c;
+}
+
+/* The children of one handle: `*own` is theirs by inheritance. */
+struct inherited {
+    struct mu_chan *own;
+    char fill;
+};
+
+static void send_inherited(void *arg)
+{
+    struct inherited *in = arg;
+
+    memset(bytes, in->fill, sizeof bytes);
+    for (int i = 0; i < N_EACH; i++)
+        CHECK_CHILD(
+            mu_chan_send(in->own, bytes, sizeof bytes, test_deadline()) == 0);
+}
+
+static void forked_senders_of_one_handle_do_not_mix(void **state)
+{
+    struct mu_chan *r = receiver_open();
+    struct inherited in = {.own = sender_open(), .fill = 'a'};
+    pid_t a = test_fork(send_inherited, &in);
+    pid_t b;
+
+    (void)state;
+    in.fill = 'b';
+    b = test_fork(send_inherited, &in);
+    for (int i = 0; i < 2 * N_EACH; i++) {
+        struct mu_chan_message m;
+        const char *got;
+
+        assert_int_equal(mu_chan_borrow(r, test_deadline(), &m), 0);
+        assert_int_equal(m.size, LARGE);
+        got = m.data;
+        assert_memory_equal(got, got + 1, LARGE - 1);
+        mu_chan_release(r);
+    }
+    assert_int_equal(test_wait(a), 0);
+    assert_int_equal(test_wait(b), 0);
+    mu_chan_free(in.own);
+    mu_chan_free(r);
+}
+
+/* Begin a message and never end it. The queue takes two pieces, and this has more: the
+ * deadline passes in its middle, and nobody sends the rest. */
+static void begin_and_leave(void)
+{
+    struct mu_chan *w = sender_open();
+
+    assert_int_equal(mu_chan_send(w, bytes, sizeof bytes, MU_NOW), MU_TIMEOUT);
+    mu_chan_free(w);
+}
+
+static void nothing_expect(struct mu_chan *r)
+{
+    size_t size;
+
+    assert_int_equal(mu_chan_recv(r, bytes, sizeof bytes, MU_NOW, &size),
+                     MU_TIMEOUT);
+}
+
+static void begun_messages_of_the_dead_make_room(void **state)
+{
+    struct mu_chan *r = receiver_open();
+    struct mu_chan *w = sender_open();
+    size_t size;
+
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        begin_and_leave();
+        nothing_expect(r);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(mu_chan_send(w, bytes, 16000, MU_NOW), 0);
+        assert_int_equal(mu_chan_recv(r, bytes, sizeof bytes, MU_NOW, &size),
+                         0);
+        assert_int_equal(size, 16000);
+    }
+    mu_chan_free(w);
+    mu_chan_free(r);
+}
+
+/* Who comes when the beginning was taken already gets none of the rest. */
+static void tail_is_no_message(void **state)
+{
+    struct mu_chan *r = receiver_open();
+    struct mu_chan *w = sender_open();
+    mqd_t thief = mq_open(name, O_RDONLY);
+    size_t size;
+
+    (void)state;
+    assert_true(thief >= 0);
+    assert_int_equal(mu_chan_send(w, bytes, 16000, MU_NOW), 0);
+    assert_true(mq_receive(thief, bytes, sizeof bytes, NULL) > 0);
+    nothing_expect(r);
+    assert_int_equal(mu_chan_send(w, "x", 1, MU_NOW), 0);
+    assert_int_equal(mu_chan_recv(r, bytes, sizeof bytes, MU_NOW, &size), 0);
+    assert_int_equal(size, 1);
+    (void)mq_close(thief);
+    mu_chan_free(w);
+    mu_chan_free(r);
+}
+
+int main(void)
+{
+#define QUEUE_TEST(fn)                                                         \
+    cmocka_unit_test_setup_teardown(fn, queue_begin, queue_end)
+    const struct CMUnitTest tests[] = {
+        QUEUE_TEST(forked_senders_of_one_handle_do_not_mix),
+        QUEUE_TEST(begun_messages_of_the_dead_make_room),
+        QUEUE_TEST(tail_is_no_message),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
