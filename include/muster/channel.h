@@ -131,8 +131,9 @@ MU_API MU_NODISCARD int mu_chan_connect(const char *address,
                                         struct mu_error *err);
 
 /* Take one connection, on shm:NAME, unix:PATH and tcp.
- * Returns   0; MU_TIMEOUT; -EACCES: a peer was turned away, try again; -EOPNOTSUPP
- *           where nobody connects; -errno */
+ * Who began to prove the secret has a second to finish, even past the deadline.
+ * Returns   0; MU_TIMEOUT; -EACCES: a peer was turned away, try again; MU_CLOSED
+ *           after mu_chan_close(); -EOPNOTSUPP where nobody connects; -errno */
 MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
                                        struct mu_chan **ret_chan,
                                        struct mu_error *err);

@@ -19,7 +19,8 @@
  *
  * So make it before mu_init(): workers of `processes` are forked from what mu_init()
  * made of this program, and an arena that is younger is not there in them: its pointers
- * crash. What a task can do then is mu_shared_open() by name, and mu_shared_root().
+ * crash, or lead to whatever else lies at their address. What a task can do then is
+ * mu_shared_open() by name, and mu_shared_root().
  *
  * The allocator survives a kill at any instruction: at most the one block that
  * the dead process was about to get or give is lost. It trusts nothing that it

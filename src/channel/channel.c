@@ -203,6 +203,9 @@ int mu_chan_connect(const char *address, const struct mu_chan_options *options,
     c = mui_chan_new(ops, &o);
     rc = c ? ops->connect(c, rest, deadline, err)
            : mui_fail(err, -ENOMEM, "channel: connect to %s", address);
+    if (rc == MU_TIMEOUT)
+        mui_error_say(err, rc, "channel: connect to %s: %s", address,
+                      mu_status_text(rc));
     if (rc == 0 && address_keep(c, address))
         rc = mui_fail(err, -ENOMEM, "channel: connect to %s", address);
     if (rc != 0)
@@ -219,8 +222,10 @@ int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
 
     if (!chan->is_listener || !chan->ops->accept)
         return mui_fail(err, -EOPNOTSUPP, "channel: nobody connects to it");
-    if (chan->is_closed)
-        return mui_fail(err, MU_CLOSED, "channel: it is closed");
+    if (chan->is_closed) {
+        mui_error_say(err, MU_CLOSED, "channel: it is closed");
+        return MU_CLOSED;
+    }
     peer = mui_chan_new(chan->ops, &chan->options);
     rc = peer ? chan->ops->accept(chan, peer, deadline, err)
               : mui_fail(err, -ENOMEM, "channel: accept");

@@ -249,18 +249,18 @@ static int shm_connect(struct mu_chan *c, const char *rest, int64_t deadline,
 
     if (rc != 0)
         return rc;
-    sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (sock < 0)
         return mui_fail(err, -errno, "shm: socket");
-    if (connect(sock, (struct sockaddr *)&at, size) < 0) {
-        rc = mui_fail(err, -errno, "shm: connect to \"%s\"", rest);
-        goto close_sock;
-    }
-    rc = mui_peer_check(sock, &c->options);
+    rc = mui_unix_connect(sock, &at, size, deadline);
+    if (rc == 0)
+        rc = mui_peer_check(sock, &c->options);
     if (rc == 0)
         rc = mui_wait_fd(sock, POLLIN, deadline);
     if (rc == 0)
         rc = hello_recv(sock, &hello, fds);
+    if (rc == MU_TIMEOUT)
+        goto close_sock;
     if (rc != 0) {
         (void)mui_fail(err, rc, "shm: connect to \"%s\"", rest);
         goto close_sock;
@@ -331,6 +331,19 @@ static int shm_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
 
 /* ---- receiving from many ---------------------------------------------------- */
 
+/* Let the user's descriptor tell of connections, unless there is no room for one:
+ * then it would be readable for nothing all the time. */
+static void hub_watch(struct shm_hub *h)
+{
+    struct epoll_event ev = {.events = EPOLLIN};
+
+    if (h->epoll_fd >= 0)
+        (void)epoll_ctl(h->epoll_fd,
+                        h->n_lanes < SHM_LANES_MAX ? EPOLL_CTL_ADD
+                                                   : EPOLL_CTL_DEL,
+                        h->listen_sock, &ev);
+}
+
 /* Take everybody who waits to connect; who is not allowed is turned away. */
 static void hub_accept(struct mu_chan *c, struct shm_hub *h)
 {
@@ -356,6 +369,8 @@ static void hub_accept(struct mu_chan *c, struct shm_hub *h)
         }
         h->lanes[h->n_lanes++] = lane;
         h->had_lanes = true;
+        if (h->n_lanes == SHM_LANES_MAX)
+            hub_watch(h);
     }
 }
 
@@ -364,6 +379,8 @@ static void hub_drop(struct shm_hub *h, unsigned i)
     mui_shm_end_fini(&h->lanes[i]->end);
     free(h->lanes[i]);
     h->lanes[i] = h->lanes[--h->n_lanes];
+    if (h->n_lanes == SHM_LANES_MAX - 1)
+        hub_watch(h);
 }
 
 /* Look at each lane that may have something. 0; MU_TIMEOUT: nothing there;
@@ -423,10 +440,12 @@ static bool hub_spin(const struct shm_hub *h, int64_t spin_ns)
     return false;
 }
 
-/* Sleep until a lane or the listener has something; mark which. */
+/* Sleep until a lane has something, or the listener while there is room for one more;
+ * mark which. */
 static int hub_sleep(struct mu_chan *c, struct shm_hub *h, int64_t deadline)
 {
     struct pollfd fds[SHM_LANES_MAX + 1];
+    nfds_t n_fds = h->n_lanes;
     int64_t until = deadline;
     int rc = 0;
 
@@ -435,7 +454,8 @@ static int hub_sleep(struct mu_chan *c, struct shm_hub *h, int64_t deadline)
         fds[i] =
             (struct pollfd){.fd = h->lanes[i]->end.data_sock, .events = POLLIN};
     }
-    fds[h->n_lanes] = (struct pollfd){.fd = h->listen_sock, .events = POLLIN};
+    if (h->n_lanes < SHM_LANES_MAX)
+        fds[n_fds++] = (struct pollfd){.fd = h->listen_sock, .events = POLLIN};
     mui_fence_heavy();
     if (!mui_fence_join() && deadline != MU_NOW) {
         int64_t slice = mu_after_ns(HUB_SLICE_NS);
@@ -443,7 +463,7 @@ static int hub_sleep(struct mu_chan *c, struct shm_hub *h, int64_t deadline)
         until = slice < deadline ? slice : deadline;
     }
     if (!hub_is_ready(h))
-        rc = mui_wait_fds(fds, h->n_lanes + 1, until);
+        rc = mui_wait_fds(fds, n_fds, until);
     if (rc == 0) {
         for (unsigned i = 0; i < h->n_lanes; i++)
             h->lanes[i]->is_marked = fds[i].revents != 0;
@@ -471,7 +491,7 @@ static int hub_borrow(struct mu_chan *c, int64_t deadline,
         if (deadline == MU_NOW || c->options.spin_ns == 0 ||
             !hub_spin(h, c->options.spin_ns))
             slept = hub_sleep(c, h, deadline);
-        if (slept == 0 && deadline == MU_NOW)
+        if (slept == 0 && mu_now_ns() >= deadline)
             slept = MU_TIMEOUT; /* one more look */
     }
 }
@@ -496,7 +516,8 @@ static int hub_fd(struct shm_hub *h)
     h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (h->epoll_fd < 0)
         return -errno;
-    (void)epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, h->listen_sock, &ev);
+    if (h->n_lanes < SHM_LANES_MAX)
+        hub_watch(h);
     for (unsigned i = 0; i < h->n_lanes; i++) {
         h->lanes[i]->end.is_armed = true;
         (void)epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, h->lanes[i]->end.data_sock,

@@ -19,6 +19,7 @@
 
 #define TCP_BACKLOG 512
 #define PROOF_NS    INT64_C(5000000000) /* for the exchange of the secret */
+#define GRACE_NS    INT64_C(1000000000) /* of it past the deadline of accept */
 #define UNREAD_MAX  ((size_t)16 << 20)
 
 struct tcp_state {
@@ -162,6 +163,12 @@ static int tcp_open(struct mu_chan *c, const char *rest, struct mu_error *err)
     if (sock < 0)
         return sock;
     tcp_state(c)->listen_sock = sock;
+    if (c->options.secret) { /* who stays silent is not shown to us */
+        int seconds = (int)(PROOF_NS / 1000000000);
+
+        (void)setsockopt(sock, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds,
+                         sizeof seconds);
+    }
     c->is_listener = true;
     rc = address_keep(c, sock);
     return rc == 0 ? 0 : mui_fail(err, rc, "tcp: open");
@@ -172,7 +179,7 @@ static int tcp_take(struct mu_chan *c, int sock, bool is_server,
                     int64_t deadline)
 {
     struct tcp_state *s = tcp_state(c);
-    int64_t limit = mu_after_ns(PROOF_NS);
+    int64_t limit = is_server ? mu_after_ns(PROOF_NS) : MU_NEVER;
     int one = 1;
     int rc;
 
@@ -241,7 +248,9 @@ static int tcp_connect(struct mu_chan *c, const char *rest, int64_t deadline,
         if (rc != 0)
             (void)close(sock);
     }
-    return rc == 0 ? 0 : mui_fail(err, rc, "tcp: connect to %s", rest);
+    if (rc == 0 || rc == MU_TIMEOUT)
+        return rc;
+    return mui_fail(err, rc, "tcp: connect to %s", rest);
 }
 
 static int tcp_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
@@ -253,7 +262,9 @@ static int tcp_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
     if (rc == MU_TIMEOUT)
         return rc;
     if (rc == 0) {
-        rc = tcp_take(peer, sock, true, MU_NEVER);
+        int64_t until = mu_after_ns(GRACE_NS);
+
+        rc = tcp_take(peer, sock, true, until > deadline ? until : deadline);
         if (rc != 0)
             (void)close(sock);
     }

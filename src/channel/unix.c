@@ -145,21 +145,22 @@ static int unix_connect(struct mu_chan *c, const char *rest, int64_t deadline,
     int sock;
     int rc = unix_address(rest, &at, err);
 
-    (void)deadline; /* the kernel takes it or refuses at once */
     if (rc != 0)
         return rc;
-    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (sock < 0)
         return mui_fail(err, -errno, "unix: socket");
-    rc = connect(sock, (struct sockaddr *)&at, sizeof at) < 0
-             ? -errno
-             : mui_peer_check(sock, &c->options);
+    rc = mui_unix_connect(sock, &at, sizeof at, deadline);
+    if (rc == 0)
+        rc = mui_peer_check(sock, &c->options);
     if (rc != 0) {
         (void)close(sock);
-        return mui_fail(err, rc, "unix: connect to %s", rest);
+        return rc == MU_TIMEOUT
+                   ? rc
+                   : mui_fail(err, rc, "unix: connect to %s", rest);
     }
     unix_take(c, sock);
-    return mui_fd_set_blocking(sock);
+    return 0;
 }
 
 static int unix_accept(struct mu_chan *c, struct mu_chan *peer,

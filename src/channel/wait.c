@@ -86,6 +86,36 @@ int mui_accept(int listen_sock, int64_t deadline, int *ret_sock)
     return 0;
 }
 
+/* poll() does not tell when a queue has room again: only a connect() that waits
+ * does, for as long as the socket's time to send. */
+int mui_unix_connect(int sock, const struct sockaddr_un *at, socklen_t size,
+                     int64_t deadline)
+{
+    struct timeval limit = {.tv_sec = 0};
+    int rc;
+
+    do {
+        if (deadline != MU_NEVER) {
+            int64_t left = (deadline - mu_now_ns()) / 1000;
+
+            if (left < 1) /* 0 would be for ever */
+                left = 1;
+            limit = (struct timeval){.tv_sec = left / 1000000,
+                                     .tv_usec = left % 1000000};
+        }
+        if (setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0)
+            return -errno;
+        rc = connect(sock, (const struct sockaddr *)at, size) < 0 ? -errno : 0;
+    } while (rc == -EINTR ||
+             (rc == -EAGAIN && deadline != MU_NOW && mu_now_ns() < deadline));
+    if (rc != 0)
+        return rc == -EAGAIN ? MU_TIMEOUT : rc;
+    limit = (struct timeval){.tv_sec = 0};
+    return setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0
+               ? -errno
+               : 0;
+}
+
 int mui_peer_check(int sock, const struct mu_chan_options *options)
 {
     struct ucred peer;

@@ -6,7 +6,9 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
 #include "muster/channel.h"
 
@@ -27,6 +29,11 @@ int mui_fd_set_blocking(int fd);
 /* Take one connection from a listening socket that does not block. 0; MU_TIMEOUT;
  * -errno. The new descriptor blocks, and is closed on exec. */
 int mui_accept(int listen_sock, int64_t deadline, int *ret_sock);
+
+/* Connect a Unix socket that blocks. While the listener's queue is full it waits.
+ * 0; MU_TIMEOUT; -errno. */
+int mui_unix_connect(int sock, const struct sockaddr_un *at, socklen_t size,
+                     int64_t deadline);
 
 /* Whether the peer of a Unix socket is allowed by the options. 0; -EACCES. */
 int mui_peer_check(int sock, const struct mu_chan_options *options);

@@ -2,9 +2,12 @@
  * the secret, many senders, and the wrappers. */
 #include <errno.h>
 #include <mqueue.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -265,6 +268,113 @@ static void another_secret_is_refused(void **state)
     mu_chan_free(listener);
 }
 
+static struct mu_chan *open_or_fail(const char *name,
+                                    const struct mu_chan_options *options)
+{
+    struct mu_error err = {.text = ""};
+    struct mu_chan *c;
+
+    if (mu_chan_open(name, options, &c, &err) != 0)
+        fail_msg("%s", err.text);
+    return c;
+}
+
+static void connect_times_out(const char *name,
+                              const struct mu_chan_options *options)
+{
+    struct mu_error err = {.text = ""};
+    struct mu_chan *c;
+
+    assert_int_equal(mu_chan_connect(name, options, MU_NOW, &c, &err),
+                     MU_TIMEOUT);
+    assert_int_equal(err.code, MU_TIMEOUT);
+    assert_int_equal(
+        mu_chan_connect(name, options, mu_after_ns(1000000), &c, &err),
+        MU_TIMEOUT);
+    assert_non_null(strstr(err.text, name));
+}
+
+static void connecting_keeps_the_deadline(void **state)
+{
+    struct mu_chan_options options = {.secret = "0123456789abcdef",
+                                      .secret_size = 16};
+    struct mu_chan *listener = open_or_fail("shm:", NULL);
+    struct mu_chan *c;
+
+    (void)state;
+    for (int i = 0; i < 100; i++) /* the queue gets full on the way */
+        connect_times_out(mu_chan_address(listener), NULL);
+    assert_int_equal(mu_chan_close(listener), 0);
+    assert_int_equal(mu_chan_accept(listener, MU_NOW, &c, NULL), MU_CLOSED);
+    mu_chan_free(listener);
+    if (mu_chan_open("tcp:127.0.0.1:0", &options, &listener, NULL) == 0) {
+        connect_times_out(mu_chan_address(listener), &options);
+        mu_chan_free(listener);
+    }
+}
+
+static void connect_and_hold(void *arg)
+{
+    struct mu_chan *c;
+
+    CHECK_CHILD(mu_chan_connect(arg, NULL, MU_NEVER, &c, NULL) == 0);
+    mu_chan_free(c);
+}
+
+/* Who connects while the listener's queue is full waits for room in it. */
+static void full_queue_is_waited_for(void **state)
+{
+    struct mu_chan *listener =
+        open_or_fail(unique("unix:/tmp/muster-test-%d.sock"), NULL);
+    struct mu_chan *queued[300];
+    struct mu_chan *c;
+    int n = 0;
+    pid_t pid;
+    int rc;
+
+    (void)state;
+    do
+        rc = mu_chan_connect(address, NULL, MU_NOW, &queued[n], NULL);
+    while (rc == 0 && ++n < 300);
+    assert_int_equal(rc, MU_TIMEOUT);
+    connect_times_out(address, NULL);
+    pid = test_fork(connect_and_hold, address);
+    for (int i = 0; i <= n; i++) {
+        assert_int_equal(mu_chan_accept(listener, test_deadline(), &c, NULL),
+                         0);
+        mu_chan_free(c);
+    }
+    assert_int_equal(test_wait(pid), 0);
+    while (n > 0)
+        mu_chan_free(queued[--n]);
+    mu_chan_free(listener);
+}
+
+/* Who connects and says nothing does not hold up who accepts. */
+static void silent_peer_keeps_nobody(void **state)
+{
+    struct mu_chan_options options = {.secret = "0123456789abcdef",
+                                      .secret_size = 16};
+    struct peer p = {.options = options};
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    struct mu_chan *listener;
+    struct mu_chan *c;
+    int sock;
+
+    (void)state;
+    if (mu_chan_open("tcp:127.0.0.1:0", &options, &listener, NULL) != 0)
+        skip();
+    p.address = mu_chan_address(listener);
+    at.sin_port = htons((uint16_t)atoi(strrchr(p.address, ':') + 1));
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(sock, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(mu_chan_accept(listener, mu_after_ns(1000000), &c, NULL),
+                     MU_TIMEOUT);
+    assert_int_equal(close(sock), 0);
+    mu_chan_free(listener);
+}
+
 /* ---- many senders ----------------------------------------------------------- */
 
 enum { N_SENDERS = 5, N_MESSAGES = 2000 };
@@ -347,6 +457,46 @@ static void ring_receives_from_many_processes(void **state)
         assert_int_equal(test_wait(pids[i]), 0);
     assert_true(WIFSIGNALED(test_wait(dying)));
     mu_chan_free(c);
+}
+
+enum { N_LANES = 256 }; /* that a name receives from at once */
+
+static void fill_the_hub(void *arg)
+{
+    struct mu_chan *c;
+
+    for (int i = 0; i < N_LANES; i++)
+        CHECK_CHILD(mu_chan_connect(arg, NULL, test_deadline(), &c, NULL) == 0);
+    CHECK_CHILD(mu_chan_send(c, "x", 1, test_deadline()) == 0);
+    CHECK_CHILD(mu_chan_connect(arg, NULL, MU_NEVER, &c, NULL) == 0);
+}
+
+static void full_hub_keeps_the_deadline(void **state)
+{
+    struct mu_chan_options options = {.ring_bytes = 16384};
+    struct mu_chan *hub = open_or_fail("shm:", &options);
+    struct pollfd p = {.fd = -1, .events = POLLIN};
+    struct mu_chan *c;
+    char byte;
+    size_t size;
+    pid_t pid =
+        test_fork(fill_the_hub, (void *)(uintptr_t)mu_chan_address(hub));
+
+    (void)state;
+    assert_int_equal(mu_chan_recv(hub, &byte, 1, test_deadline(), &size), 0);
+    /* one more waits to be accepted, whatever the other process does */
+    assert_int_equal(
+        mu_chan_connect(mu_chan_address(hub), NULL, MU_NOW, &c, NULL),
+        MU_TIMEOUT);
+    assert_int_equal(mu_chan_recv(hub, &byte, 1, mu_after_ns(1000000), &size),
+                     MU_TIMEOUT);
+    p.fd = mu_chan_fd(hub);
+    assert_true(p.fd >= 0);
+    assert_int_equal(mu_chan_recv(hub, &byte, 1, MU_NOW, &size), MU_TIMEOUT);
+    assert_int_equal(poll(&p, 1, 0), 0);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_true(WIFSIGNALED(test_wait(pid)));
+    mu_chan_free(hub);
 }
 
 static void *recv_some(void *arg)
@@ -630,7 +780,11 @@ int main(void)
         cmocka_unit_test(beyond_loopback_needs_a_secret),
         cmocka_unit_test(secret_seals_the_connection),
         cmocka_unit_test(another_secret_is_refused),
+        cmocka_unit_test(connecting_keeps_the_deadline),
+        cmocka_unit_test(full_queue_is_waited_for),
+        cmocka_unit_test(silent_peer_keeps_nobody),
         cmocka_unit_test(ring_receives_from_many_processes),
+        cmocka_unit_test(full_hub_keeps_the_deadline),
         cmocka_unit_test(memory_takes_many_senders_and_receivers),
         cmocka_unit_test(fifo_takes_one_sender_after_another),
         cmocka_unit_test(fifo_tells_a_goodbye_from_a_death),
