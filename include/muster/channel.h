@@ -40,6 +40,12 @@
  * freed or because its process died, the other side gets what was sent, then
  * MU_ECRASHED. So after fork() each side frees the end that is not its own.
  *
+ * With mem:NAME every handle is a sender and a receiver of one queue, whatever it is
+ * used for, so the others get MU_CLOSED only when one handle alone is left: two
+ * consumers are not told that the only producer has closed, nor two producers on a
+ * full queue that the only consumer has. Say the end in a message for each there, or
+ * give each pair a channel of its own (mu_chan_pair()), whose sides are known.
+ *
  * A peer may be hostile: what it sends is checked before it is believed, memory is
  * taken as bytes arrive and not as lengths promise, and nonsense ends the channel
  * with MU_ECORRUPT.

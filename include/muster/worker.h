@@ -45,9 +45,14 @@ struct mu_worker_options {
 /* How a worker ended. */
 enum mu_worker_end {
     MU_WORKER_RETURNED = 0, /* code is what fn returned */
-    MU_WORKER_EXITED,  /* it ended its process itself: code is the status */
+    /* It ended its process itself: code is the status. Or its thread, by
+     * pthread_exit(): code is 0. */
+    MU_WORKER_EXITED,
     MU_WORKER_CRASHED, /* signal ended it */
-    MU_WORKER_KILLED   /* mu_worker_kill(), or SIGKILL from elsewhere */
+    MU_WORKER_KILLED,  /* mu_worker_kill(), or SIGKILL from elsewhere */
+    /* It has ended, and did not return; how is not known, for the program ignores
+     * SIGCHLD or has waited for the process itself. */
+    MU_WORKER_LOST
 };
 
 struct mu_worker_exit {
@@ -59,8 +64,8 @@ struct mu_worker_exit {
 /* Start a worker.
  * arg       [size], copied; may be NULL when size is 0
  * Returns   0; MU_EINIT for a process when other threads run and mu_init() was never
- *           called; MU_EMODEL for a fiber; -EINVAL when fn lies in no loaded module;
- *           -errno
+ *           called; MU_EMODEL for a fiber; -EINVAL when fn lies in no loaded module
+ *           or there is no such CPU; -errno
  * Context   not in a signal handler
  * Threads   any
  * Models    thread, process */
@@ -140,8 +145,9 @@ typedef void (*mu_event_fn)(void *ctx, enum mu_event event, size_t i_child,
 /* {0} is every default; new fields go to the end. */
 struct mu_supervisor_options {
     enum mu_strategy strategy;
-    /* More restarts than this within period_ns: stop all and give up. 0 and 0: 3 in
-     * 5 seconds. */
+    /* More restarts than this, at most 1000, within period_ns: stop all and give up.
+     * 0 and 0: 3 in 5 seconds. A start again that fails (no descriptor, no memory)
+     * counts, and is tried again 10 ms later. */
     unsigned restarts_max;
     int64_t period_ns;
     mu_event_fn event; /* optional; called by start, run and stop */
@@ -152,7 +158,8 @@ struct mu_supervisor;
 
 /* Start the children, in order. When one cannot be started those before it are
  * stopped, and nothing is left.
- * Returns   0; what mu_worker_start() returned */
+ * Returns   0; what mu_worker_start() returned; -EINVAL when restarts_max is above
+ *           1000 */
 MU_API MU_NODISCARD int mu_supervisor_start(
     const struct mu_supervisor_options *options,
     const struct mu_child *children, size_t n_children,

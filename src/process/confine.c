@@ -151,15 +151,12 @@ bool mui_confine_is_possible(enum mui_confine_kind kind)
 /* Remove a directory of groups, none of which has processes any more. */
 static void remove_base(const char *base)
 {
-    char path[PATH + 300];
     DIR *dir = opendir(base);
     struct dirent *entry;
 
     while (dir && (entry = readdir(dir)) != NULL)
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
-            (void)snprintf(path, sizeof path, "%s/%s", base, entry->d_name);
-            (void)rmdir(path);
-        }
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            (void)unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
     if (dir)
         (void)closedir(dir);
     (void)rmdir(base);

@@ -45,10 +45,11 @@ int mui_thread_altstack(void)
     return 0;
 }
 
-static void altstack_free(void)
+static void altstack_free(void *unused)
 {
     stack_t off = {.ss_flags = SS_DISABLE};
 
+    (void)unused;
     if (!own_stack)
         return;
     (void)sigaltstack(&off, NULL);
@@ -64,8 +65,9 @@ static void *thread_main(void *arg)
     free(arg);
     (void)prctl(PR_SET_NAME, start.name); /* its body may ask for it */
     (void)mui_thread_altstack();
+    pthread_cleanup_push(altstack_free, NULL); /* its body may pthread_exit() */
     result = start.body(start.arg);
-    altstack_free();
+    pthread_cleanup_pop(1);
     return result;
 }
 
@@ -109,6 +111,15 @@ int mui_thread_start_stack(pthread_t *ret_thread, const char *name,
         return -rc;
     }
     return 0;
+}
+
+int mui_thread_cpus(void)
+{
+    cpu_set_t usable;
+
+    if (sched_getaffinity(0, sizeof usable, &usable) < 0)
+        return -errno;
+    return CPU_COUNT(&usable);
 }
 
 int mui_thread_pin(unsigned i_cpu)

@@ -21,6 +21,9 @@ int mui_thread_start_stack(pthread_t *ret_thread, const char *name,
  * lives as long as the thread; mui_thread_start() calls it. 0 or -errno. */
 int mui_thread_altstack(void);
 
+/* How many CPUs the calling thread may use, or -errno. */
+int mui_thread_cpus(void);
+
 /* Bind the calling thread to the i-th of the CPUs that it may use, counted round.
  * 0 or -errno. */
 int mui_thread_pin(unsigned i_cpu);

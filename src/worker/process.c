@@ -141,12 +141,23 @@ static void end_judge(const struct mu_worker *w, bool is_signal, int value,
 
     *ret = (struct mu_worker_exit){.end = MU_WORKER_EXITED, .code = value};
     if (is_signal)
-        *ret = (struct mu_worker_exit){.end = w->was_killed || value == SIGKILL
-                                                  ? MU_WORKER_KILLED
-                                                  : MU_WORKER_CRASHED,
-                                       .signal = value};
+        *ret = (struct mu_worker_exit){
+            .end = value == SIGKILL ? MU_WORKER_KILLED : MU_WORKER_CRASHED,
+            .signal = value};
     else if (has_returned && (code & 0xff) == value)
         *ret = (struct mu_worker_exit){.end = MU_WORKER_RETURNED, .code = code};
+}
+
+/* The same when the host waited for it, or ignores SIGCHLD: what it wrote down is
+ * all there is. */
+static void end_guess(const struct mu_worker *w, struct mu_worker_exit *ret)
+{
+    *ret = (struct mu_worker_exit){.end = MU_WORKER_LOST};
+    /* acquire, pairs with mui_worker_body() */
+    if (atomic_load_explicit(&w->page->has_returned, memory_order_acquire) == 1)
+        *ret = (struct mu_worker_exit){
+            .end = MU_WORKER_RETURNED,
+            .code = atomic_load_explicit(&w->page->code, memory_order_relaxed)};
 }
 
 static int collect_there(struct mu_worker *w, struct mu_worker_exit *ret_exit)
@@ -177,11 +188,7 @@ static int process_collect(struct mu_worker *w, struct mu_worker_exit *ret_exit)
     if (waitid(P_PIDFD, (id_t)w->pidfd, &info, WEXITED | WNOHANG) < 0) {
         if (errno == EINTR)
             return MU_EMPTY;
-        /* the host waited for it: what it returned is all we know */
-        end_judge(w, false,
-                  atomic_load_explicit(&w->page->code, memory_order_relaxed) &
-                      0xff,
-                  ret_exit);
+        end_guess(w, ret_exit);
         return 0;
     }
     if (info.si_pid == 0)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "muster/worker.h"
@@ -14,12 +15,14 @@
 #define STOP_NS_DEFAULT   INT64_C(5000000000)
 #define RESTARTS_DEFAULT  3
 #define PERIOD_NS_DEFAULT INT64_C(5000000000)
+#define RETRY_NS          10000000
 #define EVENTS_A_LOOK     16
 
 struct child {
     struct mu_child spec;     /* arg and name are our copies */
     struct mu_worker *worker; /* NULL: does not run */
     bool was_stopped;         /* with another, to be started again with it */
+    bool is_due;              /* could not be started again: the timer is set */
 };
 
 struct mu_supervisor {
@@ -27,6 +30,7 @@ struct mu_supervisor {
     mu_event_fn event;
     void *event_ctx;
     int epoll_fd;
+    int timer_fd; /* in epoll_fd as number n; made early, for want of descriptors */
     bool has_given_up;
     size_t n;
     struct child children[];
@@ -50,7 +54,6 @@ static int child_start(struct mu_supervisor *s, size_t i, struct mu_error *err)
         c->worker = NULL;
         return rc;
     }
-    c->was_stopped = false;
     if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, mu_worker_fd(c->worker), &ev) <
         0) {
         rc = mui_fail(err, -errno, "supervisor: watch a child");
@@ -58,6 +61,8 @@ static int child_start(struct mu_supervisor *s, size_t i, struct mu_error *err)
         c->worker = NULL;
         return rc;
     }
+    c->was_stopped = false;
+    c->is_due = false;
     tell(s, MU_CHILD_STARTED, i, NULL);
     return 0;
 }
@@ -101,6 +106,7 @@ int mu_supervisor_stop(struct mu_supervisor *supervisor)
     int answer = 0;
 
     for (size_t i = supervisor->n; i-- > 0;) {
+        supervisor->children[i].is_due = false;
         if (child_stop(supervisor, i) != 0)
             answer = MU_TIMEOUT;
     }
@@ -133,8 +139,20 @@ static void policy_init(struct mui_policy *p,
         p->restarts_max = RESTARTS_DEFAULT;
     if (p->period_ns == 0)
         p->period_ns = PERIOD_NS_DEFAULT;
-    if (p->restarts_max > MUI_RESTARTS_MAX)
-        p->restarts_max = MUI_RESTARTS_MAX;
+}
+
+static int watch_init(struct mu_supervisor *s, struct mu_error *err)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = s->n};
+
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (s->epoll_fd < 0)
+        return mui_fail(err, -errno, "supervisor: epoll");
+    s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (s->timer_fd < 0 ||
+        epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->timer_fd, &ev) < 0)
+        return mui_fail(err, -errno, "supervisor: timer");
+    return 0;
 }
 
 int mu_supervisor_start(const struct mu_supervisor_options *options,
@@ -144,19 +162,21 @@ int mu_supervisor_start(const struct mu_supervisor_options *options,
 {
     static const struct mu_supervisor_options defaults;
     const struct mu_supervisor_options *o = options ? options : &defaults;
-    struct mu_supervisor *s =
-        calloc(1, sizeof *s + n_children * sizeof s->children[0]);
-    int rc = 0;
+    struct mu_supervisor *s;
+    int rc;
 
+    if (o->restarts_max > MUI_RESTARTS_MAX)
+        return mui_fail(err, -EINVAL, "supervisor: restarts_max above %d",
+                        MUI_RESTARTS_MAX);
+    s = calloc(1, sizeof *s + n_children * sizeof s->children[0]);
     if (!s)
         return mui_fail(err, -ENOMEM, "supervisor: start");
     policy_init(&s->policy, o);
     s->event = o->event;
     s->event_ctx = o->event_ctx;
     s->n = n_children;
-    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (s->epoll_fd < 0)
-        rc = mui_fail(err, -errno, "supervisor: epoll");
+    s->epoll_fd = s->timer_fd = -1;
+    rc = watch_init(s, err);
     for (size_t i = 0; i < n_children && rc == 0; i++) {
         rc = spec_copy(&s->children[i], &children[i]);
         if (rc != 0)
@@ -180,6 +200,15 @@ static int give_up(struct mu_supervisor *s, size_t i)
     return MU_ECRASHED;
 }
 
+/* Child i could not be started again: the lack may be a passing one. */
+static void start_later(struct mu_supervisor *s, size_t i)
+{
+    static const struct itimerspec soon = {.it_value.tv_nsec = RETRY_NS};
+
+    s->children[i].is_due = true;
+    (void)timerfd_settime(s->timer_fd, 0, &soon, NULL);
+}
+
 /* Stop the others of a decision, backwards, then start all of it, forwards. */
 static int restart(struct mu_supervisor *s, size_t i,
                    const struct mui_decision *d)
@@ -195,24 +224,21 @@ static int restart(struct mu_supervisor *s, size_t i,
             s->children[k].spec.restart != MU_RESTART_NEVER;
     }
     for (size_t k = d->first; k < d->last; k++) {
-        if (s->children[k].was_stopped && child_start(s, k, NULL) != 0)
-            return give_up(s, k);
+        if (s->children[k].was_stopped && child_start(s, k, NULL) != 0) {
+            start_later(s, k);
+            return 0; /* those behind it wait for it */
+        }
     }
     return 0;
 }
 
-/* Child i may have ended. */
-static int child_look(struct mu_supervisor *s, size_t i)
+/* Child i has ended so, or could not be started. */
+static int child_decide(struct mu_supervisor *s, size_t i,
+                        const struct mu_worker_exit *how)
 {
-    struct child *c = &s->children[i];
-    struct mu_worker_exit how;
-    struct mui_decision d;
+    struct mui_decision d = mui_policy_decide(
+        &s->policy, i, s->n, s->children[i].spec.restart, how, mu_now_ns());
 
-    if (!c->worker || mu_worker_join(c->worker, MU_NOW, &how) != 0)
-        return 0;
-    child_forget(s, i, &how);
-    d = mui_policy_decide(&s->policy, i, s->n, c->spec.restart, &how,
-                          mu_now_ns());
     switch (d.verdict) {
     case MUI_RESTART:
         return restart(s, i, &d);
@@ -223,10 +249,39 @@ static int child_look(struct mu_supervisor *s, size_t i)
     }
 }
 
+/* The timer rings: try again with those that could not be started. */
+static int retry(struct mu_supervisor *s)
+{
+    static const struct mu_worker_exit failed = {.end = MU_WORKER_LOST};
+    uint64_t rings;
+    int rc = 0;
+
+    (void)!read(s->timer_fd, &rings, sizeof rings);
+    for (size_t i = 0; i < s->n && rc == 0; i++) {
+        if (!s->children[i].is_due)
+            continue;
+        s->children[i].is_due = false;
+        rc = child_decide(s, i, &failed);
+    }
+    return rc;
+}
+
+/* Child i may have ended. */
+static int child_look(struct mu_supervisor *s, size_t i)
+{
+    struct child *c = &s->children[i];
+    struct mu_worker_exit how;
+
+    if (!c->worker || mu_worker_join(c->worker, MU_NOW, &how) != 0)
+        return 0;
+    child_forget(s, i, &how);
+    return child_decide(s, i, &how);
+}
+
 static bool any_is_left(const struct mu_supervisor *s)
 {
     for (size_t i = 0; i < s->n; i++) {
-        if (s->children[i].worker)
+        if (s->children[i].worker || s->children[i].is_due)
             return true;
     }
     return false;
@@ -246,7 +301,10 @@ int mu_supervisor_run(struct mu_supervisor *supervisor, int64_t deadline)
             return rc;
         n = epoll_wait(supervisor->epoll_fd, events, EVENTS_A_LOOK, 0);
         for (int k = 0; k < n; k++) {
-            rc = child_look(supervisor, (size_t)events[k].data.u64);
+            size_t i = (size_t)events[k].data.u64;
+
+            rc = i == supervisor->n ? retry(supervisor)
+                                    : child_look(supervisor, i);
             if (rc != 0)
                 return rc;
         }
@@ -278,6 +336,8 @@ void mu_supervisor_free(struct mu_supervisor *supervisor)
         free((void *)(uintptr_t)c->spec.arg);
         free((void *)(uintptr_t)c->spec.options.name);
     }
+    if (supervisor->timer_fd >= 0)
+        (void)close(supervisor->timer_fd);
     if (supervisor->epoll_fd >= 0)
         (void)close(supervisor->epoll_fd);
     free(supervisor);

@@ -9,13 +9,21 @@
 #include "base/error.h"
 #include "worker/worker.h"
 
-static void *thread_body(void *arg)
+static void say_over(void *arg)
 {
     struct mu_worker *w = arg;
     uint64_t one = 1;
 
-    (void)mui_worker_body(w->fn, w->page);
     (void)!write(w->fd, &one, sizeof one);
+}
+
+static void *thread_body(void *arg)
+{
+    struct mu_worker *w = arg;
+
+    pthread_cleanup_push(say_over, w); /* also when fn calls pthread_exit() */
+    (void)mui_worker_body(w->fn, w->page);
+    pthread_cleanup_pop(1);
     return NULL;
 }
 
@@ -40,7 +48,10 @@ static int thread_collect(struct mu_worker *w, struct mu_worker_exit *ret_exit)
 {
     (void)pthread_join((pthread_t)w->thread, NULL);
     *ret_exit = (struct mu_worker_exit){
-        .end = MU_WORKER_RETURNED,
+        .end = atomic_load_explicit(&w->page->has_returned,
+                                    memory_order_relaxed) == 1
+                   ? MU_WORKER_RETURNED
+                   : MU_WORKER_EXITED,
         .code = atomic_load_explicit(&w->page->code, memory_order_relaxed)};
     return 0;
 }

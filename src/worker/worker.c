@@ -94,6 +94,12 @@ int mu_worker_start(const struct mu_worker_options *options, mu_worker_fn fn,
                         "thread or a process");
     if ((unsigned)o->kind > MU_WORKER_FIBER || !fn)
         return mui_fail(err, -EINVAL, "worker: kind or function");
+    if (o->cpu > 0) {
+        rc = mui_thread_cpus();
+        if (rc < 0 || o->cpu > rc)
+            return mui_fail(err, rc < 0 ? rc : -EINVAL,
+                            "worker: fewer CPUs are usable");
+    }
     w = calloc(1, sizeof *w);
     if (!w)
         return mui_fail(err, -ENOMEM, "worker: start");
@@ -141,7 +147,6 @@ int mu_worker_kill(struct mu_worker *worker, struct mu_error *err)
                         "start it as a process");
     if (worker->is_over)
         return 0;
-    worker->was_killed = true;
     return worker->kind->kill(worker);
 }
 
@@ -192,6 +197,8 @@ int mu_worker_describe(const struct mu_worker_exit *how, char *text,
     case MU_WORKER_CRASHED:
         return snprintf(text, text_size, "crashed: SIG%s",
                         signal ? signal : "?");
+    case MU_WORKER_LOST:
+        return snprintf(text, text_size, "ended, nobody knows how");
     default:
         return snprintf(text, text_size, "killed");
     }

@@ -34,7 +34,6 @@ struct mu_worker {
     size_t page_bytes;
     int page_fd; /* -1: the page is not in a descriptor */
     bool is_over;
-    bool was_killed; /* by mu_worker_kill() */
     struct mu_worker_exit how;
     int fd; /* readable when it has ended */
     int pid;

@@ -1,9 +1,11 @@
 /* test_supervisor.c: restart policies as traces, and the supervisor that carries them
  * out over real workers. */
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "muster/lock.h"
 #include "muster/worker.h"
@@ -261,6 +263,89 @@ static void slow_thread_is_reported_and_waited_for(void **state)
     munmap(shared, sizeof *shared);
 }
 
+static struct rlimit descriptors; /* how many there may be, else */
+static int n_starts;
+static int n_ends;
+
+/* No descriptor is left from the first end on. */
+static void starve(void *ctx, enum mu_event event, size_t i,
+                   struct mu_worker *worker, const struct mu_worker_exit *how)
+{
+    struct rlimit none = descriptors;
+
+    (void)ctx;
+    (void)i;
+    (void)worker;
+    (void)how;
+    none.rlim_cur = 3;
+    if (event == MU_CHILD_STARTED)
+        n_starts++;
+    if (event == MU_CHILD_ENDED && n_ends++ == 0)
+        CHECK_CHILD(setrlimit(RLIMIT_NOFILE, &none) == 0);
+}
+
+/* A supervisor whose child has ended and cannot be started. */
+static struct mu_supervisor *starved(struct shared *shared, unsigned restarts)
+{
+    struct mu_supervisor_options how = {
+        .restarts_max = restarts, .period_ns = INT64_MAX / 2, .event = starve};
+    struct mu_child child = {.fn = die_when_told,
+                             .arg = &shared,
+                             .arg_size = sizeof shared,
+                             .options.kind = MU_WORKER_PROCESS};
+    struct mu_supervisor *s;
+
+    n_starts = n_ends = 0;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
+    assert_int_equal(mu_supervisor_start(&how, &child, 1, &s, NULL), 0);
+    assert_int_equal(mu_semaphore_give(&shared->die, 1), 0);
+    return s;
+}
+
+static void passing_lack_of_descriptors_is_outlived(void **state)
+{
+    struct shared *shared = test_shared(sizeof *shared);
+    struct mu_supervisor *s = starved(shared, MUI_RESTARTS_MAX);
+
+    (void)state;
+    while (n_ends == 0)
+        assert_int_equal(mu_supervisor_run(s, mu_after_ns(1000000)),
+                         MU_TIMEOUT);
+    assert_int_equal(mu_supervisor_run(s, MU_NOW), MU_TIMEOUT);
+    assert_null(mu_supervisor_child(s, 0));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &descriptors), 0);
+    while (n_starts < 2)
+        assert_int_equal(mu_supervisor_run(s, mu_after_ns(1000000)),
+                         MU_TIMEOUT);
+    assert_non_null(mu_supervisor_child(s, 0));
+    mu_supervisor_free(s);
+    munmap(shared, sizeof *shared);
+}
+
+static void lasting_lack_of_descriptors_counts_as_restarts(void **state)
+{
+    struct shared *shared = test_shared(sizeof *shared);
+    struct mu_supervisor *s = starved(shared, 3);
+    int rc = mu_supervisor_run(s, test_deadline());
+
+    (void)state;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &descriptors), 0);
+    assert_int_equal(rc, MU_ECRASHED);
+    assert_int_equal(n_starts, 1);
+    mu_supervisor_free(s);
+    munmap(shared, sizeof *shared);
+}
+
+static void too_high_an_intensity_is_refused(void **state)
+{
+    struct mu_supervisor_options how = {.restarts_max = MUI_RESTARTS_MAX + 1};
+    struct mu_child child = {.fn = live_until_asked};
+    struct mu_supervisor *s;
+
+    (void)state;
+    assert_int_equal(mu_supervisor_start(&how, &child, 1, &s, NULL), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +357,9 @@ int main(void)
         cmocka_unit_test(one_for_all_restarts_all_in_order),
         cmocka_unit_test(rest_for_one_restarts_those_behind),
         cmocka_unit_test(too_many_restarts_stop_all),
+        cmocka_unit_test(passing_lack_of_descriptors_is_outlived),
+        cmocka_unit_test(lasting_lack_of_descriptors_counts_as_restarts),
+        cmocka_unit_test(too_high_an_intensity_is_refused),
         cmocka_unit_test(deaf_process_is_killed_in_its_time),
         cmocka_unit_test(slow_thread_is_reported_and_waited_for),
     };

@@ -255,6 +255,79 @@ static void nursery_forks_when_threads_run(void **state)
     mu_chan_free(ends[1]);
 }
 
+static int leave_thread(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    pthread_exit(NULL);
+}
+
+static void thread_that_leaves_early_is_joined(void **state)
+{
+    struct mu_worker_exit exit;
+    struct mu_worker *w;
+
+    (void)state;
+    assert_int_equal(mu_worker_start(NULL, leave_thread, NULL, 0, &w, NULL), 0);
+    exit = join(w);
+    assert_int_equal(exit.end, MU_WORKER_EXITED);
+    assert_int_equal(exit.code, 0);
+}
+
+static void unknown_end_is_told_as_such(void **state)
+{
+    struct mu_worker_options how = {.kind = MU_WORKER_PROCESS};
+    unsigned char bytes[2] = {200, 100};
+    struct mu_worker_exit exit;
+    struct mu_worker *w;
+    char text[64];
+
+    (void)state;
+    (void)signal(SIGCHLD, SIG_IGN);
+    assert_int_equal(mu_worker_start(&how, exit_three, NULL, 0, &w, NULL), 0);
+    exit = join(w);
+    assert_int_equal(exit.end, MU_WORKER_LOST);
+    (void)mu_worker_describe(&exit, text, sizeof text);
+    assert_string_equal(text, "ended, nobody knows how");
+    assert_int_equal(mu_worker_start(&how, crash, NULL, 0, &w, NULL), 0);
+    assert_int_equal(join(w).end, MU_WORKER_LOST);
+    assert_int_equal(mu_worker_start(&how, return_sum, bytes, 2, &w, NULL), 0);
+    exit = join(w);
+    assert_int_equal(exit.end, MU_WORKER_RETURNED);
+    assert_int_equal(exit.code, 300);
+    (void)signal(SIGCHLD, SIG_DFL);
+}
+
+static void kill_after_a_crash_changes_nothing(void **state)
+{
+    struct mu_worker_options how = {.kind = MU_WORKER_PROCESS};
+    struct mu_worker_exit exit;
+    struct mu_worker *w;
+    struct pollfd p = {.events = POLLIN};
+
+    (void)state;
+    assert_int_equal(mu_worker_start(&how, crash, NULL, 0, &w, NULL), 0);
+    p.fd = mu_worker_fd(w);
+    assert_int_equal(poll(&p, 1, -1), 1); /* dead, not yet joined */
+    assert_int_equal(mu_worker_kill(w, NULL), 0);
+    exit = join(w);
+    assert_int_equal(exit.end, MU_WORKER_CRASHED);
+    assert_int_equal(exit.signal, SIGSEGV);
+}
+
+static void cpu_that_is_not_there_is_refused(void **state)
+{
+    struct mu_worker_options how = {.cpu = 9999};
+    struct mu_worker *w;
+
+    (void)state;
+    assert_int_equal(mu_worker_start(&how, return_sum, NULL, 0, &w, NULL),
+                     -EINVAL);
+    how.kind = MU_WORKER_PROCESS;
+    assert_int_equal(mu_worker_start(&how, return_sum, NULL, 0, &w, NULL),
+                     -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +337,10 @@ int main(void)
         cmocka_unit_test(thread_cannot_be_killed),
         cmocka_unit_test(fiber_says_what_it_lacks),
         cmocka_unit_test(worker_ends_with_its_starter),
+        cmocka_unit_test(thread_that_leaves_early_is_joined),
+        cmocka_unit_test(unknown_end_is_told_as_such),
+        cmocka_unit_test(kill_after_a_crash_changes_nothing),
+        cmocka_unit_test(cpu_that_is_not_there_is_refused),
         cmocka_unit_test(nursery_forks_when_threads_run),
     };
 
