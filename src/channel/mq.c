@@ -156,9 +156,13 @@ static int mq_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
             atomic_fetch_add_explicit(&n_pairs, 1, memory_order_relaxed));
         q[i == 0 ? 0 : 2] =
             mq_make(name, O_WRONLY | O_CREAT | O_EXCL, &a->options);
-        q[i == 0 ? 3 : 1] = mq_make(name, O_RDONLY, &a->options);
-        if (q[i == 0 ? 0 : 2] < 0 || q[i == 0 ? 3 : 1] < 0)
-            rc = mui_fail(err, -errno, "mq: open");
+        if (q[i == 0 ? 0 : 2] >= 0)
+            q[i == 0 ? 3 : 1] = mq_make(name, O_RDONLY, &a->options);
+        if (q[i == 0 ? 3 : 1] < 0)
+            rc = mui_fail(err, -errno,
+                          errno == EMFILE ? "mq: open (all queues of a user "
+                                            "share ulimit -q)"
+                                          : "mq: open");
         (void)mq_unlink(name);
     }
     if (rc != 0) {
