@@ -670,9 +670,16 @@ static int file_fd(struct mu_chan *c)
         return s->watch_fd;
     s->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", s->fd);
-    if (s->watch_fd < 0 ||
-        inotify_add_watch(s->watch_fd, path, IN_ATTRIB | IN_CLOSE_WRITE) < 0)
+    if (s->watch_fd < 0)
         return -errno;
+    if (inotify_add_watch(s->watch_fd, path, IN_ATTRIB | IN_CLOSE_WRITE) < 0) {
+        int rc = -errno;
+
+        (void)close(s->watch_fd);
+        s->watch_fd =
+            0; /* or the next call would hand out one that sees nothing */
+        return rc;
+    }
     return s->watch_fd;
 }
 

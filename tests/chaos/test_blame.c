@@ -1,11 +1,8 @@
 /* test_blame.c: a worker dies of what a task before, or beside, did to it: who met
  * the end of it is not charged. */
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +10,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "muster/muster.h"
+
+#include "support/check.h"
 
 static struct mu_pool *open_pool(const char *model,
                                  const struct mu_pool_options *options)
@@ -355,10 +352,7 @@ int main(void)
         cmocka_unit_test(suspects_run_on_fresh_workers),
     };
 
-    n_runs = mmap(NULL, sizeof *n_runs, PROT_READ | PROT_WRITE,
-                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (n_runs == MAP_FAILED)
-        return 1;
+    n_runs = test_shared(sizeof *n_runs);
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

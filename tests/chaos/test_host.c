@@ -5,11 +5,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,20 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "muster/muster.h"
 
 #include "chaos/deeds.h"
-
-/* In a case: end with the line at which something was not so. */
-#define EXPECT(condition)                                                      \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            (void)fprintf(stderr, "line %d: %s\n", __LINE__, #condition);      \
-            _exit(1);                                                          \
-        }                                                                      \
-    } while (0)
+#include "support/check.h"
 
 static void run_case(void (*body)(void))
 {
@@ -57,7 +44,7 @@ static struct mu_pool *open_pool(void)
 
     if (rc != 0)
         (void)fprintf(stderr, "%s\n", err.text);
-    EXPECT(rc == 0);
+    CHECK_CHILD(rc == 0);
     return pool;
 }
 
@@ -65,8 +52,8 @@ static struct mu_outcome *run_one(struct mu_pool *pool, mu_task_fn fn)
 {
     struct mu_outcome *o;
 
-    EXPECT(mu_pool_submit(pool, fn, "hello", 5, NULL, NULL) == 0);
-    EXPECT(mu_pool_next(pool, MU_NEVER, &o) == 0);
+    CHECK_CHILD(mu_pool_submit(pool, fn, "hello", 5, NULL, NULL) == 0);
+    CHECK_CHILD(mu_pool_next(pool, MU_NEVER, &o) == 0);
     return o;
 }
 
@@ -74,11 +61,11 @@ static void pool_works(struct mu_pool *pool)
 {
     struct mu_outcome *o = run_one(pool, deed_innocent);
 
-    EXPECT(o->status == MU_DONE);
-    EXPECT(strcmp(o->output, "hello") == 0);
+    CHECK_CHILD(o->status == MU_DONE);
+    CHECK_CHILD(strcmp(o->output, "hello") == 0);
     mu_outcome_free(o);
     o = run_one(pool, deeds[0].fn);
-    EXPECT(o->status == MU_CRASHED);
+    CHECK_CHILD(o->status == MU_CRASHED);
     mu_outcome_free(o);
 }
 
@@ -107,29 +94,29 @@ static void host_is_not_disturbed(void)
     struct mu_pool *pool;
     sigset_t mask;
 
-    EXPECT(sigaction(SIGSEGV, NULL, &fault) == 0);
-    EXPECT(sigaction(SIGCHLD, &action, NULL) == 0);
-    EXPECT(mu_init(NULL) == 0);
+    CHECK_CHILD(sigaction(SIGSEGV, NULL, &fault) == 0);
+    CHECK_CHILD(sigaction(SIGCHLD, &action, NULL) == 0);
+    CHECK_CHILD(mu_init(NULL) == 0);
     pool = open_pool();
     pool_works(pool);
     /* a host that waits for all its children does not wait for ours */
-    EXPECT(wait(NULL) == -1 && errno == ECHILD);
+    CHECK_CHILD(wait(NULL) == -1 && errno == ECHILD);
     mu_pool_close(pool);
-    EXPECT(wait(NULL) == -1 && errno == ECHILD);
-    EXPECT(n_sigchld == 0);
-    EXPECT(sigaction(SIGCHLD, NULL, &after) == 0);
-    EXPECT(after.sa_handler == count_sigchld);
-    EXPECT(sigaction(SIGSEGV, NULL, &after) == 0);
-    EXPECT(after.sa_handler == fault.sa_handler);
-    EXPECT(pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0);
-    EXPECT(!sigismember(&mask, SIGCHLD) && !sigismember(&mask, SIGINT));
+    CHECK_CHILD(wait(NULL) == -1 && errno == ECHILD);
+    CHECK_CHILD(n_sigchld == 0);
+    CHECK_CHILD(sigaction(SIGCHLD, NULL, &after) == 0);
+    CHECK_CHILD(after.sa_handler == count_sigchld);
+    CHECK_CHILD(sigaction(SIGSEGV, NULL, &after) == 0);
+    CHECK_CHILD(after.sa_handler == fault.sa_handler);
+    CHECK_CHILD(pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0);
+    CHECK_CHILD(!sigismember(&mask, SIGCHLD) && !sigismember(&mask, SIGINT));
 }
 
 static void ignored_sigchld_is_no_harm(void)
 {
     struct mu_pool *pool;
 
-    EXPECT(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
+    CHECK_CHILD(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
     pool = open_pool();
     pool_works(pool);
     mu_pool_close(pool);
@@ -143,10 +130,10 @@ static void threads_need_init(void)
     struct mu_error err;
     pthread_t thread;
 
-    EXPECT(pthread_create(&thread, NULL, idle, NULL) == 0);
-    EXPECT(mu_pool_open("processes:2", NULL, &pool, &err) == MU_EINIT);
-    EXPECT(strstr(err.text, "mu_init()"));
-    EXPECT(mu_init(&err) == MU_EINIT);
+    CHECK_CHILD(pthread_create(&thread, NULL, idle, NULL) == 0);
+    CHECK_CHILD(mu_pool_open("processes:2", NULL, &pool, &err) == MU_EINIT);
+    CHECK_CHILD(strstr(err.text, "mu_init()"));
+    CHECK_CHILD(mu_init(&err) == MU_EINIT);
 }
 
 static void init_then_threads(void)
@@ -154,9 +141,9 @@ static void init_then_threads(void)
     struct mu_pool *pool;
     pthread_t thread;
 
-    EXPECT(mu_init(NULL) == 0);
-    EXPECT(mu_init(NULL) == 0);
-    EXPECT(pthread_create(&thread, NULL, idle, NULL) == 0);
+    CHECK_CHILD(mu_init(NULL) == 0);
+    CHECK_CHILD(mu_init(NULL) == 0);
+    CHECK_CHILD(pthread_create(&thread, NULL, idle, NULL) == 0);
     pool = open_pool();
     pool_works(pool);
     mu_pool_close(pool);
@@ -182,7 +169,7 @@ static void memory_of_opening_is_shared(void)
         struct mu_pool *pool = open_pool();
         struct mu_outcome *o = run_one(pool, say_number);
 
-        EXPECT(atoi(o->output) == the_number);
+        CHECK_CHILD(atoi(o->output) == the_number);
         mu_outcome_free(o);
         mu_pool_close(pool);
     }
@@ -212,20 +199,20 @@ static void child_of_fork_has_its_own(void)
     int status;
     pid_t pid;
 
-    EXPECT(mu_init(NULL) == 0);
+    CHECK_CHILD(mu_init(NULL) == 0);
     pool = open_pool();
     pid = fork();
     if (pid == 0) {
         struct mu_pool *own;
 
-        EXPECT(mu_pool_submit(pool, deed_innocent, NULL, 0, NULL, NULL) ==
-               -EINVAL);
+        CHECK_CHILD(mu_pool_submit(pool, deed_innocent, NULL, 0, NULL, NULL) ==
+                    -EINVAL);
         own = open_pool();
         pool_works(own);
         mu_pool_close(own);
         _exit(0);
     }
-    EXPECT(waitpid(pid, &status, 0) == pid && status == 0);
+    CHECK_CHILD(waitpid(pid, &status, 0) == pid && status == 0);
     pool_works(pool);
     mu_pool_close(pool);
 }
@@ -243,9 +230,9 @@ static void thread_opens_a_pool(void)
 {
     pthread_t thread;
 
-    EXPECT(mu_init(NULL) == 0);
-    EXPECT(pthread_create(&thread, NULL, open_in_thread, NULL) == 0);
-    EXPECT(pthread_join(thread, NULL) == 0);
+    CHECK_CHILD(mu_init(NULL) == 0);
+    CHECK_CHILD(pthread_create(&thread, NULL, open_in_thread, NULL) == 0);
+    CHECK_CHILD(pthread_join(thread, NULL) == 0);
 }
 
 /* -- workers that die at start -- */
@@ -266,11 +253,9 @@ static void die_as_worker(void)
 
 static void let_workers_die(int n_max)
 {
-    n_stillborn = mmap(NULL, sizeof *n_stillborn, PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    EXPECT(n_stillborn != MAP_FAILED);
+    n_stillborn = test_shared(sizeof *n_stillborn);
     n_stillborn_max = n_max;
-    EXPECT(pthread_atfork(NULL, NULL, die_as_worker) == 0);
+    CHECK_CHILD(pthread_atfork(NULL, NULL, die_as_worker) == 0);
 }
 
 /* An error that says why, after a number of tries: not a hang, not for ever. */
@@ -283,11 +268,11 @@ static void workers_that_cannot_start_are_an_error(void)
     struct mu_error err;
 
     let_workers_die(INT_MAX);
-    EXPECT(mu_pool_open("processes:2", NULL, &pool, &err) < 0);
-    EXPECT(strstr(err.text, "exited with status 7 before its first task"));
-    EXPECT(mu_now_ns() - start_ns >= pauses_ns);
-    EXPECT(atomic_load_explicit(n_stillborn, memory_order_relaxed) <=
-           TRIES_MAX);
+    CHECK_CHILD(mu_pool_open("processes:2", NULL, &pool, &err) < 0);
+    CHECK_CHILD(strstr(err.text, "exited with status 7 before its first task"));
+    CHECK_CHILD(mu_now_ns() - start_ns >= pauses_ns);
+    CHECK_CHILD(atomic_load_explicit(n_stillborn, memory_order_relaxed) <=
+                TRIES_MAX);
 }
 
 static void some_that_die_at_start_are_replaced(void)
@@ -298,7 +283,7 @@ static void some_that_die_at_start_are_replaced(void)
     pool = open_pool();
     pool_works(pool);
     mu_pool_close(pool);
-    EXPECT(atomic_load_explicit(n_stillborn, memory_order_relaxed) > 5);
+    CHECK_CHILD(atomic_load_explicit(n_stillborn, memory_order_relaxed) > 5);
 }
 
 /* -- before main() -- */
@@ -315,7 +300,7 @@ __attribute__((constructor)) static void open_before_main(void)
     pool = open_pool();
     pool_works(pool);
     mu_pool_close(pool);
-    EXPECT(mu_init(NULL) == 0);
+    CHECK_CHILD(mu_init(NULL) == 0);
     pool = open_pool();
     pool_works(pool);
     mu_pool_close(pool);
@@ -324,9 +309,9 @@ __attribute__((constructor)) static void open_before_main(void)
 
 static void constructor_opens_a_pool(void)
 {
-    EXPECT(setenv(constructor_variable, "1", 1) == 0);
+    CHECK_CHILD(setenv(constructor_variable, "1", 1) == 0);
     (void)execl("/proc/self/exe", "constructor", NULL);
-    EXPECT(!"exec");
+    CHECK_CHILD(!"exec");
 }
 
 /* Libraries that open one as they are loaded: `constructor_word` is how that went in
@@ -339,7 +324,7 @@ static void load_library(void)
 
     if (!word || word->code != 0)
         (void)fprintf(stderr, "%s\n", word ? word->text : dlerror());
-    EXPECT(word && word->code == 0);
+    CHECK_CHILD(word && word->code == 0);
 }
 
 static void library_opens_a_pool(void)
@@ -351,7 +336,7 @@ static void library_opens_a_pool(void)
  * constructor is told that it cannot have a pool, or there would be no end. */
 static void library_opens_a_pool_after_init(void)
 {
-    EXPECT(mu_init(NULL) == 0);
+    CHECK_CHILD(mu_init(NULL) == 0);
     load_library();
 }
 
@@ -385,8 +370,8 @@ static void task_opens_a_pool(void)
 
     for (int i = 0; i < 3; i++) {
         o = run_one(pool, open_in_task);
-        EXPECT(o->status == MU_DONE);
-        EXPECT(strcmp(o->output, "nested crashed") == 0);
+        CHECK_CHILD(o->status == MU_DONE);
+        CHECK_CHILD(strcmp(o->output, "nested crashed") == 0);
         mu_outcome_free(o);
     }
     mu_pool_close(pool);
@@ -442,13 +427,13 @@ static void forks_of_all_kinds_open_pools(void)
     const struct mu_worker_options how = {.kind = MU_WORKER_PROCESS};
     struct mu_pool *pool;
 
-    EXPECT(mu_init(NULL) == 0);
+    CHECK_CHILD(mu_init(NULL) == 0);
     pool = open_pool();
     for (int i = 0; i < 4; i++) {
         struct mu_outcome *o =
             run_one(pool, i % 2 ? fork_in_task : init_in_task);
 
-        EXPECT(o->status == MU_DONE);
+        CHECK_CHILD(o->status == MU_DONE);
         mu_outcome_free(o);
     }
     for (int init = 0; init < 4; init++) {
@@ -460,16 +445,16 @@ static void forks_of_all_kinds_open_pools(void)
         pid_t pid;
 
         if (init == 2) /* from here on the nursery forks the workers */
-            EXPECT(pthread_create(&thread, NULL, idle, NULL) == 0);
-        EXPECT(mu_worker_start(&how, worker_opens, &arg, sizeof arg, &w,
-                               NULL) == 0);
-        EXPECT(mu_worker_join(w, MU_NEVER, &exit) == 0);
-        EXPECT(exit.end == MU_WORKER_RETURNED && exit.code == 0);
+            CHECK_CHILD(pthread_create(&thread, NULL, idle, NULL) == 0);
+        CHECK_CHILD(mu_worker_start(&how, worker_opens, &arg, sizeof arg, &w,
+                                    NULL) == 0);
+        CHECK_CHILD(mu_worker_join(w, MU_NEVER, &exit) == 0);
+        CHECK_CHILD(exit.end == MU_WORKER_RETURNED && exit.code == 0);
         mu_worker_free(w);
         pid = fork();
         if (pid == 0)
             _exit(open_anywhere(arg));
-        EXPECT(waitpid(pid, &status, 0) == pid && status == 0);
+        CHECK_CHILD(waitpid(pid, &status, 0) == pid && status == 0);
     }
     mu_pool_close(pool);
 }
@@ -491,9 +476,9 @@ static void task_beside_threads_is_refused(void)
     struct mu_pool *pool;
     struct mu_outcome *o;
 
-    EXPECT(mu_pool_open("processes:1/threads:2", NULL, &pool, NULL) == 0);
+    CHECK_CHILD(mu_pool_open("processes:1/threads:2", NULL, &pool, NULL) == 0);
     o = run_one(pool, refused_beside_threads);
-    EXPECT(o->status == MU_DONE);
+    CHECK_CHILD(o->status == MU_DONE);
     mu_outcome_free(o);
     mu_pool_close(pool);
 }
@@ -506,9 +491,9 @@ static void closed_stdio_stays_closed(void)
 
     (void)close(0);
     (void)close(1);
-    EXPECT(mu_init(NULL) == 0);
-    EXPECT(fcntl(0, F_GETFD) == -1);
-    EXPECT(fcntl(1, F_GETFD) == -1);
+    CHECK_CHILD(mu_init(NULL) == 0);
+    CHECK_CHILD(fcntl(0, F_GETFD) == -1);
+    CHECK_CHILD(fcntl(1, F_GETFD) == -1);
     pool = open_pool();
     pool_works(pool);
     mu_pool_close(pool);
@@ -530,10 +515,10 @@ static void descriptors_are_not_inherited(void)
     struct mu_outcome *o;
 
     for (int i = 0; i < 20; i++)
-        EXPECT(dup(2) >= 0);
+        CHECK_CHILD(dup(2) >= 0);
     pool = open_pool();
     o = run_one(pool, count_descriptors);
-    EXPECT(atoi(o->output) == 1); /* its bell */
+    CHECK_CHILD(atoi(o->output) == 1); /* its bell */
     mu_outcome_free(o);
     mu_pool_close(pool);
 }
@@ -552,7 +537,7 @@ static off_t note_size(void)
 {
     struct stat st;
 
-    EXPECT(stat(note_path, &st) == 0);
+    CHECK_CHILD(stat(note_path, &st) == 0);
     return st.st_size;
 }
 
@@ -570,17 +555,17 @@ static void exit_handlers_and_buffers_are_the_hosts(void)
     struct mu_pool *pool;
     int fd = mkstemp(path);
 
-    EXPECT(fd >= 0);
+    CHECK_CHILD(fd >= 0);
     note_path = path;
-    EXPECT(atexit(note_exit) == 0);
-    EXPECT(dup2(fd, 1) == 1);
+    CHECK_CHILD(atexit(note_exit) == 0);
+    CHECK_CHILD(dup2(fd, 1) == 1);
     (void)printf("not flushed");
     pool = open_pool();
     pool_works(pool);
     mu_outcome_free(run_one(pool, flush_all));
     mu_outcome_free(run_one(pool, deeds[7].fn)); /* exit */
     mu_pool_close(pool);
-    EXPECT(note_size() == 0);
+    CHECK_CHILD(note_size() == 0);
     (void)unlink(path);
 }
 
@@ -589,12 +574,12 @@ static void limits_of_files_are_respected(void)
     struct mu_pool *pool;
     struct mu_error err;
 
-    EXPECT(mu_init(NULL) == 0);
+    CHECK_CHILD(mu_init(NULL) == 0);
     /* no descriptors: an error that says so, not a hang */
     for (int fd = 3; dup(2) >= 0; fd++)
         continue;
-    EXPECT(mu_pool_open("processes:2", NULL, &pool, &err) < 0);
-    EXPECT(err.text[0]);
+    CHECK_CHILD(mu_pool_open("processes:2", NULL, &pool, &err) < 0);
+    CHECK_CHILD(err.text[0]);
 }
 
 #define CASE(name)                                                             \

@@ -1,11 +1,8 @@
 /* test_lies.c: what a worker can reach, it can falsify. The supervisor stays in
  * charge: of its tables, of who is to blame, of deadlines, of processes. */
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "muster/muster.h"
 
 #include "process/block.h"
+#include "support/check.h"
 
 /* Of a worker; it writes it there itself. */
 static pid_t *shared_pid;
@@ -407,10 +403,7 @@ int main(void)
         cmocka_unit_test(what_has_ended_does_not_run_again),
     };
 
-    shared_pid = mmap(NULL, sizeof *shared_pid, PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared_pid == MAP_FAILED)
-        return 1;
+    shared_pid = test_shared(sizeof *shared_pid);
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

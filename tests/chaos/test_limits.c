@@ -5,11 +5,8 @@
 #include <locale.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "muster/muster.h"
 
 #include "chaos/deeds.h"
 #include "chaos/groups.h"
 #include "process/confine.h"
+#include "support/check.h"
 
 static const char *const models[] = {"processes:2", "processes:1/threads:2"};
 
@@ -523,14 +519,6 @@ static void processes_are_limited(void **state)
     }
 }
 
-#define CHECK(condition)                                                       \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            (void)fprintf(stderr, "line %d: %s\n", __LINE__, #condition);      \
-            _exit(1);                                                          \
-        }                                                                      \
-    } while (0)
-
 /* As a user who may make no control groups, in a process of its own. */
 static void limit_as_nobody(const char *n, const char *expected)
 {
@@ -540,17 +528,17 @@ static void limit_as_nobody(const char *n, const char *expected)
     struct mu_outcome *o;
     char text[200];
 
-    CHECK(geteuid() != 0 || setgroups(0, NULL) == 0);
-    CHECK(geteuid() != 0 || setresgid(NOBODY, NOBODY, NOBODY) == 0);
-    CHECK(geteuid() != 0 || setresuid(NOBODY, NOBODY, NOBODY) == 0);
-    CHECK(prctl(PR_SET_DUMPABLE, 1) == 0); /* or /proc/self is not ours */
-    CHECK(mu_pool_open("processes:2", &options, &pool, NULL) == 0);
-    CHECK(mu_pool_submit(pool, have_children, n, strlen(n) + 1, NULL, NULL) ==
-          0);
-    CHECK(mu_pool_next(pool, MU_NEVER, &o) == 0);
+    CHECK_CHILD(geteuid() != 0 || setgroups(0, NULL) == 0);
+    CHECK_CHILD(geteuid() != 0 || setresgid(NOBODY, NOBODY, NOBODY) == 0);
+    CHECK_CHILD(geteuid() != 0 || setresuid(NOBODY, NOBODY, NOBODY) == 0);
+    CHECK_CHILD(prctl(PR_SET_DUMPABLE, 1) == 0); /* or /proc/self is not ours */
+    CHECK_CHILD(mu_pool_open("processes:2", &options, &pool, NULL) == 0);
+    CHECK_CHILD(
+        mu_pool_submit(pool, have_children, n, strlen(n) + 1, NULL, NULL) == 0);
+    CHECK_CHILD(mu_pool_next(pool, MU_NEVER, &o) == 0);
     (void)mu_outcome_describe(o, text, sizeof text);
     (void)fprintf(stderr, "%s children: %s\n", n, text);
-    CHECK(strstr(text, expected));
+    CHECK_CHILD(strstr(text, expected));
     mu_outcome_free(o);
     mu_pool_close(pool);
     _exit(0);

@@ -66,6 +66,22 @@ all_taken() {
     done
 }
 
+# interrupt_hundred OPTION...: a SIGINT while a hundred inputs are taken, few of which run
+interrupt_hundred() {
+    exec 6<>inputs
+    "$MUSTER" map --model "$model" "$@" gate.c:gate <&6 >out 2>err 5<&- 6<&- 7<&- &
+    pid=$!
+    yes wait | head -n 100 >&6
+    read -r _ <&5
+    all_taken $pid
+    kill -INT $pid
+    while ! grep -q interrupted err; do
+        kill -0 $pid || break
+    done
+    yes '' | head -n 100 >&7
+    wait $pid
+}
+
 for model in $MODELS; do
     case $model in
     serial) continue ;;
@@ -92,18 +108,7 @@ for model in $MODELS; do
     exec 6<&-
 
     # what waits for a worker does not start after it
-    exec 6<>inputs
-    "$MUSTER" map --model "$model" --joblog log gate.c:gate <&6 >out 2>err 5<&- 6<&- 7<&- &
-    pid=$!
-    yes wait | head -n 100 >&6
-    read -r _ <&5
-    all_taken $pid
-    kill -INT $pid
-    while ! grep -q interrupted err; do
-        kill -0 $pid || break
-    done
-    yes '' | head -n 100 >&7
-    wait $pid
+    interrupt_hundred --joblog log
     same 'what had not started was left' 1 "$([ "$(wc -l <out)" -le 4 ] && echo 1)"
     has 'and counts as cancelled' ', 9[6-9] cancelled' "$(tail -n 1 err)"
     exec 6<&-
@@ -111,18 +116,7 @@ for model in $MODELS; do
     drain go
 
     # with --reduce too, and what ran is in the result
-    exec 6<>inputs
-    "$MUSTER" map --model "$model" --reduce join gate.c:gate <&6 >out 2>err 5<&- 6<&- 7<&- &
-    pid=$!
-    yes wait | head -n 100 >&6
-    read -r _ <&5
-    all_taken $pid
-    kill -INT $pid
-    while ! grep -q interrupted err; do
-        kill -0 $pid || break
-    done
-    yes '' | head -n 100 >&7
-    wait $pid
+    interrupt_hundred --reduce join
     same 'status of SIGINT with --reduce' 255 $?
     n_done=$(sed -n 's/^muster: \([0-9]*\) done[, ].*/\1/p' err)
     same 'a few ran' 1 "$([ "$n_done" -ge 1 ] && [ "$n_done" -le 4 ] && echo 1)"

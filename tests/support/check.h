@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -65,8 +66,10 @@ static inline int test_wait(pid_t pid)
 /* In a child or a thread, where cmocka's assertions do not work. */
 #define CHECK_CHILD(condition)                                                 \
     do {                                                                       \
-        if (!(condition))                                                      \
+        if (!(condition)) {                                                    \
+            (void)fprintf(stderr, "line %d: %s\n", __LINE__, #condition);      \
             abort();                                                           \
+        }                                                                      \
     } while (0)
 
 #endif
