@@ -7,6 +7,7 @@
  * Its end is seen by a descriptor, its pidfd or its channel to the nursery; the host
  * gets no handler and loses no SIGCHLD of its own. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,14 +23,22 @@
 #include "sys/memfd.h"
 #include "sys/module.h"
 #include "sys/pidfd.h"
+#include "sys/pipe.h"
 #include "worker/worker.h"
 
 /* ---- forked from here ------------------------------------------------------- */
 
-static _Noreturn void be_child(struct mu_worker *w, pid_t parent)
+static _Noreturn void be_child(struct mu_worker *w, pid_t parent,
+                               const int gate[2])
 {
+    char none;
     int code;
 
+    /* Not to end before the parent holds our pidfd: where it ignores SIGCHLD the
+     * number is free for another process as soon as we have. */
+    (void)close(gate[1]);
+    (void)mui_pipe_read(gate[0], &none, 1, true);
+    (void)close(gate[0]);
     /* We were forked by the only thread there is, so "parent" means the process. */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
@@ -44,21 +53,26 @@ static _Noreturn void be_child(struct mu_worker *w, pid_t parent)
 static int fork_here(struct mu_worker *w, struct mu_error *err)
 {
     pid_t parent = getpid();
+    int gate[2];
     pid_t pid;
 
+    if (pipe2(gate, O_CLOEXEC) < 0)
+        return mui_fail(err, -errno, "worker: pipe2");
     (void)fflush(NULL); /* or the child would write it a second time */
     pid = fork();
     if (pid == 0)
-        be_child(w, parent);
-    if (pid < 0)
-        return mui_fail(err, -errno, "worker: fork");
+        be_child(w, parent, gate);
     w->pid = pid;
-    w->pidfd = mui_pidfd_open(pid);
-    if (w->pidfd < 0) {
+    w->pidfd = pid < 0 ? -errno : mui_pidfd_open(pid);
+    if (pid > 0 && w->pidfd < 0) {
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
-        return mui_fail(err, w->pidfd, "worker: pidfd_open");
     }
+    (void)close(gate[0]);
+    (void)close(gate[1]);
+    if (w->pidfd < 0)
+        return mui_fail(err, w->pidfd,
+                        pid < 0 ? "worker: fork" : "worker: pidfd_open");
     w->fd = w->pidfd;
     return 0;
 }
