@@ -85,8 +85,9 @@ MU_API MU_NODISCARD int mu_team_open(const struct mu_team_options *options,
  * Threads   one, and not from inside the team */
 MU_API void mu_team_close(struct mu_team *team);
 
-/* How many threads work together at most: 1 in a child of fork(). */
-MU_API unsigned mu_team_width(const struct mu_team *team);
+/* How many threads work together at most: 1 in a child of fork().
+ * team      NULL: the team of this process, as in mu_team_enter() */
+MU_API unsigned mu_team_width(struct mu_team *team);
 
 /* Begin a region: from here to mu_team_leave() this thread may fork, and the team
  * takes part. Regions nest, and each has its own cancellation.
@@ -137,7 +138,8 @@ MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
  *   mu_join(j, f)                  its result; zeros if it was cancelled
  *   mu_join_void(j, f)             the same for MU_FORKABLE_VOID
  *   mu_join_status(j, f, &result)  0 and the result; or, when it was cancelled
- *                                  before it started, the status, result unchanged
+ *                                  before it started, the status, result unchanged;
+ *                                  NULL for MU_FORKABLE_VOID
  *   mu_team_submit(team, &ticket, f, args...)
  *   mu_team_wait(&ticket, f, &result)
  *
@@ -502,6 +504,18 @@ MU_END_DECLS
         if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
             mu_job_join(j, f##_mu_run))                                        \
             f(j MUI_LOAD(s, ##__VA_ARGS__));                                   \
+    }                                                                          \
+    MUI_FORK_INLINE int f##_mu_join_status(struct mu_job *j, void *unused)     \
+    {                                                                          \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
+                                                                               \
+        (void)unused;                                                          \
+        if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
+            mu_job_join(j, f##_mu_run)) {                                      \
+            f(j MUI_LOAD(s, ##__VA_ARGS__));                                   \
+            return 0;                                                          \
+        }                                                                      \
+        return s->state == MUI_JOB_CANCELLED ? mu_job_status(j) : 0;           \
     }                                                                          \
     MUI_FORK_INLINE int f##_mu_wait(struct mu_ticket *ticket, void *unused)    \
     {                                                                          \

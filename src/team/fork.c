@@ -141,8 +141,21 @@ static bool seat_is_due(struct mui_seat *seat)
     return true;
 }
 
-/* Somebody is hungry: expose the older half of the private slots below top. When
- * there is nothing to give, the limit stays raised until there is. Owner. */
+/* How many of n private slots to expose: half, but the first times of a piece of
+ * work one alone. The oldest fork is the largest as a rule, as large as all others
+ * together where work is halved: the next thief should find the oldest of the first
+ * one rather than the second oldest of this seat. */
+static uint32_t seat_share(struct mui_seat *seat, uint32_t n)
+{
+    enum { TIMES = 4, MOST_DOUBLED = 20 * TIMES };
+    uint32_t most = 1u << seat->n_exposed / TIMES;
+
+    seat->n_exposed += seat->n_exposed < MOST_DOUBLED;
+    return most < (n + 1) / 2 ? most : (n + 1) / 2;
+}
+
+/* Somebody is hungry: expose the oldest of the private slots below top. When there
+ * is nothing to give, the limit stays raised until there is. Owner. */
 static void seat_feed(struct mui_seat *seat, uint32_t top)
 {
     struct mu_team *team = seat->team;
@@ -157,10 +170,11 @@ static void seat_feed(struct mui_seat *seat, uint32_t top)
         (mui_idle_needs_waking(idle) && !is_awaited && !seat_is_due(seat)))
         return;
     if (r.tail == r.split) {
-        uint32_t end = r.split + (top - r.split + 1) / 2;
+        uint32_t end;
 
-        if (end == r.split)
+        if (top == r.split)
             return;
+        end = r.split + seat_share(seat, top - r.split);
         for (uint32_t i = r.split; i < end; i++)
             /* relaxed: E1 publishes */
             atomic_store_explicit(mui_job_state(mui_slot(seat, i)), 0,

@@ -51,6 +51,8 @@ enum {
 /* One thread's part in one loop. */
 struct share {
     struct mui_seat *host;
+    struct mui_seat
+        *guest; /* whose it is; NULL: the host's own, who is needed */
     uint32_t width;
     uint32_t least; /* units to take, by the time that the last ones took */
     uint32_t most;
@@ -138,14 +140,19 @@ static void share_work(struct share *s, struct mu_job *top, uint32_t first,
         }
         if (rest > 0 && s->since_ns >= s->wake_ns)
             mui_team_wake(team);
+        if (s->guest && s->since_ns != 0)
+            s->since_ns = mui_seat_pause(s->guest, s->since_ns);
     }
 }
 
 bool mui_loop_join(struct mui_seat *me, struct mui_seat *host)
 {
     struct mu_team *team = me->team;
-    struct share s = {
-        .host = host, .width = team->n_threads, .least = 1, .most = 1};
+    struct share s = {.host = host,
+                      .guest = me,
+                      .width = team->n_threads,
+                      .least = 1,
+                      .most = 1};
     uint32_t first;
     uint32_t rest;
     uint32_t n = share_claim(&s, &first, &rest);

@@ -12,6 +12,7 @@
  *
  * A kill at any instruction leaves a seat taken: it is lost until the team is
  * freed, and thieves find nothing on it. */
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -158,6 +159,7 @@ static void seat_begin(struct mui_seat *seat, uint64_t epoch)
     /* S2, against S3 in mui_idle_sleep() and mui_idle_found() */
     uint64_t idle = atomic_load_explicit(&team->idle, memory_order_seq_cst);
 
+    seat->n_exposed = 0;
     seat->expects_long = mui_seat_expects_long(seat, epoch);
     if (seat->expects_long)
         seat->began_ns = mu_now_ns();
@@ -203,6 +205,15 @@ void mui_seat_stop(struct mui_seat *seat)
                           memory_order_relaxed);
     /* release, pairs with the exchange of the next taker */
     atomic_store_explicit(&seat->epoch, epoch + 1, memory_order_release);
+}
+
+int64_t mui_seat_pause(struct mui_seat *seat, int64_t now)
+{
+    if (now - seat->turn_ns < MUI_TURN_NS)
+        return now;
+    (void)sched_yield();
+    seat->turn_ns = mu_now_ns();
+    return seat->turn_ns;
 }
 
 static bool seat_try(struct mui_seat *seat)

@@ -97,11 +97,6 @@ bool mui_team_is_orphan(const struct mu_team *team)
     return team->forked != mui_forked();
 }
 
-unsigned mu_team_width(const struct mu_team *team)
-{
-    return mui_team_is_orphan(team) ? 1 : team->n_threads;
-}
-
 struct mu_team *mui_team_or_default(struct mu_team *team)
 {
     struct mu_team *other = NULL;
@@ -123,6 +118,12 @@ struct mu_team *mui_team_or_default(struct mu_team *team)
         /* relaxed: threads of the child write the same */
         atomic_store_explicit(&team->idle, 0, memory_order_relaxed);
     return team;
+}
+
+unsigned mu_team_width(struct mu_team *team)
+{
+    team = mui_team_or_default(team);
+    return !team || mui_team_is_orphan(team) ? 1 : team->n_threads;
 }
 
 struct mu_job *mu_team_enter(struct mu_team *team)

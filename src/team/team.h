@@ -51,7 +51,8 @@ enum {
     MUI_NAP_MOST_NS =
         10000000,             /* and at most, before it looks for work again */
     MUI_CHUNK_LEAST_NS = 300, /* chunks of a loop take this long, or more ... */
-    MUI_CHUNK_MOST_NS = 20000 /* ... and this, or less, where one can choose */
+    MUI_CHUNK_MOST_NS = 20000, /* ... and this, or less, where one can choose */
+    MUI_TURN_NS = 200000 /* the CPU is offered to other programs this often */
 };
 
 /* mu_job.state of a slot that was exposed. Bits; 0: nobody has taken it.
@@ -127,9 +128,11 @@ struct mui_seat {
     bool expects_long; /* the work before this one lived to be asked */
     bool loop_expects_long;
     uint32_t n_slow;     /* slow forks and joins */
+    uint32_t n_exposed;  /* how often this work has exposed something */
     int64_t began_ns;    /* of work expected to be long */
     uint64_t slow_epoch; /* the work that slow_since_ns is of */
     int64_t slow_since_ns;
+    int64_t turn_ns; /* when it last offered its CPU to others */
     struct mui_region own_region;
 };
 
@@ -272,6 +275,11 @@ void mui_seat_start(struct mui_seat *seat, struct mui_region *region);
 void mui_seat_serve(struct mui_seat *seat, struct mui_region *region);
 
 void mui_seat_stop(struct mui_seat *seat);
+
+/* Offer the CPU to other programs, now and then. Called when the thread holds
+ * nothing that others wait for: who is descheduled is so here, and not amid a chunk.
+ * The time when it came back, or `now`. Owner. */
+int64_t mui_seat_pause(struct mui_seat *seat, int64_t now);
 
 /* Take any free seat of a team for the calling thread, or make one. NULL: none. */
 struct mui_seat *mui_seat_take(struct mu_team *team);

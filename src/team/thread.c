@@ -172,7 +172,7 @@ static void *thread_main(void *arg)
             is_fresh = mui_idle_sleep(team, team_has_work);
         if (is_fresh)
             since = mu_now_ns();
-        else
+        else if (mui_seat_pause(t->seat, now) == now)
             thread_pause(team, now - since);
     }
 }

@@ -52,6 +52,33 @@ static void cancelled_fork_does_not_run(void **state)
     }
 }
 
+static void count(struct mu_job *j, _Atomic int *n);
+MU_FORKABLE_VOID(count, _Atomic int *)
+static void count(struct mu_job *j, _Atomic int *n)
+{
+    (void)j;
+    atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
+}
+
+/* One that returns nothing is told of as well. */
+static void join_tells_whether_it_ran_without_result(void **state)
+{
+    struct mu_team *team = team_of(2);
+    struct mu_job *j = team_enter(team);
+    _Atomic int n = 0;
+
+    (void)state;
+    mu_fork(j, count, &n);
+    assert_int_equal(mu_join_status(j, count, NULL), 0);
+    assert_int_equal(n, 1);
+    mu_fork(j, count, &n);
+    mu_job_cancel(j, MY_ERROR);
+    assert_int_equal(mu_join_status(j, count, NULL), MY_ERROR);
+    assert_int_equal(n, 1);
+    assert_int_equal(mu_team_leave(j), MY_ERROR);
+    mu_team_close(team);
+}
+
 /* A search: the node with the number `wanted` cancels the rest. */
 static int search(struct mu_job *j, long begin, long end, long wanted,
                   _Atomic long *n);
@@ -185,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cancelled_fork_does_not_run),
+        cmocka_unit_test(join_tells_whether_it_ran_without_result),
         cmocka_unit_test(search_ends_early_at_any_time),
         cmocka_unit_test(cancelled_loop_stops),
         cmocka_unit_test(regions_are_cancelled_one_by_one),

@@ -26,6 +26,7 @@ static void default_team_serves_null(void **state)
     struct mu_job *j = team_enter(NULL);
 
     (void)state;
+    assert_int_equal(mu_team_width(NULL), mu_usable_cpus());
     assert_int_equal(fib(j, 20), fib_serial(20));
     assert_int_equal(mu_team_leave(j), 0);
 }
