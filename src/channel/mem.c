@@ -72,7 +72,8 @@ struct mem_queue {
     _Atomic uint32_t n_senders;   /* handles that may still send */
     _Atomic uint32_t n_receivers; /* handles that may still receive */
     _Atomic uint32_t n_gone;      /* of them, freed without a goodbye */
-    _Atomic int bell_fd;          /* an eventfd, once asked for; 0: none */
+    _Atomic bool had_two; /* of a name: a second handle was there once */
+    _Atomic int bell_fd;  /* an eventfd, once asked for; 0: none */
     uint64_t mask;
     struct mem_slot *slots;
     uint32_t forked;
@@ -88,8 +89,7 @@ struct mem_state {
     char *block;           /* sender's: what was reserved */
     struct mem_slot *slot; /* sender's: where it goes */
     uint64_t i_slot;
-    uint64_t i_lent;       /* receiver's: the slot that is lent */
-    _Atomic bool had_peer; /* of a name: another handle was there once */
+    uint64_t i_lent; /* receiver's: the slot that is lent */
 };
 
 /* The names of this process, under names_lock. */
@@ -307,6 +307,8 @@ static int mem_connect(struct mu_chan *c, const char *rest, int64_t deadline,
     if (!q)
         return mui_fail(err, -ENOENT, "mem: the name \"%s\"", rest);
     mem_join(c, q, q);
+    /* pairs with peers_left(): by then it is counted */
+    atomic_store_explicit(&q->had_two, true, memory_order_release);
     return 0;
 }
 
@@ -319,14 +321,15 @@ static int peers_left(const struct mu_chan *c, struct mem_queue *q,
     uint32_t n = atomic_load_explicit(n_others, memory_order_seq_cst);
     uint32_t self = s->out == s->in;
 
-    if (n > self) {
-        /* relaxed: only this handle's own threads look at it */
-        if (self)
-            atomic_store_explicit(&s->had_peer, true, memory_order_relaxed);
+    if (n > self)
         return 0;
+    if (self) {
+        /* acquire, pairs with mem_connect() */
+        if (!atomic_load_explicit(&q->had_two, memory_order_acquire))
+            return 0; /* others are still to connect */
+        if (atomic_load_explicit(n_others, memory_order_seq_cst) > self)
+            return 0; /* one has connected since */
     }
-    if (self && !atomic_load_explicit(&s->had_peer, memory_order_relaxed))
-        return 0; /* others are still to connect */
     return atomic_load_explicit(&q->n_gone, memory_order_seq_cst) > 0
                ? MU_ECRASHED
                : MU_CLOSED;

@@ -10,8 +10,12 @@
 
 #include "base/error.h"
 #include "channel/wait.h"
+#include "sys/futex.h"
 #include "sys/memfd.h"
 #include "sys/thread.h"
+
+/* How often who starts a worker looks whether it has ended before it was bound. */
+#define PIN_LOOK_NS 10000000
 
 static const struct mui_worker_kind *const kinds[] = {
     [MU_WORKER_THREAD] = &mui_worker_thread,
@@ -21,13 +25,42 @@ static const struct mui_worker_kind *const kinds[] = {
 /* The page of the worker that this thread is; NULL: it is none. */
 static _Thread_local struct mui_worker_page *own_page;
 
+/* 0; -errno. The starter waits for the answer. */
+static int pin_self(struct mui_worker_page *page)
+{
+    int rc = mui_thread_pin((unsigned)page->cpu - 1);
+
+    /* pairs with pin_wait() */
+    atomic_store_explicit(&page->pin, rc == 0 ? 1 : rc, memory_order_release);
+    (void)mui_futex_wake((const _Atomic uint32_t *)&page->pin, 1, 1);
+    return rc;
+}
+
+/* Wait until a worker has been bound to its CPU, or has ended before. 0; -errno. */
+static int pin_wait(const struct mu_worker *w)
+{
+    const _Atomic uint32_t *word = (const _Atomic uint32_t *)&w->page->pin;
+    int32_t pin;
+
+    for (;;) {
+        /* pairs with pin_self() */
+        pin = atomic_load_explicit(&w->page->pin, memory_order_acquire);
+        if (pin != 0)
+            return pin < 0 ? pin : 0;
+        (void)mui_futex_wait(word, 0, 1, mu_after_ns(PIN_LOOK_NS));
+        if (mui_wait_fd(w->fd, POLLIN, MU_NOW) == 0 &&
+            atomic_load_explicit(word, memory_order_relaxed) == 0)
+            return 0; /* its end says more */
+    }
+}
+
 int mui_worker_body(mu_worker_fn fn, struct mui_worker_page *page)
 {
-    int code;
+    int code = page->cpu > 0 ? pin_self(page) : 0;
 
+    if (code < 0)
+        return code;
     own_page = page;
-    if (page->cpu > 0)
-        (void)mui_thread_pin((unsigned)page->cpu - 1);
     code = fn(page->arg, (size_t)page->arg_size);
     own_page = NULL;
     /* relaxed: has_returned publishes it */
@@ -114,6 +147,11 @@ int mu_worker_start(const struct mu_worker_options *options, mu_worker_fn fn,
     rc = w->kind->start(w, err);
     if (rc != 0)
         goto free_page;
+    rc = o->cpu > 0 ? pin_wait(w) : 0;
+    if (rc != 0) {
+        mu_worker_free(w);
+        return mui_fail(err, rc, "worker: bind it to CPU %d", o->cpu);
+    }
     *ret_worker = w;
     return 0;
 

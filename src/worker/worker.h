@@ -21,7 +21,8 @@ struct mui_worker_page {
     uint64_t arg_size;
     char name[MUI_WORKER_NAME];
     int32_t cpu;
-    uint32_t unused2;
+    _Atomic int32_t
+        pin; /* worker: 0, 1 when it is bound to the CPU, or -errno */
     _Alignas(16) char arg[];
 };
 
@@ -57,7 +58,8 @@ struct mui_worker_kind {
 extern const struct mui_worker_kind mui_worker_thread;
 extern const struct mui_worker_kind mui_worker_process;
 
-/* In the worker: run fn and write down what it returned. */
+/* In the worker: run fn and write down what it returned. One that could not be bound to
+ * its CPU does not run. */
 int mui_worker_body(mu_worker_fn fn, struct mui_worker_page *page);
 
 #endif

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "muster/channel.h"
 #include "muster/init.h"
@@ -293,8 +294,8 @@ static void unknown_end_is_told_as_such(void **state)
     assert_int_equal(join(w).end, MU_WORKER_LOST);
     /* also of one that ends before its start has returned */
     for (int i = 0; i < 300; i++) {
-        assert_int_equal(
-            mu_worker_start(&how, return_sum, bytes, 2, &w, NULL), 0);
+        assert_int_equal(mu_worker_start(&how, return_sum, bytes, 2, &w, NULL),
+                         0);
         exit = join(w);
         assert_int_equal(exit.end, MU_WORKER_RETURNED);
         assert_int_equal(exit.code, 300);
@@ -317,6 +318,45 @@ static void kill_after_a_crash_changes_nothing(void **state)
     exit = join(w);
     assert_int_equal(exit.end, MU_WORKER_CRASHED);
     assert_int_equal(exit.signal, SIGSEGV);
+}
+
+static int abort_at_once(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    abort();
+}
+
+/* The kernel may refuse what it offered: CPUs can be taken away in between. */
+static int affinity_is_refused;
+
+int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *cpus)
+{
+    if (affinity_is_refused) {
+        errno = EPERM;
+        return -1;
+    }
+    return (int)syscall(SYS_sched_setaffinity, pid, size, cpus);
+}
+
+static void cpu_that_is_refused_is_an_error(void **state)
+{
+    struct mu_worker_options how = {.cpu = 1, .name = "tested"};
+    struct mu_worker *w;
+    struct mu_error err;
+
+    (void)state;
+    for (int kind = MU_WORKER_THREAD; kind <= MU_WORKER_PROCESS; kind++) {
+        how.kind = (enum mu_worker_kind)kind;
+        affinity_is_refused = 1;
+        assert_int_equal(
+            mu_worker_start(&how, abort_at_once, NULL, 0, &w, &err), -EPERM);
+        assert_non_null(strstr(err.text, "CPU 1"));
+        affinity_is_refused = 0;
+        assert_int_equal(mu_worker_start(&how, count_cpus, NULL, 0, &w, NULL),
+                         0);
+        assert_int_equal(join(w).code, 1);
+    }
 }
 
 static void cpu_that_is_not_there_is_refused(void **state)
@@ -345,6 +385,7 @@ int main(void)
         cmocka_unit_test(unknown_end_is_told_as_such),
         cmocka_unit_test(kill_after_a_crash_changes_nothing),
         cmocka_unit_test(cpu_that_is_not_there_is_refused),
+        cmocka_unit_test(cpu_that_is_refused_is_an_error),
         cmocka_unit_test(nursery_forks_when_threads_run),
     };
 
