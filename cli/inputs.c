@@ -23,7 +23,8 @@ struct inputs {
     const struct options *options;
     uint64_t seq; /* of the input given last */
     int at_end;
-    uint64_t n_counted; /* by inputs_count(); 0: not counted */
+    int is_counting;    /* what is read is counted, to be read again */
+    uint64_t n_counted; /* 0: not counted */
 
     struct names names; /* words or lines; not used when a stream is cut */
     struct text name;   /* ends with 0, or the name of a piece */
@@ -142,6 +143,8 @@ static int next_file(struct inputs *in, const char **ret_path)
             *ret_path = text_string(&in->name);
             return 0;
         }
+        if (in->is_counting)
+            walk_hush(in->walk);
     }
 }
 
@@ -199,7 +202,8 @@ static int next_whole_file(struct inputs *in, struct input *ret)
         return rc;
     ret->name = ret->path;
     ret->name_size = strlen(ret->path);
-    if (!in->options->is_command && read_unsized(in, ret->path)) {
+    if (!in->options->is_command && !in->is_counting &&
+        read_unsized(in, ret->path)) {
         ret->path = NULL;
         ret->data = text_string(&in->content);
         ret->size = in->content.size;
@@ -213,11 +217,11 @@ static int cut_another(struct inputs *in)
     const char *path;
     int rc;
 
-    stream_free(in->stream);
-    in->stream = NULL;
     in->is_cutting = 0;
     if (!in->names.args)
         return MU_EMPTY;
+    stream_free(in->stream);
+    in->stream = NULL;
     for (;;) {
         rc = next_file(in, &path);
         if (rc)
@@ -261,24 +265,58 @@ static int next_piece(struct inputs *in, struct input *ret)
     return 0;
 }
 
-int inputs_next(struct inputs *in, struct input *ret_input)
+static int next_of_each(struct inputs *in, struct input *ret)
+{
+    switch (in->options->each) {
+    case EACH_LINE:
+        return in->options->max_args > 1 ? next_group(in, ret)
+                                         : next_line(in, ret);
+    case EACH_FILE:
+        return next_whole_file(in, ret);
+    default:
+        return next_piece(in, ret);
+    }
+}
+
+/* Back to the first input, when all were counted. */
+static int count_ended(struct inputs *in)
+{
+    in->is_counting = 0;
+    in->n_unread = 0; /* they will be told, and counted, again */
+    in->names.i_arg = 0;
+    in->names.scanned = 0;
+    in->names.at_end = 0;
+    if (in->stream)
+        stream_rewind(in->stream);
+    if (cuts(in->options) && !in->names.args) {
+        in->is_cutting = 1;
+        cut_init(&in->cut, in->stream, in->options->each_bytes,
+                 in->options->each == EACH_CHUNK);
+    }
+    return 0;
+}
+
+static int count_on(struct inputs *in)
 {
     struct input input = {0};
     int rc;
 
+    while ((rc = next_of_each(in, &input)) == 0)
+        in->n_counted++;
+    return rc == MU_EMPTY ? count_ended(in) : rc;
+}
+
+int inputs_next(struct inputs *in, struct input *ret_input)
+{
+    struct input input = {0};
+    int rc = 0;
+
     if (in->at_end)
         return MU_EMPTY;
-    switch (in->options->each) {
-    case EACH_LINE:
-        rc = in->options->max_args > 1 ? next_group(in, &input)
-                                       : next_line(in, &input);
-        break;
-    case EACH_FILE:
-        rc = next_whole_file(in, &input);
-        break;
-    default:
-        rc = next_piece(in, &input);
-    }
+    if (in->is_counting)
+        rc = count_on(in);
+    if (rc == 0)
+        rc = next_of_each(in, &input);
     if (rc) {
         in->at_end = rc == MU_EMPTY || rc < 0;
         return rc;
@@ -309,11 +347,11 @@ uint64_t inputs_total(const struct inputs *in, int *ret_is_exact)
     uint64_t total = 0;
     int is_exact = 1;
 
-    if (in->at_end) {
-        total = in->seq;
-    } else if (o->n_total) {
+    if (o->n_total) {
         total = o->n_total;
-    } else if (in->n_counted) {
+    } else if (in->at_end) {
+        total = in->seq;
+    } else if (in->n_counted && !in->is_counting) {
         total = in->n_counted;
     } else if (o->each == EACH_LINE && o->has_args) {
         total = (o->n_args + o->max_args - 1) / o->max_args;
@@ -334,6 +372,14 @@ void inputs_count(struct inputs *in)
         return;
     for (size_t i = 0; i < o->n_args; i++)
         in->n_counted += walk_count(o->args[i]);
+}
+
+void inputs_count_first(struct inputs *in)
+{
+    in->is_counting = 1;
+    in->n_counted = 0;
+    if (in->stream)
+        stream_hold(in->stream);
 }
 
 unsigned inputs_n_unread(const struct inputs *in)

@@ -55,6 +55,8 @@ static int run_all(struct run *r)
 
     if (o->bar || o->eta)
         inputs_count(r->inputs);
+    if (o->halt.is_percent && !o->n_total)
+        inputs_count_first(r->inputs);
     r->progress.start_ns = r->report.start_ns = mu_now_ns();
     rc = o->reduce ? run_reduce(r) : run_map(r);
     run_report(r);

@@ -27,6 +27,8 @@ struct stream {
     uint64_t file_size;
     uint64_t position;
     int is_regular;
+    int is_held;      /* bytes of a pipe are not dropped once consumed */
+    off_t held_start; /* of a file: where stream_rewind() goes */
 
     /* main thread: [start, text.size) is not consumed */
     struct text text;
@@ -175,7 +177,7 @@ static void drop_consumed(struct stream *s)
 {
     size_t rest = s->text.size - s->start;
 
-    if (s->start == 0)
+    if (s->start == 0 || (s->is_held && !s->is_regular))
         return;
     memmove(s->text.data, s->text.data + s->start, rest);
     s->text.size = rest;
@@ -230,6 +232,24 @@ int stream_fill(struct stream *s)
 {
     drop_consumed(s);
     return s->is_regular ? fill_from_file(s) : fill_from_reader(s);
+}
+
+void stream_hold(struct stream *s)
+{
+    s->is_held = 1;
+    if (s->is_regular)
+        s->held_start = lseek(s->fd, 0, SEEK_CUR);
+}
+
+void stream_rewind(struct stream *s)
+{
+    s->is_held = 0;
+    s->start = 0;
+    s->position = 0;
+    if (s->is_regular) {
+        text_clear(&s->text);
+        (void)lseek(s->fd, s->held_start, SEEK_SET);
+    }
 }
 
 uint64_t stream_file_size(const struct stream *s)

@@ -26,6 +26,11 @@ void stream_consume(struct stream *s, size_t size);
  *           read, said why */
 int stream_fill(struct stream *s);
 
+/* Keep what is consumed from here on, so that stream_rewind() can go back to here: a
+ * regular file is read again, the bytes of anything else stay in memory. */
+void stream_hold(struct stream *s);
+void stream_rewind(struct stream *s);
+
 /* The size of a regular file, else 0; and the bytes consumed so far. */
 uint64_t stream_file_size(const struct stream *s);
 uint64_t stream_position(const struct stream *s);
