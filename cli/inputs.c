@@ -18,6 +18,7 @@
 #include "whole.h"
 
 enum { UNSIZED_BYTES_MAX = 64 * 1024 * 1024 };
+#define PIPE_BYTES_MAX ((size_t)1 << 30)
 
 struct inputs {
     const struct options *options;
@@ -37,6 +38,8 @@ struct inputs {
     int is_cutting;
 
     struct text content; /* of a file without a size */
+    struct stream *pipe; /* a named pipe or a device, as a file */
+    const char *pipe_path; /* not NULL: its contents still arrive */
     struct text group;   /* of -n: names, with a byte of 0 between them */
     unsigned n_grouped;
 };
@@ -102,6 +105,7 @@ void inputs_free(struct inputs *in)
     if (!in)
         return;
     stream_free(in->stream);
+    stream_free(in->pipe);
     walk_free(in->walk);
     text_fini(&in->name);
     text_fini(&in->cut_name);
@@ -194,16 +198,66 @@ static int read_unsized(struct inputs *in, const char *path)
            in->content.size;
 }
 
+/* Named pipes, devices: nothing that a worker could map, and it may take long to open
+ * and to read one. */
+static int is_pipe(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
+           !S_ISDIR(st.st_mode);
+}
+
+/* What the pipe holds becomes one input, once it is at its end.
+ * Returns   0; MU_TIMEOUT; MU_EMPTY: it cannot be read, said so */
+static int gather_pipe(struct inputs *in, struct input *ret)
+{
+    int rc = 0;
+
+    ret->path = in->pipe_path;
+    if (!in->pipe && stream_open(in->pipe_path, &in->pipe) < 0)
+        rc = -1;
+    while (rc == 0) {
+        ret->data = stream_data(in->pipe, &ret->size);
+        if (ret->size > PIPE_BYTES_MAX)
+            rc = say_refuse("%s gives more than 1 GiB: --each chunk=SIZE cuts "
+                            "it",
+                            in->pipe_path);
+        else
+            rc = stream_fill(in->pipe);
+    }
+    if (rc == MU_TIMEOUT)
+        return rc;
+    in->pipe_path = NULL;
+    in->n_unread += rc < 0;
+    return rc < 0 ? MU_EMPTY : 0;
+}
+
 static int next_whole_file(struct inputs *in, struct input *ret)
 {
-    int rc = next_file(in, &ret->path);
+    int reads = !in->options->is_command && !in->is_counting;
+    int rc = 0;
 
+    do {
+        if (!in->pipe_path) {
+            rc = next_file(in, &ret->path);
+            stream_free(in->pipe);
+            in->pipe = NULL;
+            if (rc)
+                return rc;
+            if (reads && is_pipe(ret->path))
+                in->pipe_path = ret->path;
+        }
+        if (in->pipe_path)
+            rc = gather_pipe(in, ret);
+    } while (rc == MU_EMPTY);
     if (rc)
         return rc;
     ret->name = ret->path;
     ret->name_size = strlen(ret->path);
-    if (!in->options->is_command && !in->is_counting &&
-        read_unsized(in, ret->path)) {
+    if (in->pipe) {
+        ret->path = NULL;
+    } else if (reads && read_unsized(in, ret->path)) {
         ret->path = NULL;
         ret->data = text_string(&in->content);
         ret->size = in->content.size;

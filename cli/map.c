@@ -32,7 +32,7 @@ static int dry_run(struct run *r)
     struct text line = {0};
     int rc;
 
-    while ((rc = run_next_input(r)) != MU_EMPTY) {
+    while (!wakeup_n_signals() && (rc = run_next_input(r)) != MU_EMPTY) {
         if (rc == MU_TIMEOUT) {
             wakeup_wait();
             continue;
@@ -45,7 +45,7 @@ static int dry_run(struct run *r)
     text_fini(&line);
     if (fflush(stdout) != 0)
         return SAY_EXIT_OTHER;
-    return r->is_broken ? SAY_EXIT_OTHER : 0;
+    return r->is_broken || wakeup_n_signals() ? SAY_EXIT_OTHER : 0;
 }
 
 static int run_all(struct run *r)

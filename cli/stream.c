@@ -23,7 +23,7 @@ enum {
 
 struct stream {
     const char *path;
-    int fd;
+    int fd; /* -1 until the reader has opened a named pipe */
     uint64_t file_size;
     uint64_t position;
     int is_regular;
@@ -71,6 +71,8 @@ static void *reader_main(void *arg)
     char *bytes = text_alloc(1, READ_BYTES);
     ssize_t size;
 
+    if (s->fd < 0)
+        s->fd = open(s->path, O_RDONLY | O_CLOEXEC);
     do {
         do
             size = read(s->fd, bytes, READ_BYTES);
@@ -103,18 +105,48 @@ static int start_reader(struct stream *s)
     return 0;
 }
 
+static int refuse_path(const char *path, int code)
+{
+    return say_refuse("cannot read %s: %s%s", path, strerrordesc_np(code),
+                      code == ENOENT
+                          ? ": inputs are words after :::, or lines of -a FILE"
+                          : "");
+}
+
+/* Returns   0: *ret_fd is open and *ret_st tells what it is, or it is -1 and a named
+ *           pipe; -errno */
+static int open_path(const char *path, int *ret_fd, struct stat *ret_st)
+{
+    int fd = -1;
+
+    if (stat(path, ret_st) < 0)
+        return -errno;
+    if (S_ISFIFO(ret_st->st_mode) && access(path, R_OK) < 0)
+        return -errno;
+    if (!S_ISFIFO(ret_st->st_mode)) {
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, ret_st) < 0)
+            return -errno;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
 int stream_open(const char *path, struct stream **ret_stream)
 {
     struct stream *s;
     struct stat st;
     int fd = STDIN_FILENO;
+    int rc;
 
-    if (strcmp(path, "-") == 0)
+    if (strcmp(path, "-") == 0) {
         path = "standard input";
-    else
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return say_refuse("cannot read %s: %s", path, strerrordesc_np(errno));
+        rc = fstat(fd, &st) < 0 ? -errno : 0;
+    } else {
+        rc = open_path(path, &fd, &st);
+    }
+    if (rc < 0)
+        return refuse_path(path, -rc);
     if (S_ISDIR(st.st_mode)) {
         if (fd != STDIN_FILENO)
             (void)close(fd);
@@ -153,7 +185,7 @@ void stream_free(struct stream *s)
         (void)pthread_mutex_destroy(&s->lock);
         (void)pthread_cond_destroy(&s->has_room);
     }
-    if (s->fd != STDIN_FILENO)
+    if (s->fd > STDIN_FILENO)
         (void)close(s->fd);
     text_fini(&s->text);
     text_fini(&s->ahead);
