@@ -293,8 +293,8 @@ static void unknown_end_is_told_as_such(void **state)
     assert_int_equal(join(w).end, MU_WORKER_LOST);
     /* also of one that ends before its start has returned */
     for (int i = 0; i < 300; i++) {
-        assert_int_equal(
-            mu_worker_start(&how, return_sum, bytes, 2, &w, NULL), 0);
+        assert_int_equal(mu_worker_start(&how, return_sum, bytes, 2, &w, NULL),
+                         0);
         exit = join(w);
         assert_int_equal(exit.end, MU_WORKER_RETURNED);
         assert_int_equal(exit.code, 300);
