@@ -144,7 +144,10 @@ MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
  * bytes       [size], copied before the call returns; may be NULL for 0 bytes
  * Returns   0; MU_TIMEOUT: nothing was sent; MU_CLOSED: the other side closed;
  *           MU_ECRASHED: it died, perhaps after it got the message; -EMSGSIZE;
- *           -EOPNOTSUPP on an end that only receives; MU_ECORRUPT; -errno
+ *           -EOPNOTSUPP on an end that only receives; MU_ECORRUPT; -errno.
+ *           Of a file with MU_CHAN_SYNC_DISK, when mu_chan_position() has moved: the
+ *           message is in the log, and MU_TIMEOUT: not yet on the disk, so drain,
+ *           or -errno: the disk failed, for all senders until the log is opened anew
  * Context   task or thread; blocks; not in a signal handler
  * Threads   one sender at a time per handle
  * Models    all, but mem is for one process */
@@ -187,8 +190,10 @@ MU_API int mu_chan_commit(struct mu_chan *chan, size_t size);
  * Returns   0; MU_TIMEOUT; MU_CLOSED: all was received and the other side closed;
  *           MU_ECRASHED: all was received and the other side died; -EMSGSIZE: the
  *           message stays, as does one of a file that is larger than this end's
- *           message_bytes; MU_ECORRUPT: the other side sent nonsense; -EOPNOTSUPP
- *           on an end that only sends; -errno
+ *           message_bytes; MU_ECORRUPT: the other side sent nonsense, or more than
+ *           message_bytes; of a file: the log is damaged at mu_chan_position(), and
+ *           the next call goes on behind it; -EOPNOTSUPP on an end that only sends;
+ *           -errno
  * Context   task or thread; blocks; not in a signal handler
  * Threads   one receiver at a time per handle */
 MU_API MU_NODISCARD int mu_chan_recv(struct mu_chan *chan, void *buffer,
