@@ -155,8 +155,6 @@ FAST_PATH int mu_mutex_lock(struct mu_mutex *m, int64_t deadline)
 
 #ifdef BUG_MUTEX_LOAD_STORE
     if (atomic_load_explicit(mui_word64(&m->word), memory_order_acquire) == 0) {
-        for (int i = 0; i < MUI_SPINS; i++)
-            mui_cpu_pause();
         atomic_store_explicit(mui_word64(&m->word), mui_owner_self(),
                               memory_order_relaxed);
         return 0;

@@ -14,9 +14,6 @@
 #include "sys/memfd.h"
 #include "sys/thread.h"
 
-/* How often who starts a worker looks whether it has ended before it was bound. */
-#define PIN_LOOK_NS 10000000
-
 static const struct mui_worker_kind *const kinds[] = {
     [MU_WORKER_THREAD] = &mui_worker_thread,
     [MU_WORKER_PROCESS] = &mui_worker_process,
@@ -25,41 +22,19 @@ static const struct mui_worker_kind *const kinds[] = {
 /* The page of the worker that this thread is; NULL: it is none. */
 static _Thread_local struct mui_worker_page *own_page;
 
-/* 0; -errno. The starter waits for the answer. */
-static int pin_self(struct mui_worker_page *page)
-{
-    int rc = mui_thread_pin((unsigned)page->cpu - 1);
-
-    /* pairs with pin_wait() */
-    atomic_store_explicit(&page->pin, rc == 0 ? 1 : rc, memory_order_release);
-    (void)mui_futex_wake((const _Atomic uint32_t *)&page->pin, 1, 1);
-    return rc;
-}
-
-/* Wait until a worker has been bound to its CPU, or has ended before. 0; -errno. */
-static int pin_wait(const struct mu_worker *w)
-{
-    const _Atomic uint32_t *word = (const _Atomic uint32_t *)&w->page->pin;
-    int32_t pin;
-
-    for (;;) {
-        /* pairs with pin_self() */
-        pin = atomic_load_explicit(&w->page->pin, memory_order_acquire);
-        if (pin != 0)
-            return pin < 0 ? pin : 0;
-        (void)mui_futex_wait(word, 0, 1, mu_after_ns(PIN_LOOK_NS));
-        if (mui_wait_fd(w->fd, POLLIN, MU_NOW) == 0 &&
-            atomic_load_explicit(word, memory_order_relaxed) == 0)
-            return 0; /* its end says more */
-    }
-}
-
 int mui_worker_body(mu_worker_fn fn, struct mui_worker_page *page)
 {
-    int code = page->cpu > 0 ? pin_self(page) : 0;
+    uint32_t gate;
+    int code;
 
-    if (code < 0)
-        return code;
+    /* a starter that dies takes a process with it: no end to the wait is needed */
+    while (page->cpu > 0 &&
+           (gate = atomic_load_explicit(&page->gate, memory_order_acquire)) !=
+               MUI_GATE_OPEN) {
+        if (gate == MUI_GATE_TURN_BACK)
+            return 0;
+        (void)mui_futex_wait(&page->gate, MUI_GATE_SHUT, 1, MU_NEVER);
+    }
     own_page = page;
     code = fn(page->arg, (size_t)page->arg_size);
     own_page = NULL;
@@ -106,6 +81,20 @@ static int page_make(struct mu_worker *w, const struct mu_worker_options *o,
     return 0;
 }
 
+/* Bind the worker to its CPU, and let it run, or not. */
+static int worker_pin(struct mu_worker *w)
+{
+    unsigned i_cpu = (unsigned)w->page->cpu - 1;
+    int rc = w->pid > 0 ? mui_thread_pin_process(w->pid, i_cpu)
+                        : mui_thread_pin_thread((pthread_t)w->thread, i_cpu);
+
+    atomic_store_explicit(&w->page->gate,
+                          rc == 0 ? MUI_GATE_OPEN : MUI_GATE_TURN_BACK,
+                          memory_order_release);
+    (void)mui_futex_wake(&w->page->gate, 1, 1);
+    return rc;
+}
+
 static void page_free(struct mu_worker *w)
 {
     (void)munmap(w->page, w->page_bytes);
@@ -147,10 +136,10 @@ int mu_worker_start(const struct mu_worker_options *options, mu_worker_fn fn,
     rc = w->kind->start(w, err);
     if (rc != 0)
         goto free_page;
-    rc = o->cpu > 0 ? pin_wait(w) : 0;
-    if (rc != 0) {
+    if (o->cpu > 0 && (rc = worker_pin(w)) != 0) {
+        (void)mui_fail(err, rc, "worker: bind it to CPU %d", o->cpu);
         mu_worker_free(w);
-        return mui_fail(err, rc, "worker: bind it to CPU %d", o->cpu);
+        return rc;
     }
     *ret_worker = w;
     return 0;

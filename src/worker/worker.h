@@ -21,10 +21,13 @@ struct mui_worker_page {
     uint64_t arg_size;
     char name[MUI_WORKER_NAME];
     int32_t cpu;
-    _Atomic int32_t
-        pin; /* worker: 0, 1 when it is bound to the CPU, or -errno */
+    _Atomic uint32_t
+        gate; /* enum mui_worker_gate; starter, when cpu is above 0 */
     _Alignas(16) char arg[];
 };
+
+/* A worker that is to be bound to a CPU waits until its starter has done so. */
+enum mui_worker_gate { MUI_GATE_SHUT = 0, MUI_GATE_OPEN, MUI_GATE_TURN_BACK };
 
 struct mui_worker_kind;
 
@@ -58,8 +61,7 @@ struct mui_worker_kind {
 extern const struct mui_worker_kind mui_worker_thread;
 extern const struct mui_worker_kind mui_worker_process;
 
-/* In the worker: run fn and write down what it returned. One that could not be bound to
- * its CPU does not run. */
+/* In the worker: run fn and write down what it returned. */
 int mui_worker_body(mu_worker_fn fn, struct mui_worker_page *page);
 
 #endif
