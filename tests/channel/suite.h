@@ -8,9 +8,10 @@
  *     #include "channel/suite.h"
  *
  * Instead of SUITE_ADDRESS, which is a pair, SUITE_NAME may say what one end opens and
- * the other connects to, with %d for the process. SUITE_ONE_PROCESS: nobody from outside
- * can send, so there is no suite_hostile(). SUITE_IS_THERE() says whether this build has
- * the transport. */
+ * the other connects to, with %d for the process, or SUITE_FREE_NAME, as it is.
+ * SUITE_ONE_PROCESS: nobody from outside can send, so there is no suite_hostile().
+ * SUITE_IS_THERE() says whether this build has the transport. The sanitizers' builds go
+ * without the wrappers: they would see the same code four times. */
 #ifndef TEST_CHANNEL_SUITE_H
 #define TEST_CHANNEL_SUITE_H
 
@@ -65,7 +66,7 @@ int main(void)
     if (!SUITE_IS_THERE())
         return 0;
 #endif
-    for (size_t i = 0; i < sizeof suite_wraps / sizeof suite_wraps[0]; i++) {
+    for (size_t i = 0; i < SUITE_N_WRAPS; i++) {
         char name[128];
 
         suite_wrap = suite_wraps[i];

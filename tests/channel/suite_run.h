@@ -35,6 +35,11 @@
 static const char *suite_wrap;
 static const char *const suite_wraps[] = {NULL, "trace", "slow:1",
                                           "lossy:1000000000000:1"};
+#ifdef TEST_IS_SANITIZED
+#    define SUITE_N_WRAPS 1
+#else
+#    define SUITE_N_WRAPS (sizeof suite_wraps / sizeof suite_wraps[0])
+#endif
 
 static unsigned suite_caps(void)
 {
@@ -70,7 +75,7 @@ static uint64_t next_random(uint64_t *seed)
 #    define SUITE_AFTER()
 #endif
 
-#ifdef SUITE_NAME
+#if defined(SUITE_NAME) || defined(SUITE_FREE_NAME)
 
 /* Ends of a name: who connects sends, who opened it receives, or who was accepted. */
 struct suite_connect {
@@ -105,7 +110,11 @@ static void suite_pair(struct mu_chan *ends[2],
     char byte;
     size_t size;
 
+#    ifdef SUITE_FREE_NAME
+    (void)snprintf(name, sizeof name, "%s", SUITE_FREE_NAME);
+#    else
     (void)snprintf(name, sizeof name, SUITE_NAME, (int)getpid());
+#    endif
     if (mu_chan_open(name, options, &listener, &err) != 0)
         fail_msg("%s", err.text);
     s.address = mu_chan_address(listener);
@@ -126,7 +135,11 @@ static void suite_pair(struct mu_chan *ends[2],
         mu_chan_free(listener);
 }
 
-#    define SUITE_ADDRESS SUITE_NAME
+#    ifdef SUITE_FREE_NAME
+#        define SUITE_ADDRESS SUITE_FREE_NAME
+#    else
+#        define SUITE_ADDRESS SUITE_NAME
+#    endif
 
 #else
 

@@ -1,4 +1,4 @@
-/* test_shm_hub.c: the suite of channels over a name that receives from all its senders. */
+/* test_shm_hub.c: the suite of channels over a name that receives from all senders. */
 #include "channel/hostile_shm.h"
 
 #define SUITE_NAME "shm:muster-suite-%d"

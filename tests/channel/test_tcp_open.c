@@ -3,7 +3,7 @@
 #include "channel/stream.h"
 
 /* a port of its own: whichever is free */
-#define SUITE_NAME "tcp:127.0.0.1:0"
+#define SUITE_FREE_NAME "tcp:127.0.0.1:0"
 #define SUITE_CAPS                                                             \
     (SUITE_DUPLEX | SUITE_ENDS | SUITE_PROCESS | SUITE_FD | SUITE_FULL |       \
      SUITE_STREAM | SUITE_ACCEPT)

@@ -4,7 +4,7 @@
 #include "channel/hostile_fd.h"
 #include "channel/stream.h"
 
-#define SUITE_NAME "tcp:127.0.0.1:0"
+#define SUITE_FREE_NAME "tcp:127.0.0.1:0"
 #define SUITE_CAPS                                                             \
     (SUITE_DUPLEX | SUITE_ENDS | SUITE_PROCESS | SUITE_FD | SUITE_FULL |       \
      SUITE_STREAM | SUITE_ACCEPT)
@@ -21,7 +21,7 @@ static int secret_is_there(void)
     int rc;
 
     SUITE_OPTIONS(options);
-    rc = mu_chan_open(SUITE_NAME, &options, &c, NULL);
+    rc = mu_chan_open(SUITE_FREE_NAME, &options, &c, NULL);
     if (rc == 0)
         mu_chan_free(c);
     return rc == 0;
