@@ -71,8 +71,9 @@ static void pipe_is_read_ahead_within_bounds(void **state)
     assert_non_null(mkdtemp(folder));
     (void)snprintf(path, sizeof path, "%s/fifo", folder);
     assert_int_equal(mkfifo(path, 0600), 0);
+    /* does not wait for a writer; opening this end waits for its reader */
     assert_int_equal(stream_open(path, &s), 0);
-    fd = open(path, O_WRONLY | O_CLOEXEC); /* waits for the reader's open() */
+    fd = open(path, O_WRONLY | O_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     n = write_while_taken(fd, MUCH);
