@@ -53,7 +53,7 @@ static int read_halt(struct options *o, const struct option_def *def,
     if (halt_parse(value, &o->halt) < 0)
         return say_refuse(
             "--halt %s: it is never, or now or soon, a comma, and "
-            "fail=N, success=N or done=N (or N%%): now,fail=1",
+            "fail=N, success=N or done=N (N from 1, or N%%): now,fail=1",
             value);
     return 0;
 }

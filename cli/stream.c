@@ -23,10 +23,12 @@ enum {
 
 struct stream {
     const char *path;
-    int fd;
+    int fd; /* -1 until the reader has opened a named pipe */
     uint64_t file_size;
     uint64_t position;
     int is_regular;
+    int is_held;      /* bytes of a pipe are not dropped once consumed */
+    off_t held_start; /* of a file: where stream_rewind() goes */
 
     /* main thread: [start, text.size) is not consumed */
     struct text text;
@@ -69,6 +71,8 @@ static void *reader_main(void *arg)
     char *bytes = text_alloc(1, READ_BYTES);
     ssize_t size;
 
+    if (s->fd < 0)
+        s->fd = open(s->path, O_RDONLY | O_CLOEXEC);
     do {
         do
             size = read(s->fd, bytes, READ_BYTES);
@@ -101,18 +105,48 @@ static int start_reader(struct stream *s)
     return 0;
 }
 
+static int refuse_path(const char *path, int code)
+{
+    return say_refuse("cannot read %s: %s%s", path, strerrordesc_np(code),
+                      code == ENOENT
+                          ? ": inputs are words after :::, or lines of -a FILE"
+                          : "");
+}
+
+/* Returns   0: *ret_fd is open and *ret_st tells what it is, or it is -1 and a named
+ *           pipe; -errno */
+static int open_path(const char *path, int *ret_fd, struct stat *ret_st)
+{
+    int fd = -1;
+
+    if (stat(path, ret_st) < 0)
+        return -errno;
+    if (S_ISFIFO(ret_st->st_mode) && access(path, R_OK) < 0)
+        return -errno;
+    if (!S_ISFIFO(ret_st->st_mode)) {
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, ret_st) < 0)
+            return -errno;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
 int stream_open(const char *path, struct stream **ret_stream)
 {
     struct stream *s;
     struct stat st;
     int fd = STDIN_FILENO;
+    int rc;
 
-    if (strcmp(path, "-") == 0)
+    if (strcmp(path, "-") == 0) {
         path = "standard input";
-    else
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return say_refuse("cannot read %s: %s", path, strerrordesc_np(errno));
+        rc = fstat(fd, &st) < 0 ? -errno : 0;
+    } else {
+        rc = open_path(path, &fd, &st);
+    }
+    if (rc < 0)
+        return refuse_path(path, -rc);
     if (S_ISDIR(st.st_mode)) {
         if (fd != STDIN_FILENO)
             (void)close(fd);
@@ -151,7 +185,7 @@ void stream_free(struct stream *s)
         (void)pthread_mutex_destroy(&s->lock);
         (void)pthread_cond_destroy(&s->has_room);
     }
-    if (s->fd != STDIN_FILENO)
+    if (s->fd > STDIN_FILENO)
         (void)close(s->fd);
     text_fini(&s->text);
     text_fini(&s->ahead);
@@ -175,7 +209,7 @@ static void drop_consumed(struct stream *s)
 {
     size_t rest = s->text.size - s->start;
 
-    if (s->start == 0)
+    if (s->start == 0 || (s->is_held && !s->is_regular))
         return;
     memmove(s->text.data, s->text.data + s->start, rest);
     s->text.size = rest;
@@ -230,6 +264,24 @@ int stream_fill(struct stream *s)
 {
     drop_consumed(s);
     return s->is_regular ? fill_from_file(s) : fill_from_reader(s);
+}
+
+void stream_hold(struct stream *s)
+{
+    s->is_held = 1;
+    if (s->is_regular)
+        s->held_start = lseek(s->fd, 0, SEEK_CUR);
+}
+
+void stream_rewind(struct stream *s)
+{
+    s->is_held = 0;
+    s->start = 0;
+    s->position = 0;
+    if (s->is_regular) {
+        text_clear(&s->text);
+        (void)lseek(s->fd, s->held_start, SEEK_SET);
+    }
 }
 
 uint64_t stream_file_size(const struct stream *s)

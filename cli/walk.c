@@ -57,6 +57,11 @@ void walk_free(struct walk *w)
     free(w);
 }
 
+void walk_hush(struct walk *w)
+{
+    w->is_silent = 1;
+}
+
 static void refuse(struct walk *w, const FTSENT *entry, int code)
 {
     size_t n = entry->fts_pathlen;
@@ -111,7 +116,7 @@ uint64_t walk_count(const char *path)
 
     if (walk_open(path, &w) < 0 || !w)
         return 0;
-    w->is_silent = 1;
+    walk_hush(w);
     while (walk_next(w))
         n++;
     walk_free(w);

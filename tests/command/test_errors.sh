@@ -142,8 +142,13 @@ starved() {
 if [ -z "${SANITIZER:-}" ]; then
     starved 'is ulimit -n too low' '-n 15' map --model processes:4 work.c:echo ::: a
     starved 'is ulimit -f too low' '-f 1' map --model processes:4 work.c:echo ::: a
-    starved 'is ulimit -v or -d too low' '-v 500000' map --model processes:4 work.c:echo ::: a
+    starved 'is ulimit -v or -d too low' '-v 60000' map --model processes:4 work.c:echo ::: a
     starved 'is ulimit -u, -v or -d too low' '-d 1000' map --model threads:4 work.c:echo ::: a
+    # what is only reserved fits into what there is
+    for limit in 500000 4000000; do
+        same "processes:4 with ulimit -v $limit" 5050 \
+            "$(ulimit -v $limit && seq 100 | "$MUSTER" map --quiet --model processes:4 --reduce add work.c:echo)"
+    done
 fi
 # a closed descriptor is not the next file that is opened
 for m in serial processes:2; do
