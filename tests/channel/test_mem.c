@@ -1,6 +1,8 @@
 /* test_mem.c: the suite of channels over the memory of one process. */
 #include <stdint.h>
 
+#include "muster/channel.h"
+
 #define SUITE_ADDRESS "mem:"
 #define SUITE_CAPS                                                             \
     (SUITE_DUPLEX | SUITE_ENDS | SUITE_FD | SUITE_RESERVE | SUITE_FULL |       \

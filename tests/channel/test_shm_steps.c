@@ -11,7 +11,7 @@
 enum {
     SIZE = 4000,
     N_POINTS =
-        400 /* the last before the sleep: what comes earlier is seen at once */
+        800 /* the last before the sleep: before them it spins and looks */
 };
 
 static struct mu_chan *ends[2];

@@ -7,7 +7,6 @@
 #include "support/check.h"
 #include "support/step.h"
 #include "sync/lane.h"
-#include "sys/futex.h"
 
 enum { SLOTS = 4, N_ORDERS = 2, BLOCK = 8192 };
 
@@ -18,8 +17,7 @@ struct scene {
     struct mui_lane_worker worker;
     struct mui_lane lane;
     _Atomic uint32_t n_rings;
-    void *owner
-        [SLOTS]; /* what the lane notes for itself, too: see begin_scene() */
+    void *owner[SLOTS]; /* the lane's own notes, too: see begin_scene() */
     uint8_t state[SLOTS];
     unsigned n_runs[N_ORDERS];
     unsigned n_back[N_ORDERS]; /* returned to the supervisor, not run */
@@ -60,12 +58,9 @@ static void begin_scene(struct scene *s, const struct act *a)
 
 static void prepare(void *arg)
 {
-    struct scene *s = arg;
-
-    (void)alarm(
-        (unsigned)(TEST_HANG_NS / 1000000000)); /* for one that sleeps on */
-    /* the way of a first call through the linker is not looked at */
-    (void)mui_futex_wake(&s->n_rings, 1, 1);
+    (void)arg;
+    /* for one that sleeps on */
+    (void)alarm((unsigned)(TEST_HANG_NS / 1000000000));
 }
 
 static void at_each_instruction(const struct act *a)
