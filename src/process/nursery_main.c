@@ -199,8 +199,8 @@ static _Noreturn void be_worker(const struct channel *channel,
     (void)setpgid(0, 0);
     for (unsigned i = 0; i < channel->n_fds; i++)
         keep[n++] = start.plan_fds[i] = channel->fds[i];
-    for (unsigned i = 0; i < order->n_fds && i < MUI_NURSERY_WORKER_FDS; i++)
-        keep[n++] = start.fds[i] = order->fds[i];
+    for (unsigned i = 0; i < message->n_fds && i < MUI_NURSERY_WORKER_FDS; i++)
+        keep[n++] = start.fds[i] = message->fds[i];
     mui_descriptors_keep(keep, n);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -223,7 +223,7 @@ static bool room_for_worker(void)
 }
 
 static void fork_worker(struct channel *channel,
-                        const struct mui_message *order, uint32_t id)
+                        const struct mui_message *message, uint32_t id)
 {
     pid_t pid = -1;
     int pidfd;
@@ -234,7 +234,7 @@ static void fork_worker(struct channel *channel,
     if (room_for_worker())
         pid = fork();
     if (pid == 0)
-        be_worker(channel, order);
+        be_worker(channel, message);
     if (pid < 0) {
         report(channel, MUI_NURSERY_FAILED, id, 0, -errno, -1);
         return;
