@@ -178,8 +178,12 @@ int mui_processes_worker_main(const struct mui_nursery_start *start)
     }
     if (!early)
         warm_up(&lane);
-    if (below->ops->caps & MUI_LAYER_PUMPED)
+    if (below->ops->caps & MUI_LAYER_PUMPED) {
+        /* the rest of what the first task's code touches; nothing is there yet, or
+         * else it is run */
+        (void)below->ops->pump(below, 1);
         mui_worker_park();
+    }
     mui_layer_run(below);
     mui_layer_close(below);
     mui_worker_retire();

@@ -9,11 +9,13 @@
  * return at once. */
 #include "process/board.h"
 
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "muster/base.h"
 
+#include "sys/cpu.h"
 #include "sys/futex.h"
 #include "sys/memfd.h"
 
@@ -112,6 +114,26 @@ void mui_board_park(const struct mui_board *board, uint32_t place)
                  ? 0
                  : mui_futex_wait(&board->calls[place], 0, 1, MU_NEVER);
     while (rc < 0);
+}
+
+/* Woken, but not called: somebody dies, and whoever settles that takes a while to wake
+ * up. To sleep again meanwhile would make the next task wait for two. */
+void mui_board_linger(const struct mui_board *board, uint32_t place)
+{
+    enum { SPIN_NS = 300 * 1000, TURNS = 64 };
+    int64_t end = mu_now_ns() + SPIN_NS;
+
+    do {
+        for (int i = 0; i < TURNS; i++) {
+            /* relaxed: the orders are seen by their own words */
+            if (atomic_load_explicit(&board->calls[place],
+                                     memory_order_relaxed))
+                return;
+            mui_cpu_pause();
+        }
+        /* it may be our CPU that the others wait for */
+        (void)sched_yield();
+    } while (mu_now_ns() < end);
 }
 
 void mui_board_wake_next(const struct mui_board *board, unsigned n_places)

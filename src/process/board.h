@@ -4,7 +4,7 @@
  * A spare parks on a word of its own there, so that a dying worker, which has a CPU
  * that is awake, can wake the one that will follow it while the supervisor still
  * wakes up itself. To wake needs no right to write, and waking for nothing is
- * harmless: who is woken looks, spins a little, and sleeps on its lane from then on. */
+ * harmless: who is woken spins a little, and sleeps on its lane from then on. */
 #ifndef MUI_PROCESS_BOARD_H
 #define MUI_PROCESS_BOARD_H
 
@@ -46,6 +46,9 @@ int mui_board_join(unsigned n_places, int fd,
 
 /* Worker: sleep until called or woken. */
 void mui_board_park(const struct mui_board *board, uint32_t place);
+
+/* Worker: spin until called, but not for long. */
+void mui_board_linger(const struct mui_board *board, uint32_t place);
 
 /* Worker: wake who is next. Signal-safe. */
 void mui_board_wake_next(const struct mui_board *board, unsigned n_places);

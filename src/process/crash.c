@@ -2,8 +2,8 @@
  *
  *   worker, any thread              supervisor
  *   claim (process-wide, once)
- *   stage = COMING, wake the spare  (the spare wakes up)
- *   ring                            wakes up
+ *   stage = COMING, ring            wakes up
+ *   wake the spare                  (the spare wakes up)
  *   write the record, unwind
  *   P  store stage (release)     -> load stage (acquire), mui_crash_read()
  *   ring                            gives the spare what is left to do
@@ -84,9 +84,10 @@ static void announce(void)
     /* relaxed: a hint */
     atomic_store_explicit(&the.record->stage, MUI_CRASH_COMING,
                           memory_order_relaxed);
-    the.wake_next();
+    /* first who takes longer to be ready */
     if (!the.is_attended())
         the.ring();
+    the.wake_next();
 }
 
 /* The supervisor kills us within microseconds. When it does not, because what we

@@ -321,6 +321,7 @@ void mui_worker_park(void)
     mui_board_park(the.board, the.place);
     /* relaxed: a hint */
     atomic_store_explicit(&the.head->awake, 1, memory_order_relaxed);
+    mui_board_linger(the.board, the.place);
 }
 
 void mui_worker_retire(void)
