@@ -114,19 +114,6 @@ static void ring_lane(struct mui_lane_worker *lane, uint32_t why)
 
 /* -- leftovers -- */
 
-/* Whether the process is not what it was before the first task. */
-static bool is_changed(void)
-{
-    struct mui_state now;
-    bool changed;
-
-    (void)pthread_mutex_lock(&the.look_lock);
-    mui_state_take(the.n_threads == 1, &now);
-    changed = !mui_state_equals(&now, &the.state);
-    (void)pthread_mutex_unlock(&the.look_lock);
-    return changed;
-}
-
 /* The earliest start of what runs on other lanes; MU_NEVER: nothing does. */
 static int64_t others_run_since(const struct mui_lane_worker *but)
 {
@@ -157,6 +144,23 @@ static bool has_orphans(const struct mui_lane_worker *lane)
     return since == MU_NEVER || mui_census_has_older(the.n_threads, since);
 }
 
+/* Whether the process is not what it was before the first task, by any that does not
+ * still run: what system() changes meanwhile is seen at the look after it. */
+static bool is_changed(const struct mui_lane_worker *lane)
+{
+    bool beside = others_run_since(lane) != MU_NEVER;
+    struct mui_state now;
+    bool changed;
+
+    (void)pthread_mutex_lock(&the.look_lock);
+    mui_state_take(the.n_threads == 1, &now);
+    /* one that began meanwhile */
+    beside = beside || others_run_since(lane) != MU_NEVER;
+    changed = !mui_state_equals(&now, &the.state, beside);
+    (void)pthread_mutex_unlock(&the.look_lock);
+    return changed;
+}
+
 /* Things that only system calls tell. */
 static bool has_leftovers(const struct mui_lane_worker *lane)
 {
@@ -167,7 +171,7 @@ static bool has_leftovers(const struct mui_lane_worker *lane)
         return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)
         return false; /* it could leave nothing, and may not look */
-    return has_orphans(lane) || is_changed();
+    return has_orphans(lane) || is_changed(lane);
 }
 
 static bool has_run_enough(void)
