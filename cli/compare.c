@@ -1,10 +1,12 @@
 /* compare.c: `muster compare`: the same work under several models, in turns, so
  * that a change of the machine's load hits all of them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "muster/pool.h"
@@ -46,18 +48,25 @@ struct contest {
     int spool_fd;
 };
 
-/* Standard input can be read once: keep it in memory, under a name that the
- * workers can open too. */
-static int spool_input(struct contest *c)
+static int is_stdin(const char *path)
 {
-    char *bytes;
+    return !path || strcmp(path, "-") == 0;
+}
+
+/* What is no file or directory can be read once. */
+static int reads_once(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+static int copy_to_spool(const struct contest *c, int fd, const char *path)
+{
+    char *bytes = text_alloc(1, COPY_BYTES);
     ssize_t n;
 
-    c->spool_fd = memfd_create("muster-input", MFD_CLOEXEC);
-    if (c->spool_fd < 0)
-        return say_refuse("cannot keep the inputs: %s", strerrordesc_np(errno));
-    bytes = text_alloc(1, COPY_BYTES);
-    while ((n = read(STDIN_FILENO, bytes, COPY_BYTES)) > 0) {
+    while ((n = read(fd, bytes, COPY_BYTES)) > 0) {
         if (write(c->spool_fd, bytes, (size_t)n) != n) {
             free(bytes);
             return say_refuse("no memory to keep the inputs: give them as a "
@@ -66,10 +75,50 @@ static int spool_input(struct contest *c)
     }
     free(bytes);
     if (n < 0)
-        return say_refuse("cannot read standard input: %s",
-                          strerrordesc_np(errno));
+        return say_refuse("cannot read %s: %s", path, say_reason(errno));
+    return 0;
+}
+
+/* Standard input or a pipe: keep it in memory, under a name that the workers can open
+ * too. */
+static int spool_input(struct contest *c)
+{
+    const char *path = c->options.arg_file;
+    int fd = STDIN_FILENO;
+    int rc;
+
+    c->spool_fd = memfd_create("muster-input", MFD_CLOEXEC);
+    if (c->spool_fd < 0)
+        return say_refuse("cannot keep the inputs: %s", say_reason(errno));
+    if (is_stdin(path))
+        path = "standard input";
+    else
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return say_refuse("cannot read %s: %s", path, say_reason(errno));
+    rc = copy_to_spool(c, fd, path);
+    if (fd != STDIN_FILENO)
+        (void)close(fd);
+    if (rc < 0)
+        return rc;
     text_printf(&c->spool, "/proc/%d/fd/%d", (int)getpid(), c->spool_fd);
     c->options.arg_file = c->spool.data;
+    return 0;
+}
+
+/* Inputs that can be read as often as there are runs. */
+static int secure_inputs(struct contest *c)
+{
+    const struct options *o = &c->options;
+
+    if (!o->has_args)
+        return is_stdin(o->arg_file) || reads_once(o->arg_file) ? spool_input(c)
+                                                                : 0;
+    for (size_t i = 0; options_inputs_are_files(o) && i < o->n_args; i++)
+        if (reads_once(o->args[i]))
+            return say_refuse("%s can be read once, and every model reads it: "
+                              "write it to a file",
+                              o->args[i]);
     return 0;
 }
 
@@ -90,7 +139,8 @@ static int read_models(struct contest *c)
         if (rest)
             *rest++ = '\0';
         if (c->n == MODELS_MAX)
-            return say_refuse("--models: more than %d", MODELS_MAX);
+            return say_refuse(
+                "--models: there are more than %d: leave some out", MODELS_MAX);
         if (mu_model_check(at, full, sizeof full, &err) < 0)
             return say_refuse("--models %s: %s", at, err.text);
         m->model = at;
@@ -386,9 +436,7 @@ int command_compare(int argc, char **argv)
     /* a signal ends it: there is no output of tasks to be saved */
     wakeup_init();
     if (read_models(&c) == 0 && work_open(&c.work, o) == 0 &&
-        (o->has_args || (o->arg_file && strcmp(o->arg_file, "-") != 0) ||
-         spool_input(&c) == 0) &&
-        warm_up(&c) == 0 && run_rounds(&c) == 0) {
+        secure_inputs(&c) == 0 && warm_up(&c) == 0 && run_rounds(&c) == 0) {
         print_result(&c);
         rc = fflush(stdout);
     }

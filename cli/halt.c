@@ -17,7 +17,8 @@ static int parse_limit(const char *text, struct halt_rule *rule)
     rule->is_percent = *end == '%';
     if (rule->is_percent)
         end++;
-    if (*end || (rule->is_percent && count > 100))
+    /* after none of them it would have halted before the first */
+    if (*end || count == 0 || (rule->is_percent && count > 100))
         return -1;
     rule->count = count;
     return 0;
@@ -85,15 +86,21 @@ static int failed_status(uint64_t n_failed)
     return n_failed > EXIT_FAILED_MAX ? EXIT_FAILED_MAX : (int)n_failed;
 }
 
+/* Whether one outcome was enough: also when that is the share of all. */
+static int is_one(const struct halt_rule *rule, uint64_t n_total)
+{
+    return rule->is_percent ? rule->count * n_total == 100 : rule->count == 1;
+}
+
 static void halt_at(struct halt *h, int code, uint64_t n_total)
 {
     h->is_halted = 1;
     if (h->rule.why == HALT_SUCCESS)
         h->exit_status = 0;
+    else if (is_one(&h->rule, n_total))
+        h->exit_status = code;
     else if (h->rule.is_percent)
         h->exit_status = percent_up(h->n_failed, n_total);
-    else if (h->rule.count == 1)
-        h->exit_status = code;
     else
         h->exit_status = failed_status(h->n_failed);
 }

@@ -18,12 +18,14 @@
 #include "whole.h"
 
 enum { UNSIZED_BYTES_MAX = 64 * 1024 * 1024 };
+#define PIPE_BYTES_MAX ((size_t)1 << 30)
 
 struct inputs {
     const struct options *options;
     uint64_t seq; /* of the input given last */
     int at_end;
-    uint64_t n_counted; /* by inputs_count(); 0: not counted */
+    int is_counting;    /* what is read is counted, to be read again */
+    uint64_t n_counted; /* 0: not counted */
 
     struct names names; /* words or lines; not used when a stream is cut */
     struct text name;   /* ends with 0, or the name of a piece */
@@ -35,8 +37,10 @@ struct inputs {
     struct cut cut;
     int is_cutting;
 
-    struct text content; /* of a file without a size */
-    struct text group;   /* of -n: names, with a byte of 0 between them */
+    struct text content;   /* of a file without a size */
+    struct stream *pipe;   /* a named pipe or a device, as a file */
+    const char *pipe_path; /* not NULL: its contents still arrive */
+    struct text group;     /* of -n: names, with a byte of 0 between them */
     unsigned n_grouped;
 };
 
@@ -101,6 +105,7 @@ void inputs_free(struct inputs *in)
     if (!in)
         return;
     stream_free(in->stream);
+    stream_free(in->pipe);
     walk_free(in->walk);
     text_fini(&in->name);
     text_fini(&in->cut_name);
@@ -142,6 +147,8 @@ static int next_file(struct inputs *in, const char **ret_path)
             *ret_path = text_string(&in->name);
             return 0;
         }
+        if (in->is_counting)
+            walk_hush(in->walk);
     }
 }
 
@@ -191,15 +198,65 @@ static int read_unsized(struct inputs *in, const char *path)
            in->content.size;
 }
 
+/* Named pipes, devices: nothing that a worker could map, and it may take long to open
+ * and to read one. */
+static int is_pipe(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+/* What the pipe holds becomes one input, once it is at its end.
+ * Returns   0; MU_TIMEOUT; MU_EMPTY: it cannot be read, said so */
+static int gather_pipe(struct inputs *in, struct input *ret)
+{
+    int rc = 0;
+
+    ret->path = in->pipe_path;
+    if (!in->pipe && stream_open(in->pipe_path, &in->pipe) < 0)
+        rc = -1;
+    while (rc == 0) {
+        ret->data = stream_data(in->pipe, &ret->size);
+        if (ret->size > PIPE_BYTES_MAX)
+            rc = say_refuse("%s gives more than 1 GiB: --each chunk=SIZE cuts "
+                            "it",
+                            in->pipe_path);
+        else
+            rc = stream_fill(in->pipe);
+    }
+    if (rc == MU_TIMEOUT)
+        return rc;
+    in->pipe_path = NULL;
+    in->n_unread += rc < 0;
+    return rc < 0 ? MU_EMPTY : 0;
+}
+
 static int next_whole_file(struct inputs *in, struct input *ret)
 {
-    int rc = next_file(in, &ret->path);
+    int reads = !in->options->is_command && !in->is_counting;
+    int rc = 0;
 
+    do {
+        if (!in->pipe_path) {
+            rc = next_file(in, &ret->path);
+            stream_free(in->pipe);
+            in->pipe = NULL;
+            if (rc)
+                return rc;
+            if (reads && is_pipe(ret->path))
+                in->pipe_path = ret->path;
+        }
+        if (in->pipe_path)
+            rc = gather_pipe(in, ret);
+    } while (rc == MU_EMPTY);
     if (rc)
         return rc;
     ret->name = ret->path;
     ret->name_size = strlen(ret->path);
-    if (!in->options->is_command && read_unsized(in, ret->path)) {
+    if (in->pipe) {
+        ret->path = NULL;
+    } else if (reads && read_unsized(in, ret->path)) {
         ret->path = NULL;
         ret->data = text_string(&in->content);
         ret->size = in->content.size;
@@ -213,11 +270,11 @@ static int cut_another(struct inputs *in)
     const char *path;
     int rc;
 
-    stream_free(in->stream);
-    in->stream = NULL;
     in->is_cutting = 0;
     if (!in->names.args)
         return MU_EMPTY;
+    stream_free(in->stream);
+    in->stream = NULL;
     for (;;) {
         rc = next_file(in, &path);
         if (rc)
@@ -261,24 +318,58 @@ static int next_piece(struct inputs *in, struct input *ret)
     return 0;
 }
 
-int inputs_next(struct inputs *in, struct input *ret_input)
+static int next_of_each(struct inputs *in, struct input *ret)
+{
+    switch (in->options->each) {
+    case EACH_LINE:
+        return in->options->max_args > 1 ? next_group(in, ret)
+                                         : next_line(in, ret);
+    case EACH_FILE:
+        return next_whole_file(in, ret);
+    default:
+        return next_piece(in, ret);
+    }
+}
+
+/* Back to the first input, when all were counted. */
+static int count_ended(struct inputs *in)
+{
+    in->is_counting = 0;
+    in->n_unread = 0; /* they will be told, and counted, again */
+    in->names.i_arg = 0;
+    in->names.scanned = 0;
+    in->names.at_end = 0;
+    if (in->stream)
+        stream_rewind(in->stream);
+    if (cuts(in->options) && !in->names.args) {
+        in->is_cutting = 1;
+        cut_init(&in->cut, in->stream, in->options->each_bytes,
+                 in->options->each == EACH_CHUNK);
+    }
+    return 0;
+}
+
+static int count_on(struct inputs *in)
 {
     struct input input = {0};
     int rc;
 
+    while ((rc = next_of_each(in, &input)) == 0)
+        in->n_counted++;
+    return rc == MU_EMPTY ? count_ended(in) : rc;
+}
+
+int inputs_next(struct inputs *in, struct input *ret_input)
+{
+    struct input input = {0};
+    int rc = 0;
+
     if (in->at_end)
         return MU_EMPTY;
-    switch (in->options->each) {
-    case EACH_LINE:
-        rc = in->options->max_args > 1 ? next_group(in, &input)
-                                       : next_line(in, &input);
-        break;
-    case EACH_FILE:
-        rc = next_whole_file(in, &input);
-        break;
-    default:
-        rc = next_piece(in, &input);
-    }
+    if (in->is_counting)
+        rc = count_on(in);
+    if (rc == 0)
+        rc = next_of_each(in, &input);
     if (rc) {
         in->at_end = rc == MU_EMPTY || rc < 0;
         return rc;
@@ -309,11 +400,11 @@ uint64_t inputs_total(const struct inputs *in, int *ret_is_exact)
     uint64_t total = 0;
     int is_exact = 1;
 
-    if (in->at_end) {
-        total = in->seq;
-    } else if (o->n_total) {
+    if (o->n_total) {
         total = o->n_total;
-    } else if (in->n_counted) {
+    } else if (in->at_end) {
+        total = in->seq;
+    } else if (in->n_counted && !in->is_counting) {
         total = in->n_counted;
     } else if (o->each == EACH_LINE && o->has_args) {
         total = (o->n_args + o->max_args - 1) / o->max_args;
@@ -334,6 +425,14 @@ void inputs_count(struct inputs *in)
         return;
     for (size_t i = 0; i < o->n_args; i++)
         in->n_counted += walk_count(o->args[i]);
+}
+
+void inputs_count_first(struct inputs *in)
+{
+    in->is_counting = 1;
+    in->n_counted = 0;
+    if (in->stream)
+        stream_hold(in->stream);
 }
 
 unsigned inputs_n_unread(const struct inputs *in)

@@ -34,13 +34,17 @@ void inputs_free(struct inputs *in); /* accepts NULL */
  *           wakeup_ring() comes when one may have; -1: cannot go on, said why */
 int inputs_next(struct inputs *in, struct input *ret_input);
 
-/* How many inputs there will be: exact once all were given or when they are words;
- * for a regular file an estimate from the bytes read; 0 when nobody knows.
- * ret_is_exact optional */
+/* How many inputs there will be: exact once they were counted or all given, or when
+ * they are words; for a regular file an estimate from the bytes read; 0 when nobody
+ * knows. ret_is_exact optional */
 uint64_t inputs_total(const struct inputs *in, int *ret_is_exact);
 
 /* Walk directories beforehand to know the total. Costs a walk. */
 void inputs_count(struct inputs *in);
+
+/* Count all inputs, whatever they are, before the first is given: those of a pipe
+ * stay in memory for it. inputs_next() is MU_TIMEOUT as long as they arrive. */
+void inputs_count_first(struct inputs *in);
 
 /* Files and directories that could not be read, and were left out. */
 unsigned inputs_n_unread(const struct inputs *in);

@@ -32,7 +32,7 @@ static int dry_run(struct run *r)
     struct text line = {0};
     int rc;
 
-    while ((rc = run_next_input(r)) != MU_EMPTY) {
+    while (!wakeup_n_signals() && (rc = run_next_input(r)) != MU_EMPTY) {
         if (rc == MU_TIMEOUT) {
             wakeup_wait();
             continue;
@@ -45,7 +45,7 @@ static int dry_run(struct run *r)
     text_fini(&line);
     if (fflush(stdout) != 0)
         return SAY_EXIT_OTHER;
-    return r->is_broken ? SAY_EXIT_OTHER : 0;
+    return r->is_broken || wakeup_n_signals() ? SAY_EXIT_OTHER : 0;
 }
 
 static int run_all(struct run *r)
@@ -55,6 +55,8 @@ static int run_all(struct run *r)
 
     if (o->bar || o->eta)
         inputs_count(r->inputs);
+    if (o->halt.is_percent && !o->n_total)
+        inputs_count_first(r->inputs);
     r->progress.start_ns = r->report.start_ns = mu_now_ns();
     rc = o->reduce ? run_reduce(r) : run_map(r);
     run_report(r);

@@ -53,7 +53,7 @@ static int read_halt(struct options *o, const struct option_def *def,
     if (halt_parse(value, &o->halt) < 0)
         return say_refuse(
             "--halt %s: it is never, or now or soon, a comma, and "
-            "fail=N, success=N or done=N (or N%%): now,fail=1",
+            "fail=N, success=N or done=N (N from 1, or N%%): now,fail=1",
             value);
     return 0;
 }
@@ -160,7 +160,9 @@ static int read_total(struct options *o, const struct option_def *def,
 {
     (void)def;
     if (parse_count(value, &o->n_total) < 0)
-        return say_refuse("--total-jobs %s: it is a number", value);
+        return say_refuse(
+            "--total-jobs %s: it is how many inputs there will be: 1000",
+            value);
     return 0;
 }
 
@@ -289,7 +291,7 @@ static int read_arg_file(struct options *o, const struct option_def *def,
 {
     if (o->arg_file)
         return say_refuse("-a %s: there is one input file, and %s was given "
-                          "before",
+                          "before: cat both into a pipe",
                           value, o->arg_file);
     return read_string(o, def, value);
 }

@@ -23,10 +23,12 @@ enum {
 
 struct stream {
     const char *path;
-    int fd;
+    int fd; /* -1 until the reader has opened a named pipe */
     uint64_t file_size;
     uint64_t position;
     int is_regular;
+    int is_held;      /* bytes of a pipe are not dropped once consumed */
+    off_t held_start; /* of a file: where stream_rewind() goes */
 
     /* main thread: [start, text.size) is not consumed */
     struct text text;
@@ -69,6 +71,8 @@ static void *reader_main(void *arg)
     char *bytes = text_alloc(1, READ_BYTES);
     ssize_t size;
 
+    if (s->fd < 0)
+        s->fd = open(s->path, O_RDONLY | O_CLOEXEC);
     do {
         do
             size = read(s->fd, bytes, READ_BYTES);
@@ -96,8 +100,27 @@ static int start_reader(struct stream *s)
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc)
         return say_refuse("cannot start the thread that reads %s: %s", s->path,
-                          strerrordesc_np(rc));
+                          say_reason(rc));
     (void)pthread_detach(reader);
+    return 0;
+}
+
+/* Returns   0: *ret_fd is open and *ret_st tells what it is, or it is -1 and a named
+ *           pipe; -errno */
+static int open_path(const char *path, int *ret_fd, struct stat *ret_st)
+{
+    int fd = -1;
+
+    if (stat(path, ret_st) < 0)
+        return -errno;
+    if (S_ISFIFO(ret_st->st_mode) && access(path, R_OK) < 0)
+        return -errno;
+    if (!S_ISFIFO(ret_st->st_mode)) {
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, ret_st) < 0)
+            return -errno;
+    }
+    *ret_fd = fd;
     return 0;
 }
 
@@ -106,13 +129,16 @@ int stream_open(const char *path, struct stream **ret_stream)
     struct stream *s;
     struct stat st;
     int fd = STDIN_FILENO;
+    int rc;
 
-    if (strcmp(path, "-") == 0)
+    if (strcmp(path, "-") == 0) {
         path = "standard input";
-    else
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return say_refuse("cannot read %s: %s", path, strerrordesc_np(errno));
+        rc = fstat(fd, &st) < 0 ? -errno : 0;
+    } else {
+        rc = open_path(path, &fd, &st);
+    }
+    if (rc < 0)
+        return say_refuse("cannot read %s: %s", path, say_reason(-rc));
     if (S_ISDIR(st.st_mode)) {
         if (fd != STDIN_FILENO)
             (void)close(fd);
@@ -151,7 +177,7 @@ void stream_free(struct stream *s)
         (void)pthread_mutex_destroy(&s->lock);
         (void)pthread_cond_destroy(&s->has_room);
     }
-    if (s->fd != STDIN_FILENO)
+    if (s->fd > STDIN_FILENO)
         (void)close(s->fd);
     text_fini(&s->text);
     text_fini(&s->ahead);
@@ -175,7 +201,7 @@ static void drop_consumed(struct stream *s)
 {
     size_t rest = s->text.size - s->start;
 
-    if (s->start == 0)
+    if (s->start == 0 || (s->is_held && !s->is_regular))
         return;
     memmove(s->text.data, s->text.data + s->start, rest);
     s->text.size = rest;
@@ -191,8 +217,7 @@ static int fill_from_file(struct stream *s)
         size = read(s->fd, room, READ_BYTES);
     while (size < 0 && errno == EINTR);
     if (size < 0)
-        return say_refuse("cannot read %s: %s", s->path,
-                          strerrordesc_np(errno));
+        return say_refuse("cannot read %s: %s", s->path, say_reason(errno));
     s->text.size += (size_t)size;
     return size ? 0 : MU_EMPTY;
 }
@@ -215,7 +240,7 @@ static int fill_from_reader(struct stream *s)
         (void)pthread_cond_signal(&s->has_room);
     } else if (s->read_errno) {
         rc = say_refuse("cannot read %s: %s", s->path,
-                        strerrordesc_np(s->read_errno));
+                        say_reason(s->read_errno));
     } else if (s->at_end) {
         rc = MU_EMPTY;
     } else {
@@ -230,6 +255,24 @@ int stream_fill(struct stream *s)
 {
     drop_consumed(s);
     return s->is_regular ? fill_from_file(s) : fill_from_reader(s);
+}
+
+void stream_hold(struct stream *s)
+{
+    s->is_held = 1;
+    if (s->is_regular)
+        s->held_start = lseek(s->fd, 0, SEEK_CUR);
+}
+
+void stream_rewind(struct stream *s)
+{
+    s->is_held = 0;
+    s->start = 0;
+    s->position = 0;
+    if (s->is_regular) {
+        text_clear(&s->text);
+        (void)lseek(s->fd, s->held_start, SEEK_SET);
+    }
 }
 
 uint64_t stream_file_size(const struct stream *s)

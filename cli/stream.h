@@ -2,7 +2,8 @@
  *
  * A regular file is read where it is asked for. Anything else (a pipe, a
  * terminal) is read by a thread of its own, so that the main thread goes on
- * taking outcomes while no bytes come; the thread reads ahead a bounded amount. */
+ * taking outcomes while no bytes come; the thread reads ahead a bounded amount. It
+ * opens a named pipe too, for that waits until somebody writes to it. */
 #ifndef CLI_STREAM_H
 #define CLI_STREAM_H
 
@@ -12,6 +13,7 @@
 struct stream;
 
 /* Open a file, or standard input for "-". Gives *ret_stream.
+ * path      borrowed until stream_free()
  * Returns   0, or -1 after saying why */
 int stream_open(const char *path, struct stream **ret_stream);
 void stream_free(struct stream *s); /* accepts NULL */
@@ -25,6 +27,11 @@ void stream_consume(struct stream *s, size_t size);
  *           arrived yet, and wakeup_ring() comes when they have; -1: could not
  *           read, said why */
 int stream_fill(struct stream *s);
+
+/* Keep what is consumed from here on, so that stream_rewind() can go back to here: a
+ * regular file is read again, the bytes of anything else stay in memory. */
+void stream_hold(struct stream *s);
+void stream_rewind(struct stream *s);
 
 /* The size of a regular file, else 0; and the bytes consumed so far. */
 uint64_t stream_file_size(const struct stream *s);

@@ -57,6 +57,11 @@ void walk_free(struct walk *w)
     free(w);
 }
 
+void walk_hush(struct walk *w)
+{
+    w->is_silent = 1;
+}
+
 static void refuse(struct walk *w, const FTSENT *entry, int code)
 {
     size_t n = entry->fts_pathlen;
@@ -65,10 +70,10 @@ static void refuse(struct walk *w, const FTSENT *entry, int code)
     if (w->is_silent)
         return;
     if (n <= PATH_SHOWN)
-        say("cannot read %s: %s", entry->fts_path, strerrordesc_np(code));
+        say("cannot read %s: %s", entry->fts_path, say_reason(code));
     else
         say("cannot read %.*s...%s: %s", PATH_SHOWN / 2, entry->fts_path,
-            entry->fts_path + n - PATH_SHOWN / 2, strerrordesc_np(code));
+            entry->fts_path + n - PATH_SHOWN / 2, say_reason(code));
 }
 
 const char *walk_next(struct walk *w)
@@ -111,7 +116,7 @@ uint64_t walk_count(const char *path)
 
     if (walk_open(path, &w) < 0 || !w)
         return 0;
-    w->is_silent = 1;
+    walk_hush(w);
     while (walk_next(w))
         n++;
     walk_free(w);

@@ -12,6 +12,9 @@ struct walk;
 int walk_open(const char *path, struct walk **ret_walk);
 void walk_free(struct walk *w); /* accepts NULL */
 
+/* From here on, tell nobody of what cannot be read. */
+void walk_hush(struct walk *w);
+
 /* The next file: its path, lent until the next call; NULL at the end. What cannot
  * be read on the way is told and left out, and counted in walk_n_unread(). */
 const char *walk_next(struct walk *w);

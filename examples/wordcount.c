@@ -4,12 +4,71 @@
  *
  * A word is a run of ASCII letters; capitals count as small ones. `count` gives
  * one line a word, "word<TAB>how often", in the order of the words, and `merge`
- * combines several such lists: it is associative, as a reduce step has to be. */
+ * combines several such lists: it is associative, as a reduce step has to be. What
+ * gzip has packed is unpacked first.
+ *
+ * muster: pkg-config=zlib */
 #include <muster/task.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
+
+/* -- unpacking -- */
+
+static int is_packed(const char *bytes, size_t size)
+{
+    return size > 2 && memcmp(bytes, "\x1f\x8b", 2) == 0;
+}
+
+/* Room for twice as much, behind what is there. */
+static int widen(z_stream *z, char **text, size_t *room)
+{
+    size_t used = *room - z->avail_out;
+    char *wider = realloc(*text, *room * 2);
+
+    if (!wider)
+        return -1;
+    *text = wider;
+    *room *= 2;
+    z->next_out = (unsigned char *)wider + used;
+    z->avail_out = (unsigned)(*room - used);
+    return 0;
+}
+
+/* The text of a file of gzip, to be freed; NULL: it is broken, or does not fit. */
+static char *unpack(const char *packed, size_t size, size_t *ret_size)
+{
+    enum { GZIP = 16 }; /* added to the bits of the window: expect its header */
+    z_stream z = {.next_in = (unsigned char *)packed,
+                  .avail_in = (unsigned)size};
+    size_t room = size * 4;
+    char *text = malloc(room);
+    int rc = Z_MEM_ERROR;
+
+    if (!text || size > UINT32_MAX / 8 ||
+        inflateInit2(&z, MAX_WBITS + GZIP) != Z_OK) {
+        free(text);
+        return NULL;
+    }
+    z.next_out = (unsigned char *)text;
+    z.avail_out = (unsigned)room;
+    do {
+        rc = inflate(&z, Z_NO_FLUSH);
+        if (rc == Z_STREAM_END && z.avail_in)
+            rc = inflateReset(&z); /* another one follows */
+        else if (rc == Z_OK && z.avail_out == 0 && room < UINT32_MAX / 2)
+            rc = widen(&z, &text, &room) < 0 ? Z_MEM_ERROR : Z_OK;
+    } while (rc == Z_OK);
+    (void)inflateEnd(&z);
+    if (rc != Z_STREAM_END) {
+        free(text);
+        return NULL;
+    }
+    *ret_size = room - z.avail_out;
+    return text;
+}
 
 /* -- counting -- */
 
@@ -144,13 +203,14 @@ int count(struct mu_task *task)
     struct table table = {.n_slots = 0};
     size_t size;
     const char *text = mu_task_input(task, &size);
-    char *copy = malloc(size + 1);
+    int packed = is_packed(text, size);
+    char *copy = packed ? unpack(text, size, &size) : malloc(size + 1);
     int rc = EXIT_FAILURE;
 
     if (size == 0)
         rc = 0;
     else if (copy && grow(&table) == 0 &&
-             count_text(&table, text, size, copy) == 0)
+             count_text(&table, packed ? copy : text, size, copy) == 0)
         rc = write_sorted(task, &table);
     free(table.slots);
     free(copy);

@@ -13,13 +13,15 @@ mkdir -p "$demo"
 bar=--bar
 [ -t 2 ] || bar=--progress
 
-# Plain documents only: those packed with gzip would have to be unpacked first.
+# Every one of them: those that are links too, and those packed by gzip, which the task
+# unpacks.
 {
-    find /usr/include -name '*.h' -type f
-    find /usr/share/doc -type f ! -name '*.gz'
+    find -L /usr/include -name '*.h' -type f
+    find -L /usr/share/doc -type f
 } 2>/dev/null | sort >"$demo/inputs"
-echo "$(wc -l <"$demo/inputs") files: the C headers below /usr/include and the" \
-    "documents below /usr/share/doc (those not packed)"
+echo "$(grep -c '^/usr/include' "$demo/inputs") C headers below /usr/include," \
+    "$(grep -c '^/usr/share/doc' "$demo/inputs") documents below /usr/share/doc" \
+    "($(grep -c '\.gz$' "$demo/inputs") of them packed)"
 
 run() { # FUNCTION INPUTS RESULT
     echo "\$ muster map --model processes $bar --each file --reduce merge" \

@@ -11,7 +11,7 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 # One word a need; a|b: the first that this Debian has.
 build='make gcc g++ libc6-dev cmake ninja-build pkg-config|pkgconf
     libhwloc-dev libdw-dev libcmocka-dev libseccomp-dev libsodium-dev
-    libssl-dev libstb-dev'
+    zlib1g-dev libssl-dev libstb-dev'
 check='clang clang-format clang-tidy cppcheck libclang-rt-dev|libclang-rt-14-dev
     git spin binutils util-linux parallel bash-completion'
 bench='parallel python3 python3-mpi4py xz-utils libomp-dev|libomp-14-dev libtbb-dev

@@ -65,7 +65,8 @@ struct mu_pool_options {
      * outputs is besides kept below this and output_bytes (when that is 0: twice
      * this): then killed. The outcome says which. */
     uint64_t memory_bytes;
-    /* Output that one task may write, in bytes. 0: 4 GiB. */
+    /* Output that one task may write, in bytes. 0: 4 GiB; less under processes where
+     * address space is limited (ulimit -v). */
     uint64_t output_bytes;
     /* Tasks given ahead to one worker. 0: by measurement. 1: strict, a task goes
      * only to a worker that has nothing else. */

@@ -133,7 +133,8 @@ static int open_range(struct mui_runner *runner,
     struct stat st;
     uint64_t size;
     int rc;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    /* a named pipe is refused below, and not waited for until somebody writes */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
     if (fd < 0)
         return -errno;

@@ -1,4 +1,5 @@
 /* outcome.c: how a task ended, for a person. */
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -92,6 +93,19 @@ static int describe_crash(const struct mui_job *job, char *text, size_t size)
                     abbreviation ? abbreviation : "?", at, in);
 }
 
+/* An error before the function was called. */
+static int describe_error(const struct mui_job *job, char *text, size_t size)
+{
+    const struct mu_outcome *o = &job->out;
+
+    if (job->order.form != MUI_FORM_FILE)
+        return snprintf(text, size, "failed: could not be run: %s",
+                        mu_status_text(o->code));
+    return snprintf(text, size, "failed: cannot read its file: %s%s",
+                    mu_status_text(o->code),
+                    o->code == -ENOENT ? ": the input has to name a file" : "");
+}
+
 int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
                         size_t text_size)
 {
@@ -100,8 +114,7 @@ int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
     switch (outcome->status) {
     case MU_FAILED:
         if (job->note == MUI_NOTE_ERROR)
-            return snprintf(text, text_size, "failed: could not be run: %s",
-                            mu_status_text(outcome->code));
+            return describe_error(job, text, text_size);
         if (limit_of(job))
             return snprintf(text, text_size, "failed: returned %d at its %s",
                             outcome->code, limit_of(job));

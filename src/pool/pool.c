@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -72,6 +73,24 @@ static uint64_t group_bytes(const struct mu_pool *pool,
     return sum;
 }
 
+/* Room for an output of each lane is reserved, not used: plenty, but where a limit on
+ * address space counts that, no more than half of it for all lanes with their spares. */
+static uint64_t default_output_bytes(const struct mu_pool *pool)
+{
+    const uint64_t plenty = UINT64_C(4) << 30;
+    const uint64_t least = UINT64_C(1) << 20;
+    struct rlimit limit;
+    uint64_t share;
+
+    if (!(pool->model.layers[0].ops->caps & MUI_LAYER_HOSTS) ||
+        getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return plenty;
+    share = limit.rlim_cur / 2 / (2 * (uint64_t)pool->model.n_lanes + 2);
+    if (share < least)
+        return least;
+    return share < plenty ? share : plenty;
+}
+
 static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o)
 {
     long pages = sysconf(_SC_PHYS_PAGES);
@@ -87,7 +106,7 @@ static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o)
     if (!pool->options.queue_bytes)
         pool->options.queue_bytes = (size_t)(memory / 8);
     if (!pool->options.output_bytes)
-        pool->options.output_bytes = UINT64_C(4) << 30;
+        pool->options.output_bytes = default_output_bytes(pool);
     pool->terms = (struct mui_terms){
         .output_bytes = pool->options.output_bytes,
         .n_slots = LANE_SLOTS,

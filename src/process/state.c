@@ -42,12 +42,20 @@ static uint64_t hash_environment(void)
     return hash;
 }
 
-static uint64_t hash_handlers(void)
+/* Those that system() ignores as long as its command runs. */
+static bool is_system(int s)
+{
+    return s == SIGINT || s == SIGQUIT;
+}
+
+static uint64_t hash_handlers(bool of_system)
 {
     uint64_t hash = hash_start;
     struct sigaction action;
 
     for (int s = 1; s <= SIGRTMAX; s++) {
+        if (is_system(s) != of_system)
+            continue;
         memset(&action, 0, sizeof action);
         if (sigaction(s, NULL, &action) == 0)
             hash = add_bytes(hash, &action.sa_sigaction,
@@ -105,13 +113,19 @@ void mui_state_take(bool alone, struct mui_state *ret_state)
     ret_state->environment = hash_environment();
     ret_state->locale =
         locale ? add_bytes(hash_start, locale, strlen(locale)) : 0;
-    ret_state->handlers = hash_handlers();
+    ret_state->handlers = hash_handlers(false);
+    ret_state->system_handlers = hash_handlers(true);
     ret_state->limits = hash_limits();
     ret_state->mask = read_mask(alone);
 }
 
-bool mui_state_equals(const struct mui_state *a, const struct mui_state *b)
+bool mui_state_equals(const struct mui_state *a, const struct mui_state *b,
+                      bool beside)
 {
+    struct mui_state like_a = *b;
+
+    if (beside)
+        like_a.system_handlers = a->system_handlers;
     /* padding is zeroed too: NOLINTNEXTLINE(bugprone-*, cert-exp42-c) */
-    return memcmp(a, b, sizeof *a) == 0;
+    return memcmp(a, &like_a, sizeof *a) == 0;
 }

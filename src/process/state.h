@@ -13,6 +13,7 @@ struct mui_state {
     uint64_t environment;
     uint64_t locale;
     uint64_t handlers;
+    uint64_t system_handlers; /* of SIGINT and SIGQUIT, ignored during system() */
     uint64_t limits;
     unsigned mask; /* umask */
 };
@@ -21,6 +22,9 @@ struct mui_state {
  * than the one that is here (`alone`). One thread at a time. */
 void mui_state_take(bool alone, struct mui_state *ret_state);
 
-bool mui_state_equals(const struct mui_state *a, const struct mui_state *b);
+/* With `beside`, other tasks ran when one was taken: what their system() changes for
+ * as long as it runs does not count. */
+bool mui_state_equals(const struct mui_state *a, const struct mui_state *b,
+                      bool beside);
 
 #endif

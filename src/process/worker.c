@@ -31,6 +31,9 @@ static struct {
     struct mui_worker_head *head;
     int bell_fd;
     ino_t bell_inode; /* tells our bell from what a task put in its place */
+    const struct mui_board *board;
+    unsigned n_places;
+    uint32_t place; /* ours */
     struct mui_lane_worker *lanes;
     unsigned n_lanes;
     struct mui_limits limits;
@@ -68,9 +71,21 @@ static bool ring(void)
     return ours;
 }
 
+/* -- last words -- */
+
 static void ring_last_words(void)
 {
     (void)ring();
+}
+
+static void wake_next(void)
+{
+    mui_board_wake_next(the.board, the.n_places);
+}
+
+static bool is_attended(void)
+{
+    return mui_board_is_attended(the.board);
 }
 
 /* This worker is spent: let the other lanes know, which may sleep. */
@@ -98,19 +113,6 @@ static void ring_lane(struct mui_lane_worker *lane, uint32_t why)
 }
 
 /* -- leftovers -- */
-
-/* Whether the process is not what it was before the first task. */
-static bool is_changed(void)
-{
-    struct mui_state now;
-    bool changed;
-
-    (void)pthread_mutex_lock(&the.look_lock);
-    mui_state_take(the.n_threads == 1, &now);
-    changed = !mui_state_equals(&now, &the.state);
-    (void)pthread_mutex_unlock(&the.look_lock);
-    return changed;
-}
 
 /* The earliest start of what runs on other lanes; MU_NEVER: nothing does. */
 static int64_t others_run_since(const struct mui_lane_worker *but)
@@ -142,6 +144,23 @@ static bool has_orphans(const struct mui_lane_worker *lane)
     return since == MU_NEVER || mui_census_has_older(the.n_threads, since);
 }
 
+/* Whether the process is not what it was before the first task, by any that does not
+ * still run: what system() changes meanwhile is seen at the look after it. */
+static bool is_changed(const struct mui_lane_worker *lane)
+{
+    bool beside = others_run_since(lane) != MU_NEVER;
+    struct mui_state now;
+    bool changed;
+
+    (void)pthread_mutex_lock(&the.look_lock);
+    mui_state_take(the.n_threads == 1, &now);
+    /* one that began meanwhile */
+    beside = beside || others_run_since(lane) != MU_NEVER;
+    changed = !mui_state_equals(&now, &the.state, beside);
+    (void)pthread_mutex_unlock(&the.look_lock);
+    return changed;
+}
+
 /* Things that only system calls tell. */
 static bool has_leftovers(const struct mui_lane_worker *lane)
 {
@@ -152,7 +171,7 @@ static bool has_leftovers(const struct mui_lane_worker *lane)
         return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)
         return false; /* it could leave nothing, and may not look */
-    return has_orphans(lane) || is_changed();
+    return has_orphans(lane) || is_changed(lane);
 }
 
 static bool has_run_enough(void)
@@ -218,6 +237,9 @@ int mui_worker_init(const struct mui_worker_setup *setup,
     the.shape = *shape;
     the.head = mui_block_head(&block);
     the.bell_fd = setup->bell_fd;
+    the.board = setup->board;
+    the.n_places = setup->n_places;
+    the.place = setup->place;
     the.limits = setup->limits;
     rc = mui_limits_init(&the.limits);
     if (rc < 0)
@@ -244,6 +266,8 @@ int mui_worker_init(const struct mui_worker_setup *setup,
     mui_crash_add_common(block.up, mui_block_up_bytes(shape));
     mui_crash_install(&(struct mui_crash_setup){.record = &the.head->crash,
                                                 .ring = ring_last_words,
+                                                .wake_next = wake_next,
+                                                .is_attended = is_attended,
                                                 .lanes = lanes,
                                                 .lane_bytes = sizeof *lanes,
                                                 .n_lanes = shape->n_lanes});
@@ -253,7 +277,7 @@ int mui_worker_init(const struct mui_worker_setup *setup,
 
 void mui_worker_warm_up(void)
 {
-    mui_block_populate(&the.block, &the.shape);
+    mui_block_populate(&the.block, &the.shape, false);
     mui_crash_rehearse();
 }
 
@@ -294,6 +318,14 @@ void mui_worker_failed(const struct mu_error *err)
     (void)snprintf(the.head->reason, sizeof the.head->reason, "%.239s",
                    err->text);
     announce(MUI_STAGE_FAILED);
+}
+
+void mui_worker_park(void)
+{
+    mui_board_park(the.board, the.place);
+    /* relaxed: a hint */
+    atomic_store_explicit(&the.head->awake, 1, memory_order_relaxed);
+    mui_board_linger(the.board, the.place);
 }
 
 void mui_worker_retire(void)

@@ -123,6 +123,8 @@ static void halt_forms_are_those_of_parallel(void **state)
     assert_int_equal(halt_parse("later,fail=1", &rule), -1);
     assert_int_equal(halt_parse("now,fail=", &rule), -1);
     assert_int_equal(halt_parse("now,fail=200%", &rule), -1);
+    assert_int_equal(halt_parse("now,fail=0", &rule), -1);
+    assert_int_equal(halt_parse("0%", &rule), -1);
 }
 
 static void halt_acts_once_its_count_is_reached(void **state)
@@ -158,6 +160,18 @@ static void halt_percent_waits_for_the_total(void **state)
     assert_int_equal(halt_count(&h, 1, 0), HALT_NEVER);
     assert_int_equal(halt_count(&h, 1, 4), HALT_SOON);
     assert_int_equal(halt_exit_status(&h), 50);
+}
+
+static void halt_at_a_share_of_one_exits_with_its_status(void **state)
+{
+    struct halt h = {.rule = {HALT_NOW, HALT_FAIL, 1, 25}};
+    struct halt more = {.rule = {HALT_NOW, HALT_FAIL, 1, 25}};
+
+    (void)state;
+    assert_int_equal(halt_count(&h, 7, 4), HALT_NOW);
+    assert_int_equal(halt_exit_status(&h), 7);
+    assert_int_equal(halt_count(&more, 7, 3), HALT_NOW);
+    assert_int_equal(halt_exit_status(&more), 34);
 }
 
 static void exit_status_counts_to_101(void **state)
@@ -290,6 +304,7 @@ int main(void)
         cmocka_unit_test(jobs_count_from_the_cpus),
         cmocka_unit_test(width_goes_to_the_innermost_open_layer),
         cmocka_unit_test(halt_forms_are_those_of_parallel),
+        cmocka_unit_test(halt_at_a_share_of_one_exits_with_its_status),
         cmocka_unit_test(halt_acts_once_its_count_is_reached),
         cmocka_unit_test(halt_at_one_exits_with_its_status),
         cmocka_unit_test(halt_percent_waits_for_the_total),

@@ -116,6 +116,26 @@ exec 3>&-
 wait $!
 same 'a pipe is answered as it arrives' 'one two' "$answer $second"
 
+# a named pipe as a file is read to its end; several in a row, and beside files
+mkfifo first second
+for model in $MODELS; do
+    printf 123 >first &
+    printf 12345 >second &
+    same 'named pipes as files' 'first 3 ten 10 second 5 ' \
+        "$(m -k --each file --tag work.c:size ::: first ten second | tr '\t\n' '  ')"
+    wait
+    seq 3 >first &
+    same 'lines of a named pipe' '1 2 3 ' "$(m -k work.c:echo -a first | tr '\n' ' ')"
+    wait
+done
+same 'a device as a file' 0 "$(m --each file work.c:size ::: /dev/null)"
+has 'one without an end' '^muster: /dev/zero gives more than 1 GiB: --each chunk=SIZE cuts it$' \
+    "$("$MUSTER" map --quiet --each file work.c:size ::: /dev/zero 2>&1)"
+seq 3 >first &
+same 'compare reads a named pipe once' 3 \
+    "$("$MUSTER" compare --json --rounds 1 -a first work.c:echo 2>/dev/null | sed 's/.*"tasks":\([0-9]*\).*/\1/')"
+wait
+
 # what a name stands for cannot be read: that input has failed, wherever it came from,
 # and the others run
 model=processes:2
@@ -159,6 +179,6 @@ echo >deep/b
 got=$(m -k --each file work.c:size ::: "$PWD/deep" 2>err)
 same 'status of a path that is too long' 255 $?
 same 'the others' '1 1' "$(echo $got)"
-has 'it is said, shortened' '^muster: cannot read .{0,420}: File name too long$' "$(cat err)"
+has 'it is said, shortened' '^muster: cannot read .{0,420}: File name too long: take a shorter name$' "$(cat err)"
 rm -rf deep
 finish

@@ -30,6 +30,16 @@ int gate(struct mu_task *t)
     return mu_task_write(t, "\n", 1);
 }
 
+/* The same for every input. */
+int wait(struct mu_task *t)
+{
+    int fd = open("up", O_WRONLY);
+    char c;
+
+    return write(fd, "x\n", 2) != 2 || read(open("go", O_RDONLY), &c, 1) != 1 ||
+           !t;
+}
+
 int join(struct mu_task *t)
 {
     for (size_t i = 0; i < mu_task_n_parts(t); i++) {
@@ -196,6 +206,42 @@ for model in $MODELS; do
     sort many >expected
     same_files 'each ran' expected all
     same 'each has one record' 50000 "$(tail -n +2 log | cut -f1 | sort -u | wc -l)"
+done
+# while a pipe is opened or read nothing runs: one signal is enough, from when SIGTERM
+# is caught
+mkfifo silent
+for model in $MODELS; do
+    for from in '-a silent' '--each file ::: silent' '--each chunk=1K -a silent' \
+        '--each chunk=1K ::: silent' '--dry-run -a silent' '--halt soon,done=30% -a silent' \
+        '--reduce join -a silent'; do
+        # shellcheck disable=SC2086
+        timeout 60 "$MUSTER" map --model "$model" gate.c:gate $from >out 2>err 5<&- 7<&- &
+        pid=$!
+        while ! muster=$(cat /proc/$pid/task/$pid/children) || [ -z "$muster" ] ||
+            ! grep -qs '^SigCgt:.*[4-7c-f]...$' "/proc/${muster% }/status"; do
+            kill -0 $pid || break
+        done
+        kill -TERM "${muster% }"
+        wait $pid
+        same "status of a signal with $from" 255 $?
+    done
+    # a task beside it ends first, or with the second
+    case $model in
+    processes*) ;;
+    *) continue ;;
+    esac
+    echo x >file
+    "$MUSTER" map --model "$model" --each file gate.c:wait ::: file silent >out 2>err 5<&- 7<&- &
+    pid=$!
+    read -r _ <&5
+    kill -INT $pid
+    while ! grep -q interrupted err; do
+        kill -0 $pid || break
+    done
+    kill -INT $pid
+    wait $pid
+    same 'status of two beside a pipe' 255 $?
+    has 'what ran was stopped' '1 cancelled' "$(tail -n 1 err)"
 done
 # two where what runs cannot be stopped: what has ended is written and reported, and
 # the command ends without the rest
