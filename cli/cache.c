@@ -26,7 +26,7 @@ static int temporary_directory(struct text *ret)
                 (unsigned)geteuid());
     if (mkdir(ret->data, 0700) < 0 && errno != EEXIST)
         return say_refuse("cannot make %s, where compiled files are kept: %s",
-                          ret->data, strerrordesc_np(errno));
+                          ret->data, say_reason(errno));
     if (lstat(ret->data, &st) < 0 || !S_ISDIR(st.st_mode) ||
         st.st_uid != geteuid() || (st.st_mode & 077))
         return say_refuse("%s, where compiled files would be kept, is not ours "
@@ -57,7 +57,7 @@ int cache_directory(struct text *ret_path)
     if (is_chosen)
         return say_refuse("cannot write to %s, where compiled files are kept: "
                           "%s",
-                          ret_path->data, strerrordesc_np(-rc));
+                          ret_path->data, say_reason(-rc));
     /* a service has a home that is not there */
     text_clear(ret_path);
     return temporary_directory(ret_path);

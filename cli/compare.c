@@ -75,7 +75,7 @@ static int copy_to_spool(const struct contest *c, int fd, const char *path)
     }
     free(bytes);
     if (n < 0)
-        return say_refuse("cannot read %s: %s", path, strerrordesc_np(errno));
+        return say_refuse("cannot read %s: %s", path, say_reason(errno));
     return 0;
 }
 
@@ -89,13 +89,13 @@ static int spool_input(struct contest *c)
 
     c->spool_fd = memfd_create("muster-input", MFD_CLOEXEC);
     if (c->spool_fd < 0)
-        return say_refuse("cannot keep the inputs: %s", strerrordesc_np(errno));
+        return say_refuse("cannot keep the inputs: %s", say_reason(errno));
     if (is_stdin(path))
         path = "standard input";
     else
         fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return say_refuse("cannot read %s: %s", path, strerrordesc_np(errno));
+        return say_refuse("cannot read %s: %s", path, say_reason(errno));
     rc = copy_to_spool(c, fd, path);
     if (fd != STDIN_FILENO)
         (void)close(fd);
@@ -139,7 +139,8 @@ static int read_models(struct contest *c)
         if (rest)
             *rest++ = '\0';
         if (c->n == MODELS_MAX)
-            return say_refuse("--models: more than %d", MODELS_MAX);
+            return say_refuse(
+                "--models: there are more than %d: leave some out", MODELS_MAX);
         if (mu_model_check(at, full, sizeof full, &err) < 0)
             return say_refuse("--models %s: %s", at, err.text);
         m->model = at;

@@ -65,9 +65,11 @@ static int read_source(struct build *b)
     int rc = whole_read(b->path, SOURCE_BYTES_MAX, &b->source);
 
     if (rc == -EINVAL || rc == -EFBIG)
-        return say_refuse("%s is not a file of source code", b->path);
+        return say_refuse("%s is not a file of source code: it ends in .c, "
+                          ".cc, .cpp, .cxx or .C",
+                          b->path);
     if (rc < 0)
-        return say_refuse("cannot read %s: %s", b->path, strerrordesc_np(-rc));
+        return say_refuse("cannot read %s: %s", b->path, say_reason(-rc));
     return 0;
 }
 
@@ -203,7 +205,7 @@ static int list_header(void *ctx, const char *name)
     rc = digest_file(name, now);
     if (rc < 0)
         return say_refuse("cannot read the header %s: %s", name,
-                          strerrordesc_np(-rc));
+                          say_reason(-rc));
     text_printf(&l->text, "%s %s\n", now, name);
     return 0;
 }
@@ -211,7 +213,7 @@ static int list_header(void *ctx, const char *name)
 static int refuse_keep(const struct build *b, int rc)
 {
     return say_refuse("cannot keep the compiled file in %s: %s",
-                      b->directory.data, strerrordesc_np(-rc));
+                      b->directory.data, say_reason(-rc));
 }
 
 /* Make the list from the rule that the compiler wrote for make. */
@@ -257,8 +259,9 @@ static int ask_pkg_config(const struct build *b, const char *what,
     rc = program_run(argv, ret_flags);
     text_fini(&packages);
     if (rc == -ENOENT)
-        return say_refuse("%s asks for pkg-config, which is not installed",
-                          b->path);
+        return say_refuse(
+            "%s asks for pkg-config, which is not installed: install it",
+            b->path);
     if (rc)
         return say_refuse("%s asks for packages that pkg-config does not know: "
                           "install them",

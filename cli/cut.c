@@ -38,7 +38,7 @@ static int line_end(const struct cut *c, uint64_t at, uint64_t *ret_end)
         const char *newline;
 
         if (n < 0)
-            return say_refuse("cannot read on: %s", strerrordesc_np(errno));
+            return say_refuse("cannot read on: %s", say_reason(errno));
         newline = memchr(bytes, '\n', (size_t)n);
         if (newline || n == 0) {
             *ret_end = at + (newline ? (uint64_t)(newline - bytes) + 1 : 0);

@@ -37,10 +37,10 @@ struct inputs {
     struct cut cut;
     int is_cutting;
 
-    struct text content; /* of a file without a size */
-    struct stream *pipe; /* a named pipe or a device, as a file */
+    struct text content;   /* of a file without a size */
+    struct stream *pipe;   /* a named pipe or a device, as a file */
     const char *pipe_path; /* not NULL: its contents still arrive */
-    struct text group;   /* of -n: names, with a byte of 0 between them */
+    struct text group;     /* of -n: names, with a byte of 0 between them */
     unsigned n_grouped;
 };
 
@@ -204,8 +204,7 @@ static int is_pipe(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
-           !S_ISDIR(st.st_mode);
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
 /* What the pipe holds becomes one input, once it is at its end.

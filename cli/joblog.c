@@ -108,7 +108,9 @@ int64_t joblog_parse(const char *path, const char *text, size_t size,
             size_t shown = (size_t)(newline - at);
 
             return say_refuse(
-                "%s, line %lu is no line of a joblog: %.*s", path, n_line,
+                "%s, line %lu is no line of a joblog: name the log of the run "
+                "to go on with, not a file with: %.*s",
+                path, n_line,
                 (int)(shown > WRONG_LINE_SHOWN ? WRONG_LINE_SHOWN : shown), at);
         }
         at = newline + 1;
@@ -123,10 +125,11 @@ static int read_log(const char *path, struct text *ret)
     if (rc == 0 || rc == -ENOENT)
         return 0;
     if (rc == -EINVAL)
-        return say_refuse("--resume cannot read --joblog %s: it is no file",
-                          path);
-    return say_refuse("cannot read --joblog %s: %s", path,
-                      strerrordesc_np(-rc));
+        return say_refuse(
+            "--resume cannot read --joblog %s: it is no file: name "
+            "one",
+            path);
+    return say_refuse("cannot read --joblog %s: %s", path, say_reason(-rc));
 }
 
 int joblog_load(const char *path, enum resume resume, struct seq_set *ret_run)
@@ -180,7 +183,7 @@ int joblog_open(struct joblog *log, const char *path, enum resume resume)
     }
     if (log->fd < 0)
         return say_refuse("cannot write to --joblog %s: %s", path,
-                          strerrordesc_np(errno));
+                          say_reason(errno));
     if (!goes_on || !trim(log->fd))
         whole_write_or_die(log->fd, option, path, header, sizeof header - 1);
     return 0;

@@ -260,8 +260,7 @@ static int start_saver(void)
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = pthread_create(&armed.saver, NULL, saver_main, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc ? say_refuse("cannot start a thread: %s", strerrordesc_np(rc))
-              : 0;
+    return rc ? say_refuse("cannot start a thread: %s", say_reason(rc)) : 0;
 }
 
 static void catch_faults(void (*handler)(int))

@@ -160,7 +160,9 @@ static int read_total(struct options *o, const struct option_def *def,
 {
     (void)def;
     if (parse_count(value, &o->n_total) < 0)
-        return say_refuse("--total-jobs %s: it is a number", value);
+        return say_refuse(
+            "--total-jobs %s: it is how many inputs there will be: 1000",
+            value);
     return 0;
 }
 
@@ -289,7 +291,7 @@ static int read_arg_file(struct options *o, const struct option_def *def,
 {
     if (o->arg_file)
         return say_refuse("-a %s: there is one input file, and %s was given "
-                          "before",
+                          "before: cat both into a pipe",
                           value, o->arg_file);
     return read_string(o, def, value);
 }

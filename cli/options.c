@@ -86,7 +86,7 @@ static int read_long(struct options *o, struct reader *r, const char *word)
     if (!def)
         return refuse_unknown(word, length, r->who);
     if (value && !def->has_value)
-        return say_refuse("--%s takes no value", def->name);
+        return say_refuse("--%s takes no value: leave it out", def->name);
     return take_option(o, r, def, value ? value + 1 : NULL);
 }
 
@@ -121,8 +121,10 @@ static int read_inputs(struct options *o, struct reader *r)
 
     for (size_t i = 0; i < n; i++)
         if (is_inputs(words[i]))
-            return say_refuse("'%s' behind '%s': there is one source of inputs",
-                              words[i], r->argv[r->i]);
+            return say_refuse(
+                "'%s' behind '%s': there is one source of inputs: "
+                "leave it out",
+                words[i], r->argv[r->i]);
     if (strcmp(r->argv[r->i], ":::") != 0 && strcmp(r->argv[r->i], "::::") != 0)
         return say_refuse(
             "%s: inputs follow after :::, or :::: and the name of "
@@ -194,16 +196,17 @@ static int check(const struct options *o, enum options_command who)
     if (o->reduce && o->resume)
         return say_refuse(
             "--resume cannot go with --reduce: the outputs of the "
-            "earlier run are gone");
+            "earlier run are gone, leave one out");
     if (o->reduce && (o->tag || o->json))
-        return say_refuse("--%s cannot go with --reduce: one output is left",
+        return say_refuse("--%s cannot go with --reduce: one output is left, "
+                          "leave it out",
                           o->tag ? "tag" : "json");
     if (o->max_args > 1 && (!o->is_command || o->each != EACH_LINE))
         return say_refuse("-n %u is for commands that get names: -- command {}",
                           o->max_args);
     if (o->tag && o->json)
         return say_refuse("--tag cannot go with --json: each object has its "
-                          "input");
+                          "input, leave it out");
     return 0;
 }
 

@@ -114,7 +114,8 @@ char *program_find(const char *name)
     if (strchr(name, '/')) {
         if (!is_program(name)) {
             say("cannot run %s: %s", name,
-                access(name, F_OK) < 0 ? "no such file" : "not executable");
+                access(name, F_OK) < 0 ? "no such file: check the name"
+                                       : "not executable: chmod +x it");
             return NULL;
         }
         text_put(&s.found, name);

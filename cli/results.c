@@ -105,7 +105,7 @@ static int open_table(struct results *r, int go_on)
                      0666);
     if (r->fd < 0 || fstat(r->fd, &st) < 0)
         return say_refuse("cannot write to --results %s: %s", r->name,
-                          strerrordesc_np(errno));
+                          say_reason(errno));
     if (r->form == RESULTS_CSV && !(go_on && st.st_size > 0)) {
         put_header(r);
         whole_write_or_die(r->fd, option, r->name, r->buffer.data,
@@ -129,7 +129,7 @@ int results_open(struct results *r, int go_on)
     if (rc == 0 && access(r->name, W_OK) < 0)
         rc = -errno;
     return rc ? say_refuse("cannot write to --results %s: %s", r->name,
-                           strerrordesc_np(-rc))
+                           say_reason(-rc))
               : 0;
 }
 
@@ -243,7 +243,7 @@ static void write_file(struct text *path, const char *end, const void *bytes,
     fd = open(path->data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         say_fatal("cannot write to --results %s: %s", path->data,
-                  strerrordesc_np(errno));
+                  say_reason(errno));
     whole_write_or_die(fd, option, path->data, bytes, size);
     (void)close(fd);
     path->size = start;
@@ -283,7 +283,7 @@ static void write_files(struct results *r, const struct ended *e)
     rc = paths_make(&path, 0777);
     if (rc)
         say_fatal("cannot make the directory of --results %s: %s", path.data,
-                  strerrordesc_np(-rc));
+                  say_reason(-rc));
     text_printf(&seq, "%llu", (unsigned long long)e->seq);
     warn_of_other(r, &path, is_directory ? "seq" : ".seq", &seq);
     write_file(&path, is_directory ? "seq" : ".seq", seq.data, seq.size);

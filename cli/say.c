@@ -1,6 +1,7 @@
 /* say.c: one line for a person; and which word may have been meant. */
 #include "say.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,42 @@ void say_fatal(const char *format, ...)
     say_line(format, args);
     va_end(args);
     exit(SAY_EXIT_OTHER); // NOLINT(concurrency-mt-unsafe): nothing to undo
+}
+
+const char *say_reason(int code)
+{
+    static const struct {
+        int code;
+        const char *remedy;
+    } remedies[] = {
+        {ENOENT, "check the name"},
+        {ENOTDIR, "check the name"},
+        {ELOOP, "check where the links lead"},
+        {ENAMETOOLONG, "take a shorter name"},
+        {EISDIR, "name a file"},
+        {EACCES, "check who may use it, with ls -l"},
+        {EPERM, "check who may use it, with ls -l"},
+        {EROFS, "take a place that can be written"},
+        {ENOSPC, "make room there"},
+        {EDQUOT, "make room there"},
+        {EFBIG, "raise ulimit -f"},
+        {EMFILE, "raise ulimit -n"},
+        {ENFILE, "end something else first"},
+        {ENOMEM, "take fewer with -j, or raise ulimit -v"},
+        {EAGAIN, "take fewer with -j, or raise ulimit -u"},
+        {EBADF, "it is closed: open or redirect it"},
+        {EPIPE, "nobody reads it any more"},
+    };
+    static _Thread_local char text[160];
+    const char *what = strerrordesc_np(code);
+
+    for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++)
+        if (remedies[i].code == code) {
+            (void)snprintf(text, sizeof text, "%s: %s", what,
+                           remedies[i].remedy);
+            return text;
+        }
+    return what ? what : "unknown error";
 }
 
 enum { WORD_MAX = 64 };

@@ -19,6 +19,10 @@ int say_refuse(const char *format, ...) MU_PRINTF(1, 2);
 void say_fatal(const char *format, ...) MU_PRINTF(1, 2)
 __attribute__((noreturn));
 
+/* What an errno says and what would help, where that is known: for the end of a line.
+ * Lent until the next call of the same thread. */
+const char *say_reason(int code);
+
 /* How many letters have to be put in, left out, changed or swapped with their
  * neighbour to make one word of the other. Words over 64 letters count as
  * different. */

@@ -100,17 +100,9 @@ static int start_reader(struct stream *s)
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc)
         return say_refuse("cannot start the thread that reads %s: %s", s->path,
-                          strerrordesc_np(rc));
+                          say_reason(rc));
     (void)pthread_detach(reader);
     return 0;
-}
-
-static int refuse_path(const char *path, int code)
-{
-    return say_refuse("cannot read %s: %s%s", path, strerrordesc_np(code),
-                      code == ENOENT
-                          ? ": inputs are words after :::, or lines of -a FILE"
-                          : "");
 }
 
 /* Returns   0: *ret_fd is open and *ret_st tells what it is, or it is -1 and a named
@@ -146,7 +138,7 @@ int stream_open(const char *path, struct stream **ret_stream)
         rc = open_path(path, &fd, &st);
     }
     if (rc < 0)
-        return refuse_path(path, -rc);
+        return say_refuse("cannot read %s: %s", path, say_reason(-rc));
     if (S_ISDIR(st.st_mode)) {
         if (fd != STDIN_FILENO)
             (void)close(fd);
@@ -225,8 +217,7 @@ static int fill_from_file(struct stream *s)
         size = read(s->fd, room, READ_BYTES);
     while (size < 0 && errno == EINTR);
     if (size < 0)
-        return say_refuse("cannot read %s: %s", s->path,
-                          strerrordesc_np(errno));
+        return say_refuse("cannot read %s: %s", s->path, say_reason(errno));
     s->text.size += (size_t)size;
     return size ? 0 : MU_EMPTY;
 }
@@ -249,7 +240,7 @@ static int fill_from_reader(struct stream *s)
         (void)pthread_cond_signal(&s->has_room);
     } else if (s->read_errno) {
         rc = say_refuse("cannot read %s: %s", s->path,
-                        strerrordesc_np(s->read_errno));
+                        say_reason(s->read_errno));
     } else if (s->at_end) {
         rc = MU_EMPTY;
     } else {

@@ -70,10 +70,10 @@ static void refuse(struct walk *w, const FTSENT *entry, int code)
     if (w->is_silent)
         return;
     if (n <= PATH_SHOWN)
-        say("cannot read %s: %s", entry->fts_path, strerrordesc_np(code));
+        say("cannot read %s: %s", entry->fts_path, say_reason(code));
     else
         say("cannot read %.*s...%s: %s", PATH_SHOWN / 2, entry->fts_path,
-            entry->fts_path + n - PATH_SHOWN / 2, strerrordesc_np(code));
+            entry->fts_path + n - PATH_SHOWN / 2, say_reason(code));
 }
 
 const char *walk_next(struct walk *w)

@@ -71,5 +71,5 @@ void whole_write_or_die(int fd, const char *what, const char *path,
     int rc = whole_write(fd, bytes, size);
 
     if (rc < 0)
-        say_fatal("cannot write to %s%s: %s", what, path, strerrordesc_np(-rc));
+        say_fatal("cannot write to %s%s: %s", what, path, say_reason(-rc));
 }

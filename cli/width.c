@@ -34,7 +34,7 @@ int width_apply(const char *model, const char *jobs, unsigned n_cpus,
         return 0;
     }
     if (parse_jobs(jobs, n_cpus, &n) < 0)
-        return say_refuse("-j %s: too many", jobs);
+        return say_refuse("-j %s: too many: it is up to 4096 in all", jobs);
     if (n == 0)
         n = n_inputs && n_inputs < WIDTH_MAX_FOR_0 ? (unsigned)n_inputs
                                                    : WIDTH_MAX_FOR_0;

@@ -33,7 +33,8 @@ static int open_command(struct work *w, const struct options *o)
         if (t->segments[i].part > PART_TEXT && t->segments[i].part < PART_SEQ) {
             free(t);
             return say_refuse("{} has no meaning with --each record or chunk: "
-                              "the bytes are on the command's standard input");
+                              "the bytes are on the command's standard input, "
+                              "leave it out");
         }
     }
     w->command_size = sizeof *w->command + size;
@@ -135,7 +136,9 @@ static mu_task_fn find_function(const struct work *w, const char *file,
         return NULL;
     }
     if (!symbols_is_function(address)) {
-        say("'%s' in %s is not a function", name, file);
+        say("'%s' in %s is not a function: WORK names an int f(struct mu_task "
+            "*)",
+            name, file);
         return NULL;
     }
     memcpy(&fn, &address, sizeof fn);
@@ -165,7 +168,9 @@ static int load(struct work *w, const char *file)
     text_fini(&path);
     if (!w->module)
         return say_refuse(
-            "cannot load %s: %s", file,
+            "cannot load %s: %s: WORK is a shared library (cc -shared "
+            "-fPIC) or a file of C",
+            file,
             dlerror()); // NOLINT(concurrency-mt-unsafe): one thread
     return 0;
 }

@@ -38,7 +38,9 @@ typedef int (*mu_worker_fn)(void *arg, size_t size);
 struct mu_worker_options {
     enum mu_worker_kind kind;
     const char *name; /* seen in ps and top, cut to 15 bytes; copied */
-    int cpu;          /* above 0: bound to the cpu-th of the usable CPUs */
+    /* Above 0: bound to the cpu-th of the usable CPUs before fn runs; where that fails
+     * the start does. */
+    int cpu;
 };
 
 /* How a worker ended. */
@@ -127,6 +129,8 @@ enum mu_restart {
     MU_RESTART_FAILED,     /* "transient": unless it returned 0 */
     MU_RESTART_NEVER       /* "temporary" */
 };
+/* Where all or the rest are started again with another, one that had returned 0 is too;
+ * one of MU_RESTART_NEVER is stopped and stays down. */
 
 struct mu_child {
     struct mu_worker_options options;
@@ -135,7 +139,8 @@ struct mu_child {
     size_t arg_size;
     enum mu_restart restart;
     /* How long it may take to end after it was asked, before it is killed; a thread
-     * is not killed but waited for. 0: 5 seconds; below 0: killed at once. */
+     * is not killed but waited for. 0: 5 seconds; below 0: killed at once; MU_NEVER:
+     * however long it takes. */
     int64_t stop_ns;
     /* Optional: called besides mu_worker_ask(), to close its channel, say. */
     void (*stop)(void *ctx, struct mu_worker *worker);

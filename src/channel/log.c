@@ -118,47 +118,65 @@ static bool may_begin(uint64_t word, uint64_t at, uint64_t end)
     return size >= 0 && at + mui_log_record((size_t)size) <= end;
 }
 
-/* As mui_log_next(), from anywhere: at each multiple of 8. `budget`: how many bytes may
- * be checked, or a file made of headers would take for ever. */
-static int record_search(struct mui_log *l, uint64_t at, uint64_t end,
-                         uint64_t budget, uint64_t *ret_at)
+/* A search under way. */
+struct search {
+    uint64_t at;
+    uint64_t end;
+    uint64_t
+        budget; /* bytes that may be checked: a file made of headers has many */
+};
+
+/* Look at the words from s->at on. 0: there is one, at s->at; MU_EMPTY; MU_ECORRUPT;
+ * -errno. */
+static int words_search(struct mui_log *l, struct search *s,
+                        const uint64_t *words, size_t n)
+{
+    for (size_t i = 0; i < n && s->at < s->end; i++, s->at += 8) {
+        int64_t length;
+
+        if (!may_begin(words[i], s->at, s->end))
+            continue;
+        if (words[i] >> 8 > s->budget)
+            return MU_ECORRUPT;
+        s->budget -= words[i] >> 8;
+        length = record_check(l, s->at);
+        if (length != 0)
+            return length < 0 ? (int)length : 0;
+    }
+    return MU_EMPTY;
+}
+
+/* As mui_log_next(), from anywhere: at each multiple of 8. */
+static int record_search(struct mui_log *l, struct search *s)
 {
     uint64_t words[SCAN_WORDS];
+    int rc = MU_EMPTY;
 
-    while (at < end) {
-        off_t data = lseek(l->fd, (off_t)at, SEEK_DATA);
+    while (rc == MU_EMPTY && s->at < s->end) {
+        off_t data = lseek(l->fd, (off_t)s->at, SEEK_DATA);
         ssize_t n;
 
         if (data < 0 && errno == ENXIO)
             return MU_EMPTY; /* nothing was ever written there */
-        if (data > (off_t)at)
-            at = (uint64_t)data / 8 * 8;
-        n = some_pread(l->fd, words, sizeof words, at);
+        if (data > (off_t)s->at)
+            s->at = (uint64_t)data / 8 * 8;
+        n = some_pread(l->fd, words, sizeof words, s->at);
         if (n < 8)
             return n < 0 ? (int)n : MU_EMPTY;
-        for (ssize_t i = 0; i < n / 8 && at < end; i++, at += 8) {
-            int64_t length;
-
-            if (!may_begin(words[i], at, end))
-                continue;
-            if (words[i] >> 8 > budget)
-                return MU_ECORRUPT;
-            budget -= words[i] >> 8;
-            length = record_check(l, at);
-            if (length > 0)
-                *ret_at = at;
-            if (length != 0)
-                return length < 0 ? (int)length : 0;
-        }
+        rc = words_search(l, s, words, (size_t)n / 8);
     }
-    return MU_EMPTY;
+    return rc;
 }
 
 int mui_log_next(struct mui_log *l, uint64_t from, uint64_t end,
                  uint64_t *ret_at)
 {
+    struct search s = {.at = from + 8,
+                       .end = end,
+                       .budget = 4 * (end - from) + MU_CHAN_MESSAGE_MAX};
     uint64_t word = 0;
     ssize_t n = some_pread(l->fd, &word, sizeof word, from);
+    int rc;
 
     if (n < 0)
         return (int)n;
@@ -172,8 +190,10 @@ int mui_log_next(struct mui_log *l, uint64_t from, uint64_t end,
         if (length != 0)
             return length < 0 ? (int)length : 0;
     }
-    return record_search(l, from + 8, end,
-                         4 * (end - from) + MU_CHAN_MESSAGE_MAX, ret_at);
+    rc = record_search(l, &s);
+    if (rc == 0)
+        *ret_at = s.at;
+    return rc;
 }
 
 /* ---- the tail --------------------------------------------------------------- */

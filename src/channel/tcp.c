@@ -93,6 +93,9 @@ static int address_find(const char *rest, bool is_server,
 static int secret_check(const struct mu_chan *c, const union tcp_address *at,
                         struct mu_error *err)
 {
+    if (c->options.secret && c->options.secret_size < MUI_SECRET_MIN)
+        return mui_fail(err, -EINVAL, "tcp: a secret has %d bytes at least",
+                        MUI_SECRET_MIN);
     if (c->options.secret || address_is_local(at))
         return 0;
     return mui_fail(err, -EACCES,

@@ -20,7 +20,6 @@
 #include <sys/socket.h>
 
 #define KEY_BYTES    32
-#define SECRET_MIN   16
 #define HEADER_BYTES crypto_secretstream_xchacha20poly1305_HEADERBYTES
 #define ADDED_BYTES  crypto_secretstream_xchacha20poly1305_ABYTES
 
@@ -144,7 +143,7 @@ int mui_secret_open(int sock, bool is_server, const void *secret,
     struct mui_secret *s;
     int rc;
 
-    if (secret_size < SECRET_MIN)
+    if (secret_size < MUI_SECRET_MIN)
         return -EINVAL;
     if (sodium_init() < 0)
         return -EIO;
@@ -191,12 +190,16 @@ static size_t secret_seal(void *ctx, const void *bytes, size_t size, void *ret)
 static int64_t secret_open(void *ctx, void *bytes, size_t size)
 {
     struct mui_secret *s = ctx;
+    unsigned char *sealed = bytes;
     unsigned long long opened;
 
+    /* In place means exactly there: behind a byte of its own the message begins. Where
+     * the two overlap by another distance the cipher reads what it has written. */
     if (size < ADDED_BYTES ||
-        crypto_secretstream_xchacha20poly1305_pull(&s->in, bytes, &opened, NULL,
-                                                   bytes, size, NULL, 0) != 0)
+        crypto_secretstream_xchacha20poly1305_pull(
+            &s->in, sealed + 1, &opened, NULL, sealed, size, NULL, 0) != 0)
         return -1;
+    memmove(sealed, sealed + 1, opened);
     return (int64_t)opened;
 }
 

@@ -48,6 +48,7 @@ static int make_plan(struct mui_processes *p,
                         "processes: output_bytes above 1 TiB a task");
     plan->terms = *config->terms;
     plan->has_sandbox_fd = p->sandbox_fd >= 0;
+    plan->rehearsal = mui_processes_rehearsal();
     plan->shape = (struct mui_block_shape){
         .n_lanes = lanes_below(plan->below),
         .n_slots = config->terms->n_slots,
@@ -59,6 +60,7 @@ static int make_plan(struct mui_processes *p,
 static int make_tables(struct mui_processes *p, struct mu_error *err)
 {
     unsigned width = p->base.spec->width;
+    int rc;
 
     p->n_spares = 1 + width / 4;
     p->n_peers = 4 * (width + p->n_spares);
@@ -68,6 +70,10 @@ static int make_tables(struct mui_processes *p, struct mu_error *err)
     p->given_up = calloc(width, sizeof *p->given_up);
     if (!p->peers || !p->group_peers || !p->given_up)
         return mui_fail(err, -ENOMEM, "processes: no memory");
+    p->plan.n_places = p->n_peers;
+    rc = mui_board_open(p->n_peers, &p->board_fd, &p->board);
+    if (rc < 0)
+        return mui_fail(err, rc, "processes: memory for a pool");
     for (unsigned i = 0; i < width; i++)
         p->group_peers[i] = -1;
     return 0;
@@ -150,19 +156,24 @@ static void processes_sleep(struct mui_layer *l, int64_t deadline_ns)
 {
     struct mui_processes *p = (struct mui_processes *)l;
     uint64_t ids[MUI_PROCESSES_IDS];
-    unsigned n =
-        mui_bells_sleep(&p->bells, deadline_ns, ids, MUI_PROCESSES_IDS);
+    unsigned n;
 
-    if (n == 0)
-        return;
-    p->desk->ops->lock(p->desk);
-    mui_processes_heed_ids(p, ids, n);
-    p->desk->ops->unlock(p->desk);
+    mui_board_set_attended(p->board, false);
+    n = mui_bells_sleep(&p->bells, deadline_ns, ids, MUI_PROCESSES_IDS);
+    if (n > 0) {
+        p->desk->ops->lock(p->desk);
+        mui_processes_heed_ids(p, ids, n);
+        p->desk->ops->unlock(p->desk);
+    }
+    mui_bells_rise(&p->bells);
 }
 
 static bool processes_look(struct mui_layer *l)
 {
-    return mui_processes_look((struct mui_processes *)l);
+    struct mui_processes *p = (struct mui_processes *)l;
+
+    mui_board_set_attended(p->board, true);
+    return mui_processes_look(p);
 }
 
 static void processes_kick(struct mui_layer *l)
@@ -226,6 +237,7 @@ static void send_home(struct mui_processes *p)
         }
         for (unsigned j = 0; j < n_lanes; j++)
             mui_lane_close(&peer->peer.lanes[j]);
+        mui_board_call(p->board, i);
     }
 }
 
@@ -296,6 +308,7 @@ static void processes_fini(struct mui_layer *l)
         mui_nursery_disconnect(p->channel);
     if (p->sandbox_fd >= 0)
         (void)close(p->sandbox_fd);
+    mui_board_close(p->board, p->n_peers, p->board_fd);
     if (p->has_bells)
         mui_bells_fini(&p->bells);
     if (p->has_nursery)

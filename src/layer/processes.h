@@ -25,6 +25,7 @@
 
 #include "layer/layer.h"
 #include "process/bells.h"
+#include "process/board.h"
 #include "process/nursery.h"
 #include "process/peer.h"
 
@@ -44,7 +45,9 @@ struct mui_processes_plan {
     struct mui_terms terms;
     struct mui_block_shape shape;
     struct mui_layer_spec below[MUI_PLAN_LAYERS];
+    unsigned n_places; /* of the board */
     bool has_sandbox_fd;
+    uint64_t rehearsal; /* the code of a function that does nothing; 0: none */
 };
 
 enum mui_peer_state {
@@ -74,8 +77,10 @@ struct mui_processes {
     bool has_nursery;
     pthread_t monitor;
     bool has_monitor;
-    int channel;    /* -1: none */
-    int sandbox_fd; /* -1: none */
+    int channel;             /* -1: none */
+    int sandbox_fd;          /* -1: none */
+    struct mui_board *board; /* a place for each peer */
+    int board_fd;
 
     /* under the desk's lock */
     struct mui_processes_peer *peers;
@@ -97,6 +102,9 @@ struct mui_processes {
 };
 
 /* -- processes_worker.c -- */
+
+/* The code of a function that workers can run before their first task; 0: none. */
+uint64_t mui_processes_rehearsal(void);
 
 /* The body of a worker process. Returns its exit status. */
 int mui_processes_worker_main(const struct mui_nursery_start *start);

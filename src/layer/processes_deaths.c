@@ -33,9 +33,16 @@ static void attach(struct mui_processes *p, struct mui_processes_peer *peer,
     p->group_peers[i_group] = (int)(peer - p->peers);
     p->desk->ops->attach(p->desk, i_group, peer->peer.lanes,
                          p->plan.shape.n_lanes);
+    mui_board_call(p->board, (uint32_t)p->group_peers[i_group]);
 }
 
-/* One that is up, or else one that will be. */
+/* How soon a spare can run a task. */
+static int readiness(const struct mui_processes_peer *peer)
+{
+    return !peer->up ? 0 : !mui_peer_is_awake(&peer->peer) ? 1 : 2;
+}
+
+/* One that a dying worker woke, or else that is up, or else that will be. */
 static struct mui_processes_peer *find_spare(struct mui_processes *p)
 {
     struct mui_processes_peer *found = NULL;
@@ -45,11 +52,19 @@ static struct mui_processes_peer *find_spare(struct mui_processes *p)
 
         if (peer->state != MUI_PEER_ORDERED || peer->i_group >= 0)
             continue;
-        if (peer->up)
-            return peer;
-        found = peer;
+        if (!found || readiness(peer) > readiness(found))
+            found = peer;
     }
     return found;
+}
+
+/* Tell the workers which spare to wake when one of them dies. */
+static void choose_next(struct mui_processes *p)
+{
+    const struct mui_processes_peer *spare = find_spare(p);
+
+    mui_board_set_next(
+        p->board, spare && spare->up ? (uint32_t)(spare - p->peers) + 1 : 0);
 }
 
 void mui_processes_fill_groups(struct mui_processes *p)
@@ -61,9 +76,10 @@ void mui_processes_fill_groups(struct mui_processes *p)
             continue;
         spare = find_spare(p);
         if (!spare)
-            return;
+            break;
         attach(p, spare, i);
     }
+    choose_next(p);
 }
 
 void mui_processes_bury_later(struct mui_processes *p,
@@ -148,8 +164,9 @@ bool mui_processes_look(struct mui_processes *p)
         if (p->group_peers[i] < 0)
             continue;
         peer = &p->peers[p->group_peers[i]];
-        if (mui_crash_look(&mui_block_head(&peer->peer.block)->crash) !=
-            MUI_CRASH_SILENT)
+        if (peer->state == MUI_PEER_ORDERED &&
+            mui_crash_look(&mui_block_head(&peer->peer.block)->crash) !=
+                MUI_CRASH_SILENT)
             died |= mui_processes_heed_last_words(p, peer);
     }
     return died;
@@ -204,6 +221,7 @@ void mui_processes_see_stage(struct mui_processes *p,
     if (peer->up || mui_peer_stage(&peer->peer, NULL) != MUI_STAGE_UP)
         return;
     peer->up = true;
+    choose_next(p);
     if (p->n_failures > 0)
         mui_bells_poke(&p->bells); /* the others may start too */
     p->n_failures = 0;

@@ -16,10 +16,10 @@ static const uint64_t id_channel = UINT64_C(1) << 40;
 
 int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
 {
-    int fds[2] = {p->base.terms->arena_fd, p->sandbox_fd};
+    int fds[3] = {p->base.terms->arena_fd, p->board_fd, p->sandbox_fd};
     int rc =
         mui_nursery_connect(mui_processes_worker_main, &p->plan, sizeof p->plan,
-                            fds, p->sandbox_fd >= 0 ? 2 : 1, &p->channel, err);
+                            fds, p->sandbox_fd >= 0 ? 3 : 2, &p->channel, err);
 
     if (rc < 0) {
         p->channel = -1;
@@ -89,6 +89,8 @@ static void heed_channel(struct mui_processes *p)
 void mui_processes_heed_ids(struct mui_processes *p, const uint64_t *ids,
                             unsigned n)
 {
+    /* who waits for the next worker is not to wait for what follows */
+    (void)mui_processes_look(p);
     for (unsigned i = 0; i < n; i++) {
         struct mui_processes_peer *peer;
 
@@ -165,15 +167,18 @@ int mui_processes_order_one(struct mui_processes *p,
                             struct mui_processes_peer *place)
 {
     struct mui_desk *desk = p->desk;
+    uint32_t i_place = (uint32_t)(place - p->peers);
     struct mui_peer peer;
     int theirs[3];
     int rc = mui_peer_open(&peer, &p->plan.shape, p->n_ids, theirs);
 
     if (rc < 0)
         return rc;
+    mui_board_clear(p->board, i_place);
     desk->ops->lock(desk);
-    rc = p->channel < 0 ? -EPIPE
-                        : mui_nursery_order(p->channel, p->n_ids, theirs, 3);
+    rc = p->channel < 0
+             ? -EPIPE
+             : mui_nursery_order(p->channel, p->n_ids, i_place, theirs, 3);
     if (rc == 0)
         rc = mui_bells_add(&p->bells, peer.bell, p->n_ids);
     mui_peer_ordered(&peer, theirs);

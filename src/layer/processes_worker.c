@@ -49,12 +49,16 @@ static int worker_open(struct mui_processes_plan *plan,
                                      .down_fd = start->fds[0],
                                      .up_fd = start->fds[1],
                                      .bell_fd = start->fds[2],
+                                     .n_places = plan->n_places,
+                                     .place = start->place,
                                      .spin_ns = plan->terms.spin_ns,
                                      .limits = plan->terms.limits};
     struct mui_layer_config config = {.spec = plan->below,
                                       .terms = &plan->terms};
-    int rc = mui_worker_init(&setup, &config.port.lanes);
+    int rc = mui_board_join(plan->n_places, start->plan_fds[1], &setup.board);
 
+    if (rc == 0)
+        rc = mui_worker_init(&setup, &config.port.lanes);
     if (rc < 0)
         return mui_fail(err, rc, "processes: map the lanes in a worker");
     config.port.n_lanes = plan->shape.n_lanes;
@@ -62,7 +66,7 @@ static int worker_open(struct mui_processes_plan *plan,
     if (rc < 0)
         return mui_fail(err, rc, "processes: map the inputs in a worker");
     rc =
-        mui_sandbox_enter_files(plan->has_sandbox_fd ? start->plan_fds[1] : -1);
+        mui_sandbox_enter_files(plan->has_sandbox_fd ? start->plan_fds[2] : -1);
     if (rc < 0)
         return mui_fail(err, rc, "processes: restrict files in a worker");
     *ret_lane = config.port.lanes[0];
@@ -77,20 +81,27 @@ static int nothing(struct mu_task *task)
     return 0;
 }
 
+uint64_t mui_processes_rehearsal(void)
+{
+    mu_task_fn fn = nothing;
+    const void *address;
+    uint64_t code;
+
+    memcpy(&address, &fn, sizeof address);
+    return mui_module_encode(address, &code) < 0 ? 0 : code;
+}
+
 static void rehearse_on(struct mui_lane *lane, struct mui_lane_worker *w)
 {
     const struct mui_order *taken;
-    struct mui_order order = {.form = MUI_FORM_INLINE};
-    mu_task_fn fn = nothing;
-    const void *address;
+    const struct mui_order order = {.form = MUI_FORM_INLINE,
+                                    .fn = the_plan.rehearsal};
     struct mui_runner *runner;
     struct mui_reply reply;
     uint32_t index;
     void *owner;
 
-    memcpy(&address, &fn, sizeof address);
-    if (mui_module_encode(address, &order.fn) < 0 ||
-        mui_runner_new(&the_plan.terms, w, 0, &runner, NULL) < 0)
+    if (!order.fn || mui_runner_new(&the_plan.terms, w, 0, &runner, NULL) < 0)
         return;
     (void)mui_lane_push(lane, &order, 1, lane, &index);
     mui_lane_flush(lane);
@@ -167,6 +178,12 @@ int mui_processes_worker_main(const struct mui_nursery_start *start)
     }
     if (!early)
         warm_up(&lane);
+    if (below->ops->caps & MUI_LAYER_PUMPED) {
+        /* the rest of what the first task's code touches; nothing is there yet, or
+         * else it is run */
+        (void)below->ops->pump(below, 1);
+        mui_worker_park();
+    }
     mui_layer_run(below);
     mui_layer_close(below);
     mui_worker_retire();

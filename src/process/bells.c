@@ -181,8 +181,12 @@ unsigned mui_bells_sleep(struct mui_bells *b, int64_t deadline_ns,
                         n_max < EVENTS_MAX ? (int)n_max : EVENTS_MAX,
                         deadline_ns);
     (void)is_kicked(b);
-    count_sleeper(b, -1);
     return keep_ids(events, n, ids);
+}
+
+void mui_bells_rise(struct mui_bells *b)
+{
+    count_sleeper(b, -1);
 }
 
 unsigned mui_bells_watch(struct mui_bells *b, int64_t deadline_ns,

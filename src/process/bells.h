@@ -34,9 +34,11 @@ void mui_bells_remove_other(struct mui_bells *b, int fd);
 
 /* Callers: sleep until bells ring, a kick, or the deadline. May return early, and
  * does so once for each kick that this thread has not seen. Returns how many ids
- * it wrote. Any threads. */
+ * it wrote; they are the caller's until mui_bells_rise(), which has to follow. Any
+ * threads. */
 unsigned mui_bells_sleep(struct mui_bells *b, int64_t deadline_ns,
                          uint64_t *ids, unsigned n_max);
+void mui_bells_rise(struct mui_bells *b);
 
 /* The monitor: the same, for bells and others. */
 unsigned mui_bells_watch(struct mui_bells *b, int64_t deadline_ns,

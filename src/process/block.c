@@ -85,12 +85,13 @@ int mui_block_join(const struct mui_block_shape *shape, int down_fd, int up_fd,
 }
 
 void mui_block_populate(const struct mui_block *block,
-                        const struct mui_block_shape *shape)
+                        const struct mui_block_shape *shape, bool is_supervisor)
 {
     /* a kernel before 5.14 refuses, and they come when they are touched */
-    (void)madvise(block->down, mui_block_down_bytes(shape), MADV_POPULATE_READ);
+    (void)madvise(block->down, mui_block_down_bytes(shape),
+                  is_supervisor ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
     (void)madvise(block->up, HEAD_BYTES + lanes_up_bytes(shape),
-                  MADV_POPULATE_WRITE);
+                  is_supervisor ? MADV_POPULATE_READ : MADV_POPULATE_WRITE);
 }
 
 void mui_block_close_fds(struct mui_block *block)

@@ -10,6 +10,7 @@
 #define MUI_PROCESS_BLOCK_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "process/crash.h"
@@ -31,6 +32,7 @@ enum mui_worker_stage {
 /* At the start of `up`, written by the worker. */
 struct mui_worker_head {
     _Atomic uint32_t stage; /* enum mui_worker_stage */
+    _Atomic uint32_t awake; /* it does not park any more: see board.h */
     int32_t rc;             /* with MUI_STAGE_FAILED */
     char reason[240];
     struct mui_crash crash;
@@ -51,9 +53,10 @@ int mui_block_open(const struct mui_block_shape *shape,
 int mui_block_join(const struct mui_block_shape *shape, int down_fd, int up_fd,
                    struct mui_block *ret_block);
 
-/* In the worker: fault in what orders and replies lie in, but no region. */
+/* Fault in what orders and replies lie in, but no region. */
 void mui_block_populate(const struct mui_block *block,
-                        const struct mui_block_shape *shape);
+                        const struct mui_block_shape *shape,
+                        bool is_supervisor);
 
 /* The worker has its own copies of the descriptors now. */
 void mui_block_close_fds(struct mui_block *block);

@@ -325,20 +325,22 @@ bool mui_confine_end(pid_t worker)
         if (!kinds[i].version)
             continue;
         name_group(i, worker, path, sizeof path);
-        if (rmdir(path) == 0)
-            (void)rmdir(kinds[i].base); /* the last group takes it along */
-        else if (errno == EBUSY)
+        if (rmdir(path) < 0 && errno == EBUSY)
             has_leftovers = true;
+        else
+            /* the last group takes it along; so does a worker that was killed when it
+             * had made the base and not yet its group */
+            (void)rmdir(kinds[i].base);
     }
     return starved;
 }
 
-void mui_confine_sweep(bool (*is_worker)(pid_t pid))
+bool mui_confine_sweep(bool (*is_worker)(pid_t pid))
 {
     char path[PATH + 300];
 
     if (!has_leftovers)
-        return;
+        return false;
     has_leftovers = false;
     for (int i = 0; i < MUI_N_CONFINE_KINDS; i++) {
         DIR *dir = kinds[i].version ? opendir(kinds[i].base) : NULL;
@@ -359,4 +361,5 @@ void mui_confine_sweep(bool (*is_worker)(pid_t pid))
         if (kinds[i].version)
             (void)rmdir(kinds[i].base);
     }
+    return has_leftovers;
 }

@@ -45,8 +45,9 @@ bool mui_confine_has_struck(void);
  * killed in it for want of memory. */
 bool mui_confine_end(pid_t worker);
 /* Nursery: remove groups that could not be when their workers ended, since orphans
- * were in them, and those of a nursery before. */
-void mui_confine_sweep(bool (*is_worker)(pid_t pid));
+ * were in them, and those of a nursery before. Returns whether some are left: who was
+ * in them has been killed and is not gone yet. */
+bool mui_confine_sweep(bool (*is_worker)(pid_t pid));
 
 /* Guardian, nursery, when nothing that descends from them is left: remove all. */
 void mui_confine_fini(void);

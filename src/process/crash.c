@@ -2,12 +2,15 @@
  *
  *   worker, any thread              supervisor
  *   claim (process-wide, once)
- *   stage = COMING, ring            wakes up, wakes a spare
+ *   stage = COMING, ring            wakes up
+ *   wake the spare                  (the spare wakes up)
  *   write the record, unwind
  *   P  store stage (release)     -> load stage (acquire), mui_crash_read()
  *   ring                            gives the spare what is left to do
  *
- * Waking an idle CPU takes as long as unwinding, so they go on at once.
+ * Waking an idle CPU takes as long as unwinding, so all three go on at once. To ring
+ * takes as long too, on the CPU where the supervisor may wait to run: while a caller
+ * spins, which looks for itself, we ring only after letting it.
  *
  * Killed before P: there is no record, and the status that the nursery reports
  * says what is known. Only the first thread that claims writes; others wait for
@@ -52,11 +55,27 @@ static _Atomic int n_faults;
 static _Atomic uint64_t memory_limit;   /* RLIMIT_DATA; 0: none of ours */
 static _Atomic uint64_t memory_allowed; /* of that, what tasks may have */
 
-static void publish(void)
+static void store_whole(void)
 {
     /* P, pairs with mui_crash_read(): the record comes before it */
     atomic_store_explicit(&the.record->stage, MUI_CRASH_WHOLE,
                           memory_order_release);
+}
+
+static void publish(void)
+{
+    store_whole();
+    the.ring();
+}
+
+/* The same, but first leave the CPU to a caller that will see the record. */
+static void publish_quietly(void)
+{
+    const struct timespec turn = {.tv_nsec = 50 * 1000};
+
+    store_whole();
+    if (the.is_attended())
+        (void)nanosleep(&turn, NULL);
     the.ring();
 }
 
@@ -65,7 +84,10 @@ static void announce(void)
     /* relaxed: a hint */
     atomic_store_explicit(&the.record->stage, MUI_CRASH_COMING,
                           memory_order_relaxed);
-    the.ring();
+    /* first who takes longer to be ready */
+    if (!the.is_attended())
+        the.ring();
+    the.wake_next();
 }
 
 /* The supervisor kills us within microseconds. When it does not, because what we
@@ -359,7 +381,7 @@ static void on_fault(int signal, siginfo_t *info, void *arg)
         announce();
         describe(record, signal, info, context);
     }
-    publish();
+    publish_quietly();
     if (!record->dumps_core)
         await_end();
     die_plainly(signal);

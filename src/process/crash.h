@@ -12,7 +12,7 @@
 
 #include "sys/cpu.h"
 
-enum { MUI_CRASH_FRAMES = 32, MUI_CRASH_COMMONS = 3 };
+enum { MUI_CRASH_FRAMES = 32, MUI_CRASH_COMMONS = 4 };
 
 enum mui_crash_kind {
     MUI_CRASH_NONE = 0,
@@ -53,7 +53,10 @@ enum { MUI_CRASH_LANE_UNKNOWN = -1, MUI_CRASH_LANE_FOREIGN = -2 };
 /* What the handlers of this process have to know. */
 struct mui_crash_setup {
     struct mui_crash *record;
-    void (*ring)(void); /* signal-safe */
+    /* signal-safe, all three */
+    void (*ring)(void);
+    void (*wake_next)(void);   /* who will follow: it starts meanwhile */
+    bool (*is_attended)(void); /* somebody looks, and need not be rung */
     /* the lanes of this worker, by address */
     const void *lanes;
     uint64_t lane_bytes; /* of one */

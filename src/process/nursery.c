@@ -246,9 +246,10 @@ void mui_nursery_disconnect(int channel)
     (void)close(channel);
 }
 
-int mui_nursery_order(int channel, uint32_t id, const int *fds, unsigned n_fds)
+int mui_nursery_order(int channel, uint32_t id, uint32_t place, const int *fds,
+                      unsigned n_fds)
 {
-    struct mui_wire_fork order = {.id = id};
+    struct mui_wire_fork order = {.id = id, .place = place};
     struct mui_message message = {
         .bytes = &order, .size = sizeof order, .n_fds = n_fds};
 

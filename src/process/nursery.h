@@ -29,7 +29,8 @@ struct mui_nursery_start {
     const void *plan; /* as given to mui_nursery_connect() */
     size_t plan_bytes;
     int plan_fds[MUI_NURSERY_PLAN_FDS];
-    int fds[MUI_NURSERY_WORKER_FDS]; /* as given to mui_nursery_order() */
+    uint32_t place; /* this and the next as given to mui_nursery_order() */
+    int fds[MUI_NURSERY_WORKER_FDS];
 };
 
 /* The body of a worker process. Returns its exit status. */
@@ -74,9 +75,11 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
 /* Close a channel: its workers are killed. */
 void mui_nursery_disconnect(int channel);
 
-/* Ask for a worker process, which gets copies of the descriptors.
+/* Ask for a worker process, which gets copies of the descriptors. `id` is for reports,
+ * `place` for the worker.
  * 0; -EAGAIN: later; -EPIPE: the nursery has gone. Never blocks. */
-int mui_nursery_order(int channel, uint32_t id, const int *fds, unsigned n_fds);
+int mui_nursery_order(int channel, uint32_t id, uint32_t place, const int *fds,
+                      unsigned n_fds);
 
 /* 0; MU_EMPTY; MU_CLOSED: the nursery has gone, and all its workers with it. */
 int mui_nursery_report(int channel, struct mui_nursery_report *ret_report);

@@ -28,6 +28,10 @@
 /* Pools of one program that can be open at once. */
 enum { CHANNELS_MAX = 256, N_FIXED = 3 };
 
+/* Between two looks for what the dead left behind: each reads files, and workers can
+ * die thousands of times a second. */
+enum { SWEEP_MIN_NS = 2 * 1000 * 1000, SWEEP_MAX_NS = 500 * 1000 * 1000 };
+
 struct channel {
     int fd;
     unsigned n_fds;
@@ -53,6 +57,9 @@ static struct {
     struct worker *workers;
     unsigned n_workers;
     unsigned n_workers_max;
+    int64_t sweep_ns; /* when to look again; MU_NEVER: after the next death */
+    int64_t swept_ns; /* when it last did */
+    int64_t pause_ns; /* then after this, while something is left */
 } the;
 
 static struct worker *find_worker(pid_t pid)
@@ -150,19 +157,35 @@ static void reap(void)
             ended = true;
         }
     }
-    if (!ended)
-        return;
+    if (ended) {
+        the.pause_ns = SWEEP_MIN_NS;
+        the.sweep_ns = the.swept_ns + SWEEP_MIN_NS;
+    }
+}
+
+/* Kill what the dead left behind, and remove their groups. What has just been killed
+ * may still be in one: then again. */
+static void sweep(void)
+{
     (void)mui_census_children(kill_orphan, NULL);
-    mui_confine_sweep(is_worker);
+    the.swept_ns = mu_now_ns();
+    the.sweep_ns = MU_NEVER;
+    if (!mui_confine_sweep(is_worker))
+        return;
+    the.sweep_ns = the.swept_ns + the.pause_ns;
+    if (the.pause_ns < SWEEP_MAX_NS)
+        the.pause_ns *= 2;
 }
 
 /* -- forking -- */
 
 static _Noreturn void be_worker(const struct channel *channel,
-                                const struct mui_message *order)
+                                const struct mui_message *message)
 {
+    const struct mui_wire_fork *order = message->bytes;
     struct mui_nursery_start start = {.plan = channel->open.plan,
-                                      .plan_bytes = channel->open.plan_bytes};
+                                      .plan_bytes = channel->open.plan_bytes,
+                                      .place = order->place};
     int keep[MUI_NURSERY_PLAN_FDS + MUI_MESSAGE_FDS];
     unsigned n = 0;
     sigset_t none;
@@ -176,8 +199,8 @@ static _Noreturn void be_worker(const struct channel *channel,
     (void)setpgid(0, 0);
     for (unsigned i = 0; i < channel->n_fds; i++)
         keep[n++] = start.plan_fds[i] = channel->fds[i];
-    for (unsigned i = 0; i < order->n_fds && i < MUI_NURSERY_WORKER_FDS; i++)
-        keep[n++] = start.fds[i] = order->fds[i];
+    for (unsigned i = 0; i < message->n_fds && i < MUI_NURSERY_WORKER_FDS; i++)
+        keep[n++] = start.fds[i] = message->fds[i];
     mui_descriptors_keep(keep, n);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -200,7 +223,7 @@ static bool room_for_worker(void)
 }
 
 static void fork_worker(struct channel *channel,
-                        const struct mui_message *order, uint32_t id)
+                        const struct mui_message *message, uint32_t id)
 {
     pid_t pid = -1;
     int pidfd;
@@ -211,7 +234,7 @@ static void fork_worker(struct channel *channel,
     if (room_for_worker())
         pid = fork();
     if (pid == 0)
-        be_worker(channel, order);
+        be_worker(channel, message);
     if (pid < 0) {
         report(channel, MUI_NURSERY_FAILED, id, 0, -errno, -1);
         return;
@@ -312,6 +335,16 @@ static void serve_front(void)
         succeed_guardian();
 }
 
+static int sweep_timeout_ms(void)
+{
+    int64_t left;
+
+    if (the.sweep_ns == MU_NEVER)
+        return -1;
+    left = the.sweep_ns - mu_now_ns();
+    return left <= 0 ? 0 : (int)((left + 999999) / 1000000);
+}
+
 static void turn(void)
 {
     struct pollfd polls[N_FIXED + CHANNELS_MAX] = {
@@ -324,12 +357,14 @@ static void turn(void)
     for (unsigned i = 0; i < n; i++)
         polls[N_FIXED + i] =
             (struct pollfd){.fd = the.channels[i]->fd, .events = POLLIN};
-    if (poll(polls, N_FIXED + n, -1) < 0)
+    if (poll(polls, N_FIXED + n, sweep_timeout_ms()) < 0)
         return;
     if (polls[0].revents)
         mui_brood_end();
     if (polls[1].revents)
         reap();
+    if (the.sweep_ns <= mu_now_ns())
+        sweep();
     for (unsigned i = n; i-- > 0;) /* closing moves the last into the gap */
         if (polls[N_FIXED + i].revents && !serve_channel(the.channels[i]))
             close_channel(i);
@@ -350,6 +385,7 @@ void mui_nursery_main(int main_fd, int supervisor_pidfd, int guard_fd,
     the.supervisor_pidfd = supervisor_pidfd;
     the.guard_fd = guard_fd;
     the.careful = careful != 0;
+    the.sweep_ns = MU_NEVER;
     the.pid = getpid();
     (void)sigemptyset(&child);
     (void)sigaddset(&child, SIGCHLD);

@@ -48,6 +48,8 @@ int mui_peer_open(struct mui_peer *peer, const struct mui_block_shape *shape,
         mui_peer_close(peer, shape);
         return rc;
     }
+    /* now, and not while the first task waits, perhaps after a crash */
+    mui_block_populate(&peer->block, shape, true);
     peer->bell = pair[0];
     ret_theirs[0] = peer->block.down_fd;
     ret_theirs[1] = peer->block.up_fd;
@@ -118,6 +120,13 @@ enum mui_worker_stage mui_peer_stage(const struct mui_peer *peer,
         err->text[sizeof head->reason - 1] = '\0';
     }
     return MUI_STAGE_FAILED;
+}
+
+bool mui_peer_is_awake(const struct mui_peer *peer)
+{
+    /* relaxed: a hint */
+    return atomic_load_explicit(&mui_block_head(&peer->block)->awake,
+                                memory_order_relaxed) != 0;
 }
 
 bool mui_peer_last_words(const struct mui_peer *peer, unsigned n_lanes,

@@ -41,6 +41,9 @@ bool mui_peer_answer(const struct mui_peer *peer);
 enum mui_worker_stage mui_peer_stage(const struct mui_peer *peer,
                                      struct mu_error *err);
 
+/* Whether it says that it is not parked: it may even be spinning. */
+bool mui_peer_is_awake(const struct mui_peer *peer);
+
 /* Its crash record, checked. False: none. */
 bool mui_peer_last_words(const struct mui_peer *peer, unsigned n_lanes,
                          struct mui_crash *ret_crash);

@@ -21,6 +21,7 @@ struct mui_wire_open {
  * are struct mui_nursery_report. */
 struct mui_wire_fork {
     uint32_t id;
+    uint32_t place;
 };
 
 /* The body of the guardian, and that of the nursery. Neither returns. */

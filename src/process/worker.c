@@ -31,6 +31,9 @@ static struct {
     struct mui_worker_head *head;
     int bell_fd;
     ino_t bell_inode; /* tells our bell from what a task put in its place */
+    const struct mui_board *board;
+    unsigned n_places;
+    uint32_t place; /* ours */
     struct mui_lane_worker *lanes;
     unsigned n_lanes;
     struct mui_limits limits;
@@ -68,9 +71,21 @@ static bool ring(void)
     return ours;
 }
 
+/* -- last words -- */
+
 static void ring_last_words(void)
 {
     (void)ring();
+}
+
+static void wake_next(void)
+{
+    mui_board_wake_next(the.board, the.n_places);
+}
+
+static bool is_attended(void)
+{
+    return mui_board_is_attended(the.board);
 }
 
 /* This worker is spent: let the other lanes know, which may sleep. */
@@ -222,6 +237,9 @@ int mui_worker_init(const struct mui_worker_setup *setup,
     the.shape = *shape;
     the.head = mui_block_head(&block);
     the.bell_fd = setup->bell_fd;
+    the.board = setup->board;
+    the.n_places = setup->n_places;
+    the.place = setup->place;
     the.limits = setup->limits;
     rc = mui_limits_init(&the.limits);
     if (rc < 0)
@@ -248,6 +266,8 @@ int mui_worker_init(const struct mui_worker_setup *setup,
     mui_crash_add_common(block.up, mui_block_up_bytes(shape));
     mui_crash_install(&(struct mui_crash_setup){.record = &the.head->crash,
                                                 .ring = ring_last_words,
+                                                .wake_next = wake_next,
+                                                .is_attended = is_attended,
                                                 .lanes = lanes,
                                                 .lane_bytes = sizeof *lanes,
                                                 .n_lanes = shape->n_lanes});
@@ -257,7 +277,7 @@ int mui_worker_init(const struct mui_worker_setup *setup,
 
 void mui_worker_warm_up(void)
 {
-    mui_block_populate(&the.block, &the.shape);
+    mui_block_populate(&the.block, &the.shape, false);
     mui_crash_rehearse();
 }
 
@@ -298,6 +318,14 @@ void mui_worker_failed(const struct mu_error *err)
     (void)snprintf(the.head->reason, sizeof the.head->reason, "%.239s",
                    err->text);
     announce(MUI_STAGE_FAILED);
+}
+
+void mui_worker_park(void)
+{
+    mui_board_park(the.board, the.place);
+    /* relaxed: a hint */
+    atomic_store_explicit(&the.head->awake, 1, memory_order_relaxed);
+    mui_board_linger(the.board, the.place);
 }
 
 void mui_worker_retire(void)

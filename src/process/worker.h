@@ -9,6 +9,7 @@
 #include "muster/base.h"
 
 #include "process/block.h"
+#include "process/board.h"
 #include "process/limit.h"
 #include "sync/lane.h"
 
@@ -17,6 +18,9 @@ struct mui_worker_setup {
     int down_fd; /* all taken */
     int up_fd;
     int bell_fd;
+    const struct mui_board *board;
+    unsigned n_places;
+    uint32_t place; /* ours */
     int spin_ns;
     struct mui_limits limits;
 };
@@ -35,6 +39,9 @@ int mui_worker_up(void);
 
 /* They will not be, because of `err`. */
 void mui_worker_failed(const struct mu_error *err);
+
+/* A spare: sleep until there is something to do, or soon may be. */
+void mui_worker_park(void);
 
 /* Every lane is done. */
 void mui_worker_retire(void);

@@ -51,13 +51,6 @@
 
 #define N_SEATS MU_RWLOCK_PROCESSES
 
-/* Bugs on purpose, that the tests have to see. */
-#ifdef BUG_RWLOCK_NO_LOOK
-#    define LOOKS_AGAIN 0
-#else
-#    define LOOKS_AGAIN 1
-#endif
-
 /* The k-th seat that a process looks at: each begins elsewhere. */
 static _Atomic uint64_t *seat_at(struct mu_rwlock *l, uint64_t process,
                                  unsigned k)
@@ -165,8 +158,7 @@ static int seats_wait(struct mu_rwlock *l, bool one_is_enough, int64_t deadline)
             seen = atomic_fetch_or_explicit(word, MUI_DRAINING,
                                             memory_order_seq_cst) |
                    MUI_DRAINING;
-            if (LOOKS_AGAIN)
-                continue;
+            continue;
         }
         rc = mui_sleep_wait_as(&sleep, mui_low_half(word), (uint32_t)seen,
                                MUI_AS_HOLDER);

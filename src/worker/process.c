@@ -107,7 +107,7 @@ static int fork_there(struct mu_worker *w, struct mu_error *err)
                              1, &w->fd, err);
     if (rc != 0)
         return rc;
-    rc = mui_nursery_order(w->fd, 0, &w->page_fd, 0); /* none of it */
+    rc = mui_nursery_order(w->fd, 0, 0, &w->page_fd, 0); /* none of it */
     while (rc == 0 && (rc = mui_nursery_report(w->fd, &report)) == MU_EMPTY) {
         struct pollfd p = {.fd = w->fd, .events = POLLIN};
 

@@ -21,7 +21,7 @@
 struct child {
     struct mu_child spec;     /* arg and name are our copies */
     struct mu_worker *worker; /* NULL: does not run */
-    bool was_stopped;         /* with another, to be started again with it */
+    bool is_to_start;         /* with another that ended */
     bool is_due;              /* could not be started again: the timer is set */
 };
 
@@ -61,7 +61,7 @@ static int child_start(struct mu_supervisor *s, size_t i, struct mu_error *err)
         c->worker = NULL;
         return rc;
     }
-    c->was_stopped = false;
+    c->is_to_start = false;
     c->is_due = false;
     tell(s, MU_CHILD_STARTED, i, NULL);
     return 0;
@@ -213,18 +213,15 @@ static void start_later(struct mu_supervisor *s, size_t i)
 static int restart(struct mu_supervisor *s, size_t i,
                    const struct mui_decision *d)
 {
-    s->children[i].was_stopped = true;
     for (size_t k = d->last; k-- > d->first;) {
-        if (!s->children[k].worker)
-            continue;
         if (child_stop(s, k) != 0)
             return give_up(s, k);
-        /* one that may never be started again ends here */
-        s->children[k].was_stopped =
-            s->children[k].spec.restart != MU_RESTART_NEVER;
+        /* with it also one that had finished before, but none that may never be */
+        s->children[k].is_to_start =
+            k == i || s->children[k].spec.restart != MU_RESTART_NEVER;
     }
     for (size_t k = d->first; k < d->last; k++) {
-        if (s->children[k].was_stopped && child_start(s, k, NULL) != 0) {
+        if (s->children[k].is_to_start && child_start(s, k, NULL) != 0) {
             start_later(s, k);
             return 0; /* those behind it wait for it */
         }

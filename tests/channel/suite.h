@@ -1,10 +1,17 @@
 /* suite.h: what every transport has to keep. A test program says which transport it is
- * and includes this; the same tests are stamped out for each.
+ * and includes this; the same tests are stamped out for each, and again with each of the
+ * wrappers around it.
  *
  *     #define SUITE_ADDRESS "pipe:"
  *     #define SUITE_CAPS    (SUITE_DUPLEX | SUITE_ENDS | SUITE_PROCESS | SUITE_FD)
  *     static void suite_hostile(struct mu_chan *from, uint64_t *seed) ...
- *     #include "channel/suite.h" */
+ *     #include "channel/suite.h"
+ *
+ * Instead of SUITE_ADDRESS, which is a pair, SUITE_NAME may say what one end opens and
+ * the other connects to, with %d for the process, or SUITE_FREE_NAME, as it is.
+ * SUITE_ONE_PROCESS: nobody from outside can send, so there is no suite_hostile().
+ * SUITE_IS_THERE() says whether this build has the transport. The sanitizers' builds go
+ * without the wrappers: they would see the same code four times. */
 #ifndef TEST_CHANNEL_SUITE_H
 #define TEST_CHANNEL_SUITE_H
 
@@ -13,6 +20,7 @@
 #include "channel/suite_messages.h"
 #include "channel/suite_run.h"
 #include "channel/suite_waits.h"
+#include "channel/suite_wraps.h"
 
 int main(void)
 {
@@ -44,11 +52,29 @@ int main(void)
         cmocka_unit_test(descriptor_is_readable_when_the_peer_is_gone),
         cmocka_unit_test(drain_waits_for_what_was_sent),
         cmocka_unit_test(too_large_for_the_receiver_ends_the_channel),
+#ifndef SUITE_ONE_PROCESS
         cmocka_unit_test(hostile_bytes_are_survived),
+#endif
         cmocka_unit_test(addresses_are_checked),
+        cmocka_unit_test(trace_tells_of_each_call),
+        cmocka_unit_test(lossy_loses_some_and_keeps_the_order),
+        cmocka_unit_test(slow_is_slow),
     };
+    int n_failed = 0;
 
-    return cmocka_run_group_tests_name(SUITE_ADDRESS, tests, NULL, NULL);
+#ifdef SUITE_IS_THERE
+    if (!SUITE_IS_THERE())
+        return 0;
+#endif
+    for (size_t i = 0; i < SUITE_N_WRAPS; i++) {
+        char name[128];
+
+        suite_wrap = suite_wraps[i];
+        (void)snprintf(name, sizeof name, "%s over %s",
+                       suite_wrap ? suite_wrap : "nothing", SUITE_ADDRESS);
+        n_failed += cmocka_run_group_tests_name(name, tests, NULL, NULL);
+    }
+    return n_failed;
 }
 
 #endif

@@ -19,7 +19,8 @@ static void close_delivers_and_then_says_so(void **state)
     assert_int_equal(mu_chan_close(ends[0]), 0);
     assert_int_equal(mu_chan_close(ends[0]), 0);
     assert_int_equal(mu_chan_send(ends[0], "x", 1, MU_NOW), MU_CLOSED);
-    assert_int_equal(mu_chan_recv(ends[0], &byte, 1, MU_NOW, &size), MU_CLOSED);
+    assert_int_equal(mu_chan_recv(ends[0], &byte, 1, MU_NOW, &size),
+                     suite_inner[0]->can_recv ? MU_CLOSED : -EOPNOTSUPP);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(
             mu_chan_recv(ends[1], &byte, 1, test_deadline(), &size), 0);
@@ -27,13 +28,17 @@ static void close_delivers_and_then_says_so(void **state)
     }
     assert_int_equal(mu_chan_recv(ends[1], &byte, 1, test_deadline(), &size),
                      MU_CLOSED);
-    assert_int_equal(mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size), MU_CLOSED);
+    assert_int_equal(mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size),
+                     HAS(SUITE_HUB) ? MU_TIMEOUT : MU_CLOSED);
     mu_chan_free(ends[0]);
-    do
-        rc = mu_chan_send(ends[1], "x", 1, test_deadline());
-    while (rc == 0);
-    assert_int_equal(rc, MU_CLOSED);
+    if (HAS(SUITE_DUPLEX)) {
+        do
+            rc = mu_chan_send(ends[1], "x", 1, test_deadline());
+        while (rc == 0);
+        assert_int_equal(rc, MU_CLOSED);
+    }
     mu_chan_free(ends[1]);
+    SUITE_AFTER();
 }
 
 /* Who said goodbye had messages of ours unread; we have some of its. Whichever we look
@@ -118,8 +123,9 @@ static void free_without_goodbye_is_a_crash(void **state)
     assert_int_equal(mu_chan_recv(ends[1], &byte, 1, test_deadline(), &size),
                      MU_ECRASHED);
     assert_int_equal(mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size),
-                     MU_ECRASHED);
+                     HAS(SUITE_HUB) ? MU_CLOSED : MU_ECRASHED);
     mu_chan_free(ends[1]);
+    SUITE_AFTER();
 }
 
 /* ---- between processes ------------------------------------------------------ */
@@ -173,7 +179,7 @@ static void process_echoes_every_message(void **state)
     run_between_threads(ends[1], ends[0],
                         (struct run){.n = 100, .seed = 2, .size_max = 300});
     pid = fork_with_end(ends, echo);
-    for (uint64_t i = 0; i < 1000; i++) {
+    for (uint64_t i = 0; i < SUITE_MANY(1000U); i++) {
         size_t n = next_random(&seed) % sizeof bytes;
 
         message_fill(bytes, n, i);

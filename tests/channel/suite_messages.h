@@ -11,8 +11,9 @@ static void messages_keep_order_and_bytes(void **state)
 
     (void)state;
     ends_open(ends);
-    run_between_threads(ends[0], ends[1],
-                        (struct run){.n = 20000, .seed = 1, .size_max = 300});
+    run_between_threads(
+        ends[0], ends[1],
+        (struct run){.n = SUITE_MANY(20000), .seed = 1, .size_max = 300});
     ends_free(ends);
 }
 
@@ -55,8 +56,10 @@ static void both_directions_at_once(void **state)
     NEED(SUITE_DUPLEX);
     ends_open(ends);
     for (int i = 0; i < 4; i++) {
-        runs[i] = (struct run){
-            .chan = ends[i & 1], .n = 5000, .seed = 3, .size_max = 2000};
+        runs[i] = (struct run){.chan = ends[i & 1],
+                               .n = SUITE_MANY(5000),
+                               .seed = 3,
+                               .size_max = 2000};
         assert_int_equal(
             pthread_create(&threads[i], NULL,
                            i < 2 ? run_send_thread : run_recv_thread, &runs[i]),
@@ -277,7 +280,7 @@ static void priorities_only_where_they_exist(void **state)
 
     (void)state;
     ends_open(ends);
-    if (strcmp(SUITE_ADDRESS, "mq:") != 0) {
+    if (!HAS(SUITE_PRIORITY)) {
         assert_int_equal(mu_chan_send_priority(ends[0], "a", 1, 1, MU_NOW),
                          -EOPNOTSUPP);
     } else {

@@ -22,7 +22,7 @@ static void sleepers_are_always_woken(void **state)
     NEED(SUITE_DUPLEX);
     ends_open_with(ends, &options);
     assert_int_equal(pthread_create(&thread, NULL, echo_thread, ends[1]), 0);
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < SUITE_MANY(3000); i++) {
         assert_int_equal(mu_chan_send(ends[0], "x", 1, test_deadline()), 0);
         assert_int_equal(
             mu_chan_recv(ends[0], &byte, 1, test_deadline(), &size), 0);
@@ -40,8 +40,9 @@ static void senders_sleep_until_there_is_room(void **state)
 
     (void)state;
     ends_open_with(ends, &options);
-    run_between_threads(ends[0], ends[1],
-                        (struct run){.n = 3000, .seed = 6, .size_max = 3000});
+    run_between_threads(
+        ends[0], ends[1],
+        (struct run){.n = SUITE_MANY(3000), .seed = 6, .size_max = 3000});
     ends_free(ends);
 }
 
@@ -49,7 +50,7 @@ static void descriptor_is_readable_when_a_message_is_there(void **state)
 {
     struct mu_chan *ends[2];
     struct pollfd p = {.events = POLLIN};
-    struct run out = {.n = 2000, .seed = 11, .size_max = 100};
+    struct run out = {.n = SUITE_MANY(2000), .seed = 11, .size_max = 100};
     pthread_t thread;
     uint64_t n = 0;
 
@@ -65,7 +66,7 @@ static void descriptor_is_readable_when_a_message_is_there(void **state)
     assert_true(fcntl(p.fd, F_GETFD) & FD_CLOEXEC);
     out.chan = ends[0];
     assert_int_equal(pthread_create(&thread, NULL, run_send_thread, &out), 0);
-    while (n < 2000) {
+    while (n < out.n) {
         struct mu_chan_message m;
         int rc = mu_chan_borrow(ends[1], MU_NOW, &m);
 

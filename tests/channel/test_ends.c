@@ -125,6 +125,21 @@ static void *call(void *arg)
     return NULL;
 }
 
+/* One that is too short is refused by who has it, not later by its peers. */
+static void short_secret_is_refused(void **state)
+{
+    struct mu_chan_options options = {.secret = "0123456789abcde",
+                                      .secret_size = 15};
+    struct mu_chan *c;
+
+    (void)state;
+    assert_int_equal(mu_chan_open("tcp:127.0.0.1:0", &options, &c, NULL),
+                     -EINVAL);
+    assert_int_equal(
+        mu_chan_connect("tcp:127.0.0.1:9", &options, MU_NOW, &c, NULL),
+        -EINVAL);
+}
+
 /* What is sealed keeps its order: a goodbye that has no room is the next to go. */
 static void drain_makes_room_for_a_sealed_goodbye(void **state)
 {
@@ -453,6 +468,7 @@ int main(void)
         cmocka_unit_test(drain_makes_room_in_a_fifo),
         cmocka_unit_test(drain_makes_room_for_a_sealed_goodbye),
         cmocka_unit_test(full_queue_takes_a_goodbye),
+        cmocka_unit_test(short_secret_is_refused),
         cmocka_unit_test(producers_goodbye_ends_all_consumers),
         cmocka_unit_test(consumers_goodbye_ends_all_producers),
         cmocka_unit_test(unused_handle_keeps_a_name_open),

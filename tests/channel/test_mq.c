@@ -7,7 +7,8 @@
 
 #define SUITE_ADDRESS "mq:"
 #define SUITE_CAPS                                                             \
-    (SUITE_DUPLEX | SUITE_ENDS | SUITE_PROCESS | SUITE_FD | SUITE_FULL)
+    (SUITE_DUPLEX | SUITE_ENDS | SUITE_PROCESS | SUITE_FD | SUITE_FULL |       \
+     SUITE_PRIORITY | SUITE_TRUSTS)
 
 static uint64_t next_random(uint64_t *seed);
 static void suite_hostile(struct mu_chan *from, uint64_t *seed);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,9 @@
 
 /* Of a worker; it writes it there itself. */
 static pid_t *shared_pid;
+
+/* Workers that have not looked at their lanes yet. */
+static struct mu_latch *all_look;
 
 static struct mu_pool *open_pool(const char *model, int64_t timeout_ns)
 {
@@ -154,7 +158,13 @@ static int look_at_lane(struct mu_task *t)
 {
     static const char *const names[] = {"muster-down", "muster-up"};
 
-    (void)usleep(1000); /* long enough that each worker gets some */
+    static bool has_met;
+
+    /* each worker has one before any goes on to the next */
+    if (!has_met && (mu_latch_count_down(all_look, 1) != 0 ||
+                     mu_latch_wait(all_look, mu_after_ns(TEST_HANG_NS)) != 0))
+        return 30;
+    has_met = true;
     for (int i = 0; i < 2; i++)
         if (count_memories(names[i]) != 1)
             return 10 + i;
@@ -171,6 +181,7 @@ static void lane_is_sealed_and_of_one_worker(void **state)
     struct mu_pool *pool = open_pool("processes:4", 0);
 
     (void)state;
+    mu_latch_init(all_look, 4);
     for (int i = 0; i < 40; i++)
         assert_int_equal(
             mu_pool_submit(pool, look_at_lane, NULL, 0, NULL, NULL), 0);
@@ -404,6 +415,7 @@ int main(void)
     };
 
     shared_pid = test_shared(sizeof *shared_pid);
+    all_look = test_shared(sizeof *all_look);
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,14 @@ printf 'not a joblog\n' >bad.log
 : >log
 : >nothing
 
+# helps WHAT LINE: behind what is wrong it says what would be right, and not only how
+# the system calls what is wrong
+helps() {
+    has "a remedy for '$1'" '^muster: .+([:,] |[?] It has ).+[^ ]' "$2"
+    same "more than an errno for '$1'" '' \
+        "$(printf '%s\n' "$2" | grep -E ': (No such file or directory|Permission denied|Is a directory)$')"
+}
+
 # wrong PATTERN ARGUMENT...: the last line has the pattern, and it is one line
 wrong() {
     pattern=$1
@@ -25,6 +33,7 @@ wrong() {
     got=$("$MUSTER" "$@" --joblog log --results tree </dev/null 2>&1)
     same "status of '$*'" 255 $?
     has "message of '$*'" "^muster: .*$pattern" "$(echo "$got" | tail -n 1)"
+    helps "$*" "$(echo "$got" | tail -n 1)"
     same "the log after '$*'" kept "$(cat log)"
     same "no results after '$*'" 1 "$([ -e tree ] || echo 1)"
 }
@@ -36,6 +45,7 @@ one_line() {
     got=$("$MUSTER" "$@" </dev/null 2>&1)
     same "status of '$*'" 255 $?
     has "message of '$*'" "^muster: .*$pattern" "$got"
+    helps "$*" "$got"
     same "lines of '$*'" 1 "$(echo "$got" | wc -l)"
 }
 
@@ -99,10 +109,13 @@ wrong "'number' in work.c is not a function" map work.c:number
 wrong "is 'hidden' static" map empty.c:hidden
 wrong "no function 'ad' in work.c: did you mean 'add'" map --reduce ad work.c:echo
 wrong 'cannot load text.so' map text.so:f
+wrong 'cannot load /bin/sh: .*: WORK is a shared library' map /bin/sh:f
+wrong 'cannot read nosuch: No such file or directory: check the name' map -a nosuch work.c:echo
 wrong 'broken.c does not compile' map broken.c:broken
 wrong "'libs' in its muster: comment is not one of" map wish.c:f
 wrong 'packages that pkg-config does not know' map missing.c:f
-wrong 'cannot read nosuch: No such file' map -a nosuch work.c:echo
+has 'a name that is no file' "^muster: input 1, 'nosuch', failed: cannot read its file: .*: the input has to name a file" \
+    "$("$MUSTER" map --each file work.c:size ::: nosuch 2>&1)"
 
 # behind ::: or -- there is no room for more options
 before() {
@@ -112,6 +125,7 @@ before() {
     got=$("$MUSTER" map --joblog log --results tree "$@" </dev/null 2>&1)
     same "status of '$*'" 255 $?
     has "message of '$*'" "^muster: .*$pattern" "$got"
+    helps "$*" "$got"
     same "the log after '$*'" kept "$(cat log)"
     same "no results after '$*'" 1 "$([ -e tree ] || echo 1)"
 }
@@ -124,7 +138,7 @@ before 'is a directory' -a . work.c:echo
 before 'cannot stop a task at a timeout' --model serial --timeout 3 work.c:echo ::: a
 before 'cannot limit the memory of a task' --model threads --memory 1G work.c:echo ::: a
 before 'has no worker processes to limit' --model threads --children 5 work.c:echo ::: a
-one_line 'bad.log, line 1 is no line of a joblog: not a joblog' \
+one_line 'bad.log, line 1 is no line of a joblog: name the log of .*: not a joblog' \
     map --model serial --joblog bad.log --resume work.c:echo ::: a
 same 'a wrong log stays as it is' 'not a joblog' "$(cat bad.log)"
 one_line 'cannot write to --joblog nosuch/log' map --model serial --joblog nosuch/log work.c:echo ::: a

@@ -179,6 +179,6 @@ echo >deep/b
 got=$(m -k --each file work.c:size ::: "$PWD/deep" 2>err)
 same 'status of a path that is too long' 255 $?
 same 'the others' '1 1' "$(echo $got)"
-has 'it is said, shortened' '^muster: cannot read .{0,420}: File name too long$' "$(cat err)"
+has 'it is said, shortened' '^muster: cannot read .{0,420}: File name too long: take a shorter name$' "$(cat err)"
 rm -rf deep
 finish

@@ -270,6 +270,47 @@ static void hostile_bytes_are_survived(void **state)
     }
 }
 
+/* Somebody is stopped with the heap's lock, which lies in front of the heap. */
+static void *alloc_while_locked(void *arg)
+{
+    struct mu_shared *a = arg;
+    void *p = NULL;
+    size_t n;
+
+    CHECK_CHILD(mu_shared_alloc_within(a, 100, MU_NOW, &p) == MU_TIMEOUT);
+    CHECK_CHILD(mu_shared_alloc_within(a, 100, mu_after_ns(1000), &p) ==
+                MU_TIMEOUT);
+    CHECK_CHILD(p == NULL);
+    CHECK_CHILD(mu_shared_free_within(a, mu_shared_root(a), mu_now_ns()) ==
+                MU_TIMEOUT);
+    CHECK_CHILD(mu_shared_available_within(a, MU_NOW, &n, NULL) == MU_TIMEOUT);
+    return NULL;
+}
+
+static void allocating_keeps_the_deadline(void **state)
+{
+    struct mu_shared *a = arena_new(1 << 16);
+    struct mu_mutex *lock = mu_shared_at(a, 40, sizeof *lock);
+    pthread_t thread;
+    size_t before = mu_shared_available(a, NULL);
+    size_t n;
+    void *p;
+
+    (void)state;
+    assert_int_equal(mu_shared_alloc_within(a, 100, MU_NOW, &p), 0);
+    mu_shared_set_root(a, p);
+    assert_int_equal(mu_mutex_lock(lock, MU_NOW), 0);
+    assert_int_equal(pthread_create(&thread, NULL, alloc_while_locked, a), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(mu_mutex_unlock(lock), 0);
+    assert_int_equal(mu_shared_alloc_within(a, 1 << 20, MU_NOW, &p), -ENOMEM);
+    assert_int_equal(mu_shared_free_within(a, p, MU_NOW), 0);
+    assert_int_equal(mu_shared_free_within(a, NULL, MU_NOW), 0);
+    assert_int_equal(mu_shared_available_within(a, MU_NOW, &n, NULL), 0);
+    assert_int_equal(n, before);
+    mu_shared_close(a);
+}
+
 struct step_case {
     struct mu_shared *arena;
     void *block;
@@ -328,6 +369,7 @@ int main(void)
         cmocka_unit_test(mpi_names_channels),
         cmocka_unit_test(at_refuses_what_is_not_inside),
         cmocka_unit_test(prefault_and_huge_answer),
+        cmocka_unit_test(allocating_keeps_the_deadline),
         cmocka_unit_test(hostile_bytes_are_survived),
         cmocka_unit_test(heap_survives_kill_at_each_instruction),
     };

@@ -200,7 +200,8 @@ static void mutex_waiter_is_killed(void **state)
     assert_int_equal(mu_mutex_lock(&a->mutex, MU_NOW), 0);
     t = step_record(step_start(warm_up, mutex_try_step, a));
     /* the spinning is a loop of many rounds: some of them are enough */
-    for (long n = 0; n < t.n; n += n < 200 || n > t.n - 200 ? 1 : 17) {
+    for (long n = 0; n < t.n;
+         n += step_stride(&t) * (n < 200 || n > t.n - 200 ? 1 : 17)) {
         step_finish(step_start(warm_up, mutex_try_step, a), &t, n);
         assert_int_equal(mu_mutex_unlock(&a->mutex), 0);
         assert_int_equal(mu_mutex_lock(&a->mutex, MU_NOW), 0);

@@ -20,6 +20,15 @@
 
 #include "muster/base.h"
 
+/* Whether a sanitizer looks on, at several times the price. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#    define TEST_IS_SANITIZED
+#elif defined(__has_feature)
+#    if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#        define TEST_IS_SANITIZED
+#    endif
+#endif
+
 /* Far beyond what any correct run takes, below ctest's own limit. */
 #ifndef TEST_HANG_NS
 #    define TEST_HANG_NS INT64_C(30000000000)

@@ -112,6 +112,19 @@ static void v2_goes_up_to_who_shares_it_out(void **state)
     assert_int_equal(stat(path_of("/cg/slice/user/muster-%d"), &st), -1);
 }
 
+static void base_without_groups_goes(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    make_v2();
+    mui_confine_init(root);
+    /* as a worker leaves it that was killed before it made its own */
+    assert_int_equal(mkdir(path_of("/cg/slice/muster-%d"), 0700), 0);
+    assert_false(mui_confine_end(getpid()));
+    assert_int_equal(stat(path_of("/cg/slice/muster-%d"), &st), -1);
+}
+
 static void v2_limits_are_written(void **state)
 {
     (void)state;
@@ -183,6 +196,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(v2_goes_up_to_who_shares_it_out,
                                         make_root, remove_root),
+        cmocka_unit_test_setup_teardown(base_without_groups_goes, make_root,
+                                        remove_root),
         cmocka_unit_test_setup_teardown(v2_limits_are_written, make_root,
                                         remove_root),
         cmocka_unit_test_setup_teardown(v1_is_below_our_own, make_root,

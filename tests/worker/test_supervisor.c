@@ -189,6 +189,47 @@ static void rest_for_one_restarts_those_behind(void **state)
     run_strategy(MU_REST_FOR_ONE, "+0 +1 +2 -1 -2 +1 +2 ");
 }
 
+static int finish(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    return 0;
+}
+
+/* As OTP: with all of them one that had finished is started again, a temporary one is
+ * not, whether it still ran or had finished too. */
+static void all_are_those_that_had_finished_too(void **state)
+{
+    struct mu_supervisor_options how = {
+        .strategy = MU_ONE_FOR_ALL, .event = note, .restarts_max = 5};
+    struct shared *shared = test_shared(sizeof *shared);
+    struct mu_child children[4] = {
+        {.fn = finish, .restart = MU_RESTART_FAILED},
+        {.fn = finish, .restart = MU_RESTART_NEVER},
+        {.fn = live_until_asked, .restart = MU_RESTART_NEVER},
+        {.fn = die_when_told, .arg = &shared, .arg_size = sizeof shared},
+    };
+    struct mu_supervisor *s;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        children[i].options.kind = MU_WORKER_PROCESS;
+    history[0] = '\0';
+    assert_int_equal(mu_supervisor_start(&how, children, 4, &s, NULL), 0);
+    while (mu_supervisor_child(s, 0) || mu_supervisor_child(s, 1))
+        (void)mu_supervisor_run(s, mu_after_ns(1000000));
+    history[0] = '\0';
+    assert_int_equal(mu_semaphore_give(&shared->die, 1), 0);
+    while (!strstr(history, "+3 "))
+        (void)mu_supervisor_run(s, mu_after_ns(1000000));
+    /* the last may end again by then */
+    assert_int_equal(strncmp(history, "-3 -2 +0 +3 ", 12), 0);
+    assert_null(mu_supervisor_child(s, 1));
+    assert_null(mu_supervisor_child(s, 2));
+    mu_supervisor_free(s);
+    munmap(shared, sizeof *shared);
+}
+
 static int die_at_once(void *arg, size_t size)
 {
     (void)arg;
@@ -356,6 +397,7 @@ int main(void)
         cmocka_unit_test(one_for_one_restarts_it_alone),
         cmocka_unit_test(one_for_all_restarts_all_in_order),
         cmocka_unit_test(rest_for_one_restarts_those_behind),
+        cmocka_unit_test(all_are_those_that_had_finished_too),
         cmocka_unit_test(too_many_restarts_stop_all),
         cmocka_unit_test(passing_lack_of_descriptors_is_outlived),
         cmocka_unit_test(lasting_lack_of_descriptors_counts_as_restarts),
