@@ -208,7 +208,7 @@ for model in $MODELS; do
     same 'each has one record' 50000 "$(tail -n +2 log | cut -f1 | sort -u | wc -l)"
 done
 # while a pipe is opened or read nothing runs: one signal is enough, from when SIGTERM
-# is caught
+# is caught; not by timeout, which catches it too and is what runs there at first
 mkfifo silent
 for model in $MODELS; do
     for from in '-a silent' '--each file ::: silent' '--each chunk=1K -a silent' \
@@ -218,6 +218,7 @@ for model in $MODELS; do
         timeout 60 "$MUSTER" map --model "$model" gate.c:gate $from >out 2>err 5<&- 7<&- &
         pid=$!
         while ! muster=$(cat /proc/$pid/task/$pid/children) || [ -z "$muster" ] ||
+            ! tr '\0' ' ' <"/proc/${muster% }/cmdline" 2>/dev/null | grep -q "^$MUSTER " ||
             ! grep -qs '^SigCgt:.*[4-7c-f]...$' "/proc/${muster% }/status"; do
             kill -0 $pid || break
         done
