@@ -14,8 +14,6 @@
 #define DEFAULT_TIMEOUT_NS INT64_C(60000000000)
 #define MIN_ROUNDS         5u
 
-extern char **environ;
-
 /* What became of one entry. */
 struct result {
     double *figures; /* [n_rounds] */

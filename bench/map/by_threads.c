@@ -10,8 +10,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "../../examples/sha256.c"
-#include "../../examples/wordcount.c"
+#include "../../examples/sha256.c"    /* NOLINT(bugprone-suspicious-include) */
+#include "../../examples/wordcount.c" /* NOLINT(bugprone-suspicious-include) */
 
 enum { THREADS_MAX = 256, BATCH_BYTES = 4 << 20 };
 

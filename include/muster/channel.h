@@ -40,11 +40,10 @@
  * freed or because its process died, the other side gets what was sent, then
  * MU_ECRASHED. So after fork() each side frees the end that is not its own.
  *
- * With mem:NAME every handle is a sender and a receiver of one queue, whatever it is
- * used for, so the others get MU_CLOSED only when one handle alone is left: two
- * consumers are not told that the only producer has closed, nor two producers on a
- * full queue that the only consumer has. Say the end in a message for each there, or
- * give each pair a channel of its own (mu_chan_pair()), whose sides are known.
+ * mem:NAME is one queue, and a handle of it is what it was used for: who has sent is a
+ * producer, who has received a consumer, who has done both is both, and who has done
+ * neither may do either yet. When no producer is left all consumers get MU_CLOSED, and
+ * the other way round. So close a handle that only kept the name.
  *
  * A peer may be hostile: what it sends is checked before it is believed, memory is
  * taken as bytes arrive and not as lengths promise, and nonsense ends the channel
@@ -122,8 +121,10 @@ MU_API MU_NODISCARD int mu_chan_open(const char *address,
                                      struct mu_error *err);
 
 /* Connect to an address that another opened.
- * Returns   0; MU_TIMEOUT; -ECONNREFUSED, -ENOENT when nobody opened it; -EACCES
- *           when the peer is not allowed or has another secret; -errno */
+ * On shm:NAME it waits until the other side receives or accepts.
+ * Returns   0; MU_TIMEOUT; -ECONNREFUSED, -ENOENT when nobody opened it, or it was
+ *           closed; -EACCES when the peer is not allowed or has another secret;
+ *           -errno */
 MU_API MU_NODISCARD int mu_chan_connect(const char *address,
                                         const struct mu_chan_options *options,
                                         int64_t deadline,
@@ -133,7 +134,8 @@ MU_API MU_NODISCARD int mu_chan_connect(const char *address,
 /* Take one connection, on shm:NAME, unix:PATH and tcp.
  * Who began to prove the secret has a second to finish, even past the deadline.
  * Returns   0; MU_TIMEOUT; -EACCES: a peer was turned away, try again; MU_CLOSED
- *           after mu_chan_close(); -EOPNOTSUPP where nobody connects; -errno */
+ *           after mu_chan_close(), in whichever process; -EOPNOTSUPP where nobody
+ *           connects; -errno */
 MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
                                        struct mu_chan **ret_chan,
                                        struct mu_error *err);
@@ -142,7 +144,10 @@ MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
  * bytes       [size], copied before the call returns; may be NULL for 0 bytes
  * Returns   0; MU_TIMEOUT: nothing was sent; MU_CLOSED: the other side closed;
  *           MU_ECRASHED: it died, perhaps after it got the message; -EMSGSIZE;
- *           -EOPNOTSUPP on an end that only receives; MU_ECORRUPT; -errno
+ *           -EOPNOTSUPP on an end that only receives; MU_ECORRUPT; -errno.
+ *           Of a file with MU_CHAN_SYNC_DISK, when mu_chan_position() has moved: the
+ *           message is in the log, and MU_TIMEOUT: not yet on the disk, so drain,
+ *           or -errno: the disk failed, for all senders until the log is opened anew
  * Context   task or thread; blocks; not in a signal handler
  * Threads   one sender at a time per handle
  * Models    all, but mem is for one process */
@@ -185,8 +190,10 @@ MU_API int mu_chan_commit(struct mu_chan *chan, size_t size);
  * Returns   0; MU_TIMEOUT; MU_CLOSED: all was received and the other side closed;
  *           MU_ECRASHED: all was received and the other side died; -EMSGSIZE: the
  *           message stays, as does one of a file that is larger than this end's
- *           message_bytes; MU_ECORRUPT: the other side sent nonsense; -EOPNOTSUPP
- *           on an end that only sends; -errno
+ *           message_bytes; MU_ECORRUPT: the other side sent nonsense, or more than
+ *           message_bytes; of a file: the log is damaged at mu_chan_position(), and
+ *           the next call goes on behind it; -EOPNOTSUPP on an end that only sends;
+ *           -errno
  * Context   task or thread; blocks; not in a signal handler
  * Threads   one receiver at a time per handle */
 MU_API MU_NODISCARD int mu_chan_recv(struct mu_chan *chan, void *buffer,
@@ -227,12 +234,15 @@ MU_API MU_NODISCARD int mu_chan_recv_batch(struct mu_chan *chan, void *buffer,
 MU_API int mu_chan_fd(struct mu_chan *chan);
 
 /* Say goodbye: nothing more is sent by this end, and what it did not receive is
- * dropped. The other side gets what was sent, then MU_CLOSED. Never waits.
- * Returns   0; MU_TIMEOUT when a message is still on its way out: drain first */
+ * dropped. The other side gets what was sent, then MU_CLOSED. Nobody can connect to an
+ * address any more, and who was not accepted is hung up on. Never waits.
+ * Returns   0; MU_TIMEOUT: a full pipe, fifo, unix or tcp has no room for a goodbye:
+ *           drain, and close again */
 MU_API int mu_chan_close(struct mu_chan *chan);
 
 /* Wait until all that was sent has left this process's hands: for mem and shm, the
- * other side has received it; for file, the disk has it; else the kernel has it.
+ * other side has received it; for file, the disk has it; else the kernel has it, and
+ * room for the goodbye besides, so that mu_chan_close() succeeds.
  * Returns   0; MU_TIMEOUT; MU_CLOSED, MU_ECRASHED when the other side left some */
 MU_API MU_NODISCARD int mu_chan_drain(struct mu_chan *chan, int64_t deadline);
 

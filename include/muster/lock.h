@@ -13,6 +13,13 @@
  * barriers, latches and counters have no holder; wait for them with a deadline
  * if those who should act may die.
  *
+ * Each is one word, of which one half at most is a futex: nothing else is waited on.
+ *
+ *     semaphore, condition, barrier, latch    4 bytes
+ *     mutex, once: the word names its holder  8
+ *     counter: 63 bits of number              8
+ *     read-write lock                       256: its word, and who reads
+ *
  * Every deadline is absolute, see mu_now_ns(): MU_NOW tries, MU_NEVER waits.
  * A waiting thread sleeps; it looks whether the holder lives once a second, and
  * uses no CPU besides.
@@ -25,8 +32,8 @@
 
 MU_BEGIN_DECLS
 
-/* One holder at a time. 0 is free; else the holder, and in bit 30 whether
- * somebody sleeps. The futex is its low half. */
+/* One holder at a time. 0 is free; else the holder, and whether somebody sleeps. The
+ * futex is its low half. */
 struct mu_mutex {
     uint64_t word;
 };
@@ -41,28 +48,30 @@ MU_API MU_NODISCARD int mu_mutex_lock(struct mu_mutex *m, int64_t deadline);
 /* Let go. Returns 0; -EPERM when this thread does not hold it. */
 MU_API int mu_mutex_unlock(struct mu_mutex *m);
 
-/* The number of readers that may be inside at once; one more waits. */
-#define MU_RWLOCK_READERS 254
+/* The number of processes that may read at once; a reader of one more waits. */
+#define MU_RWLOCK_PROCESSES 31
 
-/* One writer or up to MU_RWLOCK_READERS readers. A waiting writer keeps new
- * readers out. Each reader is named in a word of its own, so the death of one
- * is seen too: it harms nobody and is not reported. A writer looks at the first
- * 31 of these words, and at more when more readers have been inside at once. */
+/* One writer, or readers: up to 8,191 threads in each process. A waiting writer keeps
+ * new readers out; then readers and writers that wait get in alike. All wait on `word`.
+ * Beside it is who reads: a number of readers could not say which of them died, and a
+ * writer would wait for the dead. A process that died while it read harms nobody, and is
+ * not reported. Here a holder is a process: a thread that ends in it reads on. */
 struct mu_rwlock {
-    uint64_t writer;
-    uint32_t n_more; /* words behind the first 31 that were ever used */
-    uint32_t unused;
-    uint64_t readers[MU_RWLOCK_READERS];
+    uint64_t word;
+    uint64_t readers[MU_RWLOCK_PROCESSES];
 };
 
 /* Returns   0; MU_OWNER_DIED: you hold it, and the last writer died in it;
  *           MU_TIMEOUT; -EDEADLK when this thread holds it for writing
- * Note      after MU_OWNER_DIED a reader should let go and write to repair: the
- *           report is made once */
+ * Note      after MU_OWNER_DIED a reader should let go and write, to repair: readers
+ *           are told until a writer has held it. A reader that writes without letting
+ *           go first waits for itself until the deadline; so may one that reads twice,
+ *           for a writer. */
 MU_API MU_NODISCARD int mu_rwlock_read(struct mu_rwlock *l, int64_t deadline);
 MU_API MU_NODISCARD int mu_rwlock_write(struct mu_rwlock *l, int64_t deadline);
 
-/* Let go. Returns 0; -EPERM when this thread does not hold it so. */
+/* Let go. Returns 0; -EPERM when this process has no reader inside, when this thread does
+ * not hold it for writing. */
 MU_API int mu_rwlock_read_unlock(struct mu_rwlock *l);
 MU_API int mu_rwlock_write_unlock(struct mu_rwlock *l);
 
@@ -86,24 +95,30 @@ struct mu_condition {
     uint32_t word;
 };
 
-/* Let go of m, wait for a signal, and take m again before it returns. It may
- * also return 0 for no reason: look at what you waited for in a loop.
+/* Let go of m, wait for a signal, and take m again before it returns, however long that
+ * lasts: the deadline is for the signal. It may also return 0 for no reason: look at
+ * what you waited for in a loop.
  * Returns   0; MU_TIMEOUT; MU_OWNER_DIED as mu_mutex_lock(): m is held after all
- *           of these; -EPERM when m was not held: nothing was done
- * Note      m is taken again however long that lasts: the deadline is for the
- *           signal */
+ *           of these; -EPERM when m was not held: nothing was done */
 MU_API MU_NODISCARD int mu_condition_wait(struct mu_condition *c,
                                           struct mu_mutex *m, int64_t deadline);
+/* The same with a deadline for taking m again, too.
+ * Returns   as mu_condition_wait(); -ETIMEDOUT when m could not be taken by
+ *           `lock_deadline`: it is not held */
+MU_API MU_NODISCARD int mu_condition_wait_within(struct mu_condition *c,
+                                                 struct mu_mutex *m,
+                                                 int64_t deadline,
+                                                 int64_t lock_deadline);
 /* Wake at least one, or all. Call it with the mutex held, or after. */
 MU_API void mu_condition_signal(struct mu_condition *c);
 MU_API void mu_condition_broadcast(struct mu_condition *c);
 
-/* A point that `n` threads leave together. */
+/* A point that `n` threads leave together. From below: n, how many arrived, and the
+ * generation. */
 struct mu_barrier {
-    uint32_t word; /* low half: how many arrived; high half: the generation */
-    uint32_t n;    /* written by init only */
+    uint32_t word;
 };
-#define MU_BARRIER_MAX UINT32_C(0xffff)
+#define MU_BARRIER_MAX UINT32_C(4095)
 
 /* Returns   0; -EINVAL when n is 0 or above MU_BARRIER_MAX */
 MU_API int mu_barrier_init(struct mu_barrier *b, uint32_t n);

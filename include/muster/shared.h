@@ -104,9 +104,23 @@ MU_API void *mu_shared_alloc(struct mu_shared *arena, size_t bytes);
  * Returns   0; -EINVAL when it is no block in use; MU_ECORRUPT */
 MU_API int mu_shared_free(struct mu_shared *arena, void *memory);
 
-/* The bytes that are free now, in all and in the largest block. */
+/* The bytes that are free now, in all and in the largest block; 0 of an arena that is
+ * damaged. */
 MU_API size_t mu_shared_available(struct mu_shared *arena,
                                   size_t *ret_largest_bytes);
+
+/* The same with a deadline, for when somebody who allocates is stopped in it; who dies
+ * there does not keep the others.
+ * Returns   as above; -ENOMEM when there is no such room; MU_TIMEOUT: nothing was done */
+MU_API MU_NODISCARD int mu_shared_alloc_within(struct mu_shared *arena,
+                                               size_t bytes, int64_t deadline,
+                                               void **ret_memory);
+MU_API MU_NODISCARD int mu_shared_free_within(struct mu_shared *arena,
+                                              void *memory, int64_t deadline);
+MU_API MU_NODISCARD int mu_shared_available_within(struct mu_shared *arena,
+                                                   int64_t deadline,
+                                                   size_t *ret_bytes,
+                                                   size_t *ret_largest_bytes);
 
 /* Where memory of this arena lies in it, the same in every process.
  * Returns   0 for NULL and for what does not lie in it */

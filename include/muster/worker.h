@@ -22,10 +22,9 @@ struct mu_worker;
 
 enum mu_worker_kind {
     MU_WORKER_THREAD = 0,
-    /* Isolated, in a process group of its own. While the program has one thread it is forked from it, and has a
-     * copy of its memory, arenas and channels included. Later it is forked by the
-     * nursery of mu_init(): it gets its argument, and connects to channels by
-     * address. */
+    /* Isolated, in a process group of its own. While the program has one thread it is
+     * forked from it, and has a copy of its memory, arenas and channels included. Later
+     * it is forked by the nursery of mu_init(): see mu_worker_start(). */
     MU_WORKER_PROCESS = 1,
     MU_WORKER_FIBER = 2 /* planned: MU_EMODEL today */
 };
@@ -62,10 +61,17 @@ struct mu_worker_exit {
 };
 
 /* Start a worker.
+ *
+ * What a process has of the program depends on when it is started. While the program
+ * has one thread: all, as after fork(): ends of mu_chan_pair(), arenas, pointers. Once
+ * other threads run, no copy of the program can be made safely, and it has its argument
+ * alone: no end of a pair, no channel that was open, no arena without a name. Give it the
+ * address of a channel (mu_chan_address()) and the name of an arena, and let it connect.
+ * A program that wants the first starts its processes first.
  * arg       [size], copied; may be NULL when size is 0
  * Returns   0; MU_EINIT for a process when other threads run and mu_init() was never
  *           called; MU_EMODEL for a fiber; -EINVAL when fn lies in no loaded module
- *           or there is no such CPU; -errno
+ *           or there is no such CPU; -errno, also when it cannot be bound to it
  * Context   not in a signal handler
  * Threads   any
  * Models    thread, process */

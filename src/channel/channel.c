@@ -222,13 +222,13 @@ int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
 
     if (!chan->is_listener || !chan->ops->accept)
         return mui_fail(err, -EOPNOTSUPP, "channel: nobody connects to it");
-    if (chan->is_closed) {
-        mui_error_say(err, MU_CLOSED, "channel: it is closed");
-        return MU_CLOSED;
-    }
     peer = mui_chan_new(chan->ops, &chan->options);
-    rc = peer ? chan->ops->accept(chan, peer, deadline, err)
-              : mui_fail(err, -ENOMEM, "channel: accept");
+    if (!peer)
+        return mui_fail(err, -ENOMEM, "channel: accept");
+    rc = chan->is_closed ? MU_CLOSED
+                         : chan->ops->accept(chan, peer, deadline, err);
+    if (rc > 0)
+        mui_error_say(err, rc, "channel: accept: %s", mu_status_text(rc));
     if (rc == 0 && address_keep(peer, chan->address))
         rc = mui_fail(err, -ENOMEM, "channel: accept");
     if (rc != 0)

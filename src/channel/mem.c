@@ -17,6 +17,11 @@
  * the count, and the count and the second look, are all seq_cst: in their one order
  * either the sender sees the sleeper or the sleeper sees the message.
  *
+ * Ends. Each side of a queue counts the handles that are of it. A handle of a pair is a
+ * sender of one queue and a receiver of the other. One of a name is of both sides until
+ * it is used, and then of those that it was used for: so a producer's goodbye is the end
+ * for all consumers, who never sent. No end is told before somebody of that side left.
+ *
  * Turns are 64-bit and do not wrap. Progress: lock-free, but for who waits on a slot
  * whose claimer was descheduled. A thread cannot be killed alone, so nothing here
  * recovers; a child of fork() has its own copy, and is told -EINVAL. */
@@ -64,15 +69,20 @@ struct mem_sleepers {
     _Atomic uint32_t event; /* changes when they have to look */
 };
 
+/* The handles that send, or those that receive. */
+struct mem_side {
+    struct mem_sleepers sleepers;
+    _Atomic uint32_t n;      /* are there */
+    _Atomic uint32_t n_left; /* were there */
+    _Atomic uint32_t n_gone; /* of those, freed without a goodbye */
+};
+
 struct mem_queue {
     _Alignas(MUI_CACHE_LINE) _Atomic uint64_t tail;
     _Alignas(MUI_CACHE_LINE) _Atomic uint64_t head;
-    struct mem_sleepers senders;
-    struct mem_sleepers receivers;
-    _Atomic uint32_t n_senders;   /* handles that may still send */
-    _Atomic uint32_t n_receivers; /* handles that may still receive */
-    _Atomic uint32_t n_gone;      /* of them, freed without a goodbye */
-    _Atomic int bell_fd;          /* an eventfd, once asked for; 0: none */
+    struct mem_side senders;
+    struct mem_side receivers;
+    _Atomic int bell_fd; /* an eventfd, once asked for; 0: none */
     uint64_t mask;
     struct mem_slot *slots;
     uint32_t forked;
@@ -82,14 +92,17 @@ struct mem_queue {
     char name[MEM_NAME_MAX];
 };
 
+enum mem_use { MEM_SENDS = 1, MEM_RECEIVES = 2 };
+
 struct mem_state {
     struct mem_queue *out;
     struct mem_queue *in;
-    char *block;           /* sender's: what was reserved */
+    _Atomic uint32_t
+        uses;    /* enum mem_use, changed under names_lock; 0: none yet */
+    char *block; /* sender's: what was reserved */
     struct mem_slot *slot; /* sender's: where it goes */
     uint64_t i_slot;
-    uint64_t i_lent;       /* receiver's: the slot that is lent */
-    _Atomic bool had_peer; /* of a name: another handle was there once */
+    uint64_t i_lent; /* receiver's: the slot that is lent */
 };
 
 /* The names of this process, under names_lock. */
@@ -224,9 +237,56 @@ static void mem_join(struct mu_chan *c, struct mem_queue *out,
 
     s->out = out;
     s->in = in;
-    (void)atomic_fetch_add_explicit(&out->n_senders, 1, memory_order_relaxed);
-    (void)atomic_fetch_add_explicit(&in->n_receivers, 1, memory_order_relaxed);
+    if (out != in)
+        atomic_store_explicit(&s->uses, MEM_SENDS | MEM_RECEIVES,
+                              memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&out->senders.n, 1, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&in->receivers.n, 1, memory_order_relaxed);
     c->can_send = c->can_recv = true;
+}
+
+/* The sides that a handle is of. */
+static uint32_t sides_of(const struct mem_state *s)
+{
+    /* relaxed: only this handle's own calls change it */
+    uint32_t uses = atomic_load_explicit(&s->uses, memory_order_relaxed);
+
+    return uses ? uses : MEM_SENDS | MEM_RECEIVES;
+}
+
+static void side_change(struct mem_side *side, bool was, bool is)
+{
+    if (is && !was)
+        (void)atomic_fetch_add_explicit(&side->n, 1, memory_order_seq_cst);
+    else if (was && !is)
+        (void)atomic_fetch_sub_explicit(&side->n, 1, memory_order_seq_cst);
+}
+
+static void use_begin(struct mem_state *s, enum mem_use use)
+{
+    uint32_t before;
+    uint32_t after;
+
+    (void)pthread_mutex_lock(&names_lock);
+    before = sides_of(s);
+    after = atomic_load_explicit(&s->uses, memory_order_relaxed) | use;
+    atomic_store_explicit(&s->uses, after, memory_order_relaxed);
+    side_change(&s->out->senders, before & MEM_SENDS, after & MEM_SENDS);
+    side_change(&s->in->receivers, before & MEM_RECEIVES, after & MEM_RECEIVES);
+    (void)pthread_mutex_unlock(&names_lock);
+    /* it may have been the last that others waited for */
+    sleepers_wake(&s->out->receivers.sleepers);
+    sleepers_wake(&s->in->senders.sleepers);
+    queue_ring(s->out);
+}
+
+/* Note what a handle is used for. */
+static inline void use_note(struct mem_state *s, enum mem_use use)
+{
+    /* relaxed: as in sides_of() */
+    if (__builtin_expect(
+            !(atomic_load_explicit(&s->uses, memory_order_relaxed) & use), 0))
+        use_begin(s, use);
 }
 
 static int mem_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
@@ -310,24 +370,18 @@ static int mem_connect(struct mu_chan *c, const char *rest, int64_t deadline,
     return 0;
 }
 
-/* Whether anybody but this handle is left on the other side of a queue. 0; the
- * reason why not. */
-static int peers_left(const struct mu_chan *c, struct mem_queue *q,
-                      _Atomic uint32_t *n_others)
+/* Whether anybody but this handle is on that side. 0, also while others are still to
+ * connect; the reason why not. */
+static int peers_left(const struct mu_chan *c, struct mem_side *side,
+                      enum mem_use use)
 {
     struct mem_state *s = mem_state(c);
-    uint32_t n = atomic_load_explicit(n_others, memory_order_seq_cst);
-    uint32_t self = s->out == s->in;
+    uint32_t self = s->out == s->in && (sides_of(s) & use);
 
-    if (n > self) {
-        /* relaxed: only this handle's own threads look at it */
-        if (self)
-            atomic_store_explicit(&s->had_peer, true, memory_order_relaxed);
+    if (atomic_load_explicit(&side->n, memory_order_seq_cst) > self ||
+        atomic_load_explicit(&side->n_left, memory_order_seq_cst) == 0)
         return 0;
-    }
-    if (self && !atomic_load_explicit(&s->had_peer, memory_order_relaxed))
-        return 0; /* others are still to connect */
-    return atomic_load_explicit(&q->n_gone, memory_order_seq_cst) > 0
+    return atomic_load_explicit(&side->n_gone, memory_order_seq_cst) > 0
                ? MU_ECRASHED
                : MU_CLOSED;
 }
@@ -339,7 +393,7 @@ static int send_try(struct mu_chan *c, struct mem_slot **ret_slot,
                     uint64_t *ret_i)
 {
     struct mem_queue *q = mem_state(c)->out;
-    int rc = peers_left(c, q, &q->n_receivers);
+    int rc = peers_left(c, &q->receivers, MEM_RECEIVES);
 
     if (rc != 0)
         return rc;
@@ -356,7 +410,7 @@ static int recv_try(struct mu_chan *c, struct mem_slot **ret_slot,
     *ret_slot = slot_claim(q, &q->head, 1, ret_i);
     if (*ret_slot)
         return 0;
-    rc = peers_left(c, q, &q->n_senders);
+    rc = peers_left(c, &q->senders, MEM_SENDS);
     if (rc == 0)
         return MU_TIMEOUT;
     /* the last message may have come before the last sender left */
@@ -413,10 +467,13 @@ static int send_slot(struct mu_chan *c, int64_t deadline,
     struct mem_queue *q = mem_state(c)->out;
     int rc = mem_check(q);
 
-    if (rc == 0)
-        rc = send_try(c, ret_slot, ret_i);
+    if (rc != 0)
+        return rc;
+    use_note(mem_state(c), MEM_SENDS);
+    rc = send_try(c, ret_slot, ret_i);
     if (rc == MU_TIMEOUT && deadline != MU_NOW)
-        rc = mem_wait(c, send_try, &q->senders, deadline, ret_slot, ret_i);
+        rc = mem_wait(c, send_try, &q->senders.sleepers, deadline, ret_slot,
+                      ret_i);
     return rc;
 }
 
@@ -427,7 +484,7 @@ static void send_publish(struct mem_queue *q, struct mem_slot *slot, uint64_t i,
     slot->size = size;
     slot->block = block;
     slot_pass(slot, i + 1);
-    sleepers_wake(&q->receivers);
+    sleepers_wake(&q->receivers.sleepers);
     queue_ring(q);
 }
 
@@ -494,7 +551,7 @@ static void mem_release(struct mu_chan *c)
     free(slot->block);
     slot->block = NULL;
     slot_pass(slot, s->i_lent + s->in->mask + 1);
-    sleepers_wake(&s->in->senders);
+    sleepers_wake(&s->in->senders.sleepers);
 }
 
 static int borrow_once(struct mu_chan *c, int64_t deadline,
@@ -504,10 +561,12 @@ static int borrow_once(struct mu_chan *c, int64_t deadline,
     struct mem_slot *slot = NULL;
     int rc = mem_check(s->in);
 
-    if (rc == 0)
-        rc = recv_try(c, &slot, &s->i_lent);
+    if (rc != 0)
+        return rc;
+    use_note(s, MEM_RECEIVES);
+    rc = recv_try(c, &slot, &s->i_lent);
     if (rc == MU_TIMEOUT && deadline != MU_NOW)
-        rc = mem_wait(c, recv_try, &s->in->receivers, deadline, &slot,
+        rc = mem_wait(c, recv_try, &s->in->receivers.sleepers, deadline, &slot,
                       &s->i_lent);
     if (rc == MU_TIMEOUT && deadline == MU_NOW) {
         int fd = atomic_load_explicit(&s->in->bell_fd, memory_order_acquire);
@@ -518,9 +577,10 @@ static int borrow_once(struct mu_chan *c, int64_t deadline,
     }
     if (rc != 0)
         return rc;
-    if (slot->size == SIZE_SKIP) {
+    if (slot->size == SIZE_SKIP || slot->size > c->options.message_bytes) {
+        rc = slot->size == SIZE_SKIP ? MU_EMPTY : MU_ECORRUPT;
         mem_release(c);
-        return MU_EMPTY;
+        return rc;
     }
     *ret = (struct mu_chan_message){.data =
                                         slot->block ? slot->block : slot->bytes,
@@ -559,22 +619,26 @@ static int mem_fd(struct mu_chan *c)
     return fd;
 }
 
+/* seq_cst, all: who sees that nobody is there sees also who left, and how. */
+static void side_leave(struct mem_side *side, uint32_t n_gone)
+{
+    (void)atomic_fetch_add_explicit(&side->n_gone, n_gone,
+                                    memory_order_seq_cst);
+    (void)atomic_fetch_add_explicit(&side->n_left, 1, memory_order_seq_cst);
+    (void)atomic_fetch_sub_explicit(&side->n, 1, memory_order_seq_cst);
+}
+
 /* Leave both queues, and wake those who waited for this handle. */
 static void mem_leave(struct mu_chan *c, uint32_t n_gone)
 {
     struct mem_state *s = mem_state(c);
 
-    (void)atomic_fetch_add_explicit(&s->out->n_gone, n_gone,
-                                    memory_order_seq_cst);
-    if (s->in != s->out)
-        (void)atomic_fetch_add_explicit(&s->in->n_gone, n_gone,
-                                        memory_order_seq_cst);
-    (void)atomic_fetch_sub_explicit(&s->out->n_senders, 1,
-                                    memory_order_seq_cst);
-    (void)atomic_fetch_sub_explicit(&s->in->n_receivers, 1,
-                                    memory_order_seq_cst);
-    sleepers_wake(&s->out->receivers);
-    sleepers_wake(&s->in->senders);
+    if (sides_of(s) & MEM_SENDS)
+        side_leave(&s->out->senders, n_gone);
+    if (sides_of(s) & MEM_RECEIVES)
+        side_leave(&s->in->receivers, n_gone);
+    sleepers_wake(&s->out->receivers.sleepers);
+    sleepers_wake(&s->in->senders.sleepers);
     queue_ring(s->out);
 }
 
@@ -613,24 +677,26 @@ static bool queue_is_drained(struct mem_queue *q)
 static int mem_drain(struct mu_chan *c, int64_t deadline)
 {
     struct mem_queue *q = mem_state(c)->out;
+    struct mem_sleepers *sleepers = &q->senders.sleepers;
     int rc;
 
     /* seq_cst: see the head of the file */
-    (void)atomic_fetch_add_explicit(&q->senders.n, 1, memory_order_seq_cst);
+    (void)atomic_fetch_add_explicit(&sleepers->n, 1, memory_order_seq_cst);
     for (;;) {
         uint32_t event =
-            atomic_load_explicit(&q->senders.event, memory_order_acquire);
+            atomic_load_explicit(&sleepers->event, memory_order_acquire);
 
-        rc = queue_is_drained(q) ? 0 : peers_left(c, q, &q->n_receivers);
+        rc = queue_is_drained(q) ? 0
+                                 : peers_left(c, &q->receivers, MEM_RECEIVES);
         if (rc != 0 || queue_is_drained(q))
             break;
-        if (mui_futex_wait(&q->senders.event, event, 0, deadline) ==
+        if (mui_futex_wait(&sleepers->event, event, 0, deadline) ==
             MU_TIMEOUT) {
             rc = queue_is_drained(q) ? 0 : MU_TIMEOUT;
             break;
         }
     }
-    (void)atomic_fetch_sub_explicit(&q->senders.n, 1, memory_order_relaxed);
+    (void)atomic_fetch_sub_explicit(&sleepers->n, 1, memory_order_relaxed);
     return rc;
 }
 

@@ -10,8 +10,9 @@
  * peer holds: the kernel hangs up when it is gone. Waiting for queue and socket costs
  * three system calls a message. So a call that may wait for ever waits in the queue's own
  * call first, for 100 ms, which costs one; only when that was in vain it looks at the
- * socket, and then sleeps on both until there is something. A named queue has no socket:
- * it outlives its users, and their end is not seen. */
+ * socket, and then sleeps on both until there is something. A byte in it is the peer's
+ * goodbye, which so needs no room in the queue. A named queue has no socket: it outlives
+ * its users, and their end is not seen. */
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
@@ -81,7 +82,7 @@ struct mq_state {
     struct mq_part *lent; /* NULL: in_bytes is */
     uint64_t turn;        /* counts pieces */
     bool gave_up;         /* a part, for want of room */
-    bool saw_bye;
+    int in_error;         /* of a pair: what every further receive returns */
 };
 
 static struct mq_state *mq_state(const struct mu_chan *c)
@@ -402,7 +403,6 @@ static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
     case MQ_LAST:
         break;
     case MQ_BYE:
-        s->saw_bye = true;
         return s->live_sock >= 0 ? MU_CLOSED : MU_EMPTY;
     default:
         return MU_ECORRUPT;
@@ -410,6 +410,8 @@ static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
     if (header.kind == MQ_ABORT)
         return MU_EMPTY;
     if (header.kind == MQ_WHOLE) {
+        if (size > c->options.message_bytes)
+            return MU_ECORRUPT;
         s->lent = NULL;
         *ret = (struct mu_chan_message){.data = s->in_bytes + sizeof header,
                                         .size = size,
@@ -422,8 +424,10 @@ static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
     if (!p)
         return header.kind == MQ_LAST && s->gave_up ? MU_ECORRUPT : MU_EMPTY;
     rc = part_add(c, p, s->in_bytes + sizeof header, size);
-    if (rc != 0)
+    if (rc != 0) {
+        part_drop(p);
         return rc;
+    }
     if (header.kind != MQ_LAST)
         return MU_EMPTY;
     s->lent = p;
@@ -441,8 +445,8 @@ static int mq_borrow(struct mu_chan *c, int64_t deadline,
         0; /* the peer's, once it is known: what lies in the queue goes first */
     int rc = MU_EMPTY;
 
-    if (s->saw_bye && s->live_sock >= 0)
-        return MU_CLOSED;
+    if (s->in_error)
+        return s->in_error;
     while (rc == MU_EMPTY) {
         struct timespec until = call_end(waits && end == 0);
         unsigned priority;
@@ -466,6 +470,9 @@ static int mq_borrow(struct mu_chan *c, int64_t deadline,
                 rc = MU_EMPTY;
         }
     }
+    /* a queue with a name has other senders too */
+    if (s->live_sock >= 0 && (rc == MU_CLOSED || rc == MU_ECORRUPT))
+        s->in_error = rc;
     return rc;
 }
 
@@ -498,21 +505,21 @@ static int mq_fd(struct mu_chan *c)
 static int mq_close_end(struct mu_chan *c)
 {
     struct mq_state *s = mq_state(c);
-    int rc;
 
     if (s->out < 0 || s->live_sock < 0)
         return 0;
-    rc = mq_begin(s, MU_NOW);
-    if (rc == 0)
-        rc = piece_send(s, MQ_BYE, NULL, 0, 0, MU_NOW);
-    if (rc == 0)
-        mui_bell_ring(s->live_sock); /* for the peer's sender */
-    return rc == MU_TIMEOUT ? rc : 0;
+    mui_bell_ring(s->live_sock);
+    /* for who waits in the queue's own call; in a full queue nobody does */
+    (void)piece_send(s, MQ_BYE, NULL, 0, 0, MU_NOW);
+    return 0;
 }
 
+/* The kernel has what was sent, and the goodbye needs no room: nothing to wait for. */
 static int mq_drain(struct mu_chan *c, int64_t deadline)
 {
-    return mq_begin(mq_state(c), deadline);
+    (void)deadline;
+    (void)mq_begin(mq_state(c), MU_NOW);
+    return 0;
 }
 
 static void mq_fini(struct mu_chan *c)

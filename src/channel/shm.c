@@ -25,7 +25,8 @@
 #define SHM_MAGIC     UINT64_C(0x6e616863756d0001) /* "muchan", version 1 */
 #define SHM_BACKLOG   128
 #define HUB_SPINS     16
-#define HUB_SLICE_NS  10000000 /* of a sleep without membarrier */
+#define HUB_SLICE_NS                                                           \
+    10000000 /* of a sleep without membarrier, or descriptors */
 
 /* What the opener sends to who connects, with memory and second socket. */
 struct shm_hello {
@@ -41,7 +42,8 @@ struct shm_lane {
 /* The receiver of many. */
 struct shm_hub {
     int listen_sock;
-    int epoll_fd; /* -1 until the user wants to watch */
+    int epoll_fd;      /* -1 until the user wants to watch */
+    bool is_listening; /* somebody else could be taken in; see hub_listen() */
     unsigned n_lanes;
     unsigned i_next; /* where the next look begins: lanes take turns */
     unsigned i_lent; /* the lane whose message is lent */
@@ -174,6 +176,7 @@ static int shm_open_name(struct mu_chan *c, const char *rest,
         return mui_fail(err, -errno, "shm: open the name \"%s\"", rest);
     if (*rest == '\0' && (rc = shm_keep_name(c, s->hub->listen_sock)) != 0)
         return mui_fail(err, rc, "shm: its own name");
+    s->hub->is_listening = true;
     c->is_listener = c->can_recv = true;
     return 0;
 }
@@ -234,7 +237,9 @@ static int hello_recv(int sock, struct shm_hello *ret_hello, int ret_fds[2])
     }
     for (size_t i = 0; i < n_fds; i++)
         (void)close(fds[i]);
-    return n == 0 ? -ECONNREFUSED : MU_ECORRUPT;
+    /* a listener that goes resets whom it did not accept */
+    return n == 0 || (n < 0 && errno == ECONNRESET) ? -ECONNREFUSED
+                                                    : MU_ECORRUPT;
 }
 
 static int shm_connect(struct mu_chan *c, const char *rest, int64_t deadline,
@@ -316,7 +321,7 @@ static int shm_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
     int sock;
     int rc = mui_accept(shm_state(c)->hub->listen_sock, deadline, &sock);
 
-    if (rc == MU_TIMEOUT)
+    if (rc > 0)
         return rc;
     if (rc != 0)
         return mui_fail(err, rc, "shm: accept");
@@ -331,28 +336,33 @@ static int shm_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
 
 /* ---- receiving from many ---------------------------------------------------- */
 
-/* Let the user's descriptor tell of connections, unless there is no room for one:
- * then it would be readable for nothing all the time. */
-static void hub_watch(struct shm_hub *h)
+/* Let sleeps and the user's descriptor end with a connection, or not: while nobody can
+ * be taken in they would end at once, for nothing, all the time. */
+static void hub_listen(struct shm_hub *h, bool is_listening)
 {
     struct epoll_event ev = {.events = EPOLLIN};
 
-    if (h->epoll_fd >= 0)
+    if (h->epoll_fd >= 0 && h->is_listening != is_listening)
         (void)epoll_ctl(h->epoll_fd,
-                        h->n_lanes < SHM_LANES_MAX ? EPOLL_CTL_ADD
-                                                   : EPOLL_CTL_DEL,
+                        is_listening ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
                         h->listen_sock, &ev);
+    h->is_listening = is_listening;
 }
 
-/* Take everybody who waits to connect; who is not allowed is turned away. */
+/* Take everybody who waits to connect; who is not allowed is turned away. Without a
+ * lane or a descriptor for one more they wait. */
 static void hub_accept(struct mu_chan *c, struct shm_hub *h)
 {
     while (h->n_lanes < SHM_LANES_MAX) {
         struct shm_lane *lane;
         int sock = accept4(h->listen_sock, NULL, NULL, SOCK_CLOEXEC);
 
-        if (sock < 0)
+        if (sock < 0 && (errno == EINTR || errno == ECONNABORTED))
+            continue;
+        if (sock < 0) {
+            hub_listen(h, errno == EAGAIN);
             return;
+        }
         lane = aligned_alloc(64, (sizeof *lane + 63) / 64 * 64);
         if (lane)
             memset(lane, 0, sizeof *lane);
@@ -369,9 +379,8 @@ static void hub_accept(struct mu_chan *c, struct shm_hub *h)
         }
         h->lanes[h->n_lanes++] = lane;
         h->had_lanes = true;
-        if (h->n_lanes == SHM_LANES_MAX)
-            hub_watch(h);
     }
+    hub_listen(h, false);
 }
 
 static void hub_drop(struct shm_hub *h, unsigned i)
@@ -379,8 +388,7 @@ static void hub_drop(struct shm_hub *h, unsigned i)
     mui_shm_end_fini(&h->lanes[i]->end);
     free(h->lanes[i]);
     h->lanes[i] = h->lanes[--h->n_lanes];
-    if (h->n_lanes == SHM_LANES_MAX - 1)
-        hub_watch(h);
+    hub_listen(h, true);
 }
 
 /* Look at each lane that may have something. 0; MU_TIMEOUT: nothing there;
@@ -440,8 +448,8 @@ static bool hub_spin(const struct shm_hub *h, int64_t spin_ns)
     return false;
 }
 
-/* Sleep until a lane has something, or the listener while there is room for one more;
- * mark which. */
+/* Sleep until a lane has something, or the listener while one more can be taken in;
+ * mark which. Without descriptors it looks now and then whether there are some again. */
 static int hub_sleep(struct mu_chan *c, struct shm_hub *h, int64_t deadline)
 {
     struct pollfd fds[SHM_LANES_MAX + 1];
@@ -454,10 +462,12 @@ static int hub_sleep(struct mu_chan *c, struct shm_hub *h, int64_t deadline)
         fds[i] =
             (struct pollfd){.fd = h->lanes[i]->end.data_sock, .events = POLLIN};
     }
-    if (h->n_lanes < SHM_LANES_MAX)
+    if (h->is_listening)
         fds[n_fds++] = (struct pollfd){.fd = h->listen_sock, .events = POLLIN};
     mui_fence_heavy();
-    if (!mui_fence_join() && deadline != MU_NOW) {
+    if ((!mui_fence_join() ||
+         (!h->is_listening && h->n_lanes < SHM_LANES_MAX)) &&
+        deadline != MU_NOW) {
         int64_t slice = mu_after_ns(HUB_SLICE_NS);
 
         until = slice < deadline ? slice : deadline;
@@ -516,8 +526,8 @@ static int hub_fd(struct shm_hub *h)
     h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (h->epoll_fd < 0)
         return -errno;
-    if (h->n_lanes < SHM_LANES_MAX)
-        hub_watch(h);
+    h->is_listening = false;
+    hub_listen(h, h->n_lanes < SHM_LANES_MAX);
     for (unsigned i = 0; i < h->n_lanes; i++) {
         h->lanes[i]->end.is_armed = true;
         (void)epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, h->lanes[i]->end.data_sock,
@@ -576,11 +586,13 @@ static int shm_close(struct mu_chan *c)
 {
     struct shm_state *s = shm_state(c);
 
-    if (!s->hub)
+    if (!s->hub) {
         mui_shm_end_close(&s->end);
-    for (unsigned i = 0; s->hub && i < s->hub->n_lanes; i++)
+        return 0;
+    }
+    for (unsigned i = 0; i < s->hub->n_lanes; i++)
         mui_shm_end_close(&s->hub->lanes[i]->end);
-    return 0;
+    return mui_listener_close(s->hub->listen_sock);
 }
 
 static int shm_drain(struct mu_chan *c, int64_t deadline)

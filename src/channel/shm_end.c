@@ -430,10 +430,6 @@ static int data_wait(struct mui_shm_end *e, int64_t deadline)
         rc = end_reason(e, is_hung_up);
         if (rc != 0)
             return rc;
-#ifdef BUG_SHM_NO_SECOND_LOOK
-        for (int i = 0; i < 5000; i++)
-            mui_cpu_pause();
-#endif
         mui_shm_end_doze(e);
         mui_fence_heavy();
 #ifndef BUG_SHM_NO_SECOND_LOOK

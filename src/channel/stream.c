@@ -245,7 +245,9 @@ static int frame_send(struct mui_stream *s, const void *bytes, size_t size,
 
 static int send_begin(struct mui_stream *s, int64_t deadline)
 {
-    return s->out_error ? s->out_error : rest_flush(s, deadline);
+    if (s->out_error || s->said_bye)
+        return s->out_error ? s->out_error : MU_CLOSED;
+    return rest_flush(s, deadline);
 }
 
 int mui_stream_send(struct mu_chan *c, const void *bytes, size_t size,
@@ -309,8 +311,11 @@ int mui_stream_close(struct mu_chan *c)
     if (s->out_fd < 0 || s->out_error)
         return 0;
     rc = rest_flush(s, MU_NOW);
-    if (rc == 0)
+    /* a sealed goodbye without room is kept, for the order of seals counts */
+    if (rc == 0 && !s->said_bye) {
         rc = frame_send(s, NULL, 0, FRAME_BYE, MU_NOW);
+        s->said_bye = rc == 0;
+    }
     if (rc == MU_TIMEOUT)
         return rc;
     if (rc == 0 && s->rest_at < s->rest_end)
@@ -320,9 +325,15 @@ int mui_stream_close(struct mu_chan *c)
     return 0;
 }
 
+/* With room for the goodbye: a close after it succeeds. */
 int mui_stream_drain(struct mu_chan *c, int64_t deadline)
 {
-    return send_begin(mui_stream_of(c), deadline);
+    struct mui_stream *s = mui_stream_of(c);
+    int rc = s->out_error ? s->out_error : rest_flush(s, deadline);
+
+    if (rc == 0 && !s->said_bye)
+        rc = mui_wait_fd(s->out_fd, POLLOUT, deadline);
+    return rc;
 }
 
 /* ---- receiving -------------------------------------------------------------- */

@@ -41,6 +41,7 @@ struct mui_stream {
     size_t rest_end;
     struct mui_buffer sealed;
     int out_error;
+    bool said_bye; /* it has gone out, or is in `rest` */
 
     /* receiver's */
     struct mui_buffer in;

@@ -93,6 +93,9 @@ static int address_find(const char *rest, bool is_server,
 static int secret_check(const struct mu_chan *c, const union tcp_address *at,
                         struct mu_error *err)
 {
+    if (c->options.secret && c->options.secret_size < MUI_SECRET_MIN)
+        return mui_fail(err, -EINVAL, "tcp: a secret has %d bytes at least",
+                        MUI_SECRET_MIN);
     if (c->options.secret || address_is_local(at))
         return 0;
     return mui_fail(err, -EACCES,
@@ -221,6 +224,8 @@ static int tcp_dial(const union tcp_address *at, socklen_t size,
         if (rc == 0 &&
             getsockopt(sock, SOL_SOCKET, SO_ERROR, &error, &error_size) == 0)
             rc = -error;
+        if (rc == -ECONNRESET) /* closed before it was accepted */
+            rc = -ECONNREFUSED;
     }
     if (rc != 0) {
         (void)close(sock);
@@ -259,7 +264,7 @@ static int tcp_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
     int sock;
     int rc = mui_accept(tcp_state(c)->listen_sock, deadline, &sock);
 
-    if (rc == MU_TIMEOUT)
+    if (rc > 0)
         return rc;
     if (rc == 0) {
         int64_t until = mu_after_ns(GRACE_NS);
@@ -327,7 +332,8 @@ static int tcp_fd(struct mu_chan *c)
 
 static int tcp_close(struct mu_chan *c)
 {
-    return c->is_listener ? 0 : mui_stream_close(c);
+    return c->is_listener ? mui_listener_close(tcp_state(c)->listen_sock)
+                          : mui_stream_close(c);
 }
 
 /* Take what was not received: closing over unread bytes would reset the connection,

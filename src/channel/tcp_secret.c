@@ -20,7 +20,6 @@
 #include <sys/socket.h>
 
 #define KEY_BYTES    32
-#define SECRET_MIN   16
 #define HEADER_BYTES crypto_secretstream_xchacha20poly1305_HEADERBYTES
 #define ADDED_BYTES  crypto_secretstream_xchacha20poly1305_ABYTES
 
@@ -144,7 +143,7 @@ int mui_secret_open(int sock, bool is_server, const void *secret,
     struct mui_secret *s;
     int rc;
 
-    if (secret_size < SECRET_MIN)
+    if (secret_size < MUI_SECRET_MIN)
         return -EINVAL;
     if (sodium_init() < 0)
         return -EIO;

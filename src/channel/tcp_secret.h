@@ -9,6 +9,9 @@
 
 #include "channel/stream.h"
 
+/* A secret is not shorter. */
+#define MUI_SECRET_MIN 16
+
 struct mui_secret;
 
 /* Prove the secret to each other over a fresh connection. 0; MU_TIMEOUT; -EACCES:

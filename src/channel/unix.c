@@ -169,7 +169,7 @@ static int unix_accept(struct mu_chan *c, struct mu_chan *peer,
     int sock;
     int rc = mui_accept(unix_state(c)->sock, deadline, &sock);
 
-    if (rc == MU_TIMEOUT)
+    if (rc > 0)
         return rc;
     if (rc == 0) {
         rc = mui_peer_check(sock, &c->options);
@@ -365,18 +365,23 @@ static int unix_close(struct mu_chan *c)
     int rc;
 
     if (c->is_listener)
+        return mui_listener_close(s->sock);
+    if (s->out_error)
         return 0;
-    rc = unix_begin(s, MU_NOW);
-    if (rc == 0)
-        rc = unix_packet(s, UNIX_BYE, NULL, 0, MU_NOW);
+    /* it ends a message in pieces too: that needs no abort before it */
+    rc = unix_packet(s, UNIX_BYE, NULL, 0, MU_NOW);
     if (rc == 0)
         (void)shutdown(s->sock, SHUT_WR);
     return rc == MU_TIMEOUT ? rc : 0;
 }
 
+/* With room for the goodbye: a close after it succeeds. */
 static int unix_drain(struct mu_chan *c, int64_t deadline)
 {
-    return unix_begin(unix_state(c), deadline);
+    struct unix_state *s = unix_state(c);
+    if (s->out_error || c->is_closed)
+        return s->out_error;
+    return mui_wait_fd(s->sock, POLLOUT, deadline);
 }
 
 static void unix_fini(struct mu_chan *c)

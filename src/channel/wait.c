@@ -71,18 +71,32 @@ int mui_fd_set_blocking(int fd)
 
 int mui_accept(int listen_sock, int64_t deadline, int *ret_sock)
 {
+    struct pollfd p = {.fd = listen_sock, .events = POLLIN};
     int sock;
 
     do { /* who connected may have gone again */
-        int rc = mui_wait_fd(listen_sock, POLLIN, deadline);
+        int rc = mui_wait_fds(&p, 1, deadline);
 
         if (rc != 0)
             return rc;
+        if (p.revents & POLLHUP)
+            return MU_CLOSED;
         sock = accept4(listen_sock, NULL, NULL, SOCK_CLOEXEC);
     } while (sock < 0 && (errno == EAGAIN || errno == ECONNABORTED));
     if (sock < 0)
         return -errno;
     *ret_sock = sock;
+    return 0;
+}
+
+int mui_listener_close(int listen_sock)
+{
+    int sock;
+
+    /* a TCP socket forgets who waits; a Unix socket keeps them */
+    (void)shutdown(listen_sock, SHUT_RDWR);
+    while ((sock = accept4(listen_sock, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+        (void)close(sock);
     return 0;
 }
 

@@ -316,29 +316,64 @@ size_t mu_shared_size(const struct mu_shared *arena)
     return arena->size;
 }
 
+int mu_shared_alloc_within(struct mu_shared *arena, size_t bytes,
+                           int64_t deadline, void **ret_memory)
+{
+    uint64_t offset;
+    int rc = mui_heap_take(&arena->heap, bytes, deadline, &offset);
+
+    if (rc == 0)
+        *ret_memory = arena->base + offset;
+    return rc;
+}
+
 void *mu_shared_alloc(struct mu_shared *arena, size_t bytes)
 {
-    uint64_t offset = mui_heap_take(&arena->heap, bytes);
+    void *memory;
 
-    return offset == 0 ? NULL : arena->base + offset;
+    return mu_shared_alloc_within(arena, bytes, MU_NEVER, &memory) == 0 ? memory
+                                                                        : NULL;
+}
+
+int mu_shared_free_within(struct mu_shared *arena, void *memory,
+                          int64_t deadline)
+{
+    if (!memory)
+        return 0;
+    return mui_heap_give(&arena->heap, mu_shared_offset(arena, memory),
+                         deadline);
 }
 
 int mu_shared_free(struct mu_shared *arena, void *memory)
 {
-    if (!memory)
-        return 0;
-    return mui_heap_give(&arena->heap, mu_shared_offset(arena, memory));
+    return mu_shared_free_within(arena, memory, MU_NEVER);
+}
+
+int mu_shared_available_within(struct mu_shared *arena, int64_t deadline,
+                               size_t *ret_bytes, size_t *ret_largest_bytes)
+{
+    uint64_t all;
+    uint64_t largest;
+    int rc = mui_heap_free_bytes(&arena->heap, deadline, &all, &largest);
+
+    if (rc != 0)
+        return rc;
+    *ret_bytes = (size_t)all;
+    if (ret_largest_bytes)
+        *ret_largest_bytes = (size_t)largest;
+    return 0;
 }
 
 size_t mu_shared_available(struct mu_shared *arena, size_t *ret_largest_bytes)
 {
-    uint64_t all;
-    uint64_t largest;
+    size_t bytes;
 
-    mui_heap_free_bytes(&arena->heap, &all, &largest);
+    if (mu_shared_available_within(arena, MU_NEVER, &bytes,
+                                   ret_largest_bytes) == 0)
+        return bytes;
     if (ret_largest_bytes)
-        *ret_largest_bytes = (size_t)largest;
-    return (size_t)all;
+        *ret_largest_bytes = 0;
+    return 0;
 }
 
 uint64_t mu_shared_offset(const struct mu_shared *arena, const void *memory)

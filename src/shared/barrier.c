@@ -4,10 +4,13 @@
  *       the last: generation + 1, arrived = 0 (the same read-modify-write)
  *       ------> B2  load a new generation (acquire) in each of the others
  *
- * One word holds both numbers, so an arrival counts in the generation it saw or
+ *     bits 0..11 n | bits 12..23 arrived | bits 24..31 generation
+ *
+ * One word holds all three, so an arrival counts in the generation it saw or
  * not at all, and taking one back after a timeout is one compare-and-swap.
  * Wrap-around: a generation ends only when all n have arrived, a sleeper is one
- * of them, so it never sleeps through two.
+ * of them, so it never sleeps through two. Only with more than n threads can others go
+ * on without it, 256 times in one slice of its sleep; it leaves with a later generation.
  * Killed before B1 or after it: it has not arrived, or has; nobody replaces a
  * dead one, so wait with a deadline. Killed between the last B1 and the wake:
  * the others see the generation after their slice. */
@@ -18,15 +21,16 @@
 
 #include "shared/sleep.h"
 
-#define ARRIVED_MASK UINT32_C(0xffff)
-#define GENERATION   UINT32_C(0x10000)
+#define N_MASK       MU_BARRIER_MAX
+#define ARRIVED_ONE  UINT32_C(0x1000)
+#define ARRIVED_MASK UINT32_C(0xfff000)
+#define GENERATION   UINT32_C(0x1000000)
 
 int mu_barrier_init(struct mu_barrier *b, uint32_t n)
 {
     if (n == 0 || n > MU_BARRIER_MAX)
         return -EINVAL;
-    b->n = n;
-    atomic_store_explicit(mui_word32(&b->word), 0, memory_order_release);
+    atomic_store_explicit(mui_word32(&b->word), n, memory_order_release);
     return 0;
 }
 
@@ -37,9 +41,9 @@ static int barrier_leave(_Atomic uint32_t *word, uint32_t generation)
 
     /* relaxed: who leaves has neither given nor seen anything */
     while ((seen & ~ARRIVED_MASK) == generation) {
-        if (atomic_compare_exchange_weak_explicit(word, &seen, seen - 1,
-                                                  memory_order_relaxed,
-                                                  memory_order_relaxed))
+        if (atomic_compare_exchange_weak_explicit(
+                word, &seen, seen - ARRIVED_ONE, memory_order_relaxed,
+                memory_order_relaxed))
             return 1;
     }
     return 0;
@@ -55,9 +59,9 @@ int mu_barrier_wait(struct mu_barrier *b, int64_t deadline, int *ret_is_last)
     int is_last;
 
     do {
-        is_last = (seen & ARRIVED_MASK) + 1 >= b->n;
+        is_last = (seen & ARRIVED_MASK) / ARRIVED_ONE + 1 >= (seen & N_MASK);
         generation = seen & ~ARRIVED_MASK;
-        next = is_last ? generation + GENERATION : seen + 1;
+        next = is_last ? generation + GENERATION : seen + ARRIVED_ONE;
         /* B1, pairs with B1 of others and B2 */
     } while (!atomic_compare_exchange_weak_explicit(
         word, &seen, next, memory_order_acq_rel, memory_order_relaxed));

@@ -10,6 +10,7 @@
  * ABA: 2^31 signals between C1 and the sleep would look like none; the slice of
  * sleep.h bounds even that.
  * Killed between C2 and the wake: seen at the end of the slice. */
+#include <errno.h>
 #include <limits.h>
 
 #include "muster/lock.h"
@@ -19,11 +20,26 @@
 #define SLEEPERS 1U
 #define SIGNAL   2U
 
-int mu_condition_wait(struct mu_condition *c, struct mu_mutex *m,
-                      int64_t deadline)
+/* Sleep until the word is another than `seen`. */
+static int signal_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
+{
+    struct mui_sleep sleep = MUI_SLEEP(deadline);
+    int rc;
+
+    do
+        rc = mui_sleep_wait(&sleep, word, seen);
+    while (rc != MU_TIMEOUT &&
+           atomic_load_explicit(word, memory_order_relaxed) == seen);
+    if (rc == MU_TIMEOUT &&
+        atomic_load_explicit(word, memory_order_relaxed) == seen)
+        return MU_TIMEOUT;
+    return 0;
+}
+
+int mu_condition_wait_within(struct mu_condition *c, struct mu_mutex *m,
+                             int64_t deadline, int64_t lock_deadline)
 {
     _Atomic uint32_t *word = mui_word32(&c->word);
-    struct mui_sleep sleep = MUI_SLEEP(deadline);
     /* C1. relaxed: the mutex orders it with the state */
     uint32_t seen =
         atomic_fetch_or_explicit(word, SLEEPERS, memory_order_relaxed) |
@@ -33,17 +49,17 @@ int mu_condition_wait(struct mu_condition *c, struct mu_mutex *m,
 
     if (rc != 0)
         return rc;
-    do
-        rc = mui_sleep_wait(&sleep, word, seen);
-    while (rc != MU_TIMEOUT &&
-           atomic_load_explicit(word, memory_order_relaxed) == seen);
-    if (rc == MU_TIMEOUT &&
-        atomic_load_explicit(word, memory_order_relaxed) != seen)
-        rc = 0;
-    held = mu_mutex_lock(m, MU_NEVER);
-    if (held != 0)
-        return held;
-    return rc == MU_TIMEOUT ? MU_TIMEOUT : 0;
+    rc = signal_wait(word, seen, deadline);
+    held = mu_mutex_lock(m, lock_deadline);
+    if (held == MU_TIMEOUT)
+        return -ETIMEDOUT;
+    return held != 0 ? held : rc;
+}
+
+int mu_condition_wait(struct mu_condition *c, struct mu_mutex *m,
+                      int64_t deadline)
+{
+    return mu_condition_wait_within(c, m, deadline, MU_NEVER);
 }
 
 void mu_condition_signal(struct mu_condition *c)

@@ -159,9 +159,9 @@ static int heap_rebuild(struct mui_heap_view *v)
     return 0;
 }
 
-static int heap_lock(struct mui_heap_view *v)
+static int heap_lock(struct mui_heap_view *v, int64_t deadline)
 {
-    int rc = mu_mutex_lock(&v->heap->lock, MU_NEVER);
+    int rc = mu_mutex_lock(&v->heap->lock, deadline);
 
     if (rc == MU_OWNER_DIED)
         rc = heap_rebuild(v);
@@ -256,29 +256,36 @@ static void block_cut(struct mui_heap_view *v, uint64_t offset, uint64_t have,
         list_insert(v, offset + need, rest);
 }
 
-uint64_t mui_heap_take(struct mui_heap_view *v, size_t bytes)
+int mui_heap_take(struct mui_heap_view *v, size_t bytes, int64_t deadline,
+                  uint64_t *ret_offset)
 {
     uint64_t need;
     uint64_t offset;
-    uint64_t have = 0;
+    int rc;
 
     if (bytes > v->end - v->first)
-        return 0;
+        return -ENOMEM;
     need = (bytes + HEAD_BYTES + LINE - 1) / LINE * LINE;
-    if (heap_lock(v) != 0)
-        return 0;
+    rc = heap_lock(v, deadline);
+    if (rc != 0)
+        return rc;
     offset = heap_find(v, need);
-    if (offset != 0) {
+    if (offset == 0) {
+        rc = -ENOMEM;
+    } else {
         uint64_t word = offset_is_sane(v, offset) ? block_word(v, offset) : 0;
+        uint64_t have = (word & USED) ? 0 : bytes_in(v, offset, word);
 
-        have = (word & USED) ? 0 : bytes_in(v, offset, word);
-        if (have < need)
+        if (have < need) {
             v->heap->is_broken = 1;
-        else
+            rc = MU_ECORRUPT;
+        } else {
             block_cut(v, offset, have, need);
+            *ret_offset = offset + HEAD_BYTES;
+        }
     }
     heap_unlock(v);
-    return have < need ? 0 : offset + HEAD_BYTES;
+    return rc;
 }
 
 /* Merge with the free neighbours and put the whole into its list. */
@@ -317,7 +324,7 @@ static int block_merge(struct mui_heap_view *v, uint64_t offset, uint64_t bytes)
     return 0;
 }
 
-int mui_heap_give(struct mui_heap_view *v, uint64_t offset)
+int mui_heap_give(struct mui_heap_view *v, uint64_t offset, int64_t deadline)
 {
     uint64_t word;
     uint64_t bytes;
@@ -326,7 +333,7 @@ int mui_heap_give(struct mui_heap_view *v, uint64_t offset)
     if (offset < HEAD_BYTES || !offset_is_sane(v, offset - HEAD_BYTES))
         return -EINVAL;
     offset -= HEAD_BYTES;
-    rc = heap_lock(v);
+    rc = heap_lock(v, deadline);
     if (rc != 0)
         return rc;
     word = block_word(v, offset);
@@ -344,26 +351,34 @@ int mui_heap_give(struct mui_heap_view *v, uint64_t offset)
     return rc;
 }
 
-void mui_heap_free_bytes(struct mui_heap_view *v, uint64_t *ret_all,
-                         uint64_t *ret_largest)
+int mui_heap_free_bytes(struct mui_heap_view *v, int64_t deadline,
+                        uint64_t *ret_all, uint64_t *ret_largest)
 {
-    *ret_all = 0;
-    *ret_largest = 0;
-    if (heap_lock(v) != 0)
-        return;
+    uint64_t all = 0;
+    uint64_t largest = 0;
+    int rc = heap_lock(v, deadline);
+
+    if (rc != 0)
+        return rc;
     for (uint64_t offset = v->first, bytes; offset < v->end; offset += bytes) {
         uint64_t word = block_word(v, offset);
 
         bytes = bytes_in(v, offset, word);
         if (bytes == 0) {
             v->heap->is_broken = 1;
+            rc = MU_ECORRUPT;
             break;
         }
         if (word & USED)
             continue;
-        *ret_all += bytes - HEAD_BYTES;
-        if (bytes - HEAD_BYTES > *ret_largest)
-            *ret_largest = bytes - HEAD_BYTES;
+        all += bytes - HEAD_BYTES;
+        if (bytes - HEAD_BYTES > largest)
+            largest = bytes - HEAD_BYTES;
     }
     heap_unlock(v);
+    if (rc == 0) {
+        *ret_all = all;
+        *ret_largest = largest;
+    }
+    return rc;
 }

@@ -39,12 +39,15 @@ void mui_heap_init(struct mui_heap *h, char *base, uint64_t from, uint64_t to);
 int mui_heap_view(struct mui_heap *h, char *base, uint64_t size,
                   struct mui_heap_view *ret_view);
 
-/* The offset of a block of at least `bytes`, 64-byte aligned; 0: no memory. */
-uint64_t mui_heap_take(struct mui_heap_view *v, size_t bytes);
-/* 0; -EINVAL, MU_ECORRUPT. */
-int mui_heap_give(struct mui_heap_view *v, uint64_t offset);
+/* All three lock the heap until the deadline: MU_TIMEOUT, MU_ECORRUPT. */
+
+/* A block of at least `bytes`; its offset is 64-byte aligned. -ENOMEM. */
+int mui_heap_take(struct mui_heap_view *v, size_t bytes, int64_t deadline,
+                  uint64_t *ret_offset);
+/* -EINVAL when no block in use begins there. */
+int mui_heap_give(struct mui_heap_view *v, uint64_t offset, int64_t deadline);
 /* Free bytes in all and in the largest block. */
-void mui_heap_free_bytes(struct mui_heap_view *v, uint64_t *ret_all,
-                         uint64_t *ret_largest);
+int mui_heap_free_bytes(struct mui_heap_view *v, int64_t deadline,
+                        uint64_t *ret_all, uint64_t *ret_largest);
 
 #endif

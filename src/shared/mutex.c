@@ -11,15 +11,15 @@
  * L2 needs no edge from A's thread: that thread is seen dead through the kernel,
  * so all its stores are in memory before.
  *
- * Waiters set bit 30 of the word before they sleep (W1); who then lets go finds
- * that his word changed, stores 0 and wakes one (U2). Who slept takes the lock
+ * Waiters set MUI_WAITERS in the word before they sleep (W1); who then lets go finds
+ * that his word changed, swaps it for 0 and wakes one (U2). Who slept takes the lock
  * with the bit set, since others may still sleep: one wake too many, none too
  * few.
  *
  * Killed at any instruction: before L1 nothing happened. From L1 to U1 the word
  * names a dead thread and L2 takes it over, once, since it is one
  * compare-and-swap. Between U1 and the wake the word is 0 and sleepers find it
- * at the end of their slice (sleep.h). A killed waiter leaves bit 30 behind: one
+ * at the end of their slice (sleep.h). A killed waiter leaves its bit behind: one
  * useless wake.
  *
  * ABA: a word is only taken over from a holder that is dead, and an owner is
@@ -42,17 +42,24 @@
 #    define mui_owner_is_dead(owner) ((void)(owner), 0)
 #endif
 
-/* L2: take over from a dead holder. 1 when it is ours now. */
-static int hold_take_over(_Atomic uint64_t *word, uint64_t seen, uint64_t self)
+/* L2: take over from a dead holder. MU_EMPTY when it is not ours now; else what
+ * mui_hold() returns. */
+static int hold_take_over(_Atomic uint64_t *word, uint64_t seen, uint64_t self,
+                          uint64_t mark)
 {
-    if (seen != MUI_ORPHAN && !mui_owner_is_dead(seen))
-        return 0;
-    return atomic_compare_exchange_strong_explicit(
-        word, &seen, self | MUI_WAITERS, memory_order_acquire,
-        memory_order_relaxed);
+    int answer = seen & MUI_PASSING ? 0 : MU_OWNER_DIED;
+
+    if (answer != 0)
+        mark = 0;
+    if ((seen != MUI_ORPHAN && !mui_owner_is_dead(seen)) ||
+        !atomic_compare_exchange_strong_explicit(
+            word, &seen, self | mark | MUI_WAITERS, memory_order_acquire,
+            memory_order_relaxed))
+        return MU_EMPTY;
+    return answer;
 }
 
-/* W1: say that somebody sleeps. 1 when the word now names `*seen` with bit 30. */
+/* W1: say that somebody sleeps. 1 when the word is now `*seen`, with its bit. */
 static int hold_announce(_Atomic uint64_t *word, uint64_t *seen)
 {
     if (*seen & MUI_WAITERS)
@@ -66,35 +73,39 @@ static int hold_announce(_Atomic uint64_t *word, uint64_t *seen)
     return 1;
 }
 
-int mui_hold(_Atomic uint64_t *word, uint64_t self, uint64_t end,
+int mui_hold(_Atomic uint64_t *word, uint64_t self, uint64_t mark, uint64_t end,
              int64_t deadline)
 {
     struct mui_sleep sleep = MUI_SLEEP(deadline);
     uint64_t waiters = 0; /* MUI_WAITERS once we slept */
     uint64_t seen = 0;
-    int rc;
+    int rc = 0;
 
     for (;;) {
         /* L1, pairs with U1 and U2 in mui_let_go() */
         if (seen == 0 && atomic_compare_exchange_strong_explicit(
-                             word, &seen, self | waiters, memory_order_acquire,
-                             memory_order_acquire))
+                             word, &seen, self | mark | waiters,
+                             memory_order_acquire, memory_order_acquire))
             return 0;
         if (seen == end)
             return MU_CLOSED;
         if ((seen & MUI_OWNER_MASK) == self)
             return -EDEADLK;
-        if (seen == MUI_ORPHAN && hold_take_over(word, seen, self))
-            return MU_OWNER_DIED;
         if (seen != 0 && seen != MUI_ORPHAN && !mui_sleep_spin(&sleep)) {
             if (deadline != MU_NOW && !hold_announce(word, &seen))
                 continue;
             waiters = MUI_WAITERS;
-            rc = mui_sleep_wait(&sleep, mui_low_half(word), (uint32_t)seen);
-            if (rc != 0 && hold_take_over(word, seen, self))
-                return MU_OWNER_DIED;
+            rc = mui_sleep_wait_as(&sleep, mui_low_half(word), (uint32_t)seen,
+                                   MUI_AS_WAITER);
+        }
+        if (seen == MUI_ORPHAN || rc != 0) {
+            int answer = hold_take_over(word, seen, self, mark);
+
+            if (answer != MU_EMPTY)
+                return answer;
             if (rc == MU_TIMEOUT)
                 return MU_TIMEOUT;
+            rc = 0;
         }
         /* acquire, for `end`: pairs with D1 in mu_once_run() */
         seen = atomic_load_explicit(word, memory_order_acquire);
@@ -112,9 +123,10 @@ int mui_let_go(_Atomic uint64_t *word, uint64_t self, uint64_t value,
         return 0;
     if ((seen & MUI_OWNER_MASK) != self)
         return -EPERM;
-    /* U2: bit 30 is set and only we may take our name away */
-    atomic_store_explicit(word, value, memory_order_release);
-    (void)mui_futex_wake(mui_low_half(word), n_wake, 1);
+    /* U2: there are marks, and only we may take our name away */
+    seen = atomic_exchange_explicit(word, value, memory_order_release);
+    if (seen & MUI_WAITERS)
+        (void)mui_futex_wake(mui_low_half(word), n_wake, 1);
     return 0;
 }
 
@@ -128,7 +140,7 @@ int mui_let_go(_Atomic uint64_t *word, uint64_t self, uint64_t value,
 static __attribute__((noinline)) int mutex_lock_slowly(struct mu_mutex *m,
                                                        int64_t deadline)
 {
-    return mui_hold(mui_word64(&m->word), mui_owner_self(), MUI_NO_END,
+    return mui_hold(mui_word64(&m->word), mui_owner_self(), 0, MUI_NO_END,
                     deadline);
 }
 
@@ -143,8 +155,6 @@ FAST_PATH int mu_mutex_lock(struct mu_mutex *m, int64_t deadline)
 
 #ifdef BUG_MUTEX_LOAD_STORE
     if (atomic_load_explicit(mui_word64(&m->word), memory_order_acquire) == 0) {
-        for (int i = 0; i < MUI_SPINS; i++)
-            mui_cpu_pause();
         atomic_store_explicit(mui_word64(&m->word), mui_owner_self(),
                               memory_order_relaxed);
         return 0;

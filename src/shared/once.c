@@ -1,7 +1,6 @@
 /* once.c: a function that runs once, whoever dies in it.
  *
- * The word is a mutex (mutex.c) that ends: ONCE_DONE has bit 31 set, which no
- * holder has.
+ * The word is a mutex (mutex.c) that ends: ONCE_DONE names nobody.
  *
  *   D1  self -> DONE (release) ----------> D2  DONE seen by mui_hold() (acquire)
  *
@@ -29,7 +28,7 @@ int mu_once_run(struct mu_once *o, mu_once_fn fn, void *arg, int64_t deadline)
         ONCE_DONE)
         return 0;
     self = mui_owner_self();
-    held = mui_hold(mui_word64(&o->word), self, ONCE_DONE, deadline);
+    held = mui_hold(mui_word64(&o->word), self, 0, ONCE_DONE, deadline);
     if (held == MU_CLOSED)
         return 0;
     if (held != 0 && held != MU_OWNER_DIED)

@@ -1,31 +1,47 @@
-/* rwlock.c: readers with names.
+/* rwlock.c: one word to wait on, and who reads.
  *
- * A count of readers cannot say which of them died, so each reader writes its
- * name into a slot of its own; a writer first takes the writer's word, which
- * keeps new readers out, then waits until each slot is empty.
+ * The word is a mutex (mutex.c). A writer holds it, and then waits until all readers have
+ * left. A count of readers cannot say which of them died, so each process that reads has
+ * a word of its own, a seat: its name and how many of its threads are inside, changed as
+ * one. Nobody sleeps on a seat.
  *
- *       reader R                               writer W
- *   S0  raise n_more   (seq_cst)           S3  writer: 0 -> W   (seq_cst)
- *   S1  slot: 0 -> R   (seq_cst)           S4  load n_more      (seq_cst)
- *   S2  load writer    (seq_cst)           S5  load each slot   (seq_cst)
+ *       reader R                                writer W
+ *   S1  its seat: + 1  (seq_cst)            S3  word: 0 -> W        (seq_cst)
+ *   S2  load word      (seq_cst)            S4  load each seat      (seq_cst)
  *
- * In the one order of these either S2 sees W, and R goes back, or S4 sees R's slot
- * counted and S5 sees R in it, and W waits for it: never both inside. A reader looks
- * for a slot among the first HOME, from one that its name gives, and only when they
- * are all taken in the rest, from the front: S0 is for those, and n_more never falls,
- * so that a writer looks at few slots where few readers meet.
+ * In the one order of these either S2 sees W, and R goes back, or S4 sees R in its seat,
+ * and W waits for it: never both inside. A reader that finds the word held takes it as a
+ * writer does, takes its seat and lets go: so readers and writers get the word alike, and
+ * neither starves. It marks the word MUI_PASSING, and other readers need not wait for it:
+ * who sees that mark in S2 sees the word before the next writer's S3.
  *
- *   R1  slot: R -> 0   (release) --------> S5  (seq_cst, so acquire)
- *   W1  writer: W -> 0 (release) --------> S2  (seq_cst, so acquire)
+ * The holder that waits says so in the word, and a reader that leaves takes that back:
  *
- * Killed at any instruction: a slot or the writer's word names a dead thread.
- * A waiting writer empties dead readers' slots, one compare-and-swap each. A
- * dead writer's word is taken over: by a writer through mui_hold(), by a reader
- * the same way and then let go. Sleepers sleep in slices (sleep.h).
- * Progress: blocking; a free lock costs a reader one read-modify-write and a
- * load, on a slot that it mostly finds where it left it. */
+ *   D1  seat: - 1        (seq_cst)          D3  word: + DRAINING    (seq_cst)
+ *   D2  load word        (seq_cst)          D4  load each seat      (seq_cst)
+ *       - DRAINING, wake                        sleep while the word is as in D3
+ *
+ * Either D4 sees the seat empty, or D2 sees the mark: then the word is not as it was, and
+ * the holder does not sleep, or is woken. It sleeps as another kind than those who want
+ * the word, so that one wake finds it (sys/futex.h). tests/model/rwlock.pml has both.
+ * When every seat is another process's, a reader waits with the word for a seat, as a
+ * writer for all; others, that come then, queue for the word.
+ *
+ *   D1 (release) --------> S4, D4 (acquire)       U1 in mui_let_go() --------> S2, L1
+ *
+ * A reader that takes the word over from a dead writer is told, and lets go of it so that
+ * the next is told as well, until a writer has held it.
+ *
+ * Killed at any instruction: seats and the word name a dead process, a dead thread. The
+ * holder that waits empties the seats of the dead, one compare-and-swap each; the word is
+ * taken over by mui_hold(). Who sleeps does so in slices (sleep.h).
+ *
+ * The seats of a process are alike: with two of them, by two threads at once, a thread
+ * may leave from the other's.
+ * Progress: blocking; a free lock costs a reader one read-modify-write and two loads. */
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 
 #include "muster/lock.h"
 
@@ -33,217 +49,219 @@
 #include "shared/sleep.h"
 #include "sys/owner.h"
 
-#define HOME 31 /* slots that are always looked at */
+#define N_SEATS MU_RWLOCK_PROCESSES
 
-/* Where a thread looks first, so that readers do not share a word. */
-static unsigned slot_first(uint64_t self)
-{
-    return (unsigned)((self & 0x3fffff) * 2654435761U >> 16) % HOME;
-}
+/* Bugs on purpose, that the tests have to see. */
+#ifdef BUG_RWLOCK_NO_LOOK
+#    define LOOKS_AGAIN 0
+#else
+#    define LOOKS_AGAIN 1
+#endif
 
-/* The k-th slot that a thread looks at. */
-static _Atomic uint64_t *slot_at(struct mu_rwlock *l, unsigned first,
+/* The k-th seat that a process looks at: each begins elsewhere. */
+static _Atomic uint64_t *seat_at(struct mu_rwlock *l, uint64_t process,
                                  unsigned k)
 {
-    return mui_word64(&l->readers[k < HOME ? (first + k) % HOME : k]);
+    unsigned first =
+        (unsigned)((process & 0x3fffff) * 2654435761U >> 16) % N_SEATS;
+
+    return mui_word64(&l->readers[(first + k) % N_SEATS]);
 }
 
-/* How many slots may be in use. What the memory says is not believed further than
- * there are slots. */
-static unsigned n_slots(struct mu_rwlock *l)
+static uint64_t seat_count(uint64_t seat)
 {
-    /* S4, pairs with S0 in slot_claim() */
-    uint32_t n_more =
-        atomic_load_explicit(mui_word32(&l->n_more), memory_order_seq_cst);
-
-    return HOME + (n_more < MU_RWLOCK_READERS - HOME
-                       ? n_more
-                       : MU_RWLOCK_READERS - HOME);
+    return seat / MUI_PROCESS_ONE % (MUI_PROCESS_MAX + 1);
 }
 
-/* S0: have the k-th slot counted. */
-static void slots_count(struct mu_rwlock *l, unsigned k)
+static bool seat_is_of(uint64_t seat, uint64_t process)
 {
-    uint32_t need = k < HOME ? 0 : k - HOME + 1;
-    uint32_t seen =
-        atomic_load_explicit(mui_word32(&l->n_more), memory_order_seq_cst);
-
-    while (seen < need && !atomic_compare_exchange_weak_explicit(
-                              mui_word32(&l->n_more), &seen, need,
-                              memory_order_seq_cst, memory_order_seq_cst))
-        ;
+    return (seat & MUI_PROCESS_MASK) == process;
 }
 
-/* S1. NULL when every slot is taken. */
-static _Atomic uint64_t *slot_claim(struct mu_rwlock *l, uint64_t self)
+/* S1: take a seat. False when all are taken. */
+static bool seat_take(struct mu_rwlock *l, uint64_t process)
 {
-    unsigned first = slot_first(self);
+    for (unsigned k = 0; k < N_SEATS; k++) {
+        _Atomic uint64_t *seat = seat_at(l, process, k);
+        uint64_t seen = atomic_load_explicit(seat, memory_order_relaxed);
 
-    for (unsigned k = 0; k < MU_RWLOCK_READERS; k++) {
-        _Atomic uint64_t *slot = slot_at(l, first, k);
-        uint64_t seen = 0;
+        while (seat_count(seen) == 0 || (seat_is_of(seen, process) &&
+                                         seat_count(seen) < MUI_PROCESS_MAX)) {
+            uint64_t next = seat_count(seen) == 0 ? process : seen;
 
-        if (k >= HOME)
-            slots_count(l, k);
-        if (atomic_compare_exchange_strong_explicit(
-                slot, &seen, self, memory_order_seq_cst, memory_order_relaxed))
-            return slot;
-    }
-    return NULL;
-}
-
-/* Empty the slots of dead readers. 1 when there were any. */
-static int slots_bury(struct mu_rwlock *l)
-{
-    int n = 0;
-
-    for (unsigned i = 0; i < MU_RWLOCK_READERS; i++) {
-        _Atomic uint64_t *slot = slot_at(l, 0, i);
-        uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed);
-
-        /* acquire is not needed: see L2 in mutex.c */
-        if (seen != 0 && mui_owner_is_dead(seen))
-            n |= atomic_compare_exchange_strong_explicit(
-                slot, &seen, 0, memory_order_relaxed, memory_order_relaxed);
-    }
-    return n;
-}
-
-/* All slots are taken: sleep on the first of them. */
-static int slots_wait(struct mu_rwlock *l, uint64_t self,
-                      struct mui_sleep *sleep)
-{
-    _Atomic uint64_t *slot = slot_at(l, slot_first(self), 0);
-    uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed);
-    int rc;
-
-    if (seen == 0)
-        return 0;
-    if (!(seen & MUI_WAITERS) &&
-        !atomic_compare_exchange_strong_explicit(
-            slot, &seen, seen | MUI_WAITERS, memory_order_relaxed,
-            memory_order_relaxed))
-        return 0;
-    rc = mui_sleep_wait(sleep, mui_low_half(slot),
-                        (uint32_t)(seen | MUI_WAITERS));
-    if (rc != 0 && slots_bury(l))
-        return 0;
-    return rc == MU_TIMEOUT ? MU_TIMEOUT : 0;
-}
-
-/* A writer is inside: wait until its word is free. MU_OWNER_DIED: it died, and
- * the word is free now. */
-static int writer_wait(struct mu_rwlock *l, uint64_t self,
-                       const struct mui_sleep *sleep)
-{
-    _Atomic uint64_t *word = mui_word64(&l->writer);
-    int rc = mui_hold(word, self, MUI_NO_END, sleep->deadline);
-
-    if (rc == 0 || rc == MU_OWNER_DIED)
-        (void)mui_let_go(word, self, 0, INT_MAX);
-    return rc;
-}
-
-int mu_rwlock_read(struct mu_rwlock *l, int64_t deadline)
-{
-    struct mui_sleep sleep = MUI_SLEEP(deadline);
-    uint64_t self = mui_owner_self();
-    int answer = 0; /* MU_OWNER_DIED once we buried a writer */
-    int rc;
-
-    for (;;) {
-        _Atomic uint64_t *slot = slot_claim(l, self);
-
-        if (!slot) {
-            rc = slots_wait(l, self, &sleep);
-            if (rc != 0)
-                return rc;
-            continue;
+            if (atomic_compare_exchange_weak_explicit(
+                    seat, &seen, next + MUI_PROCESS_ONE, memory_order_seq_cst,
+                    memory_order_relaxed))
+                return true;
         }
-        /* S2, pairs with S3 in mu_rwlock_write() */
-        if (atomic_load_explicit(mui_word64(&l->writer),
-                                 memory_order_seq_cst) == 0)
-            return answer;
-        (void)mui_let_go(slot, self, 0, 1);
-        rc = writer_wait(l, self, &sleep);
-        if (rc == MU_OWNER_DIED)
-            answer = rc;
-        else if (rc != 0)
-            return rc;
     }
+    return false;
 }
 
-int mu_rwlock_read_unlock(struct mu_rwlock *l)
+/* D1: leave a seat of this process. 0; -EPERM: it has none. */
+static int seat_leave(struct mu_rwlock *l, uint64_t process)
 {
-    uint64_t self = mui_owner_self();
-    unsigned first = slot_first(self);
-    unsigned n = n_slots(l);
+    for (unsigned k = 0; k < N_SEATS; k++) {
+        _Atomic uint64_t *seat = seat_at(l, process, k);
+        uint64_t seen = atomic_load_explicit(seat, memory_order_relaxed);
 
-    for (unsigned k = 0; k < n; k++) {
-        /* R1, pairs with S5 in reader_wait() */
-        if (mui_let_go(slot_at(l, first, k), self, 0, 1) == 0)
-            return 0;
+        while (seat_is_of(seen, process) && seat_count(seen) != 0) {
+            if (atomic_compare_exchange_weak_explicit(
+                    seat, &seen, seen - MUI_PROCESS_ONE, memory_order_seq_cst,
+                    memory_order_relaxed))
+                return 0;
+        }
     }
     return -EPERM;
 }
 
-/* S5: wait until the slot is empty. 0; MU_TIMEOUT; -EDEADLK when it is ours. Where one
- * reader is dead others may be: all are buried, or each would cost a sleep. */
-static int reader_wait(struct mu_rwlock *l, _Atomic uint64_t *slot,
-                       uint64_t self, struct mui_sleep *sleep)
+/* Whether all seats are free, or one is at least. */
+static bool seats_are_free(struct mu_rwlock *l, bool one_is_enough)
 {
-    for (;;) {
-        /* S5, pairs with S1 in slot_claim() and R1 */
-        uint64_t seen = atomic_load_explicit(slot, memory_order_seq_cst);
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < N_SEATS; i++) {
+        /* S4, D4: pair with S1 in seat_take() and D1 in seat_leave() */
+        uint64_t seen = atomic_load_explicit(mui_word64(&l->readers[i]),
+                                             memory_order_seq_cst);
+
+        n += seat_count(seen) == 0;
+    }
+    return one_is_enough ? n > 0 : n == N_SEATS;
+}
+
+/* Free the seats of dead processes. True when there were any. */
+static bool seats_bury(struct mu_rwlock *l)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < N_SEATS; i++) {
+        _Atomic uint64_t *seat = mui_word64(&l->readers[i]);
+        uint64_t seen = atomic_load_explicit(seat, memory_order_relaxed);
+
+        /* acquire is not needed: see L2 in mutex.c */
+        if (seat_count(seen) != 0 && mui_process_is_dead(seen))
+            any |= atomic_compare_exchange_strong_explicit(
+                seat, &seen, 0, memory_order_relaxed, memory_order_relaxed);
+    }
+    return any;
+}
+
+/* With the word held: wait until seats are free. 0; MU_TIMEOUT. */
+static int seats_wait(struct mu_rwlock *l, bool one_is_enough, int64_t deadline)
+{
+    _Atomic uint64_t *word = mui_word64(&l->word);
+    struct mui_sleep sleep = MUI_SLEEP(deadline);
+    /* S3: mui_hold() is acquire only; this puts our name into the one order */
+    uint64_t seen = atomic_fetch_or_explicit(word, 0, memory_order_seq_cst);
+
+    while (!seats_are_free(l, one_is_enough)) {
         int rc;
 
-        if (seen == 0)
-            return 0;
-        if ((seen & MUI_OWNER_MASK) == self)
-            return -EDEADLK;
-        if (mui_sleep_spin(sleep))
+        if (mui_sleep_spin(&sleep))
             continue;
-        if (!(seen & MUI_WAITERS) &&
-            !atomic_compare_exchange_strong_explicit(
-                slot, &seen, seen | MUI_WAITERS, memory_order_relaxed,
-                memory_order_relaxed))
-            continue;
-        seen |= MUI_WAITERS;
-        rc = mui_sleep_wait(sleep, mui_low_half(slot), (uint32_t)seen);
-        if (rc != 0 && mui_owner_is_dead(seen) && slots_bury(l))
-            continue;
+        if (!(seen & MUI_DRAINING)) {
+            /* D3, pairs with D2 in reader_leave() */
+            seen = atomic_fetch_or_explicit(word, MUI_DRAINING,
+                                            memory_order_seq_cst) |
+                   MUI_DRAINING;
+            if (LOOKS_AGAIN)
+                continue;
+        }
+        rc = mui_sleep_wait_as(&sleep, mui_low_half(word), (uint32_t)seen,
+                               MUI_AS_HOLDER);
+        if (rc != 0 && seats_bury(l))
+            rc = 0;
         if (rc == MU_TIMEOUT)
             return MU_TIMEOUT;
+        /* relaxed: with the mark still there D3 holds */
+        seen = atomic_load_explicit(word, memory_order_relaxed);
     }
+    if (seen & MUI_DRAINING) /* relaxed: nobody sleeps any more */
+        (void)atomic_fetch_and_explicit(word, ~MUI_DRAINING,
+                                        memory_order_relaxed);
+    return 0;
+}
+
+/* A reader that is inside, or was too early, goes. 0; -EPERM. */
+static int reader_leave(struct mu_rwlock *l, uint64_t process)
+{
+    _Atomic uint64_t *word = mui_word64(&l->word);
+    int rc = seat_leave(l, process);
+
+    /* D2, pairs with D3 in seats_wait() */
+    if (rc == 0 &&
+        (atomic_load_explicit(word, memory_order_seq_cst) & MUI_DRAINING)) {
+        /* relaxed: only lets the holder look again; another, later one too */
+        (void)atomic_fetch_and_explicit(word, ~MUI_DRAINING,
+                                        memory_order_relaxed);
+        (void)mui_futex_wake_as(mui_low_half(word), 1, MUI_AS_HOLDER, 1);
+    }
+    return rc;
+}
+
+/* Whether a reader may go in while the word is so. */
+static bool word_lets_in(uint64_t seen)
+{
+    return seen == 0 || (seen & (MUI_PASSING | MUI_DRAINING)) == MUI_PASSING;
+}
+
+/* The word goes first. */
+static int read_slowly(struct mu_rwlock *l, uint64_t process, int64_t deadline)
+{
+    _Atomic uint64_t *word = mui_word64(&l->word);
+    uint64_t self = mui_owner_self();
+    int held = mui_hold(word, self, MUI_PASSING, MUI_NO_END, deadline);
+    int rc = 0;
+
+    if (held != 0 && held != MU_OWNER_DIED)
+        return held;
+    while (rc == 0 && !seat_take(l, process))
+        rc = seats_wait(l, true, deadline);
+    /* only a writer can repair: until one has come each is told */
+    (void)mui_let_go(word, self, held == MU_OWNER_DIED ? MUI_ORPHAN : 0,
+                     INT_MAX);
+    return rc != 0 ? rc : held;
+}
+
+int mu_rwlock_read(struct mu_rwlock *l, int64_t deadline)
+{
+    _Atomic uint64_t *word = mui_word64(&l->word);
+    uint64_t process = mui_process_self();
+
+    /* relaxed: S2 decides */
+    if (word_lets_in(atomic_load_explicit(word, memory_order_relaxed)) &&
+        seat_take(l, process)) {
+        /* S2, pairs with S3 in seats_wait() and U1 in mui_let_go() */
+        if (word_lets_in(atomic_load_explicit(word, memory_order_seq_cst)))
+            return 0;
+        (void)reader_leave(l, process);
+    }
+    return read_slowly(l, process, deadline);
+}
+
+int mu_rwlock_read_unlock(struct mu_rwlock *l)
+{
+    return reader_leave(l, mui_process_self());
 }
 
 int mu_rwlock_write(struct mu_rwlock *l, int64_t deadline)
 {
-    struct mui_sleep sleep = MUI_SLEEP(deadline);
+    _Atomic uint64_t *word = mui_word64(&l->word);
     uint64_t self = mui_owner_self();
-    _Atomic uint64_t *word = mui_word64(&l->writer);
-    int held = mui_hold(word, self, MUI_NO_END, deadline);
-    unsigned n;
+    int held = mui_hold(word, self, 0, MUI_NO_END, deadline);
+    int rc;
 
     if (held != 0 && held != MU_OWNER_DIED)
         return held;
-    /* S3: mui_hold() is acquire only; this read-modify-write puts our name into
-     * the one order with S2, S4 and S5 */
-    (void)atomic_fetch_or_explicit(word, 0, memory_order_seq_cst);
-    n = n_slots(l);
-    for (unsigned i = 0; i < n; i++) {
-        int rc = reader_wait(l, slot_at(l, 0, i), self, &sleep);
-
-        if (rc != 0) { /* the report of a dead writer goes to the next one */
-            (void)mui_let_go(word, self, held == MU_OWNER_DIED ? MUI_ORPHAN : 0,
-                             INT_MAX);
-            return rc;
-        }
-    }
-    return held;
+    rc = seats_wait(l, false, deadline);
+    if (rc != 0) /* the report of a dead writer goes to the next one */
+        (void)mui_let_go(word, self, held == MU_OWNER_DIED ? MUI_ORPHAN : 0,
+                         INT_MAX);
+    return rc != 0 ? rc : held;
 }
 
 int mu_rwlock_write_unlock(struct mu_rwlock *l)
 {
-    return mui_let_go(mui_word64(&l->writer), mui_owner_self(), 0, INT_MAX);
+    return mui_let_go(mui_word64(&l->word), mui_owner_self(), 0, INT_MAX);
 }

@@ -1,8 +1,8 @@
 /* sleep.c: one slice of sleep on a shared word. */
 #include "shared/sleep.h"
 
-int mui_sleep_wait(struct mui_sleep *s, const _Atomic uint32_t *word,
-                   uint32_t expected)
+int mui_sleep_wait_as(struct mui_sleep *s, const _Atomic uint32_t *word,
+                      uint32_t expected, uint32_t kind)
 {
     int64_t now;
     int64_t until;
@@ -14,7 +14,7 @@ int mui_sleep_wait(struct mui_sleep *s, const _Atomic uint32_t *word,
     if (now >= s->deadline)
         return MU_TIMEOUT;
     until = s->deadline - now > s->slice_ns ? now + s->slice_ns : s->deadline;
-    rc = mui_futex_wait(word, expected, 1, until);
+    rc = mui_futex_wait_as(word, expected, kind, 1, until);
     if (rc != MU_TIMEOUT)
         return 0;
     if (until == s->deadline)
@@ -22,4 +22,10 @@ int mui_sleep_wait(struct mui_sleep *s, const _Atomic uint32_t *word,
     if (s->slice_ns < MUI_SLICE_MAX_NS)
         s->slice_ns *= 2;
     return MU_EMPTY;
+}
+
+int mui_sleep_wait(struct mui_sleep *s, const _Atomic uint32_t *word,
+                   uint32_t expected)
+{
+    return mui_sleep_wait_as(s, word, expected, UINT32_MAX);
 }

@@ -64,13 +64,6 @@
  * have been too young then to be taken from another. */
 enum { RING_AGAIN_NS = 250 * 1000 };
 
-/* Builds in which one of the handshakes is broken: tests/stress/test_lane.c has to
- * fail in each. 0 is the lane as it is. */
-#ifndef MUI_LANE_WEAK
-#    define MUI_LANE_WEAK 0
-#endif
-enum { WEAK_PUBLISH = 1, WEAK_H1, WEAK_H1_SUPERVISOR, WEAK_H2, WEAK_H3 };
-
 enum mui_slot_state {
     SLOT_FREE = 0,
     SLOT_ORDERED, /* the worker owes a reply */
@@ -208,9 +201,10 @@ int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
         return MU_FULL;
     lane->owner[index & lane->mask] = owner;
     lane->state[index & lane->mask] = SLOT_ORDERED;
-    if (MUI_LANE_WEAK == WEAK_PUBLISH)
-        atomic_store_explicit(&slot->lap, lap_of(index, lane->shift),
-                              memory_order_release);
+#ifdef BUG_LANE_PUBLISH_FIRST
+    atomic_store_explicit(&slot->lap, lap_of(index, lane->shift),
+                          memory_order_release);
+#endif
     write_order(slot, order, attempt);
     if (lane->any_cancelled)
         /* relaxed: the lap below publishes it */
@@ -231,8 +225,9 @@ int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
 /* H2, the supervisor's side; see mui_lane_sleep(). */
 static void lane_ring_down(struct mui_lane *lane)
 {
-    if (MUI_LANE_WEAK != WEAK_H2)
-        atomic_fetch_add_explicit(&lane->down->bell, 1, memory_order_seq_cst);
+#ifndef BUG_LANE_NO_BELL
+    atomic_fetch_add_explicit(&lane->down->bell, 1, memory_order_seq_cst);
+#endif
     if (atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst))
         mui_futex_wake(&lane->down->bell, 1, lane->shared);
 }
@@ -365,8 +360,9 @@ unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
     atomic_store_explicit(&lane->down->revoked,
                           (uint64_t)from << 32 | lane->tail,
                           memory_order_seq_cst);
-    if (MUI_LANE_WEAK != WEAK_H1_SUPERVISOR)
-        started = mui_lane_started(lane, NULL);
+#ifndef BUG_LANE_START_UNSEEN
+    started = mui_lane_started(lane, NULL);
+#endif
     if (started - lane->head > from - lane->head)
         from = started;
     for (uint32_t i = from; i != lane->tail; i++) {
@@ -490,6 +486,29 @@ static bool is_revoked(const struct mui_lane_worker *w, uint32_t index)
     return index - from < (uint32_t)range - from;
 }
 
+static bool is_taken_back(const struct mui_lane_worker *w, uint32_t index)
+{
+    return is_revoked(w, index) || mui_lane_is_cancelled(w, index);
+}
+
+/* Note an order as started. Whether it is to be run. */
+static inline bool begin(struct mui_lane_worker *w, uint32_t index)
+{
+#ifdef BUG_LANE_LOOK_FIRST
+    /* what the hardware may make of a `started` that is merely stored */
+    bool was_taken_back = is_taken_back(w, index);
+#endif
+    /* H1, the worker's side; see mui_lane_revoke() */
+    atomic_exchange_explicit(&w->up->started, index + 1, memory_order_seq_cst);
+    w->next = index + 1;
+    if (w->dirty)
+        (void)ring_if_wished(w, MUI_WANT_DONE);
+#ifdef BUG_LANE_LOOK_FIRST
+    return !was_taken_back;
+#endif
+    return !is_taken_back(w, index);
+}
+
 /* Nothing there: say so if that is wished, and tell an end from a pause. */
 static int take_nothing(struct mui_lane_worker *w)
 {
@@ -516,17 +535,7 @@ int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
          * does not find it here */
         if (mui_lane_is_spent(w, 0))
             return MU_CLOSED;
-        /* H1, the worker's side; see mui_lane_revoke() */
-        if (MUI_LANE_WEAK != WEAK_H1)
-            atomic_exchange_explicit(&w->up->started, index + 1,
-                                     memory_order_seq_cst);
-        else
-            atomic_store_explicit(&w->up->started, index + 1,
-                                  memory_order_relaxed);
-        w->next = index + 1;
-        if (w->dirty)
-            (void)ring_if_wished(w, MUI_WANT_DONE);
-        if (!is_revoked(w, index) && !mui_lane_is_cancelled(w, index)) {
+        if (begin(w, index)) {
             *ret_order =
                 (const struct mui_order *)&w->down->orders[index & w->mask];
             *ret_index = index;
@@ -594,8 +603,7 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
     /* H2, the worker's side; see lane_ring_down() */
     bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
     atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
-    if (MUI_LANE_WEAK != WEAK_H3 &&
-        ring_if_wished(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
+    if (ring_if_wished(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
         again_ns = mu_after_ns(RING_AGAIN_NS);
     if (!has_work(w) && !mui_lane_is_spent(w, 0) &&
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)

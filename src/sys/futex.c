@@ -13,21 +13,20 @@
 #include "sys/sanitize.h"
 
 static int wait_until(const _Atomic uint32_t *word, uint32_t expected,
-                      int shared, int64_t deadline_ns)
+                      uint32_t kinds, int shared, int64_t deadline_ns)
 {
     struct timespec ts = {.tv_sec = (time_t)(deadline_ns / 1000000000),
                           .tv_nsec = (long)(deadline_ns % 1000000000)};
     int op = FUTEX_WAIT_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
 
     if (syscall(SYS_futex, word, op, expected,
-                deadline_ns == MU_NEVER ? NULL : &ts, NULL,
-                FUTEX_BITSET_MATCH_ANY) == 0)
+                deadline_ns == MU_NEVER ? NULL : &ts, NULL, kinds) == 0)
         return 0;
     return errno == ETIMEDOUT ? MU_TIMEOUT : -errno;
 }
 
-int mui_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int shared,
-                   int64_t deadline_ns)
+int mui_futex_wait_as(const _Atomic uint32_t *word, uint32_t expected,
+                      uint32_t kinds, int shared, int64_t deadline_ns)
 {
 #if MUI_TSAN
     /* The thread sanitizer holds a signal back until its thread calls a function that
@@ -36,20 +35,33 @@ int mui_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int shared,
     int64_t nap_end_ns = mu_now_ns() + 20000000;
 
     if (nap_end_ns < deadline_ns) {
-        int rc = wait_until(word, expected, shared, nap_end_ns);
+        int rc = wait_until(word, expected, kinds, shared, nap_end_ns);
 
         return rc == MU_TIMEOUT ? 0 : rc;
     }
 #endif
-    return wait_until(word, expected, shared, deadline_ns);
+    return wait_until(word, expected, kinds, shared, deadline_ns);
+}
+
+int mui_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int shared,
+                   int64_t deadline_ns)
+{
+    return mui_futex_wait_as(word, expected, FUTEX_BITSET_MATCH_ANY, shared,
+                             deadline_ns);
+}
+
+int mui_futex_wake_as(const _Atomic uint32_t *word, int n_max, uint32_t kinds,
+                      int shared)
+{
+    int op = FUTEX_WAKE_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
+    int saved = errno;
+    long n = syscall(SYS_futex, word, op, n_max, NULL, NULL, kinds);
+
+    errno = saved;
+    return n < 0 ? 0 : (int)n;
 }
 
 int mui_futex_wake(const _Atomic uint32_t *word, int n_max, int shared)
 {
-    int op = FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG);
-    int saved = errno;
-    long n = syscall(SYS_futex, word, op, n_max, NULL, NULL, 0);
-
-    errno = saved;
-    return n < 0 ? 0 : (int)n;
+    return mui_futex_wake_as(word, n_max, FUTEX_BITSET_MATCH_ANY, shared);
 }

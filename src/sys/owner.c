@@ -1,4 +1,4 @@
-/* owner.c: thread id and start time, read from /proc. */
+/* owner.c: thread or process id and start time, read from /proc. */
 #include "sys/owner.h"
 
 #include <errno.h>
@@ -12,10 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TID_MASK        UINT64_C(0x3fffff)
-#define NAMESPACE_SHIFT 22
-#define NAMESPACE_MASK  UINT64_C(0xff)
-#define BIRTH_SHIFT     32
+#define TID_MASK            UINT64_C(0x3fffff)
+#define NAMESPACE_SHIFT     22
+#define NAMESPACE_MASK      UINT64_C(0x7f)
+#define BIRTH_SHIFT         32
+
+#define PROCESS_BIRTH_SHIFT 42
+#define PROCESS_BIRTH_MASK  ((UINT32_C(1) << 22) - 1)
 
 /* Odd values are marks in use, so neither of these ever equals one: the word
  * before the first call, and the cache of a thread that made no owner yet. */
@@ -23,9 +26,10 @@
 #define MARK_NEVER_MADE  UINT32_C(2)
 #define MARK_FROM_PID(p) (((uint32_t)(p) << 1) | 1)
 
-/* What the kernel says of one thread. */
+/* What the kernel says of one thread, or of a process and its first thread. */
 struct thread_stat {
     char state;
+    long n_threads; /* of the process */
     uint32_t birth;
 };
 
@@ -36,6 +40,10 @@ _Thread_local struct mui_owner_cache mui_owner_cache = {
  * shares its page with nothing. */
 union mui_fork_page mui_fork_page __attribute__((aligned(MUI_FORK_PAGE)));
 static pthread_once_t mark_once = PTHREAD_ONCE_INIT;
+
+/* The name of this process, and the mark it was made under, which is stored last. */
+static _Atomic uint64_t process_name;
+static _Atomic uint32_t process_mark = MARK_NEVER_MADE;
 
 static void mark_reset_in_child(void)
 {
@@ -89,6 +97,8 @@ static int thread_stat_read(const char *path, struct thread_stat *ret)
         if (!field)
             return -EIO;
         field++;
+        if (i + 1 == 20)
+            ret->n_threads = strtol(field, NULL, 10);
     }
     ret->birth = (uint32_t)strtoull(field, NULL, 10);
     return 0;
@@ -118,21 +128,40 @@ uint64_t mui_owner_make(void)
     return owner;
 }
 
-static int owner_look_up(uint64_t owner)
+/* Whether a thread with this number is of another namespace, where it says nothing. */
+static int is_elsewhere(uint64_t name)
 {
-    struct thread_stat ts = {.birth = 0};
+    return ((name ^ mui_owner_self()) >> NAMESPACE_SHIFT & NAMESPACE_MASK) != 0;
+}
+
+/* 1 when there is no such thread; 0 and *ret when there is; -EIO: nothing is known. */
+static int thread_look_up(uint64_t name, struct thread_stat *ret)
+{
     char path[48];
-    pid_t tid = (pid_t)(owner & TID_MASK);
-    uint32_t birth = (uint32_t)(owner >> BIRTH_SHIFT);
+    pid_t tid = (pid_t)(name & TID_MASK);
     int rc;
 
     (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)tid);
-    rc = thread_stat_read(path, &ts);
+    rc = thread_stat_read(path, ret);
     if (rc == 0)
-        return ts.state == 'Z' || ts.state == 'X' ||
-               (birth != 0 && ts.birth != birth);
+        return 0;
     /* Perhaps /proc is not mounted or hides it: only "no such thread" counts. */
-    return rc == -ENOENT && kill(tid, 0) < 0 && errno == ESRCH;
+    return rc == -ENOENT && kill(tid, 0) < 0 && errno == ESRCH ? 1 : -EIO;
+}
+
+static int has_ended(const struct thread_stat *ts)
+{
+    return ts->state == 'Z' || ts->state == 'X';
+}
+
+static int owner_look_up(uint64_t owner)
+{
+    struct thread_stat ts = {.birth = 0};
+    uint32_t birth = (uint32_t)(owner >> BIRTH_SHIFT);
+    int rc = thread_look_up(owner, &ts);
+
+    return rc == 0 ? has_ended(&ts) || (birth != 0 && ts.birth != birth)
+                   : rc > 0;
 }
 
 int mui_owner_is_dead(uint64_t owner)
@@ -141,10 +170,65 @@ int mui_owner_is_dead(uint64_t owner)
     int dead;
 
     owner &= MUI_OWNER_MASK;
-    if (owner == 0 ||
-        ((owner ^ mui_owner_self()) >> NAMESPACE_SHIFT & NAMESPACE_MASK) != 0)
+    if (owner == 0 || is_elsewhere(owner))
         return 0;
     dead = owner_look_up(owner);
+    errno = saved;
+    return dead;
+}
+
+/* ---- processes -------------------------------------------------------------- */
+
+static uint64_t process_make(uint32_t mark)
+{
+    struct thread_stat ts = {.birth = 0};
+    int saved = errno;
+    uint64_t name = (uint64_t)getpid() & TID_MASK;
+
+    (void)thread_stat_read("/proc/self/stat", &ts);
+    name |= own_namespace() << NAMESPACE_SHIFT;
+    name |= (uint64_t)(ts.birth & PROCESS_BIRTH_MASK) << PROCESS_BIRTH_SHIFT;
+    /* relaxed: every thread of a process would store the same value */
+    atomic_store_explicit(&process_name, name, memory_order_relaxed);
+    /* pairs with mui_process_self() */
+    atomic_store_explicit(&process_mark, mark, memory_order_release);
+    errno = saved;
+    return name;
+}
+
+uint64_t mui_process_self(void)
+{
+    /* relaxed: only a fork changes it, and the child starts with one thread */
+    uint32_t mark =
+        atomic_load_explicit(&mui_fork_page.mark, memory_order_relaxed);
+
+    /* acquire, pairs with process_make(), whose mark is never MARK_UNSET */
+    if (atomic_load_explicit(&process_mark, memory_order_acquire) == mark)
+        return atomic_load_explicit(&process_name, memory_order_relaxed);
+    return process_make(mui_fork_mark());
+}
+
+/* The first thread of a process may have ended before the others. */
+static int process_look_up(uint64_t process)
+{
+    struct thread_stat ts = {.birth = 0};
+    uint32_t birth = (uint32_t)(process >> PROCESS_BIRTH_SHIFT);
+    int rc = thread_look_up(process, &ts);
+
+    if (rc != 0)
+        return rc > 0;
+    return (has_ended(&ts) && ts.n_threads <= 1) ||
+           (birth != 0 && (ts.birth & PROCESS_BIRTH_MASK) != birth);
+}
+
+int mui_process_is_dead(uint64_t process)
+{
+    int saved = errno;
+    int dead;
+
+    if ((process & TID_MASK) == 0 || is_elsewhere(process))
+        return 0;
+    dead = process_look_up(process);
     errno = saved;
     return dead;
 }

@@ -7,12 +7,18 @@
  * between two starts of the machine.
  *
  *     bits  0..21  thread id (PID_MAX_LIMIT is 2^22)
- *     bits 22..29  low bits of the number of the PID namespace
- *     bit  30      free for the lock: somebody sleeps
- *     bit  31      free for the lock
+ *     bits 22..28  low bits of the number of the PID namespace
+ *     bits 29..31  free for the lock
  *     bits 32..63  start of the thread in clock ticks; 0 when /proc is missing
  *
- * 0 is nobody. Fork: the child's thread is another owner, also after a raw
+ * 0 is nobody, and so is each value without a thread id. A process has a shorter name,
+ * which leaves room for a number:
+ *
+ *     bits  0..28  process id and namespace, as above
+ *     bits 29..41  free for the lock: a number
+ *     bits 42..63  low bits of the start of the process: a number that is used again
+ *                  came round after 11 hours, to the tick
+ * Fork: the child's thread is another owner, also after a raw
  * clone(); it is noticed by a page that the kernel wipes on fork. */
 #ifndef MUI_SYS_OWNER_H
 #define MUI_SYS_OWNER_H
@@ -21,7 +27,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MUI_OWNER_MASK UINT64_C(0xffffffff3fffffff)
+#define MUI_OWNER_MASK UINT64_C(0xffffffff1fffffff)
+
+#define MUI_PROCESS_MASK UINT64_C(0xfffffc001fffffff)
+#define MUI_PROCESS_ONE  (UINT64_C(1) << 29) /* of its number */
+#define MUI_PROCESS_MAX  UINT64_C(8191)      /* the largest number */
 
 struct mui_owner_cache {
     uint64_t owner;
@@ -64,5 +74,12 @@ static inline uint64_t mui_owner_self(void)
  * belongs to another PID namespace, or /proc is missing and its number is in
  * use). Costs two to four system calls. */
 int mui_owner_is_dead(uint64_t owner);
+
+/* This process, with number 0. As mui_owner_self(). */
+uint64_t mui_process_self(void);
+
+/* The same as mui_owner_is_dead() of a process: dead is one whose threads have all
+ * ended. */
+int mui_process_is_dead(uint64_t process);
 
 #endif

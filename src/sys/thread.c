@@ -122,18 +122,41 @@ int mui_thread_cpus(void)
     return CPU_COUNT(&usable);
 }
 
-int mui_thread_pin(unsigned i_cpu)
+/* The i-th CPU of those that this thread may use. */
+static int cpu_choose(unsigned i_cpu, cpu_set_t *ret_one)
 {
     cpu_set_t usable;
-    cpu_set_t one;
     int n;
 
     if (sched_getaffinity(0, sizeof usable, &usable) < 0)
         return -errno;
     n = (int)(i_cpu % (unsigned)CPU_COUNT(&usable));
-    CPU_ZERO(&one);
+    CPU_ZERO(ret_one);
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
         if (CPU_ISSET(cpu, &usable) && n-- == 0)
-            CPU_SET(cpu, &one);
-    return sched_setaffinity(0, sizeof one, &one) < 0 ? -errno : 0;
+            CPU_SET(cpu, ret_one);
+    return 0;
+}
+
+int mui_thread_pin(unsigned i_cpu)
+{
+    return mui_thread_pin_process(0, i_cpu);
+}
+
+int mui_thread_pin_thread(pthread_t thread, unsigned i_cpu)
+{
+    cpu_set_t one;
+    int rc = cpu_choose(i_cpu, &one);
+
+    return rc != 0 ? rc : -pthread_setaffinity_np(thread, sizeof one, &one);
+}
+
+int mui_thread_pin_process(int pid, unsigned i_cpu)
+{
+    cpu_set_t one;
+    int rc = cpu_choose(i_cpu, &one);
+
+    if (rc == 0 && sched_setaffinity(pid, sizeof one, &one) < 0)
+        rc = -errno;
+    return rc;
 }

@@ -27,5 +27,9 @@ int mui_thread_cpus(void);
 /* Bind the calling thread to the i-th of the CPUs that it may use, counted round.
  * 0 or -errno. */
 int mui_thread_pin(unsigned i_cpu);
+/* The same for another thread, or the first thread of a process; counted of the CPUs
+ * that the caller may use. */
+int mui_thread_pin_thread(pthread_t thread, unsigned i_cpu);
+int mui_thread_pin_process(int pid, unsigned i_cpu);
 
 #endif

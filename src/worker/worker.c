@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "channel/wait.h"
+#include "sys/futex.h"
 #include "sys/memfd.h"
 #include "sys/thread.h"
 
@@ -23,11 +24,18 @@ static _Thread_local struct mui_worker_page *own_page;
 
 int mui_worker_body(mu_worker_fn fn, struct mui_worker_page *page)
 {
+    uint32_t gate;
     int code;
 
+    /* a starter that dies takes a process with it: no end to the wait is needed */
+    while (page->cpu > 0 &&
+           (gate = atomic_load_explicit(&page->gate, memory_order_acquire)) !=
+               MUI_GATE_OPEN) {
+        if (gate == MUI_GATE_TURN_BACK)
+            return 0;
+        (void)mui_futex_wait(&page->gate, MUI_GATE_SHUT, 1, MU_NEVER);
+    }
     own_page = page;
-    if (page->cpu > 0)
-        (void)mui_thread_pin((unsigned)page->cpu - 1);
     code = fn(page->arg, (size_t)page->arg_size);
     own_page = NULL;
     /* relaxed: has_returned publishes it */
@@ -73,6 +81,20 @@ static int page_make(struct mu_worker *w, const struct mu_worker_options *o,
     return 0;
 }
 
+/* Bind the worker to its CPU, and let it run, or not. */
+static int worker_pin(struct mu_worker *w)
+{
+    unsigned i_cpu = (unsigned)w->page->cpu - 1;
+    int rc = w->pid > 0 ? mui_thread_pin_process(w->pid, i_cpu)
+                        : mui_thread_pin_thread((pthread_t)w->thread, i_cpu);
+
+    atomic_store_explicit(&w->page->gate,
+                          rc == 0 ? MUI_GATE_OPEN : MUI_GATE_TURN_BACK,
+                          memory_order_release);
+    (void)mui_futex_wake(&w->page->gate, 1, 1);
+    return rc;
+}
+
 static void page_free(struct mu_worker *w)
 {
     (void)munmap(w->page, w->page_bytes);
@@ -114,6 +136,11 @@ int mu_worker_start(const struct mu_worker_options *options, mu_worker_fn fn,
     rc = w->kind->start(w, err);
     if (rc != 0)
         goto free_page;
+    if (o->cpu > 0 && (rc = worker_pin(w)) != 0) {
+        (void)mui_fail(err, rc, "worker: bind it to CPU %d", o->cpu);
+        mu_worker_free(w);
+        return rc;
+    }
     *ret_worker = w;
     return 0;
 

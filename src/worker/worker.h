@@ -21,9 +21,13 @@ struct mui_worker_page {
     uint64_t arg_size;
     char name[MUI_WORKER_NAME];
     int32_t cpu;
-    uint32_t unused2;
+    _Atomic uint32_t
+        gate; /* enum mui_worker_gate; starter, when cpu is above 0 */
     _Alignas(16) char arg[];
 };
+
+/* A worker that is to be bound to a CPU waits until its starter has done so. */
+enum mui_worker_gate { MUI_GATE_SHUT = 0, MUI_GATE_OPEN, MUI_GATE_TURN_BACK };
 
 struct mui_worker_kind;
 

@@ -150,6 +150,35 @@ static void tail_is_no_message(void **state)
     mu_chan_free(r);
 }
 
+/* A message above the receiver's limit is refused, in one piece or in several, and that
+ * of the next sender is taken. */
+static void limit_of_the_receiver_is_kept(void **state)
+{
+    static const size_t sizes[] = {101, 16000};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_chan_options small = {.message_bytes = 100,
+                                        .queue_messages = 4};
+        struct mu_chan *r;
+        struct mu_chan *w = NULL;
+        size_t size;
+
+        assert_int_equal(mu_chan_open(address, &small, &r, NULL), 0);
+        w = sender_open();
+        assert_int_equal(mu_chan_send(w, bytes, sizes[i], MU_NOW), 0);
+        assert_int_equal(mu_chan_send(w, bytes, 100, MU_NOW), 0);
+        assert_int_equal(mu_chan_recv(r, bytes, sizeof bytes, MU_NOW, &size),
+                         MU_ECORRUPT);
+        assert_int_equal(mu_chan_recv(r, bytes, sizeof bytes, MU_NOW, &size),
+                         0);
+        assert_int_equal(size, 100);
+        nothing_expect(r);
+        mu_chan_free(w);
+        mu_chan_free(r);
+    }
+}
+
 int main(void)
 {
 #define QUEUE_TEST(fn)                                                         \
@@ -158,6 +187,7 @@ int main(void)
         QUEUE_TEST(forked_senders_of_one_handle_do_not_mix),
         QUEUE_TEST(begun_messages_of_the_dead_make_room),
         QUEUE_TEST(tail_is_no_message),
+        QUEUE_TEST(limit_of_the_receiver_is_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 #include "sys/memfd.h"
 #include "sys/mirror.h"
 
-enum { RING_BYTES = 16384, N_RECORDS = 100000, SIZE_MAX_ = 200 };
+enum { RING_BYTES = 16384, N_RECORDS = 100000, SIZE_LIMIT = 200 };
 
 struct ring {
     struct mui_ring_words *words;
@@ -44,7 +44,7 @@ static void *produce(void *arg)
         .words = r->words, .data = r->data, .bytes = RING_BYTES};
 
     for (uint64_t i = 0; i < N_RECORDS; i++) {
-        uint64_t size = i * 7 % SIZE_MAX_;
+        uint64_t size = i * 7 % SIZE_LIMIT;
         void *room;
 
         while (mui_ring_reserve(&p, size, &room) == MU_FULL)
@@ -65,15 +65,15 @@ static void records_arrive_in_order_and_whole(void **state)
     (void)state;
     assert_int_equal(pthread_create(&thread, NULL, produce, &r), 0);
     for (uint64_t i = 0; i < N_RECORDS; i++) {
-        enum mui_ring_kind kind;
+        enum mui_ring_kind kind = (enum mui_ring_kind)0;
         uint64_t header;
-        uint64_t size;
+        uint64_t size = 0;
 
         while ((header = mui_ring_peek(&c)) == 0)
             (void)sched_yield();
         assert_int_equal(mui_ring_open(&c, header, &kind, &size), 0);
         assert_int_equal(kind, MUI_RING_WHOLE);
-        assert_int_equal(size, i * 7 % SIZE_MAX_);
+        assert_int_equal(size, i * 7 % SIZE_LIMIT);
         for (uint64_t k = 0; k < size; k++)
             if (mui_ring_payload(&c)[k] != (char)i)
                 fail_msg("record %lu", (unsigned long)i);
@@ -94,7 +94,7 @@ static void end_is_seen_after_each_record(void **state)
 
     (void)state;
     for (uint64_t i = 0; i < 4 * RING_BYTES / MUI_RING_HEADER; i++) {
-        uint64_t size = i * 7 % SIZE_MAX_;
+        uint64_t size = i * 7 % SIZE_LIMIT;
         void *room;
 
         assert_int_equal(mui_ring_reserve(&p, size, &room), 0);

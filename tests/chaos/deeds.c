@@ -231,7 +231,7 @@ static int deed_children(struct mu_task *task)
 static int deed_close_all(struct mu_task *task)
 {
     (void)task;
-    (void)close_range(0, ~0u, 0);
+    (void)close_range(0, ~0U, 0);
     return 0;
 }
 
@@ -316,7 +316,7 @@ static unsigned find_writable(const void *spared)
         char mode[5];
 
         if (sscanf(line, "%lx-%lx %4s", &start, &end, mode) == 3 &&
-            mode[1] == 'w' && end - start <= 64ul << 20 &&
+            mode[1] == 'w' && end - start <= 64UL << 20 &&
             !((uintptr_t)spared >= start && (uintptr_t)spared < end) && n < 256)
             ranges[n++] = (struct range){(uint64_t *)start, (uint64_t *)end};
     }
@@ -328,7 +328,7 @@ static unsigned find_writable(const void *spared)
 static int deed_scribble(struct mu_task *task)
 {
     const uint64_t n_words_max = UINT64_C(1) << 28;
-    uint64_t noise = 88172645463325252u;
+    uint64_t noise = 88172645463325252U;
     uint64_t n_words = 0;
     struct range here[256];
     unsigned n = find_writable(here);
@@ -351,7 +351,7 @@ static int deed_scribble(struct mu_task *task)
 static int deed_scribble_stack(struct mu_task *task)
 {
     static const char nothing;
-    uint64_t noise = 88172645463325252u;
+    uint64_t noise = 88172645463325252U;
     unsigned n = find_writable(&nothing);
 
     (void)task;
@@ -431,8 +431,9 @@ static int deed_corrupt_heap(struct mu_task *task)
     char *volatile memory = malloc(64);
 
     (void)task;
+    /* cppcheck-suppress bufferAccessOutOfBounds; this is the deed */
     memset(memory, 0xff, 256);
-    for (int i = 0; i < 1000; i++)
+    for (int i = 1; i <= 1000; i++)
         free(malloc((size_t)i * 16));
     free(memory);
     abort(); /* where the allocator does not notice */

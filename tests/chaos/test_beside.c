@@ -100,8 +100,9 @@ static pid_t fork_child(void)
 {
     pid_t child = fork();
 
-    while (child == 0)
-        (void)pause();
+    if (child == 0)
+        for (;;)
+            (void)pause();
     return child;
 }
 

@@ -89,7 +89,7 @@ static struct mu_pool *open_pool(const char *model, const struct deed *deed)
 static void submit(struct mu_pool *pool, unsigned i, const struct deed *deed)
 {
     /* soon for what has to end by it; never, on a busy machine, for the others */
-    const bool late = i == n_tasks / 2 && deed->allowed & 1u << MU_TIMED_OUT;
+    const bool late = i == n_tasks / 2 && deed->allowed & 1U << MU_TIMED_OUT;
     const struct mu_submit how = {.tag = i,
                                   .timeout_ns = late ? INT64_C(1000000000) : 0};
     mu_task_fn fn = i == n_tasks / 2 ? deed->fn : count_start;
@@ -101,7 +101,7 @@ static void check_guilty(const struct mu_outcome *o, const struct deed *deed,
                          char *text, size_t text_size)
 {
     (void)mu_outcome_describe(o, text, text_size);
-    if (!(deed->allowed & 1u << o->status) ||
+    if (!(deed->allowed & 1U << o->status) ||
         (deed->signal && deed->signal != o->signal) ||
         (o->status == MU_EXITED && deed->code != o->code) ||
         (deed->says && !strstr(text, deed->says)))
@@ -168,7 +168,7 @@ static void only_the_deed_is_lost(void **state)
     }
     mu_pool_close(pool);
     free(seen);
-    row.lost = 2ul * (n_tasks - 1) - row.done;
+    row.lost = 2UL * (n_tasks - 1) - row.done;
     for (unsigned i = 0; i < n_tasks; i++)
         row.again += record->n_starts[i] > 2;
     row.left = count_left();
@@ -188,7 +188,7 @@ static void random_kills_lose_nothing(void **state)
         mu_after_ns((seconds ? atoi(seconds) : 1) * INT64_C(1000000000));
     int64_t next = 0;
     struct mu_pool *pool = open_pool(model, NULL);
-    uint64_t seed = 88172645463325252u;
+    uint64_t seed = 88172645463325252U;
     unsigned long n_killed = 0;
     unsigned long n_submitted = 0;
     unsigned long n_ended = 0;
@@ -202,7 +202,7 @@ static void random_kills_lose_nothing(void **state)
         int pids[WORKERS_MAX];
         size_t n = mu_pool_pids(pool, pids, WORKERS_MAX);
 
-        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        seed = seed * 6364136223846793005U + 1442695040888963407U;
         over = mu_now_ns() >= end;
         if (!over && n > 0 && mu_now_ns() >= next) {
             n_killed += kill(pids[(seed >> 33) % n], SIGKILL) == 0;

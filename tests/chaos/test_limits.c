@@ -298,7 +298,7 @@ static int leave_child(struct mu_task *task)
 
 static int close_all(struct mu_task *task)
 {
-    (void)close_range(3, ~0u, 0);
+    (void)close_range(3, ~0U, 0);
     take_long();
     return say_pid(task);
 }
@@ -595,7 +595,7 @@ static void groups_go_with_their_pool(void **state)
     await_no_groups(); /* those of the tests before */
     assert_int_equal(mu_pool_open("processes:2", &options, &pool, NULL), 0);
     for (unsigned j = 0; j < n_deeds; j++) {
-        if (deeds[j].allowed & 1u << MU_TIMED_OUT)
+        if (deeds[j].allowed & 1U << MU_TIMED_OUT)
             continue;
         assert_int_equal(mu_pool_submit(pool, deeds[j].fn, "", 1, NULL, NULL),
                          0);

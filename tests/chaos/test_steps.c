@@ -41,8 +41,8 @@ static void no_ring(struct mui_lane_worker *w, uint32_t why)
 /* An order and its reply carry one number in every byte, so a torn one shows. */
 static struct mui_order order_of(unsigned i)
 {
-    struct mui_order order = {.fn = 0x0101010101010101u * (i + 1),
-                              .tag = 0x0101010101010101u * (i + 1),
+    struct mui_order order = {.fn = 0x0101010101010101U * (i + 1),
+                              .tag = 0x0101010101010101U * (i + 1),
                               .inline_size = MUI_ORDER_INLINE};
 
     memset(order.u.bytes, (int)(i + 1), sizeof order.u.bytes);

@@ -228,7 +228,7 @@ static void killed_supervisor_leaves_nothing(void **state)
                            phase_names[phase]);
             (void)snprintf(outcome, sizeof outcome,
                            "%d times: all gone within %lld ms", n_rounds,
-                           (long long)(longest / 1000000 + 1));
+                           (long long)longest / 1000000 + 1);
             table_add(&row);
             print_message("%s under %s: %s\n", deed, row.model, outcome);
         }

@@ -1,5 +1,4 @@
-/* test_lock.c: each lock between threads and between processes, and what a kill
- * at any instruction leaves of those that name their holder. */
+/* test_lock.c: each lock between threads and between processes, and its deadlines. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,7 +8,6 @@
 
 #include "shared/mutex.h"
 #include "support/check.h"
-#include "support/step.h"
 #include "sys/owner.h"
 
 enum { N_WORKERS = 4, N_ROUNDS = 3000 };
@@ -112,8 +110,9 @@ static void rwlock_work(void *arg)
 static void rwlock_check(struct arena *a)
 {
     assert_int_equal(a->first, N_WORKERS * N_ROUNDS / 4);
-    for (int i = 0; i < MU_RWLOCK_READERS; i++)
-        assert_int_equal(a->rwlock.readers[i] & MUI_OWNER_MASK, 0);
+    assert_int_equal(a->rwlock.word, 0);
+    for (int i = 0; i < MU_RWLOCK_PROCESSES; i++)
+        assert_int_equal(a->rwlock.readers[i] & ~MUI_PROCESS_MASK, 0);
 }
 EVERYWHERE(rwlock)
 
@@ -284,7 +283,8 @@ static void deadlines_are_kept(void **state)
     assert_int_equal(mu_barrier_init(&a.barrier, 2), 0);
     assert_int_equal(mu_barrier_wait(&a.barrier, mu_now_ns(), NULL),
                      MU_TIMEOUT);
-    assert_int_equal(a.barrier.word & 0xffff, 0);
+    assert_int_equal(a.barrier.word, 2);
+    assert_int_equal(mu_barrier_init(&a.barrier, MU_BARRIER_MAX + 1), -EINVAL);
     assert_int_equal(mu_condition_wait(&a.condition, &a.mutex, mu_now_ns()),
                      MU_TIMEOUT);
     assert_int_equal(mu_mutex_unlock(&a.mutex), 0);
@@ -294,353 +294,74 @@ static void deadlines_are_kept(void **state)
     assert_int_equal(mu_semaphore_give(&a.semaphore, 1), -EOVERFLOW);
 }
 
-/* Death of a holder. */
-static void warm_up(void *arg)
+/* One futex word each; the read-write lock has its readers beside it. */
+static void each_is_one_word(void **state)
 {
-    (void)arg;
-    (void)mui_owner_self();
-}
-
-static void mutex_step(void *arg)
-{
-    struct arena *a = arg;
-
-    if (mu_mutex_lock(&a->mutex, MU_NEVER) < 0)
-        abort();
-    a->first++;
-    atomic_signal_fence(memory_order_seq_cst);
-    a->second++;
-    (void)mu_mutex_unlock(&a->mutex);
-}
-
-static void mutex_survives_kill_at_each_instruction(void **state)
-{
-    struct arena *a = test_shared(sizeof *a);
-    struct step_trace t = step_record(step_start(warm_up, mutex_step, a));
-    int n_died = 0;
-
     (void)state;
-    for (long n = 0; n < t.n; n += step_stride(&t)) {
-        a->first = a->second = 0;
-        step_finish(step_start(warm_up, mutex_step, a), &t, n);
-        switch (mu_mutex_lock(&a->mutex, test_deadline())) {
-        case 0:
-            assert_int_equal(a->first, a->second);
-            break;
-        case MU_OWNER_DIED:
-            n_died++;
-            break;
-        default:
-            fail_msg("step %ld", n);
-        }
-        assert_int_equal(mu_mutex_unlock(&a->mutex), 0);
-        assert_int_equal(mu_mutex_lock(&a->mutex, test_deadline()), 0);
-        assert_int_equal(mu_mutex_unlock(&a->mutex), 0);
-    }
-    assert_true(n_died > 0);
-    free(t.pc);
-    munmap(a, sizeof *a);
+    assert_int_equal(sizeof(struct mu_semaphore), 4);
+    assert_int_equal(sizeof(struct mu_condition), 4);
+    assert_int_equal(sizeof(struct mu_barrier), 4);
+    assert_int_equal(sizeof(struct mu_latch), 4);
+    assert_int_equal(sizeof(struct mu_mutex), 8);
+    assert_int_equal(sizeof(struct mu_once), 8);
+    assert_int_equal(sizeof(struct mu_counter), 8);
+    assert_int_equal(sizeof(struct mu_rwlock), 256);
 }
 
-static void *mutex_waiter(void *arg)
+/* Take the mutex when its holder waits for a signal, and keep it. */
+static void *condition_thief(void *arg)
 {
     struct arena *a = arg;
-    int rc = mu_mutex_lock(&a->mutex, test_deadline());
 
-    CHECK_CHILD(rc == 0 || rc == MU_OWNER_DIED);
+    CHECK_CHILD(mu_mutex_lock(&a->mutex, test_deadline()) == 0);
+    mu_condition_signal(&a->condition);
+    CHECK_CHILD(mu_semaphore_take(&a->semaphore, test_deadline()) == 0);
     CHECK_CHILD(mu_mutex_unlock(&a->mutex) == 0);
     return NULL;
 }
 
-static void mutex_hold(void *arg)
+static void condition_takes_the_mutex_again_within_a_deadline(void **state)
 {
-    struct arena *a = arg;
-
-    if (mu_mutex_lock(&a->mutex, MU_NEVER) < 0)
-        abort();
-}
-
-static void mutex_release(void *arg)
-{
-    struct arena *a = arg;
-
-    (void)mu_mutex_unlock(&a->mutex);
-}
-
-/* The kill falls between "free" and the wake, too: nobody sleeps for ever. */
-static void mutex_unlock_killed_wakes_sleeper(void **state)
-{
-    struct arena *a = test_shared(sizeof *a);
-    struct step_trace t = {NULL, 1};
-
-    (void)state;
-    for (long n = 0; n < t.n; n += step_stride(&t)) {
-        pthread_t thread;
-        pid_t pid = step_start(mutex_hold, mutex_release, a);
-
-        assert_int_equal(pthread_create(&thread, NULL, mutex_waiter, a), 0);
-        while (!(atomic_load((_Atomic uint64_t *)&a->mutex.word) & MUI_WAITERS))
-            ;
-        if (!t.pc) {
-            t = step_record(pid);
-            n = -step_stride(&t);
-        } else {
-            step_finish(pid, &t, n);
-        }
-        assert_int_equal(pthread_join(thread, NULL), 0);
-    }
-    free(t.pc);
-    munmap(a, sizeof *a);
-}
-
-static void rwlock_step(void *arg)
-{
-    struct arena *a = arg;
-
-    if (mu_rwlock_read(&a->rwlock, MU_NEVER) < 0)
-        abort();
-    (void)mu_rwlock_read_unlock(&a->rwlock);
-    if (mu_rwlock_write(&a->rwlock, MU_NEVER) < 0)
-        abort();
-    a->first++;
-    atomic_signal_fence(memory_order_seq_cst);
-    a->second++;
-    (void)mu_rwlock_write_unlock(&a->rwlock);
-}
-
-static void rwlock_survives_kill_at_each_instruction(void **state)
-{
-    struct arena *a = test_shared(sizeof *a);
-    struct step_trace t = step_record(step_start(warm_up, rwlock_step, a));
-    int n_died = 0;
-
-    (void)state;
-    for (long n = 0; n < t.n; n += step_stride(&t)) {
-        a->first = a->second = 0;
-        step_finish(step_start(warm_up, rwlock_step, a), &t, n);
-        switch (mu_rwlock_write(&a->rwlock, test_deadline())) {
-        case 0:
-            assert_int_equal(a->first, a->second);
-            break;
-        case MU_OWNER_DIED:
-            n_died++;
-            break;
-        default:
-            fail_msg("step %ld", n);
-        }
-        assert_int_equal(mu_rwlock_write_unlock(&a->rwlock), 0);
-        assert_int_equal(mu_rwlock_read(&a->rwlock, test_deadline()), 0);
-        assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
-    }
-    assert_true(n_died > 0);
-    free(t.pc);
-    munmap(a, sizeof *a);
-}
-
-/* The writer dies, a reader is told, and can repair. */
-static void rwlock_die_writing(void *arg)
-{
-    struct arena *a = arg;
-
-    CHECK_CHILD(mu_rwlock_write(&a->rwlock, MU_NEVER) == 0);
-    (void)raise(SIGKILL);
-}
-
-static void rwlock_reader_learns_of_dead_writer(void **state)
-{
-    struct arena *a = test_shared(sizeof *a);
-
-    (void)state;
-    assert_true(WIFSIGNALED(test_wait(test_fork(rwlock_die_writing, a))));
-    assert_int_equal(mu_rwlock_read(&a->rwlock, test_deadline()),
-                     MU_OWNER_DIED);
-    assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
-    assert_int_equal(mu_rwlock_read(&a->rwlock, test_deadline()), 0);
-    assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
-    munmap(a, sizeof *a);
-}
-
-/* A writer that takes over from a dead one and then gives up passes it on. */
-static void *rwlock_try_write(void *arg)
-{
-    struct arena *a = arg;
-
-    CHECK_CHILD(mu_rwlock_write(&a->rwlock, mu_after_ns(1)) == MU_TIMEOUT);
-    return NULL;
-}
-
-static void rwlock_report_is_not_lost(void **state)
-{
-    struct arena *a = test_shared(sizeof *a);
+    struct arena a = {.first = 0};
     pthread_t thread;
 
     (void)state;
-    assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), 0);
-    a->rwlock.writer = MUI_ORPHAN;
-    assert_int_equal(pthread_create(&thread, NULL, rwlock_try_write, a), 0);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
-    assert_int_equal(mu_rwlock_write(&a->rwlock, test_deadline()),
-                     MU_OWNER_DIED);
-    assert_int_equal(mu_rwlock_write_unlock(&a->rwlock), 0);
-    munmap(a, sizeof *a);
-}
-
-/* A reader that found its slot behind those that a writer always looks at. */
-static void rwlock_sees_readers_behind_the_first(void **state)
-{
-    enum { N = 60 };
-    struct arena *a = test_shared(sizeof *a);
-    pthread_t thread;
-
-    (void)state;
-    for (int i = 0; i < N; i++)
-        assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), 0);
-    assert_true(a->rwlock.n_more > 0);
-    for (int i = 0; i < N; i++) {
-        assert_int_equal(pthread_create(&thread, NULL, rwlock_try_write, a), 0);
-        assert_int_equal(pthread_join(thread, NULL), 0);
-        assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
-    }
-    assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), -EPERM);
-    assert_int_equal(mu_rwlock_write(&a->rwlock, MU_NOW), 0);
-    assert_int_equal(mu_rwlock_write_unlock(&a->rwlock), 0);
-    munmap(a, sizeof *a);
-}
-
-static void *rwlock_read_when_there_is_room(void *arg)
-{
-    struct arena *a = arg;
-
-    CHECK_CHILD(mu_rwlock_read(&a->rwlock, mu_after_ns(1)) == MU_TIMEOUT);
-    atomic_store(&a->is_locked, 1);
-    CHECK_CHILD(mu_rwlock_read(&a->rwlock, test_deadline()) == 0);
-    CHECK_CHILD(mu_rwlock_read_unlock(&a->rwlock) == 0);
-    return NULL;
-}
-
-/* One reader more than may be inside waits: until its deadline, or one has left. */
-static void rwlock_reader_too_many_waits(void **state)
-{
-    struct arena *a = test_shared(sizeof *a);
-    pthread_t thread;
-
-    (void)state;
-    for (int i = 0; i < MU_RWLOCK_READERS; i++)
-        assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), 0);
-    assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), MU_TIMEOUT);
+    assert_int_equal(mu_mutex_lock(&a.mutex, MU_NOW), 0);
+    /* free by then: held */
     assert_int_equal(
-        pthread_create(&thread, NULL, rwlock_read_when_there_is_room, a), 0);
-    while (!atomic_load(&a->is_locked))
-        ;
-    assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
+        mu_condition_wait_within(&a.condition, &a.mutex, MU_NOW, MU_NOW),
+        MU_TIMEOUT);
+    assert_int_equal(pthread_create(&thread, NULL, condition_thief, &a), 0);
+    assert_int_equal(mu_condition_wait_within(&a.condition, &a.mutex,
+                                              test_deadline(),
+                                              mu_after_ns(1000000)),
+                     -ETIMEDOUT);
+    assert_int_equal(mu_mutex_unlock(&a.mutex), -EPERM);
+    assert_int_equal(mu_semaphore_give(&a.semaphore, 1), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    for (int i = 1; i < MU_RWLOCK_READERS; i++)
-        assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
-    munmap(a, sizeof *a);
+    assert_int_equal(mu_mutex_lock(&a.mutex, MU_NOW), 0);
+    assert_int_equal(mu_mutex_unlock(&a.mutex), 0);
 }
 
-/* More readers than slots: the last waits, and gets in when one is dead. */
-static void rwlock_read_and_die(void *arg)
+/* More generations than its word can tell apart, of the most threads, who arrive here
+ * one after the other, and none twice. */
+static void barrier_goes_round(void **state)
 {
-    struct arena *a = arg;
-
-    for (int i = 0; i < MU_RWLOCK_READERS; i++)
-        CHECK_CHILD(mu_rwlock_read(&a->rwlock, MU_NEVER) == 0);
-    (void)raise(SIGKILL);
-}
-
-static void rwlock_buries_dead_readers(void **state)
-{
-    struct arena *a = test_shared(sizeof *a);
+    struct mu_barrier b;
+    int is_last;
 
     (void)state;
-    assert_true(WIFSIGNALED(test_wait(test_fork(rwlock_read_and_die, a))));
-    assert_int_equal(mu_rwlock_read(&a->rwlock, test_deadline()), 0);
-    assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
-    assert_true(WIFSIGNALED(test_wait(test_fork(rwlock_read_and_die, a))));
-    assert_int_equal(mu_rwlock_write(&a->rwlock, test_deadline()), 0);
-    assert_int_equal(mu_rwlock_write_unlock(&a->rwlock), 0);
-    munmap(a, sizeof *a);
-}
-
-static int once_die(void *arg)
-{
-    struct arena *a = arg;
-
-    a->n_runs++;
-    (void)raise(SIGKILL);
-    return 0;
-}
-
-static void once_run_and_die(void *arg)
-{
-    struct arena *a = arg;
-
-    CHECK_CHILD(mu_once_run(&a->once, once_die, a, MU_NEVER) == 0);
-}
-
-static int once_fails(void *arg)
-{
-    (void)arg;
-    return -EIO;
-}
-
-static void once_runs_again_after_death_and_failure(void **state)
-{
-    struct arena *a = test_shared(sizeof *a);
-
-    (void)state;
-    assert_true(WIFSIGNALED(test_wait(test_fork(once_run_and_die, a))));
-    assert_int_equal(mu_once_run(&a->once, once_fails, a, test_deadline()),
-                     -EIO);
-    assert_int_equal(mu_once_run(&a->once, once_fn, a, test_deadline()), 0);
-    assert_int_equal(a->n_runs, 2);
-    munmap(a, sizeof *a);
-}
-
-static void counter_step(void *arg)
-{
-    struct arena *a = arg;
-
-    (void)mu_counter_add(&a->counter, 1);
-}
-
-static void *counter_waiter(void *arg)
-{
-    struct arena *a = arg;
-
-    CHECK_CHILD(mu_counter_wait(&a->counter, 1, test_deadline()) == 0);
-    return NULL;
-}
-
-static void counter_add_killed_wakes_sleeper(void **state)
-{
-    struct arena *a = test_shared(sizeof *a);
-    struct step_trace t = {NULL, 1};
-
-    (void)state;
-    for (long n = 0; n < t.n; n += step_stride(&t)) {
-        pthread_t thread;
-        pid_t pid;
-
-        a->counter.word = 0;
-        pid = step_start(warm_up, counter_step, a);
-        assert_int_equal(pthread_create(&thread, NULL, counter_waiter, a), 0);
-        while (!(atomic_load((_Atomic uint64_t *)&a->counter.word) & 1))
-            ;
-        if (!t.pc) {
-            t = step_record(pid);
-            n = -step_stride(&t);
-        } else {
-            step_finish(pid, &t, n);
-        }
-        if (mu_counter_value(&a->counter) == 0)
-            (void)mu_counter_add(&a->counter, 1);
-        assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(mu_barrier_init(&b, MU_BARRIER_MAX), 0);
+    b.word += MU_BARRIER_MAX << 12; /* as if all but the last were there */
+    b.word -= 1U << 12;
+    assert_int_equal(mu_barrier_wait(&b, MU_NOW, &is_last), 0);
+    assert_int_equal(is_last, 1);
+    assert_int_equal(mu_barrier_init(&b, 1), 0);
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(mu_barrier_wait(&b, MU_NOW, &is_last), 0);
+        assert_int_equal(is_last, 1);
+        assert_int_equal(b.word & 0xffffff, 1);
     }
-    free(t.pc);
-    munmap(a, sizeof *a);
 }
 
 /* A forked child is another owner than its parent. */
@@ -681,16 +402,9 @@ int main(void)
         cmocka_unit_test(latch_keeps_its_promise),
         cmocka_unit_test(counter_keeps_its_promise),
         cmocka_unit_test(deadlines_are_kept),
-        cmocka_unit_test(mutex_survives_kill_at_each_instruction),
-        cmocka_unit_test(mutex_unlock_killed_wakes_sleeper),
-        cmocka_unit_test(rwlock_survives_kill_at_each_instruction),
-        cmocka_unit_test(rwlock_reader_learns_of_dead_writer),
-        cmocka_unit_test(rwlock_report_is_not_lost),
-        cmocka_unit_test(rwlock_sees_readers_behind_the_first),
-        cmocka_unit_test(rwlock_reader_too_many_waits),
-        cmocka_unit_test(rwlock_buries_dead_readers),
-        cmocka_unit_test(once_runs_again_after_death_and_failure),
-        cmocka_unit_test(counter_add_killed_wakes_sleeper),
+        cmocka_unit_test(each_is_one_word),
+        cmocka_unit_test(condition_takes_the_mutex_again_within_a_deadline),
+        cmocka_unit_test(barrier_goes_round),
         cmocka_unit_test(owner_changes_with_fork),
     };
 

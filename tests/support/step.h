@@ -1,4 +1,5 @@
-/* step.h: kill a child before each of its instructions in turn.
+/* step.h: stop a child before each of its instructions in turn, and kill it there,
+ * or look what another does meanwhile and let it go on.
  *
  *     t = step_record(step_start(before, act, arg));
  *     for (long i = 0; i < t.n; i += step_stride(&t)) {
@@ -6,6 +7,10 @@
  *         check what the dead child left behind;
  *     }
  *     free(t.pc);
+ *
+ * and with step_stop(), step_go_on() in the place of step_finish() the same without
+ * the kill: every interleaving of one act in the midst of another, on one CPU and
+ * on many, whatever else the machine does.
  *
  * One child is single-stepped to learn its way; the others run at full speed to
  * a breakpoint at the i-th instruction of that way and are killed there. A child
@@ -50,8 +55,11 @@ static inline void step_pin(pid_t child, cpu_set_t *ret_before)
     (void)sched_setaffinity(child, sizeof one, &one);
 }
 
-/* Fork a child that has run `before` and stands at the start of `act`. */
-static inline pid_t step_start(step_fn before, step_fn act, void *arg)
+/* Fork a child that has run `before` and stands at the start of `act`. Not inlined: all
+ * children go the same way. */
+__attribute__((noinline, unused)) static pid_t step_start(step_fn before,
+                                                          step_fn act,
+                                                          void *arg)
 {
     int status;
     pid_t pid = fork();
@@ -70,7 +78,17 @@ static inline pid_t step_start(step_fn before, step_fn act, void *arg)
     return pid;
 }
 
-/* Where a child that runs undisturbed is before each instruction. */
+static inline void step_kill(pid_t pid)
+{
+    int status;
+
+    (void)kill(pid, SIGKILL);
+    if (waitpid(pid, &status, 0) != pid)
+        abort();
+}
+
+/* Where a child that runs undisturbed is before each instruction. One that repeats
+ * itself ("rep") is there twice: before it begins, and within it. */
 struct step_trace {
     uint64_t *pc; /* [n] */
     long n;
@@ -82,13 +100,23 @@ static inline long step_stride(const struct step_trace *t)
     return t->n / STEP_POINTS + 1;
 }
 
-static inline uint64_t step_pc(pid_t pid)
+static inline struct user_regs_struct step_regs(pid_t pid)
 {
     struct user_regs_struct regs;
 
     if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
         abort();
-    return regs.rip;
+    return regs;
+}
+
+/* Whether it is about to make that system call. */
+static inline int step_calls(pid_t pid, const struct user_regs_struct *regs,
+                             long call)
+{
+    void *at = (void *)(uintptr_t)regs->rip;
+
+    return (long)regs->rax == call &&
+           (ptrace(PTRACE_PEEKTEXT, pid, at, NULL) & 0xffff) == 0x050f;
 }
 
 /* One step. 0 when the child has ended instead. */
@@ -105,73 +133,106 @@ static inline int step_once(pid_t pid, enum __ptrace_request how)
     return 0;
 }
 
-/* Let a started child run to its end and write down its way. */
-static inline struct step_trace step_record(pid_t pid)
+/* Let a started child run to its end, or until it is about to make a system call in
+ * which it would sleep (-1: none), and write down its way. */
+static inline struct step_trace step_record_to(pid_t pid, long call)
 {
     struct step_trace t = {NULL, 0};
+    struct user_regs_struct regs;
     cpu_set_t before;
+    int is_there = 0;
 
     step_pin(pid, &before);
     do {
+        regs = step_regs(pid);
+        if (t.n > 1 && t.pc[t.n - 1] == regs.rip && t.pc[t.n - 2] == regs.rip)
+            continue;
         t.pc = realloc(t.pc, (size_t)(t.n + 1) * sizeof *t.pc);
         if (!t.pc)
             abort();
-        t.pc[t.n++] = step_pc(pid);
-    } while (step_once(pid, PTRACE_SINGLESTEP));
+        t.pc[t.n++] = regs.rip;
+        is_there = call >= 0 && step_calls(pid, &regs, call);
+    } while (!is_there && step_once(pid, PTRACE_SINGLESTEP));
     (void)sched_setaffinity(0, sizeof before, &before);
+    if (is_there != (call >= 0))
+        abort();
+    if (is_there)
+        step_kill(pid);
     return t;
+}
+
+static inline struct step_trace step_record(pid_t pid)
+{
+    return step_record_to(pid, -1);
 }
 
 /* Run a started child, with a breakpoint, to the i-th instruction of the trace.
  * 0 when it took another way and ended. */
 static inline int step_run_to(pid_t pid, const struct step_trace *t, long i)
 {
-    void *at = (void *)(uintptr_t)t->pc[i];
+    const uint64_t pc = t->pc[i];
+    void *at = (void *)(uintptr_t)pc;
     long text = ptrace(PTRACE_PEEKTEXT, pid, at, NULL);
     long trap = (text & ~0xffL) | 0xcc;
     long n_hits = 0; /* how often the way comes by before */
     struct user_regs_struct regs;
 
-    for (long k = 0; k < i; k++)
-        n_hits += t->pc[k] == t->pc[i] && (k == 0 || t->pc[k - 1] != t->pc[k]);
+    const int is_within = i > 0 && t->pc[i - 1] == pc;
+
+    for (long k = 0; k < i - is_within; k++)
+        n_hits += t->pc[k] == pc && (k == 0 || t->pc[k - 1] != pc);
     for (;;) {
-        if (step_pc(pid) == t->pc[i]) {
+        if (step_regs(pid).rip == pc) {
             if (n_hits-- == 0)
-                break;
-            if (!step_once(pid, PTRACE_SINGLESTEP))
-                return 0;
+                return !is_within || step_once(pid, PTRACE_SINGLESTEP);
+            do {
+                if (!step_once(pid, PTRACE_SINGLESTEP))
+                    return 0;
+            } while (step_regs(pid).rip == pc);
             continue;
         }
         if (ptrace(PTRACE_POKETEXT, pid, at, (void *)trap) < 0)
             abort();
         if (!step_once(pid, PTRACE_CONT))
             return 0;
-        if (ptrace(PTRACE_POKETEXT, pid, at, (void *)text) < 0 ||
-            ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
+        if (ptrace(PTRACE_POKETEXT, pid, at, (void *)text) < 0)
             abort();
-        if (regs.rip == t->pc[i] + 1)
+        regs = step_regs(pid);
+        if (regs.rip == pc + 1)
             regs.rip--;
         if (ptrace(PTRACE_SETREGS, pid, NULL, &regs) < 0)
             abort();
     }
-    return 1;
 }
 
-/* Kill a started child before its i-th instruction. */
-static inline void step_finish(pid_t pid, const struct step_trace *t, long i)
+/* Let a started child run up to its i-th instruction. 0 when it has ended instead. */
+static inline int step_stop(pid_t pid, const struct step_trace *t, long i)
 {
     cpu_set_t before;
-    int status;
     int is_there;
 
     step_pin(pid, &before);
     is_there = step_run_to(pid, t, i);
     (void)sched_setaffinity(0, sizeof before, &before);
-    if (!is_there)
-        return;
-    (void)kill(pid, SIGKILL);
-    if (waitpid(pid, &status, 0) != pid)
+    return is_there;
+}
+
+/* Let a stopped child run to its end, which has to be a good one. */
+static inline void step_go_on(pid_t pid)
+{
+    int status;
+
+    if (ptrace(PTRACE_DETACH, pid, NULL, NULL) < 0 ||
+        waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
+        WEXITSTATUS(status) != 0)
         abort();
+}
+
+/* Kill a started child before its i-th instruction. */
+static inline void step_finish(pid_t pid, const struct step_trace *t, long i)
+{
+    if (step_stop(pid, t, i))
+        step_kill(pid);
 }
 
 #endif

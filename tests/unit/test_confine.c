@@ -23,6 +23,7 @@ static const char *path_of(const char *name)
     static char path[512];
     char tail[400];
 
+    /* cppcheck-suppress wrongPrintfScanfArgNum; names have up to two of them */
     (void)snprintf(tail, sizeof tail, name, (int)getpid(), (int)getpid());
     (void)snprintf(path, sizeof path, "%s%s", root, tail);
     return path;

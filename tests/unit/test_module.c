@@ -96,7 +96,7 @@ static void child_loads_what_parent_loaded_later(void **state)
         alarm(60);
         if (mui_module_seal_in_child() != 0)
             _exit(10);
-        if (mprotect((void *)((uintptr_t)mui_module_path(0) & ~4095ul), 4096,
+        if (mprotect((void *)((uintptr_t)mui_module_path(0) & ~4095UL), 4096,
                      PROT_READ | PROT_WRITE) == 0)
             _exit(11);
         if (read(go[0], &code, sizeof code) != sizeof code)

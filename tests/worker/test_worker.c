@@ -1,11 +1,14 @@
 /* test_worker.c: one worker of each kind: how it ends, is asked, is killed. */
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "muster/channel.h"
 #include "muster/init.h"
@@ -293,8 +296,8 @@ static void unknown_end_is_told_as_such(void **state)
     assert_int_equal(join(w).end, MU_WORKER_LOST);
     /* also of one that ends before its start has returned */
     for (int i = 0; i < 300; i++) {
-        assert_int_equal(
-            mu_worker_start(&how, return_sum, bytes, 2, &w, NULL), 0);
+        assert_int_equal(mu_worker_start(&how, return_sum, bytes, 2, &w, NULL),
+                         0);
         exit = join(w);
         assert_int_equal(exit.end, MU_WORKER_RETURNED);
         assert_int_equal(exit.code, 300);
@@ -332,6 +335,51 @@ static void cpu_that_is_not_there_is_refused(void **state)
                      -EINVAL);
 }
 
+/* From now on nothing can be bound to a CPU. */
+static void binding_forbid(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), /* the number of the call */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_setaffinity, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0],
+                                 .filter = filter};
+
+    CHECK_CHILD(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK_CHILD(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static int note_run(void *arg, size_t size)
+{
+    (void)size;
+    **(int **)arg = 1;
+    return 0;
+}
+
+static void start_without_binding(void *arg)
+{
+    int *has_run = test_shared(sizeof *has_run);
+    struct mu_worker *w;
+
+    (void)arg;
+    binding_forbid();
+    for (int kind = MU_WORKER_THREAD; kind <= MU_WORKER_PROCESS; kind++) {
+        struct mu_worker_options how = {.kind = kind, .cpu = 1};
+
+        CHECK_CHILD(mu_worker_start(&how, note_run, &has_run, sizeof has_run,
+                                    &w, NULL) == -EPERM);
+        CHECK_CHILD(*has_run == 0);
+    }
+}
+
+/* Told, and nothing was run elsewhere. */
+static void worker_that_cannot_be_bound_is_not_started(void **state)
+{
+    (void)state;
+    assert_int_equal(test_wait(test_fork(start_without_binding, NULL)), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +393,7 @@ int main(void)
         cmocka_unit_test(unknown_end_is_told_as_such),
         cmocka_unit_test(kill_after_a_crash_changes_nothing),
         cmocka_unit_test(cpu_that_is_not_there_is_refused),
+        cmocka_unit_test(worker_that_cannot_be_bound_is_not_started),
         cmocka_unit_test(nursery_forks_when_threads_run),
     };
 

@@ -1,12 +1,21 @@
 #!/bin/sh
-# mutants.sh [NAME...]: every promise has its test; this shows that the test sees
-# the promise broken. mutants.list names for each promise the code that keeps it, as
-# an edit that takes it away, and a test. A copy of the tree is built with one edit
-# at a time, and that test has to fail.
+# mutants.sh [AREA | AREA/NAME]...: every promise has its test; this shows that the
+# test sees the promise broken. mutants/AREA.list names for each promise of an area the
+# code that keeps it, as an edit that takes it away, and a test. A copy of the tree is
+# built with one edit at a time, and that test has to fail.
 #
 # An edit that no longer changes anything is an error, and so is a test that fails
-# without any. Takes minutes; with names (shell patterns) only those mutants are
-# looked at.
+# without any. All of them take an hour or so; with areas or names (shell patterns)
+# only those are looked at.
+#
+# A list has entries of this form, with empty lines between them:
+#
+#   name: promise
+#       test TEST [ONLY]            TEST as ctest calls it; with ONLY, a pattern, of
+#                                   its tests those of such names
+#       FILE SED-EXPRESSION         sed -E; several lines are one mutant
+#
+# Where two things keep one promise, the mutant takes both away.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 home=${MUTANTS_HOME:-$PWD/build/mutants}
@@ -61,13 +70,14 @@ run_test() {
     return $status
 }
 
+# wanted NAME PATTERN...
 wanted() {
-    name=$1
+    full=$1
     shift
     [ $# -eq 0 ] && return 0
     for pattern; do
         # shellcheck disable=SC2254
-        case $name in $pattern) return 0 ;; esac
+        case $full in $pattern | $pattern/*) return 0 ;; esac
     done
     return 1
 }
@@ -75,7 +85,11 @@ wanted() {
 # -- the copy: unchanged files keep their time, so that little is built --
 
 mkdir -p "$tree" "$build"
-cp tools/check/mutants.list "$list" || exit 1 # ours may be edited meanwhile
+for one in tools/check/mutants/*.list; do # ours may be edited meanwhile
+    echo "@$(basename "$one" .list)"
+    cat "$one"
+    echo
+done >"$list" || exit 1
 git ls-files --cached --others --exclude-standard >"$home/files"
 while IFS= read -r file; do
     if [ -f "$file" ] && ! cmp -s "$file" "$tree/$file"; then
@@ -171,8 +185,8 @@ rm -f "$home"/passed.*
 trap 'end_strays' EXIT
 trap 'exit 1' INT TERM
 
-# "name: promise", then lines that are indented: "test TEST [ONLY]" and one
-# "FILE SED-EXPRESSION" for each edit; an empty line ends it
+# "@area" begins the entries of one
+area=
 name=
 finish_one() {
     if [ -n "$name" ] && wanted "$name" "$@"; then
@@ -183,6 +197,7 @@ finish_one() {
 while IFS= read -r line <&3; do
     case $line in
     '#'*) ;;
+    @*) area=${line#@} ;;
     '') finish_one "$@" ;;
     '    test '*)
         line=${line#    test }
@@ -194,7 +209,7 @@ while IFS= read -r line <&3; do
     '    '*) echo "${line#    }" >>"$home/edits" ;;
     *)
         finish_one "$@"
-        name=${line%%: *}
+        name=$area/${line%%: *}
         promise=${line#*: }
         test=
         only=
