@@ -41,8 +41,8 @@ struct inputs {
     struct text content;   /* of a file without a size */
     struct stream *pipe;   /* a named pipe or a device, as a file */
     const char *pipe_path; /* not NULL: its contents still arrive */
-    regex_t colsep;    /* of --colsep */
-    struct text group; /* of -n, --colsep: with a byte of 0 between them */
+    regex_t colsep;        /* of --colsep */
+    struct text group;     /* of -n, --colsep: with a byte of 0 between them */
     unsigned n_grouped;
 };
 
