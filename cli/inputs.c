@@ -2,6 +2,7 @@
 #include "inputs.h"
 
 #include <errno.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,7 +41,8 @@ struct inputs {
     struct text content;   /* of a file without a size */
     struct stream *pipe;   /* a named pipe or a device, as a file */
     const char *pipe_path; /* not NULL: its contents still arrive */
-    struct text group;     /* of -n: names, with a byte of 0 between them */
+    regex_t colsep;        /* of --colsep */
+    struct text group;     /* of -n, --colsep: with a byte of 0 between them */
     unsigned n_grouped;
 };
 
@@ -70,6 +72,32 @@ static int cut_begin(struct inputs *in, const char *path)
     return 0;
 }
 
+/* An extended regular expression, in which \t is a tab. */
+static int compile_colsep(const char *colsep, regex_t *ret_regex)
+{
+    char why[128];
+    struct text regex = {0};
+    int rc;
+
+    for (const char *c = colsep; *c; c++) {
+        if (c[0] == '\\' && c[1] == 't') {
+            text_putc(&regex, '\t');
+            c++;
+        } else {
+            text_putc(&regex, *c);
+            if (c[0] == '\\' && c[1])
+                text_putc(&regex, *++c);
+        }
+    }
+    rc = regcomp(ret_regex, text_string(&regex), REG_EXTENDED);
+    text_fini(&regex);
+    if (rc == 0)
+        return 0;
+    (void)regerror(rc, ret_regex, why, sizeof why);
+    return say_refuse("--colsep '%s': %s: it is a regular expression: , or \\t",
+                      colsep, why);
+}
+
 int inputs_open(const struct options *o, struct inputs **ret_inputs)
 {
     struct inputs *in;
@@ -81,6 +109,10 @@ int inputs_open(const struct options *o, struct inputs **ret_inputs)
 
     in = text_alloc(1, sizeof *in);
     in->options = o;
+    if (o->colsep && compile_colsep(o->colsep, &in->colsep) < 0) {
+        free(in);
+        return -1;
+    }
     in->names = (struct names){.delimiter = o->delimiter};
     if (o->has_args) {
         in->names.args = o->args;
@@ -109,6 +141,8 @@ void inputs_free(struct inputs *in)
     walk_free(in->walk);
     text_fini(&in->name);
     text_fini(&in->cut_name);
+    if (in->options->colsep)
+        regfree(&in->colsep);
     text_fini(&in->group);
     text_fini(&in->content);
     free(in);
@@ -181,6 +215,32 @@ static int next_group(struct inputs *in, struct input *ret)
         text_append(&in->group, name, strnlen(name, size));
     }
     in->n_grouped = 0;
+    ret->name = ret->data = text_string(&in->group);
+    ret->name_size = ret->size = in->group.size;
+    return 0;
+}
+
+/* --colsep: the columns of a line. What separates them is not empty, as in Perl. */
+static int next_columns(struct inputs *in, struct input *ret)
+{
+    int rc = next_line(in, ret);
+    const char *at;
+    regmatch_t match;
+
+    if (rc)
+        return rc;
+    text_clear(&in->name);
+    text_append(&in->name, ret->name, strnlen(ret->name, ret->name_size));
+    text_clear(&in->group);
+    at = text_string(&in->name);
+    while (regexec(&in->colsep, at, 1, &match,
+                   at > in->name.data ? REG_NOTBOL : 0) == 0 &&
+           match.rm_eo > match.rm_so) {
+        text_append(&in->group, at, (size_t)match.rm_so);
+        text_putc(&in->group, '\0');
+        at += match.rm_eo;
+    }
+    text_put(&in->group, at);
     ret->name = ret->data = text_string(&in->group);
     ret->name_size = ret->size = in->group.size;
     return 0;
@@ -322,6 +382,8 @@ static int next_of_each(struct inputs *in, struct input *ret)
 {
     switch (in->options->each) {
     case EACH_LINE:
+        if (in->options->colsep)
+            return next_columns(in, ret);
         return in->options->max_args > 1 ? next_group(in, ret)
                                          : next_line(in, ret);
     case EACH_FILE:

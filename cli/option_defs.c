@@ -103,6 +103,15 @@ static int read_timeout(struct options *o, const struct option_def *def,
     return 0;
 }
 
+static int read_delay(struct options *o, const struct option_def *def,
+                      const char *value)
+{
+    (void)def;
+    if (parse_duration(value, &o->delay_ns) < 0)
+        return say_refuse("--delay %s: it is seconds, or 1.5m, 2h", value);
+    return 0;
+}
+
 static int read_memory(struct options *o, const struct option_def *def,
                        const char *value)
 {
@@ -311,6 +320,9 @@ static const struct option_def defs[] = {
      offsetof(struct options, arg_file)},
     FLAG("bar", 0, bar, OPTIONS_MAP),
     {"children", 0, 1, OPTIONS_MAP, read_children, 0},
+    {"colsep", 'C', 1, OPTIONS_MAP, read_string,
+     offsetof(struct options, colsep)},
+    {"delay", 0, 1, OPTIONS_MAP, read_delay, 0},
     {"delimiter", 'd', 1, BOTH, read_delimiter, 0},
     FLAG("dry-run", 0, dry_run, OPTIONS_MAP),
     FLAG("dryrun", 0, dry_run, OPTIONS_MAP),

@@ -204,6 +204,13 @@ static int check(const struct options *o, enum options_command who)
     if (o->max_args > 1 && (!o->is_command || o->each != EACH_LINE))
         return say_refuse("-n %u is for commands that get names: -- command {}",
                           o->max_args);
+    if (o->colsep && (!o->is_command || o->each != EACH_LINE))
+        return say_refuse("--colsep is for commands, which get columns as {1} "
+                          "{2}: -- command {1}");
+    if (o->colsep && o->max_args > 1)
+        return say_refuse("--colsep cannot go with -n %u: each line is one "
+                          "input then, leave one out",
+                          o->max_args);
     if (o->tag && o->json)
         return say_refuse("--tag cannot go with --json: each object has its "
                           "input, leave it out");
@@ -227,6 +234,11 @@ enum options_answer options_read(struct options *ret, enum options_command who,
         return OPTIONS_WRONG;
     *ret = o;
     return OPTIONS_RUN;
+}
+
+int options_inputs_are_many(const struct options *o)
+{
+    return o->max_args > 1 || o->colsep;
 }
 
 int options_inputs_are_files(const struct options *o)

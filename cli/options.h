@@ -32,12 +32,15 @@ struct options {
     enum each each;
     uint64_t each_bytes;
     unsigned max_args; /* inputs for one command */
+    const char
+        *colsep; /* what separates the columns of a line; NULL: one column */
 
     /* the pool */
     const char *model;
     const char *jobs;
     unsigned tries;
     int64_t timeout_ns;
+    int64_t delay_ns; /* between the starts of two tasks */
     uint64_t memory_bytes;
     unsigned n_children; /* 0: no limit */
 
@@ -70,6 +73,9 @@ enum options_answer { OPTIONS_RUN = 0, OPTIONS_HELP = 1, OPTIONS_WRONG = -1 };
  *           OPTIONS_WRONG: said why */
 enum options_answer options_read(struct options *ret, enum options_command who,
                                  int argc, char **argv);
+
+/* Whether an input is several values, with a byte of 0 between them: -n, --colsep. */
+int options_inputs_are_many(const struct options *o);
 
 /* Whether the inputs are names of files: --each file, record, chunk. */
 int options_inputs_are_files(const struct options *o);

@@ -32,8 +32,9 @@ static int has_replacement(const char *name)
 {
     for (; *name; name++) {
         size_t length;
+        uint32_t column;
 
-        if (template_part_at(name, &length) != PART_TEXT)
+        if (template_part_at(name, &length, &column) != PART_TEXT)
             return 1;
     }
     return 0;

@@ -75,6 +75,17 @@ int run_next_input(struct run *r)
     } while (1);
 }
 
+int run_is_early(const struct run *r)
+{
+    return r->next_start_ns && mu_now_ns() < r->next_start_ns;
+}
+
+void run_started(struct run *r)
+{
+    if (r->options->delay_ns)
+        r->next_start_ns = mu_now_ns() + r->options->delay_ns;
+}
+
 static int wants_line(const struct run *r)
 {
     return r->joblog.fd >= 0 || r->results.form == RESULTS_CSV ||
@@ -105,7 +116,7 @@ static void warn_of_nul(struct run *r)
 {
     const struct input *in = &r->input;
 
-    if (r->has_warned || r->options->max_args > 1 ||
+    if (r->has_warned || options_inputs_are_many(r->options) ||
         !memchr(in->name, '\0', in->name_size))
         return;
     r->has_warned = 1;
@@ -139,7 +150,8 @@ void run_describe_input(struct run *r, struct mu_span *ret_bytes,
 /* Several names in one are separated by blanks from where their line is written. */
 static void join_names(const struct run *r, struct text *name)
 {
-    for (size_t i = 0; r->options->max_args > 1 && i < name->size; i++)
+    for (size_t i = 0; options_inputs_are_many(r->options) && i < name->size;
+         i++)
         if (name->data[i] == '\0')
             name->data[i] = ' ';
 }
@@ -151,6 +163,7 @@ static void put_tag(struct run *r, struct ended *e)
         .input_size = e->name_size,
         .seq = e->seq,
         .slot = e->worker + 1,
+        .is_many = options_inputs_are_many(r->options),
     };
 
     text_clear(&r->tag);
@@ -170,11 +183,13 @@ static void log_ended(struct run *r, struct ended *e, struct text *name)
         e->line = r->line.data;
         e->line_size = r->line.size;
     }
-    join_names(r, name);
-    e->tag = e->name;
-    e->tag_size = e->name_size;
     if (r->options->tag_string)
         put_tag(r, e);
+    join_names(r, name);
+    if (!r->options->tag_string) {
+        e->tag = e->name;
+        e->tag_size = e->name_size;
+    }
     if (r->results.form != RESULTS_NONE)
         results_write(&r->results, e);
     else if (!r->options->reduce)

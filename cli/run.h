@@ -31,6 +31,8 @@ struct run {
     int has_heard;    /* a signal, and said so */
     int has_warned;   /* of a NUL byte */
 
+    int64_t next_start_ns; /* --delay: no task starts before */
+
     struct flights flights;
     uint64_t n_in_pool;  /* tasks submitted and not taken back */
     uint64_t kept_bytes; /* held in outcomes that wait for earlier ones */
@@ -57,6 +59,10 @@ void run_close(struct run *r);
  * inputs_ended is set.
  * Returns   0: it is in r->input; MU_EMPTY; MU_TIMEOUT: not there yet */
 int run_next_input(struct run *r);
+
+/* With --delay: whether the next task is not to start yet; and that one has started. */
+int run_is_early(const struct run *r);
+void run_started(struct run *r);
 
 /* Note that r->input is on its way; what a submission needs goes into the rest. */
 struct flight *run_depart(struct run *r);

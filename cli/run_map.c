@@ -16,14 +16,14 @@ enum {
 #define KEEP_BYTES_MAX (UINT64_C(256) << 20)
 
 /* Why feeding stopped. */
-enum fed { FED_BATCH = 0, FED_FULL, FED_DRY, FED_ENDED };
+enum fed { FED_BATCH = 0, FED_FULL, FED_EARLY, FED_DRY, FED_ENDED };
 
 /* With -k, outcomes pile up behind a slow task: no further then. With --halt no
- * task starts after the outcome that halts, so none is handed over before a worker
- * is free for it. */
+ * task starts after the outcome that halts, and with --delay none before its time, so
+ * none is handed over before a worker is free for it. */
 static int is_too_far_ahead(const struct run *r)
 {
-    if (r->options->halt.when != HALT_NEVER &&
+    if ((r->options->halt.when != HALT_NEVER || r->options->delay_ns) &&
         r->n_in_pool >= mu_pool_width(r->pool))
         return 1;
     return r->options->keep_order &&
@@ -45,6 +45,7 @@ static int submit(struct run *r)
         flights_remove(&r->flights, flight);
         return rc;
     }
+    run_started(r);
     r->n_in_pool++;
     r->has_input = 0;
     return 0;
@@ -65,6 +66,8 @@ static enum fed feed(struct run *r)
                 return rc == MU_TIMEOUT ? FED_DRY : FED_ENDED;
             r->has_input = 1;
         }
+        if (run_is_early(r))
+            return FED_EARLY;
         rc = submit(r);
         if (rc == MU_FULL)
             return FED_FULL;
@@ -140,13 +143,16 @@ void run_map_collect(struct run *r)
  * input. */
 static int wait_for_something(struct run *r, enum fed fed)
 {
+    int64_t deadline = progress_deadline(&r->progress);
     int rc;
 
+    if (fed == FED_EARLY && r->next_start_ns < deadline)
+        deadline = r->next_start_ns;
     output_flush(&r->output);
-    rc = collect(r, progress_deadline(&r->progress));
+    rc = collect(r, deadline);
     if (rc == MU_EMPTY) {
-        if (fed == FED_DRY)
-            wakeup_wait();
+        if (fed == FED_DRY || fed == FED_EARLY)
+            wakeup_wait_until(fed == FED_DRY ? MU_NEVER : deadline);
         return 0;
     }
     if (rc < 0 && rc != -EINTR)

@@ -21,12 +21,17 @@ static int give_input(void *ctx, struct mu_span *ret_input,
         wakeup_wait();
         run_heed_signals(r);
     }
+    while (rc == 0 && !r->is_ending && run_is_early(r)) {
+        wakeup_wait_until(r->next_start_ns);
+        run_heed_signals(r);
+    }
     if (r->is_ending)
         return MU_CLOSED;
     if (rc)
         return rc;
     run_describe_input(r, ret_input, ret_how);
     (void)run_depart(r);
+    run_started(r);
     return 0;
 }
 

@@ -15,29 +15,42 @@ static const struct {
     {"//", PART_DIRECTORY}, {"/.", PART_BASE_NO_EXT}, {"#", PART_SEQ},
     {"%", PART_SLOT},
 };
-enum { N_PARTS = sizeof parts / sizeof parts[0] };
+enum { N_PARTS = sizeof parts / sizeof parts[0], COLUMN_MAX = 100000 };
 
-enum template_part template_part_at(const char *text, size_t *ret_length)
+/* The number that {12/} begins with; *at is behind it. 0: none, or none that can be. */
+static uint32_t read_column(const char **at)
+{
+    uint32_t column = 0;
+
+    if (**at == '0')
+        return 0;
+    while (**at >= '0' && **at <= '9' && column < COLUMN_MAX)
+        column = column * 10 + (uint32_t)(*(*at)++ - '0');
+    return column;
+}
+
+enum template_part template_part_at(const char *text, size_t *ret_length,
+                                    uint32_t *ret_column)
 {
     const char *name = text + 1;
     const char *close;
+    uint32_t column;
 
     if (text[0] != '{')
         return PART_TEXT;
     close = strchr(text, '}');
     if (!close)
         return PART_TEXT;
-    /* with one source of inputs, {1} is {}, {1/.} is {/.} */
-    if (name[0] == '1')
-        name++;
+    column = read_column(&name);
     for (size_t i = 0; i < N_PARTS; i++) {
         size_t n = strlen(parts[i].name);
 
         if ((size_t)(close - name) != n || memcmp(name, parts[i].name, n) != 0)
             continue;
-        if (name > text + 1 && parts[i].part >= PART_SEQ)
+        if (column && parts[i].part >= PART_SEQ)
             return PART_TEXT;
         *ret_length = (size_t)(close + 1 - text);
+        *ret_column = column;
         return parts[i].part;
     }
     return PART_TEXT;
@@ -49,13 +62,15 @@ struct builder {
     struct text text;
     uint32_t n_segments;
     uint32_t program; /* as in struct template */
-    int has_input;    /* some {} or part of it was seen */
+    uint32_t column;  /* of the segments that are added */
+    int is_many;
+    int has_input; /* some {} or part of it was seen */
 };
 
 static void add_segment(struct builder *b, enum template_part part,
                         const char *text, size_t size)
 {
-    struct template_segment s = {.part = part};
+    struct template_segment s = {.part = part, .column = b->column};
 
     if (part == PART_TEXT) {
         s.offset = (uint32_t)b->text.size;
@@ -69,17 +84,23 @@ static void add_segment(struct builder *b, enum template_part part,
 /* What GNU parallel would replace and we do not is refused, not left as it is. */
 static int refuse_foreign(const char *text)
 {
-    const char *close = strchr(text, '}');
-
     if (strncmp(text, "{=", 2) == 0)
         return say_refuse("'%.12s...': expressions of Perl are not offered; "
                           "there are {} {.} {/} {//} {/.} {#} {%%}",
                           text);
-    if (close && text[1] >= '2' && text[1] <= '9' &&
-        strspn(text + 1, "0123456789./") == (size_t)(close - text - 1))
-        return say_refuse("'%.*s': there is one source of inputs: {} or {1}",
-                          (int)(close + 1 - text), text);
     return 0;
+}
+
+/* {1} is all of an input that is one value, and there is no {2} of it. */
+static int check_column(struct builder *b, const char *text, size_t length)
+{
+    if (b->is_many || b->column <= 1) {
+        b->column = b->is_many ? b->column : 0;
+        return 0;
+    }
+    return say_refuse("'%.*s': an input is one value, {} or {1}: --colsep or "
+                      "-n give it several",
+                      (int)length, text);
 }
 
 static int add_word(struct builder *b, const char *word)
@@ -88,7 +109,8 @@ static int add_word(struct builder *b, const char *word)
 
     while (*word) {
         size_t length = 0;
-        enum template_part part = template_part_at(word, &length);
+        uint32_t column = 0;
+        enum template_part part = template_part_at(word, &length, &column);
 
         if (part == PART_TEXT) {
             if (word[0] == '{' && refuse_foreign(word) < 0)
@@ -98,7 +120,11 @@ static int add_word(struct builder *b, const char *word)
         }
         if (word > plain)
             add_segment(b, PART_TEXT, plain, (size_t)(word - plain));
+        b->column = column;
+        if (check_column(b, word, length) < 0)
+            return -1;
         add_segment(b, part, NULL, 0);
+        b->column = 0;
         b->has_input |= part < PART_SEQ;
         word += length;
         plain = word;
@@ -115,8 +141,9 @@ static int is_shell_line(const char *word)
 {
     for (const char *c = word; *c; c++) {
         size_t length;
+        uint32_t column;
 
-        if (template_part_at(c, &length) != PART_TEXT)
+        if (template_part_at(c, &length, &column) != PART_TEXT)
             c += length - 1;
         else if (strchr(" \t\n|&;<>()$`\\\"'*?[]#~=!", *c))
             return 1;
@@ -140,8 +167,9 @@ static int find_program(struct builder *b, const char *word)
 
     for (const char *c = word; *c; c++) {
         size_t length;
+        uint32_t column;
 
-        if (template_part_at(c, &length) != PART_TEXT)
+        if (template_part_at(c, &length, &column) != PART_TEXT)
             return 0;
     }
     path = program_find(word);
@@ -177,7 +205,7 @@ int template_read(char *const *words, size_t n_words, unsigned flags,
                   struct template **ret_template, size_t *ret_size)
 {
     enum template_kind kind = kind_of(words, n_words);
-    struct builder b = {0};
+    struct builder b = {.is_many = (flags & TEMPLATE_MANY) != 0};
     int rc = 0;
 
     if (kind == TEMPLATE_INPUT) {
@@ -283,17 +311,51 @@ static const char *text_of(const struct template *t)
     return (const char *)(t->segments + t->n_segments);
 }
 
+/* One of many, from 1; an empty one at NULL where there are fewer. */
+static struct template_values pick(const struct template_values *v,
+                                   uint32_t column)
+{
+    struct template_values one = *v;
+    const char *at = v->input;
+    const char *end = at + v->input_size;
+
+    for (; column > 1 && at <= end; column--)
+        at += strnlen(at, (size_t)(end - at)) + 1;
+    one.input = at <= end ? at : NULL;
+    one.input_size = at <= end ? strnlen(at, (size_t)(end - at)) : 0;
+    return one;
+}
+
+/* All of them, with blanks between. */
+static void put_joined(enum template_part part, const struct template_values *v,
+                       struct text *ret)
+{
+    size_t start = ret->size;
+
+    template_value(part, v, ret);
+    for (size_t i = start; i < ret->size; i++)
+        if (ret->data[i] == '\0')
+            ret->data[i] = ' ';
+}
+
 void template_expand(const char *string, const struct template_values *v,
                      struct text *ret)
 {
     while (*string) {
         size_t length = 1;
-        enum template_part part = template_part_at(string, &length);
+        uint32_t column = 0;
+        enum template_part part = template_part_at(string, &length, &column);
 
-        if (part == PART_TEXT)
-            text_putc(ret, *string);
-        else
-            template_value(part, v, ret);
+        if (part == PART_TEXT || (column > 1 && !v->is_many)) {
+            text_append(ret, string, length);
+        } else if (column && v->is_many) {
+            const struct template_values one = pick(v, column);
+
+            if (one.input)
+                template_value(part, &one, ret);
+        } else {
+            put_joined(part, v, ret);
+        }
         string += length;
     }
 }
@@ -323,18 +385,23 @@ static int is_whole_word(const struct template *t, uint32_t i)
            s[i + 1].part == PART_END_OF_WORD;
 }
 
-/* What stands in the place of segment i: of many inputs each is a word, where the
- * place is one, or they are separated by blanks. */
+/* What stands in the place of segment i: of many inputs the one of its column, nothing
+ * where there are fewer; or all, each a word where the place is one, else separated by
+ * blanks. */
 static void put_values(const struct template *t, uint32_t i,
                        const struct template_values *v, struct text *ret_words)
 {
-    enum template_part part = t->segments[i].part;
-    struct template_values one = *v;
+    const struct template_segment *s = &t->segments[i];
     const char *at = v->input;
     const char *end = at + v->input_size;
+    struct template_values one = *v;
 
-    if (part >= PART_SEQ) {
-        put_value(t, part, v, ret_words);
+    if (s->part >= PART_SEQ || s->column) {
+        if (s->column)
+            one = pick(v, s->column);
+        /* in a line for the shell, what is not there is not '' either */
+        if (one.input)
+            put_value(t, s->part, &one, ret_words);
         return;
     }
     do {
@@ -342,9 +409,9 @@ static void put_values(const struct template *t, uint32_t i,
         one.input_size = strnlen(at, (size_t)(end - at));
         if (at > v->input)
             text_putc(ret_words, is_whole_word(t, i) ? '\0' : ' ');
-        put_value(t, part, &one, ret_words);
+        put_value(t, s->part, &one, ret_words);
         at += one.input_size + 1;
-    } while (t->is_many && at < end);
+    } while (t->is_many && at <= end);
 }
 
 void template_fill(const struct template *t, const struct template_values *v,

@@ -29,6 +29,7 @@ enum template_part {
 
 struct template_segment {
     uint32_t part;
+    uint32_t column; /* {2}: of an input that is many; 0: all of it */
     uint32_t offset; /* of PART_TEXT, from the first byte of text */
     uint32_t size;
 };
@@ -62,6 +63,7 @@ struct template_values {
     size_t input_size;
     uint64_t seq;
     unsigned slot;
+    int is_many; /* for template_expand(): the input is several */
 };
 
 /* Append the words, each with a byte of 0 at its end, or the one string for the
@@ -82,9 +84,10 @@ void template_value(enum template_part part, const struct template_values *v,
 void template_expand(const char *string, const struct template_values *v,
                      struct text *ret);
 
-/* The part that the replacement string at `text` names, its length in *ret_length;
- * PART_TEXT when there is none. */
-enum template_part template_part_at(const char *text, size_t *ret_length);
+/* The part that the replacement string at `text` names, its length in *ret_length and
+ * its column, 0 without one; PART_TEXT when there is none. */
+enum template_part template_part_at(const char *text, size_t *ret_length,
+                                    uint32_t *ret_column);
 
 /* The file to execute, found in PATH when the template was read; NULL when it
  * depends on the input. Lent. */

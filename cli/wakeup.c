@@ -18,8 +18,11 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "muster/pool.h"
+
+#define NS_PER_S INT64_C(1000000000)
 
 static sem_t rings;
 static void (*second_hook)(void); /* set before the handlers */
@@ -88,7 +91,15 @@ void wakeup_set_pool(struct mu_pool *pool)
 
 void wakeup_wait(void)
 {
-    while (sem_wait(&rings) < 0 && errno == EINTR)
+    wakeup_wait_until(MU_NEVER);
+}
+
+void wakeup_wait_until(int64_t deadline)
+{
+    const struct timespec until = {.tv_sec = deadline / NS_PER_S,
+                                   .tv_nsec = deadline % NS_PER_S};
+
+    while (sem_clockwait(&rings, CLOCK_MONOTONIC, &until) < 0 && errno == EINTR)
         ;
     /* one look is enough for all the rings that came */
     while (sem_trywait(&rings) == 0)

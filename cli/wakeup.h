@@ -8,6 +8,8 @@
 #ifndef CLI_WAKEUP_H
 #define CLI_WAKEUP_H
 
+#include <stdint.h>
+
 struct mu_pool;
 
 /* Before anything else of these. */
@@ -30,5 +32,8 @@ void wakeup_ring(void);
 
 /* Wait for a ring. Main thread. */
 void wakeup_wait(void);
+
+/* The same, until `deadline` (as mu_now_ns() tells the time) at the latest. */
+void wakeup_wait_until(int64_t deadline);
 
 #endif

@@ -26,7 +26,7 @@ static int open_command(struct work *w, const struct options *o)
                           "inputs are its standard input");
     if (template_read(o->command, o->n_command,
                       (feeds ? TEMPLATE_NO_APPEND : 0) |
-                          (o->max_args > 1 ? TEMPLATE_MANY : 0),
+                          (options_inputs_are_many(o) ? TEMPLATE_MANY : 0),
                       &t, &size) < 0)
         return -1;
     for (uint32_t i = 0; feeds && i < t->n_segments; i++) {

@@ -132,7 +132,11 @@ before() {
 before "no command 'ehco' in PATH: did you mean 'echo'" -- ehco {} ::: a
 before 'cannot run ./work.c: not executable' -- ./work.c ::: a
 before 'expressions of Perl' -- echo '{= s/a/b/ =}' ::: a
-before 'one source of inputs' -- echo '{2}' ::: a
+before "'[{]2[}]': an input is one value" -- echo '{2}' ::: a
+one_line '--colsep is for commands' map --colsep , work.c:echo ::: a
+one_line '--colsep cannot go with -n 2' map --colsep , -n 2 -- echo ::: a
+one_line "--colsep '[(]': .*: it is a regular expression" map --colsep '(' -- echo ::: a
+one_line '--delay x: it is seconds' map --delay x work.c:echo ::: a
 before '[{][}] has no meaning with --each record or chunk' --each chunk=1K -- echo {} ::: work.c
 before 'is a directory' -a . work.c:echo
 before 'cannot stop a task at a timeout' --model serial --timeout 3 work.c:echo ::: a
