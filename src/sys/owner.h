@@ -27,7 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MUI_OWNER_MASK UINT64_C(0xffffffff1fffffff)
+#define MUI_OWNER_MASK   UINT64_C(0xffffffff1fffffff)
 
 #define MUI_PROCESS_MASK UINT64_C(0xfffffc001fffffff)
 #define MUI_PROCESS_ONE  (UINT64_C(1) << 29) /* of its number */
