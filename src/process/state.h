@@ -13,7 +13,8 @@ struct mui_state {
     uint64_t environment;
     uint64_t locale;
     uint64_t handlers;
-    uint64_t system_handlers; /* of SIGINT and SIGQUIT, ignored during system() */
+    uint64_t
+        system_handlers; /* of SIGINT and SIGQUIT, ignored during system() */
     uint64_t limits;
     unsigned mask; /* umask */
 };
