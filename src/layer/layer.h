@@ -93,7 +93,8 @@ struct mui_death {
     bool stack_overflow;  /* the fault lay just beyond the stack pointer */
     bool in_common;       /* it died of memory that is the whole process's, see
                      * struct mui_crash */
-    bool fresh; /* the desk: it had run no task before those in flight */
+    bool fresh;      /* the desk: it had run no task before those in flight */
+    bool in_company; /* the desk: tasks ran beside the one that it names */
     /* the lane, within the group, whose flow died; or MUI_LANE_... */
     int i_lane;
     bool has_address;

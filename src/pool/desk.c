@@ -191,6 +191,8 @@ static void desk_died(struct mui_desk *desk, unsigned i_group,
     /* a lane that runs nothing is no culprit: its own word, and wrong */
     if (fact.i_lane >= 0 && count_started(&group->lanes[fact.i_lane]) == 0)
         fact.i_lane = MUI_LANE_UNKNOWN;
+    fact.in_company =
+        fact.i_lane >= 0 && n_all > count_started(&group->lanes[fact.i_lane]);
     for (unsigned i = group->n_lanes; i-- > 0;) {
         bool on_culprit = fact.i_lane == (int)i;
 

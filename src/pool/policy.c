@@ -1,6 +1,8 @@
 /* policy.c: who is guilty, who runs again, how much to give ahead. */
 #include "pool/policy.h"
 
+#include <signal.h>
+
 /* Tasks that outlive this many workers without being to blame are `lost`; long
  * before, they get a worker without neighbours that can take it down. */
 enum { RERUNS_MAX = 20, RERUNS_IN_COMPANY = 4 };
@@ -46,6 +48,16 @@ static enum mu_status status_of(const struct mui_death *death)
     return death->how == MUI_DEATH_EXITED ? MU_EXITED : MU_CRASHED;
 }
 
+/* Whether it died of what another task of the process can have written. */
+static bool is_of_memory(const struct mui_death *death)
+{
+    if (death->how != MUI_DEATH_CRASHED || death->stack_overflow)
+        return false;
+    return death->signal == SIGSEGV || death->signal == SIGBUS ||
+           death->signal == SIGILL || death->signal == SIGFPE ||
+           death->signal == SIGABRT;
+}
+
 struct mui_judgement mui_policy_death(const struct mui_death *death,
                                       const struct mui_job *job, bool started,
                                       bool on_culprit, unsigned n_suspects)
@@ -76,6 +88,9 @@ struct mui_judgement mui_policy_death(const struct mui_death *death,
         /* those before can have leaked the memory, or damaged the heap */
         if ((death->out_of_memory || death->in_common) && !death->fresh &&
             !job->alone)
+            return innocent(job, MUI_ALONE);
+        /* one beside it can have written over its stack or its data */
+        if (death->in_company && is_of_memory(death) && !job->alone)
             return innocent(job, MUI_ALONE);
         if (only && death->i_lane != MUI_LANE_FOREIGN)
             return guilty(job, status_of(death));

@@ -341,6 +341,61 @@ static void suspects_run_on_fresh_workers(void **state)
     mu_pool_close(pool);
 }
 
+/* -- a neighbour's variables -- */
+
+static _Atomic(_Atomic(int *) *) shown; /* of one process */
+
+enum { VICTIM, WRITER };
+
+/* Lend a pointer to whoever is beside, and use it once it has changed. */
+static int be_written_over(struct mu_task *task)
+{
+    static int value;
+    _Atomic(int *) mine = &value;
+
+    (void)task;
+    if (atomic_fetch_add(&n_runs[VICTIM], 1) > 0)
+        return 0;
+    atomic_store(&shown, &mine);
+    while (atomic_load(&mine) == &value)
+        ;
+    return *atomic_load(&mine);
+}
+
+static int write_over(struct mu_task *task)
+{
+    _Atomic(int *) *other;
+
+    (void)task;
+    if (atomic_fetch_add(&n_runs[WRITER], 1) > 0)
+        return 0;
+    while (!(other = atomic_load(&shown)))
+        ;
+    atomic_store(other, NULL);
+    for (;;)
+        (void)pause();
+}
+
+static void who_was_written_over_is_not_charged(void **state)
+{
+    struct mu_pool *pool = open_pool("processes:1/threads:2", NULL);
+
+    (void)state;
+    n_runs[VICTIM] = n_runs[WRITER] = 0;
+    submit(pool, be_written_over, 0);
+    submit(pool, write_over, 1);
+    for (int i = 0; i < 2; i++) {
+        struct mu_outcome *o = take(pool);
+
+        assert_int_equal(o->status, MU_DONE);
+        assert_int_equal(o->attempts, 1);
+        mu_outcome_free(o);
+    }
+    assert_int_equal(n_runs[VICTIM], 2);
+    assert_int_equal(n_runs[WRITER], 2);
+    mu_pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,9 +405,10 @@ int main(void)
         cmocka_unit_test(who_meets_what_another_took_away_is_not_charged),
         cmocka_unit_test(who_took_it_away_is_charged),
         cmocka_unit_test(suspects_run_on_fresh_workers),
+        cmocka_unit_test(who_was_written_over_is_not_charged),
     };
 
-    n_runs = test_shared(sizeof *n_runs);
+    n_runs = test_shared(2 * sizeof *n_runs);
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,13 @@
 
 static const struct mui_death segv = {
     .how = MUI_DEATH_CRASHED, .signal = 11, .i_lane = 0, .fresh = true};
+static const struct mui_death segv_in_company = {.how = MUI_DEATH_CRASHED,
+                                                 .signal = 11,
+                                                 .i_lane = 0,
+                                                 .fresh = true,
+                                                 .in_company = true};
+static const struct mui_death sent_in_company = {
+    .how = MUI_DEATH_CRASHED, .signal = 15, .i_lane = 0, .in_company = true};
 static const struct mui_death killed_from_outside = {
     .how = MUI_DEATH_CRASHED, .signal = 9, .i_lane = MUI_LANE_UNKNOWN};
 static const struct mui_death foreign_thread = {
@@ -65,6 +72,25 @@ static void death_is_judged(void **state)
          {MUI_RETRY, MU_CRASHED}},
         {&segv,
          {.retries = 1, .out.attempts = 2},
+         STARTED,
+         CULPRIT,
+         1,
+         {MUI_END, MU_CRASHED}},
+        /* a fault may be the doing of one beside it, a signal is its own */
+        {&segv_in_company,
+         {.slot = 0},
+         STARTED,
+         CULPRIT,
+         1,
+         {MUI_ALONE, MU_LOST}},
+        {&segv_in_company,
+         {.alone = true},
+         STARTED,
+         CULPRIT,
+         1,
+         {MUI_END, MU_CRASHED}},
+        {&sent_in_company,
+         {.slot = 0},
          STARTED,
          CULPRIT,
          1,
