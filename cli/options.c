@@ -176,6 +176,22 @@ static int read_word(struct options *o, struct reader *r)
 }
 
 /* What goes with what. */
+static int check_reduce(const struct options *o)
+{
+    if (o->is_command)
+        return say_refuse("--reduce combines the outputs of a C function: "
+                          "WORK has to be file.c:function or lib.so:function");
+    if (o->resume)
+        return say_refuse(
+            "--resume cannot go with --reduce: the outputs of the "
+            "earlier run are gone, leave one out");
+    if (o->tag || o->json)
+        return say_refuse("--%s cannot go with --reduce: one output is left, "
+                          "leave it out",
+                          o->tag ? "tag" : "json");
+    return 0;
+}
+
 static int check(const struct options *o, enum options_command who)
 {
     if (!o->work && !o->is_command)
@@ -190,17 +206,8 @@ static int check(const struct options *o, enum options_command who)
             "--resume needs --joblog FILE: it tells what has run");
     if (o->resume && strcmp(o->joblog, "-") == 0)
         return say_refuse("--resume cannot read --joblog -: name a file");
-    if (o->reduce && o->is_command)
-        return say_refuse("--reduce combines the outputs of a C function: "
-                          "WORK has to be file.c:function or lib.so:function");
-    if (o->reduce && o->resume)
-        return say_refuse(
-            "--resume cannot go with --reduce: the outputs of the "
-            "earlier run are gone, leave one out");
-    if (o->reduce && (o->tag || o->json))
-        return say_refuse("--%s cannot go with --reduce: one output is left, "
-                          "leave it out",
-                          o->tag ? "tag" : "json");
+    if (o->reduce && check_reduce(o) != 0)
+        return -1; /* it has been said */
     if (o->max_args > 1 && (!o->is_command || o->each != EACH_LINE))
         return say_refuse("-n %u is for commands that get names: -- command {}",
                           o->max_args);

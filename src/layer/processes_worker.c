@@ -59,7 +59,7 @@ static int worker_open(struct mui_processes_plan *plan,
 
     if (rc == 0)
         rc = mui_worker_init(&setup, &config.port.lanes);
-    if (rc < 0)
+    if (rc != 0)
         return mui_fail(err, rc, "processes: map the lanes in a worker");
     config.port.n_lanes = plan->shape.n_lanes;
     rc = map_arena(&plan->terms, start->plan_fds[0]);

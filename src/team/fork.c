@@ -148,7 +148,7 @@ static bool seat_is_due(struct mui_seat *seat)
 static uint32_t seat_share(struct mui_seat *seat, uint32_t n)
 {
     enum { TIMES = 4, MOST_DOUBLED = 20 * TIMES };
-    uint32_t most = 1u << seat->n_exposed / TIMES;
+    uint32_t most = 1U << seat->n_exposed / TIMES;
 
     seat->n_exposed += seat->n_exposed < MOST_DOUBLED;
     return most < (n + 1) / 2 ? most : (n + 1) / 2;

@@ -6,5 +6,5 @@ set -eu
 exec cppcheck --project="$1/compile_commands.json" --quiet --error-exitcode=1 \
     --enable=warning,performance,portability --inline-suppr -j "$(nproc)" \
     -D__"$(uname -m)"__=1 --suppress=uninitvar --suppress='*:/usr/include/*' \
-    --suppress='memleak:*/tests/*' --suppress='memleak:*/bench/*' \
-    --suppress='leakNoVarFunctionCall:*/bench/*'
+    --suppress='memleak:*tests/*' --suppress='memleak:*bench/*' \
+    --suppress='leakNoVarFunctionCall:*bench/*'
