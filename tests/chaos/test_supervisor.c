@@ -240,13 +240,14 @@ static void killed_supervisor_leaves_nothing(void **state)
 
 /* -- nursery and guardian -- */
 
-/* 0: it has gone. */
-static pid_t parent_of(pid_t pid)
+/* Its state, a letter, and its parent; 0: it has gone. */
+static char look_up(pid_t pid, pid_t *ret_parent)
 {
     char path[64];
     char text[512] = "";
     int fd;
 
+    *ret_parent = 0;
     (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     fd = open(path, O_RDONLY);
     if (fd < 0)
@@ -255,7 +256,17 @@ static pid_t parent_of(pid_t pid)
     (void)close(fd);
     if (!strrchr(text, ')'))
         return 0;
-    return (pid_t)strtol(strrchr(text, ')') + 4, NULL, 10);
+    *ret_parent = (pid_t)strtol(strrchr(text, ')') + 4, NULL, 10);
+    return strrchr(text, ')')[2];
+}
+
+/* 0: it has gone. */
+static pid_t parent_of(pid_t pid)
+{
+    pid_t parent;
+
+    (void)look_up(pid, &parent);
+    return parent;
 }
 
 static pid_t run_one(struct mu_pool *pool)
@@ -361,6 +372,22 @@ static void await_end(pid_t pid)
         (void)sched_yield();
 }
 
+/* Neither may replace the other. So the guardian is stopped first, and seen to be:
+ * were it the nursery, the kernel would let it go on as soon as the guardian dies,
+ * for its process group is an orphan then. A nursery to which SIGKILL was sent does
+ * nothing more. */
+static void kill_both(pid_t nursery, pid_t guardian)
+{
+    pid_t parent;
+
+    (void)kill(guardian, SIGSTOP);
+    while (look_up(guardian, &parent) != 'T')
+        (void)sched_yield();
+    (void)kill(nursery, SIGKILL);
+    (void)kill(guardian, SIGKILL);
+    await_end(nursery);
+}
+
 /* When both are gone nothing hangs: the tasks say so, and so does the next pool,
  * unless it can have new ones. In a process of its own. */
 static void lose_both(void)
@@ -377,11 +404,7 @@ static void lose_both(void)
         mu_pool_open("processes:2", NULL, &pool, NULL) != 0)
         _exit(1);
     nursery = parent_of(run_one(pool));
-    /* at once, or one of them replaces the other */
-    (void)kill(nursery, SIGSTOP);
-    (void)kill(parent_of(nursery), SIGKILL);
-    (void)kill(nursery, SIGKILL);
-    await_end(nursery);
+    kill_both(nursery, parent_of(nursery));
     /* until it is noticed: a task ends by it, and then none is taken */
     while ((rc = mu_pool_submit(pool, say_pid, NULL, 0, NULL, NULL)) == 0) {
         if (mu_pool_next(pool, MU_NEVER, &o) != 0)
