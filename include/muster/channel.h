@@ -26,7 +26,8 @@
  *     mq:              POSIX message queues, a pair
  *     mq:/NAME         one queue, one way, with priorities, outlives its users
  *     file:PATH        an append-only log with checksums, one way, any number of
- *                      readers at their own positions
+ *                      readers at their own positions; readers write to its first
+ *                      page, and need the right to write to the file, too
  *
  * Planned, and refused today: mpi:, between the nodes of a cluster.
  *
@@ -140,7 +141,8 @@ MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
                                        struct mu_chan **ret_chan,
                                        struct mu_error *err);
 
-/* Send one message, waiting for room.
+/* Send one message, waiting for room. On a pipe, fifo or tcp one of which a part is out
+ * at the deadline counts as sent: its rest goes with the next call that sends or drains.
  * bytes       [size], copied before the call returns; may be NULL for 0 bytes
  * Returns   0; MU_TIMEOUT: nothing was sent; MU_CLOSED: the other side closed;
  *           MU_ECRASHED: it died, perhaps after it got the message; -EMSGSIZE;
@@ -235,7 +237,9 @@ MU_API int mu_chan_fd(struct mu_chan *chan);
 
 /* Say goodbye: nothing more is sent by this end, and what it did not receive is
  * dropped. The other side gets what was sent, then MU_CLOSED. Nobody can connect to an
- * address any more, and who was not accepted is hung up on. Never waits.
+ * address any more, and who was not accepted is hung up on. Never waits. Of a pipe, unix
+ * or tcp the goodbye comes to who receives; who only sends is told when this end is freed
+ * too, and until then waits as if it were not read.
  * Returns   0; MU_TIMEOUT: a full pipe, fifo, unix or tcp has no room for a goodbye:
  *           drain, and close again */
 MU_API int mu_chan_close(struct mu_chan *chan);

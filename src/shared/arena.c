@@ -4,6 +4,8 @@
  * whoever finds the name finds the whole thing, whenever its maker was killed.
  * An unnamed one is sealed against shrinking, so a peer cannot make this process
  * read beyond its end. */
+#include "shared/arena.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +18,6 @@
 #include "muster/shared.h"
 
 #include "base/error.h"
-#include "shared/heap.h"
 
 #define ARENA_MAGIC     UINT64_C(0x616e657261756d) /* "muarena" */
 #define ARENA_VERSION   1
@@ -25,17 +26,6 @@
 #define ARENA_FOLDER    "/dev/shm"
 #define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
 
-/* At offset 0. Written once by its maker, but for root and heap. */
-struct arena_header {
-    uint64_t magic;
-    uint32_t version;
-    uint32_t header_bytes;
-    uint64_t size;
-    uint64_t base;         /* where its maker mapped it */
-    _Atomic uint64_t root; /* offset; 0 is none; any user may write it */
-    struct mui_heap heap;
-};
-
 struct mu_shared {
     char *base;
     size_t size;
@@ -43,9 +33,9 @@ struct mu_shared {
     struct mui_heap_view heap;
 };
 
-static struct arena_header *arena_header(const struct mu_shared *a)
+static struct mui_arena_header *arena_header(const struct mu_shared *a)
 {
-    return (struct arena_header *)a->base;
+    return (struct mui_arena_header *)a->base;
 }
 
 static int name_to_path(const char *name, char *path, size_t path_size)
@@ -66,7 +56,8 @@ static int name_to_path(const char *name, char *path, size_t path_size)
 }
 
 /* Check a descriptor's header before it is mapped. */
-static int header_check(int fd, struct arena_header *ret, struct mu_error *err)
+static int header_check(int fd, struct mui_arena_header *ret,
+                        struct mu_error *err)
 {
     struct stat st;
     ssize_t n;
@@ -101,7 +92,7 @@ static int arena_map(struct mu_shared *a, uint64_t hint, struct mu_error *err)
 
 static void arena_fill(struct mu_shared *a)
 {
-    struct arena_header *h = arena_header(a);
+    struct mui_arena_header *h = arena_header(a);
 
     h->magic = ARENA_MAGIC;
     h->version = ARENA_VERSION;
@@ -188,10 +179,12 @@ int mu_shared_new(size_t bytes, const struct mu_shared_options *options,
         rc = a->fd;
         goto free_handle;
     }
-    if (a->size == 0 || a->size > (size_t)INT64_MAX ||
-        ftruncate(a->fd, (off_t)a->size) < 0) {
-        rc = mui_fail(err, a->size == 0 ? -ENOMEM : -errno,
-                      "shared: grow to %zu bytes", bytes);
+    if (a->size == 0 || a->size > (size_t)INT64_MAX)
+        rc = -ENOMEM;
+    else
+        rc = ftruncate(a->fd, (off_t)a->size) < 0 ? -errno : 0;
+    if (rc != 0) {
+        rc = mui_fail(err, rc, "shared: grow to %zu bytes", bytes);
         goto close_fd;
     }
     rc = arena_map(a, 0, err);
@@ -222,7 +215,7 @@ free_handle:
 static int arena_adopt(int fd, struct mu_shared **ret_arena,
                        struct mu_error *err)
 {
-    struct arena_header h;
+    struct mui_arena_header h;
     struct mu_shared *a;
     int rc = header_check(fd, &h, err);
 

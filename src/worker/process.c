@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -189,6 +190,8 @@ static int collect_there(struct mu_worker *w, struct mu_worker_exit *ret_exit)
         (void)close(report.pidfd);
     if (report.news != MUI_NURSERY_EXITED && report.news != MUI_NURSERY_KILLED)
         return MU_EMPTY;
+    /* the report is taken: from now on the descriptor is readable for its end */
+    (void)shutdown(w->fd, SHUT_RD);
     end_judge(w, report.news == MUI_NURSERY_KILLED, report.value, ret_exit);
     return 0;
 }

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "muster/shared.h"
 
+#include "shared/arena.h"
 #include "support/check.h"
 #include "support/step.h"
 #include "sys/owner.h"
@@ -290,7 +292,8 @@ static void *alloc_while_locked(void *arg)
 static void allocating_keeps_the_deadline(void **state)
 {
     struct mu_shared *a = arena_new(1 << 16);
-    struct mu_mutex *lock = mu_shared_at(a, 40, sizeof *lock);
+    struct mu_mutex *lock = mu_shared_at(
+        a, offsetof(struct mui_arena_header, heap.lock), sizeof *lock);
     pthread_t thread;
     size_t before = mu_shared_available(a, NULL);
     size_t n;
@@ -309,6 +312,19 @@ static void allocating_keeps_the_deadline(void **state)
     assert_int_equal(mu_shared_available_within(a, MU_NOW, &n, NULL), 0);
     assert_int_equal(n, before);
     mu_shared_close(a);
+}
+
+/* No call failed, so no errno says why. */
+static void size_beyond_all_is_refused(void **state)
+{
+    static const size_t sizes[] = {SIZE_MAX, (size_t)1 << 63};
+    struct mu_shared *a;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        errno = 0;
+        assert_int_equal(mu_shared_new(sizes[i], NULL, &a, NULL), -ENOMEM);
+    }
 }
 
 struct step_case {
@@ -370,6 +386,7 @@ int main(void)
         cmocka_unit_test(at_refuses_what_is_not_inside),
         cmocka_unit_test(prefault_and_huge_answer),
         cmocka_unit_test(allocating_keeps_the_deadline),
+        cmocka_unit_test(size_beyond_all_is_refused),
         cmocka_unit_test(hostile_bytes_are_survived),
         cmocka_unit_test(heap_survives_kill_at_each_instruction),
     };

@@ -88,9 +88,11 @@ static struct mu_worker *start(enum mu_worker_kind kind, mu_worker_fn fn)
 static struct mu_worker_exit join(struct mu_worker *w)
 {
     struct mu_worker_exit how;
+    struct pollfd p = {.fd = mu_worker_fd(w), .events = POLLIN};
 
     assert_int_equal(mu_worker_join(w, test_deadline(), &how), 0);
     assert_int_equal(mu_worker_join(w, MU_NOW, &how), 0);
+    assert_int_equal(poll(&p, 1, 0), 1); /* it has ended, whoever asks */
     mu_worker_free(w);
     return how;
 }
