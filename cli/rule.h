@@ -6,8 +6,8 @@
 
 #include "text.h"
 
-/* Call `visit` for each name behind the first colon, without the escapes of make, until it
- * returns non-zero.
+/* Call `visit` for each name behind the first colon, without the escapes of make, until
+ * it returns non-zero.
  * Returns   that, or 0 */
 int rule_each(const struct text *rule,
               int (*visit)(void *ctx, const char *name), void *ctx);

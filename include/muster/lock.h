@@ -9,9 +9,9 @@
  * A holder that dies is reported: who gets the lock next is told MU_OWNER_DIED,
  * holds it, and repairs what it protects. That works for mutex, read-write lock
  * and once, whose words name their holder. It is seen as soon again as one has
- * waited, within a second at most, and survives a kill at any instruction. Semaphores, conditions,
- * barriers, latches and counters have no holder; wait for them with a deadline
- * if those who should act may die.
+ * waited, within a second at most, and survives a kill at any instruction.
+ * Semaphores, conditions, barriers, latches and counters have no holder; wait for
+ * them with a deadline if those who should act may die.
  *
  * Each is one word, of which one half at most is a futex: nothing else is waited on.
  *

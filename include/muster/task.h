@@ -14,7 +14,8 @@
  * when retries are asked for and the attempt before it did not end well. It may
  * keep no pointer that it got from its task after it returns.
  *
- * Context of every call below: inside the task, on the thread that runs it, and not in a signal handler. They work alike under every model. */
+ * Context of every call below: inside the task, on the thread that runs it, and not
+ * in a signal handler. They work alike under every model. */
 #ifndef MUSTER_TASK_H
 #define MUSTER_TASK_H
 

@@ -1,8 +1,9 @@
 /* file.c: an append-only log.
  *
- * log.h says what lies in the file. Who appends holds the log's mutex, which lies in its first page, writes the payload
- * and a 0 where the next record will begin, and then the word that makes the record be
- * there. Readers go by those words and need no lock: each has its own position.
+ * log.h says what lies in the file. Who appends holds the log's mutex, which lies in
+ * its first page, writes the payload and a 0 where the next record will begin, and then
+ * the word that makes the record be there. Readers go by those words and need no lock:
+ * each has its own position.
  *
  *       writer                               reader
  *   W1  store word (release) ------------->  pread of the word, then of the payload

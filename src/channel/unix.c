@@ -3,7 +3,8 @@
  * Each packet is a header and a piece of a message: an empty packet alone could not
  * be told from the end, and a packet is limited by the socket's buffer. The header
  * has 64 bytes, so that the piece stays where the kernel's copies are fast: one of 8
- * bytes makes a message of 1 MiB take more than twice as long. Peers of a path are checked by the credentials that the kernel keeps. */
+ * bytes makes a message of 1 MiB take more than twice as long. Peers of a path are
+ * checked by the credentials that the kernel keeps. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -27,7 +27,8 @@ int mui_bell_drain(int sock);
 int mui_fd_set_blocking(int fd);
 
 /* Take one connection from a listening socket that does not block. 0; MU_TIMEOUT;
- * MU_CLOSED: mui_listener_close() was called, in any process; -errno. The new descriptor blocks, and is closed on exec. */
+ * MU_CLOSED: mui_listener_close() was called, in any process; -errno. The new
+ * descriptor blocks, and is closed on exec. */
 int mui_accept(int listen_sock, int64_t deadline, int *ret_sock);
 
 /* Let nobody connect any more, and hang up on those who were not taken. Returns 0. */

@@ -2,8 +2,8 @@
  *
  * For threads it is the heap. For processes it is one large sparse memfd, written
  * by the supervisor and mapped read-only in every worker; what is freed in large
- * pieces goes back to the kernel, but for a reserve. The book-keeping is the supervisor's alone.
- * Thread-safe. */
+ * pieces goes back to the kernel, but for a reserve. The book-keeping is the
+ * supervisor's alone. Thread-safe. */
 #ifndef MUI_POOL_ARENA_H
 #define MUI_POOL_ARENA_H
 

@@ -220,7 +220,8 @@ void mui_lane_worker_init(struct mui_lane_worker *w, const void *down, void *up,
 
 /* Take the next order and note it as started. Lent until its reply is written;
  * *ret_index is what the reply has to name. 0; MU_EMPTY; MU_CLOSED: none will
- * come any more, or the worker is spent: see is_spent. Acknowledges revoked orders by itself. Never blocks. */
+ * come any more, or the worker is spent: see is_spent. Acknowledges revoked orders by
+ * itself. Never blocks. */
 int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
                   uint32_t *ret_index);
 

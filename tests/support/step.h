@@ -147,7 +147,8 @@ static inline struct step_trace step_record_to(pid_t pid, long call)
         regs = step_regs(pid);
         if (t.n > 1 && t.pc[t.n - 1] == regs.rip && t.pc[t.n - 2] == regs.rip)
             continue;
-        t.pc = realloc(t.pc, (size_t)(t.n + 1) * sizeof *t.pc);
+        if ((t.n & (t.n - 1)) == 0) /* full: twice the room */
+            t.pc = realloc(t.pc, (size_t)(t.n ? 2 * t.n : 1) * sizeof *t.pc);
         if (!t.pc)
             abort();
         t.pc[t.n++] = regs.rip;
