@@ -9,6 +9,7 @@ good='echo {}; true {}'
 bad='echo {}; exit 3'
 seq 10 >ten
 seq 1000 >thousand
+seq 300 >threehundred
 
 # halts FORM COMMAND JOBS EXPECTED: the outputs and the status, whatever the source
 halts() {
@@ -63,6 +64,11 @@ same 'of files below a folder' 3 "$(m -j 1 --each file --halt soon,done=30% work
 same 'of names that are read' 3 "$(echo tree | m -j 1 --each file --halt soon,done=30% work.c:copy | wc -l)"
 same 'of pieces' 300 "$(m -j 1 --each chunk=1 --halt soon,done=30% work.c:copy ::: thousand | wc -l)"
 same 'of pieces of a pipe' 300 "$(cat thousand | m -j 1 --each chunk=1 --halt soon,done=30% work.c:copy | wc -l)"
+# with --reduce none is handed over ahead either
+m -j 1 --halt soon,done=30% --reduce join work.c:echo <thousand >out
+same_files 'with --reduce' threehundred out
+m -j 1 --halt soon,done=30% --delay 0.001 --reduce join work.c:echo <thousand >out
+same_files 'with --reduce and --delay' threehundred out
 # two of five
 same 'of groups' '1 2 3 4 ' "$(m -j 1 -n 2 --halt soon,done=30% -- echo <ten | tr '\n' ' ')"
 finish
