@@ -71,6 +71,8 @@ int main(int argc, char **argv)
          .more_is_better = 1},
         {rate, "muster threads", "M/s", MUSTER("rate", "threads:4"),
          .more_is_better = 1, .is_no_rival = 1},
+        {rate, "bare rings of a line a task", "M/s", HAND("ring-rate"),
+         .more_is_better = 1, .is_no_rival = 1},
         {rate, "pipes by hand", "M/s", HAND("pipe-rate"), .more_is_better = 1},
         {rate, "a fork a task", "M/s", HAND("fork-rate"), .more_is_better = 1},
         {rate, "xargs -P4 true", "M/s", HAND("xargs-rate"),

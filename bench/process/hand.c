@@ -192,6 +192,84 @@ static double pipe_round_trip(void)
     return (double)(bench_now_ns() - begin) / N / 1e3;
 }
 
+/* -- four workers behind rings in shared memory, and nothing else -- */
+
+enum { RING_SLOTS = 256 };
+
+struct ring_slot {
+    _Alignas(64) _Atomic unsigned lap; /* stored last */
+    char bytes[16];
+};
+
+struct ring {
+    struct ring_slot tasks[RING_SLOTS];
+    struct ring_slot replies[RING_SLOTS];
+};
+
+static void serve_ring(struct ring *ring)
+{
+    for (unsigned i = 0;; i++) {
+        struct ring_slot *task = &ring->tasks[i % RING_SLOTS];
+        struct ring_slot *reply = &ring->replies[i % RING_SLOTS];
+
+        while (atomic_load_explicit(&task->lap, memory_order_acquire) != i + 1)
+            pause_cpu();
+        memcpy(reply->bytes, task->bytes, sizeof reply->bytes);
+        atomic_store_explicit(&reply->lap, i + 1, memory_order_release);
+    }
+}
+
+/* Take the replies from *head on, once half of what is under way is there. */
+static unsigned take_replies(struct ring *ring, unsigned *head, unsigned tail)
+{
+    unsigned last = *head + (tail - *head + 1) / 2 - 1;
+    unsigned first = *head;
+
+    if (tail == *head ||
+        atomic_load_explicit(&ring->replies[last % RING_SLOTS].lap,
+                             memory_order_acquire) != last + 1)
+        return 0;
+    while (*head != tail &&
+           atomic_load_explicit(&ring->replies[*head % RING_SLOTS].lap,
+                                memory_order_acquire) == *head + 1)
+        ++*head;
+    return *head - first;
+}
+
+/* What any pool pays for one line down and one line up a task: M/s. */
+static double ring_rate(void)
+{
+    enum { N = 4000000 };
+    static const char bytes[16] = "task";
+    struct ring *rings =
+        mmap(NULL, N_WORKERS * sizeof *rings, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    unsigned tail[N_WORKERS] = {0};
+    unsigned head[N_WORKERS] = {0};
+    int64_t begin;
+
+    for (int i = 0; i < N_WORKERS; i++)
+        if (fork() == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+            serve_ring(&rings[i]);
+        }
+    begin = bench_now_ns();
+    for (unsigned n = 0; n < N;)
+        for (int i = 0; i < N_WORKERS; i++) {
+            n += take_replies(&rings[i], &head[i], tail[i]);
+            if (tail[i] - head[i] > RING_SLOTS / 2)
+                continue;
+            while (tail[i] - head[i] < RING_SLOTS) {
+                struct ring_slot *task = &rings[i].tasks[tail[i] % RING_SLOTS];
+
+                memcpy(task->bytes, bytes, sizeof bytes);
+                atomic_store_explicit(&task->lap, ++tail[i],
+                                      memory_order_release);
+            }
+        }
+    return N / ((double)(bench_now_ns() - begin) / 1e9) / 1e6;
+}
+
 /* -- copying: in and out, GB/s of payload -- */
 
 static double copy_twice(size_t size)
@@ -289,6 +367,8 @@ int main(int argc, char **argv)
         (void)printf("%g\n", fork_round_trip());
     else if (strcmp(work, "pipe-rate") == 0)
         (void)printf("%g\n", pipe_pool());
+    else if (strcmp(work, "ring-rate") == 0)
+        (void)printf("%g\n", ring_rate());
     else if (strcmp(work, "pipe-round-trip") == 0)
         (void)printf("%g\n", pipe_round_trip());
     else if (strcmp(work, "xargs-rate") == 0)

@@ -93,7 +93,7 @@ struct mu_pool_options {
     /* After each task, replace a worker process that the task changed: working
      * directory, umask, environment, locale, signal handlers, limits, threads or
      * children left behind. It costs some 30 us a task. Without it a worker is
-     * looked at when it has nothing to do, and after long tasks. */
+     * looked at when it has nothing to do, and after each millisecond of tasks. */
     int strict;
     /* What the kernel refuses to a worker: MU_SANDBOX_... A refused system call ends
      * the task as `crashed` by SIGSYS, and mu_outcome_describe() names the call; a

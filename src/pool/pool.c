@@ -107,6 +107,7 @@ static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o)
         pool->options.queue_bytes = (size_t)(memory / 8);
     if (!pool->options.output_bytes)
         pool->options.output_bytes = default_output_bytes(pool);
+    pool->has_spare_cpu = pool->model.n_lanes < mu_usable_cpus();
     pool->terms = (struct mui_terms){
         .output_bytes = pool->options.output_bytes,
         .n_slots = LANE_SLOTS,

@@ -54,7 +54,10 @@ struct mu_pool {
     uint64_t held_bytes;          /* of all jobs not taken */
     uint64_t n_timeouts;          /* jobs not ended that have one */
     struct mu_pool_stats stats;
-    int64_t run_ns; /* moving average of a task's run time; 0: not known */
+    int64_t run_ns;     /* moving average of a task's run time; 0: not known */
+    int64_t wait_ns;    /* the same of what callers waited for a task to end */
+    int64_t end_ns;     /* when the task ended whose reply was read last */
+    bool has_spare_cpu; /* constant: one more than there are workers */
 
     int64_t alarm_ns;   /* when the layer will call rung() at the latest */
     uint32_t wish;      /* MUI_WANT_... announced to the lanes, less DONE */

@@ -122,6 +122,8 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
     job->out.run_ns = reply->run_ns;
     job->out.queue_ns = reply->start_ns - job->submit_ns;
     learn_run_time(pool, reply->run_ns);
+    pool->end_ns =
+        (int64_t)((uint64_t)reply->start_ns + (uint64_t)reply->run_ns);
     job->limit = reply->limit;
     if (reply->kind == MUI_REPLY_ERROR) {
         status = MU_FAILED;

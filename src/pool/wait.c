@@ -115,9 +115,30 @@ static void spin_until(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
     } while (pool->n_moves == n_moves && now < end && now < deadline);
 }
 
+/* Whether a wait is likely to end before a wake-up would. Tasks may be long and the
+ * waits for them short, when the caller is nearly as long at something else; but then
+ * who spins must not take the CPU of a worker. */
+static bool is_worth_spinning(const struct mu_pool *pool)
+{
+    if (pool->run_ns <= pool->terms.spin_ns)
+        return pool->terms.spin_ns > 0;
+    return pool->has_spare_cpu && pool->wait_ns <= pool->terms.spin_ns;
+}
+
+/* Learn from a wait that is over when it could have been, had waking taken no time. */
+static void learn_wait(struct mu_pool *pool, int64_t begin_ns)
+{
+    int64_t now = mu_now_ns();
+    /* a worker's word: within what is possible */
+    int64_t end_ns = pool->end_ns < now ? pool->end_ns : now;
+    int64_t wait_ns = end_ns > begin_ns ? end_ns - begin_ns : 0;
+
+    pool->wait_ns += (wait_ns - pool->wait_ns) / 4;
+}
+
 static void spin(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
 {
-    if (pool->terms.spin_ns <= 0 || pool->run_ns > pool->terms.spin_ns)
+    if (!is_worth_spinning(pool))
         return;
     /* relaxed: see is_attended() */
     atomic_fetch_add_explicit(&pool->n_spinning, 1, memory_order_relaxed);
@@ -153,6 +174,7 @@ static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
 int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
 {
     uint64_t n_moves = pool->n_moves;
+    int64_t begin_ns;
 
     if (mui_pool_pump(pool))
         return 0;
@@ -164,8 +186,12 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
         return -EINTR;
     if (deadline != MU_NEVER && (deadline == MU_NOW || deadline <= mu_now_ns()))
         return MU_TIMEOUT;
+    /* the clock takes long beside a short task */
+    begin_ns = pool->run_ns > pool->terms.spin_ns ? mu_now_ns() : 0;
     spin(pool, deadline, n_moves);
     if (pool->n_moves == n_moves)
         sleep_for_news(pool, deadline);
+    if (pool->n_moves != n_moves && begin_ns)
+        learn_wait(pool, begin_ns);
     return mui_pool_take_interrupt(pool) ? -EINTR : 0;
 }
