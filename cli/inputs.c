@@ -339,6 +339,13 @@ static int cut_another(struct inputs *in)
         rc = next_file(in, &path);
         if (rc)
             return rc;
+        if (in->is_counting && access(path, R_OK) < 0)
+            continue; /* told when it is read, and once */
+        if (in->is_counting && is_pipe(path))
+            return say_refuse("--halt N%% cannot count the pieces of %s and "
+                              "then read it again: give it by -a, or the "
+                              "number by --total-jobs",
+                              path);
         if (cut_begin(in, path) == 0)
             return 0;
         in->n_unread++;

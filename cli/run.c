@@ -75,6 +75,12 @@ int run_next_input(struct run *r)
     } while (1);
 }
 
+int run_waits_for_outcome(const struct run *r, uint64_t n_under_way)
+{
+    return (r->options->halt.when != HALT_NEVER || r->options->delay_ns) &&
+           n_under_way >= mu_pool_width(r->pool);
+}
+
 int run_is_early(const struct run *r)
 {
     return r->next_start_ns && mu_now_ns() < r->next_start_ns;

@@ -60,6 +60,10 @@ void run_close(struct run *r);
  * Returns   0: it is in r->input; MU_EMPTY; MU_TIMEOUT: not there yet */
 int run_next_input(struct run *r);
 
+/* With --halt no task starts after the outcome that halts, and with --delay none before
+ * its time: whether none is to be handed over before a worker is free for it. */
+int run_waits_for_outcome(const struct run *r, uint64_t n_under_way);
+
 /* With --delay: whether the next task is not to start yet; and that one has started. */
 int run_is_early(const struct run *r);
 void run_started(struct run *r);

@@ -18,16 +18,12 @@ enum {
 /* Why feeding stopped. */
 enum fed { FED_BATCH = 0, FED_FULL, FED_EARLY, FED_DRY, FED_ENDED };
 
-/* With -k, outcomes pile up behind a slow task: no further then. With --halt no
- * task starts after the outcome that halts, and with --delay none before its time, so
- * none is handed over before a worker is free for it. */
+/* With -k, outcomes pile up behind a slow task: no further then. */
 static int is_too_far_ahead(const struct run *r)
 {
-    if ((r->options->halt.when != HALT_NEVER || r->options->delay_ns) &&
-        r->n_in_pool >= mu_pool_width(r->pool))
-        return 1;
-    return r->options->keep_order &&
-           (r->flights.n >= KEEP_TASKS_MAX || r->kept_bytes >= KEEP_BYTES_MAX);
+    return run_waits_for_outcome(r, r->n_in_pool) ||
+           (r->options->keep_order &&
+            (r->flights.n >= KEEP_TASKS_MAX || r->kept_bytes >= KEEP_BYTES_MAX));
 }
 
 /* Returns 0, MU_FULL, or an error. */

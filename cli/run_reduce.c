@@ -17,6 +17,8 @@ static int give_input(void *ctx, struct mu_span *ret_input,
 
     run_heed_signals(r);
     run_draw_progress(r);
+    if (!r->is_ending && run_waits_for_outcome(r, r->flights.n))
+        return MU_FULL;
     while ((rc = run_next_input(r)) == MU_TIMEOUT) {
         wakeup_wait();
         run_heed_signals(r);

@@ -12,7 +12,9 @@ MU_BEGIN_DECLS
 /* Give the next input: set *ret_input, and in *ret_how what is not default.
  * What they point to stays valid until the next call.
  * Returns   0; MU_EMPTY when there are no more; MU_CLOSED: the same, and those that
- *           have not started are cancelled; any error ends the map. After
+ *           have not started are cancelled; MU_FULL: not now, ask again after the
+ *           next outcome (-EINVAL ends the map when no task is under way); any
+ *           error ends the map. After
  *           mu_pool_interrupt() it is called once more than it would be, also when
  *           it has said MU_EMPTY (and then says it again), so that it can end the
  *           map from a signal: with MU_CLOSED, or at once with -EINTR */

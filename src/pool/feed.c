@@ -23,13 +23,17 @@ static int ask(struct mui_feed *feed, struct mu_error *err)
     feed->span = (struct mu_span){.data = NULL};
     feed->how = (struct mu_submit){.tag = feed->n_given};
     rc = feed->input(feed->ctx, &feed->span, &feed->how);
-    feed->ended = rc != 0;
+    feed->ended = rc != 0 && rc != MU_FULL;
     feed->has_span = rc == 0;
     if (rc == MU_CLOSED) {
         mui_pool_cancel_waiting(feed->pool, MUI_FEED_INPUTS_MAX);
         return 0;
     }
-    if (rc == 0 || rc == MU_EMPTY)
+    if (rc == MU_FULL && feed->n_taken == feed->n_given + feed->n_extra)
+        return mui_fail(err, -EINVAL,
+                        "map: the next input waits for an outcome, and no "
+                        "task runs");
+    if (rc == 0 || rc == MU_EMPTY || rc == MU_FULL)
         return 0;
     return mui_fail(err, rc, "map: the next input");
 }

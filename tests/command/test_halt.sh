@@ -9,6 +9,7 @@ good='echo {}; true {}'
 bad='echo {}; exit 3'
 seq 10 >ten
 seq 1000 >thousand
+seq 300 >threehundred
 
 # halts FORM COMMAND JOBS EXPECTED: the outputs and the status, whatever the source
 halts() {
@@ -63,6 +64,22 @@ same 'of files below a folder' 3 "$(m -j 1 --each file --halt soon,done=30% work
 same 'of names that are read' 3 "$(echo tree | m -j 1 --each file --halt soon,done=30% work.c:copy | wc -l)"
 same 'of pieces' 300 "$(m -j 1 --each chunk=1 --halt soon,done=30% work.c:copy ::: thousand | wc -l)"
 same 'of pieces of a pipe' 300 "$(cat thousand | m -j 1 --each chunk=1 --halt soon,done=30% work.c:copy | wc -l)"
+m --each chunk=1 --halt soon,fail=30% work.c:copy ::: ten nofile >out 2>err
+same 'an unreadable file makes it 255' 255 $?
+same 'and is told once' 1 "$(grep -c nofile err)"
+# what can be read only once is not lost silently
+mkfifo pipe
+cat ten >pipe &
+m --each chunk=1 --halt soon,fail=30% work.c:copy ::: pipe >out 2>err
+same 'a pipe that would be counted makes it 255' 255 $?
+has 'which is said' 'cannot count the pieces of pipe.*--total-jobs' "$(cat err)"
+m --each chunk=1 --halt soon,fail=30% --total-jobs 10 work.c:copy ::: pipe >out
+same_files 'with its number it is read' ten out
+# with --reduce none is handed over ahead either
+m -j 1 --halt soon,done=30% --reduce join work.c:echo <thousand >out
+same_files 'with --reduce' threehundred out
+m -j 1 --halt soon,done=30% --delay 0.001 --reduce join work.c:echo <thousand >out
+same_files 'with --reduce and --delay' threehundred out
 # two of five
 same 'of groups' '1 2 3 4 ' "$(m -j 1 -n 2 --halt soon,done=30% -- echo <ten | tr '\n' ' ')"
 finish

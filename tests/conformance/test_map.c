@@ -133,6 +133,58 @@ static void interrupts_ask_the_input_again(void **state)
     mu_pool_close(pool);
 }
 
+/* Has two inputs under way, and no more. */
+static int sparing_input(void *ctx, struct mu_span *ret_input,
+                         struct mu_submit *ret_how)
+{
+    struct range *r = ctx;
+
+    if (r->next - r->n_out >= 2)
+        return MU_FULL;
+    return range_input(ctx, ret_input, ret_how);
+}
+
+static int count_outcome(void *ctx, const struct mu_outcome *outcome)
+{
+    struct range *r = ctx;
+
+    r->n_out++;
+    assert_int_equal(outcome->status, MU_DONE);
+    return 0;
+}
+
+static int never_now(void *ctx, struct mu_span *ret_input,
+                     struct mu_submit *ret_how)
+{
+    (void)ctx;
+    (void)ret_input;
+    (void)ret_how;
+    return MU_FULL;
+}
+
+static void inputs_may_wait_for_an_outcome(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    struct range r = {.end = 500};
+    struct mu_outcome *o;
+
+    assert_int_equal(
+        mu_map(pool, models_echo, 0, sparing_input, range_outcome, &r, NULL),
+        0);
+    assert_int_equal(r.n_out, 500);
+    r = (struct range){.end = 500};
+    assert_int_equal(mu_reduce(pool, models_echo, concatenate, sparing_input,
+                               count_outcome, &r, &o, NULL),
+                     0);
+    assert_int_equal(r.n_out, 500);
+    mu_outcome_free(o);
+    /* none can come */
+    assert_int_equal(
+        mu_map(pool, models_echo, 0, never_now, range_outcome, &r, NULL),
+        -EINVAL);
+    mu_pool_close(pool);
+}
+
 static int write_much(struct mu_task *t)
 {
     enum { SIZE = 100000 };
@@ -258,6 +310,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(map_keeps_order),
     MODEL_TEST(reduce_is_ordered),
     MODEL_TEST(interrupts_ask_the_input_again),
+    MODEL_TEST(inputs_may_wait_for_an_outcome),
     MODEL_TEST(reduce_goes_on_in_a_full_pool),
     MODEL_TEST(early_end_leaves_what_waits),
     MODEL_TEST(reduce_says_when_combining_fails),
