@@ -16,8 +16,6 @@ struct deed {
     mu_task_fn around; /* the innocents; NULL: deed_innocent */
     int strict;        /* options of its pool */
     unsigned window;
-    int spoils; /* it writes over what those beside it in its process use: who meets
-                 * that first can be charged (ISOLATION.md, "Other damage") */
 };
 
 extern const struct deed deeds[];

@@ -111,17 +111,12 @@ static void check_guilty(const struct mu_outcome *o, const struct deed *deed,
 static void check_innocent(const struct mu_outcome *o, const struct deed *deed,
                            struct table_row *row)
 {
-    /* a run of the deed in company takes one with it at the most */
-    enum { SPOILED_MAX = 20 };
-    const bool is_beside = deed->spoils && strchr(row->model, '/');
     unsigned value = 0;
     char text[500];
 
     row->done += o->status == MU_DONE;
     row->charged += o->status != MU_DONE || o->attempts != 1;
     (void)mu_outcome_describe(o, text, sizeof text);
-    if (is_beside && o->status == MU_CRASHED && row->charged <= SPOILED_MAX)
-        return;
     if (o->status != MU_DONE)
         fail_msg("beside %s innocent %u ended as: %s", deed->name,
                  (unsigned)o->tag, text);
@@ -173,7 +168,7 @@ static void only_the_deed_is_lost(void **state)
     }
     mu_pool_close(pool);
     free(seen);
-    row.lost = 2UL * (n_tasks - 1) - row.done - row.charged;
+    row.lost = 2UL * (n_tasks - 1) - row.done;
     for (unsigned i = 0; i < n_tasks; i++)
         row.again += record->n_starts[i] > 2;
     row.left = count_left();
