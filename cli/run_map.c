@@ -22,8 +22,8 @@ enum fed { FED_BATCH = 0, FED_FULL, FED_EARLY, FED_DRY, FED_ENDED };
 static int is_too_far_ahead(const struct run *r)
 {
     return run_waits_for_outcome(r, r->n_in_pool) ||
-           (r->options->keep_order &&
-            (r->flights.n >= KEEP_TASKS_MAX || r->kept_bytes >= KEEP_BYTES_MAX));
+           (r->options->keep_order && (r->flights.n >= KEEP_TASKS_MAX ||
+                                       r->kept_bytes >= KEEP_BYTES_MAX));
 }
 
 /* Returns 0, MU_FULL, or an error. */

@@ -73,7 +73,7 @@ cat ten >pipe &
 m --each chunk=1 --halt soon,fail=30% work.c:copy ::: pipe >out 2>err
 same 'a pipe that would be counted makes it 255' 255 $?
 has 'which is said' 'cannot count the pieces of pipe.*--total-jobs' "$(cat err)"
-m --each chunk=1 --halt soon,fail=30% --total-jobs 10 work.c:copy ::: pipe >out
+m -k --each chunk=1 --halt soon,fail=30% --total-jobs 10 work.c:copy ::: pipe >out
 same_files 'with its number it is read' ten out
 # with --reduce none is handed over ahead either
 m -j 1 --halt soon,done=30% --reduce join work.c:echo <thousand >out
