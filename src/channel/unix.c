@@ -47,6 +47,7 @@ struct unix_state {
     /* receiver's */
     struct mui_buffer in;
     size_t pieces; /* bytes of the message so far */
+    bool saw_end;  /* the look before found the end */
     int in_error;
     /* the receiver sets it, the sender reads */
     _Atomic bool saw_bye;
@@ -306,10 +307,17 @@ static int packet_take(struct mu_chan *c, int64_t deadline)
     /* a reset is told once, in front of what was sent before it */
     if (n < 0 && (errno == EINTR || errno == ECONNRESET))
         return MU_EMPTY;
+    /* The kernel looks for packets first and for the end then: those between the two
+     * are found by looking again. */
+    if (n == 0 && !s->saw_end) {
+        s->saw_end = true;
+        return MU_EMPTY;
+    }
     if (n == 0)
         return MU_ECRASHED;
     if (n < 0)
         return -errno;
+    s->saw_end = false;
     if ((size_t)n < sizeof header || (m.msg_flags & MSG_TRUNC))
         return MU_ECORRUPT;
     switch (header.kind) {
