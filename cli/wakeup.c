@@ -89,19 +89,43 @@ void wakeup_set_pool(struct mu_pool *pool)
         (void)sched_yield();
 }
 
+static void forget_rings(void)
+{
+    /* one look is enough for all the rings that came */
+    while (sem_trywait(&rings) == 0)
+        ;
+}
+
 void wakeup_wait(void)
 {
-    wakeup_wait_until(MU_NEVER);
+    while (sem_wait(&rings) < 0 && errno == EINTR)
+        ;
+    forget_rings();
+}
+
+/* Wait for a ring until `deadline`, or for a second, for the clock of the wall may be
+ * set meanwhile. In sem_clockwait() the thread sanitizer would hold signals back.
+ * Returns 0 when it rang. */
+static int wait_a_second(int64_t deadline)
+{
+    int64_t ns = deadline - mu_now_ns();
+    struct timespec until;
+    int rc;
+
+    ns = ns < 0 ? 0 : ns > NS_PER_S ? NS_PER_S : ns;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    ns += until.tv_nsec;
+    until.tv_sec += (time_t)(ns / NS_PER_S);
+    until.tv_nsec = (long)(ns % NS_PER_S);
+    do
+        rc = sem_timedwait(&rings, &until);
+    while (rc < 0 && errno == EINTR);
+    return rc;
 }
 
 void wakeup_wait_until(int64_t deadline)
 {
-    const struct timespec until = {.tv_sec = deadline / NS_PER_S,
-                                   .tv_nsec = deadline % NS_PER_S};
-
-    while (sem_clockwait(&rings, CLOCK_MONOTONIC, &until) < 0 && errno == EINTR)
+    while (wait_a_second(deadline) < 0 && mu_now_ns() < deadline)
         ;
-    /* one look is enough for all the rings that came */
-    while (sem_trywait(&rings) == 0)
-        ;
+    forget_rings();
 }
