@@ -147,6 +147,24 @@ static size_t round_up(size_t bytes, size_t unit)
     return bytes > SIZE_MAX - unit ? 0 : (bytes + unit - 1) / unit * unit;
 }
 
+/* path   gets that of the name, where there is one */
+static int options_check(const struct mu_shared_options *o, char *path,
+                         size_t path_size, struct mu_error *err)
+{
+    if (o->model && strncmp(o->model, "mpi", 3) == 0)
+        return mui_fail(err, MU_EMODEL,
+                        "shared: the nodes of \"%s\" share no memory: use a "
+                        "channel (muster/channel.h)",
+                        o->model);
+    if (o->flags & ~(MU_SHARED_HUGE | MU_SHARED_PREFAULT))
+        return mui_fail(err, -EINVAL, "shared: unknown flags 0x%x", o->flags);
+    if (o->name && name_to_path(o->name, path, path_size) != 0)
+        return mui_fail(err, -EINVAL, "shared: the name \"%s\"", o->name);
+    if (o->name && (o->flags & MU_SHARED_HUGE))
+        return mui_fail(err, -EINVAL, "shared: huge pages with a name");
+    return 0;
+}
+
 int mu_shared_new(size_t bytes, const struct mu_shared_options *options,
                   struct mu_shared **ret_arena, struct mu_error *err)
 {
@@ -156,17 +174,9 @@ int mu_shared_new(size_t bytes, const struct mu_shared_options *options,
     struct mu_shared *a;
     int rc;
 
-    if (o->model && strncmp(o->model, "mpi", 3) == 0)
-        return mui_fail(err, MU_EMODEL,
-                        "shared: the nodes of \"%s\" share no memory: use a "
-                        "channel (muster/channel.h)",
-                        o->model);
-    if (o->flags & ~(MU_SHARED_HUGE | MU_SHARED_PREFAULT))
-        return mui_fail(err, -EINVAL, "shared: unknown flags 0x%x", o->flags);
-    if (o->name && name_to_path(o->name, path, sizeof path) != 0)
-        return mui_fail(err, -EINVAL, "shared: the name \"%s\"", o->name);
-    if (o->name && (o->flags & MU_SHARED_HUGE))
-        return mui_fail(err, -EINVAL, "shared: huge pages with a name");
+    rc = options_check(o, path, sizeof path, err);
+    if (rc != 0)
+        return rc;
     a = calloc(1, sizeof *a);
     if (!a)
         return mui_fail(err, -ENOMEM, "shared: open");
