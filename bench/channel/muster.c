@@ -183,8 +183,6 @@ int main(int argc, char **argv)
     memset(bytes, 7, size);
     if (strcmp(arg[0], "append") == 0)
         return append(arg[2], arg[3]);
-    if (size > 65536)
-        options.ring_bytes = size * 4;
     n = n_round_trips(size);
     if (strcmp(arg[4], "awake") == 0) {
         options.spin_ns = INT64_C(10000000000);

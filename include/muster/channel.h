@@ -81,7 +81,7 @@ enum mu_chan_sync {
 /* {0} is every default; new fields go to the end. */
 struct mu_chan_options {
     /* Bytes in flight one way, for shm; rounded up to a power of two.
-     * 0: twice a core's second-level cache, from 2 to 8 MiB, of which memory is
+     * 0: four times a core's second-level cache, from 4 to 8 MiB, of which memory is
      * taken as it is used; less is slower. Messages above a quarter of it travel
      * in pieces. */
     size_t ring_bytes;
