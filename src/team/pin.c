@@ -14,30 +14,47 @@ struct mui_cpu_sets {
     } cpus[];
 };
 
-/* One core of those that this process may use for each thread, all of them before
- * any twice; a thread of a core (PU) each where threads outnumber cores. */
+/* The CPUs that the caller may use: hwloc's "allowed" are those of its control group,
+ * whatever taskset said. A machine that is made up has no caller. */
+static hwloc_cpuset_t cpu_sets_usable(struct mui_cpu_sets *sets)
+{
+    hwloc_cpuset_t usable =
+        hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(sets->topology));
+    hwloc_cpuset_t bound = hwloc_bitmap_alloc();
+
+    if (usable && bound && hwloc_topology_is_thissystem(sets->topology) &&
+        hwloc_get_cpubind(sets->topology, bound, HWLOC_CPUBIND_THREAD) == 0)
+        (void)hwloc_bitmap_and(usable, usable, bound);
+    hwloc_bitmap_free(bound);
+    return usable;
+}
+
+/* One core of the usable ones for each thread, all of them before any twice; a
+ * thread of a core (PU) each where threads outnumber cores. */
 static int cpu_sets_fill(struct mui_cpu_sets *sets)
 {
-    hwloc_const_cpuset_t allowed =
-        hwloc_topology_get_allowed_cpuset(sets->topology);
+    hwloc_cpuset_t usable = cpu_sets_usable(sets);
     hwloc_obj_type_t type = HWLOC_OBJ_CORE;
-    int n =
-        hwloc_get_nbobjs_inside_cpuset_by_type(sets->topology, allowed, type);
+    int n;
 
+    if (!usable)
+        return -1;
+    n = hwloc_get_nbobjs_inside_cpuset_by_type(sets->topology, usable, type);
     if (n < (int)sets->n) {
         type = HWLOC_OBJ_PU;
-        n = hwloc_get_nbobjs_inside_cpuset_by_type(sets->topology, allowed,
+        n = hwloc_get_nbobjs_inside_cpuset_by_type(sets->topology, usable,
                                                    type);
     }
     for (unsigned i = 0; n > 0 && i < sets->n; i++) {
         hwloc_obj_t object = hwloc_get_obj_inside_cpuset_by_type(
-            sets->topology, allowed, type, i % (unsigned)n);
+            sets->topology, usable, type, i % (unsigned)n);
 
         sets->cpus[i].object = object;
         sets->cpus[i].set = object ? hwloc_bitmap_dup(object->cpuset) : NULL;
         if (sets->cpus[i].set)
             hwloc_bitmap_singlify(sets->cpus[i].set);
     }
+    hwloc_bitmap_free(usable);
     return n > 0 ? 0 : -1;
 }
 
