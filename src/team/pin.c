@@ -11,12 +11,16 @@
     F(hwloc_topology_init)                                                     \
     F(hwloc_topology_load)                                                     \
     F(hwloc_topology_destroy)                                                  \
+    F(hwloc_topology_is_thissystem)                                            \
+    F(hwloc_topology_restrict)                                                 \
     F(hwloc_get_type_depth)                                                    \
     F(hwloc_get_nbobjs_by_depth)                                               \
     F(hwloc_get_obj_by_depth)                                                  \
+    F(hwloc_bitmap_alloc)                                                      \
     F(hwloc_bitmap_dup)                                                        \
     F(hwloc_bitmap_singlify)                                                   \
     F(hwloc_bitmap_free)                                                       \
+    F(hwloc_get_cpubind)                                                       \
     F(hwloc_set_cpubind)
 MUI_LIBRARY(library, hw, MUSTER_HWLOC, FUNCTIONS);
 
@@ -29,6 +33,18 @@ struct mui_cpu_sets {
     } cpus[];
 };
 
+/* The CPUs that the caller may use: a topology is loaded with those of its control
+ * group, whatever taskset said. A machine that is made up has no caller. */
+static void keep_usable(hwloc_topology_t topology)
+{
+    hwloc_cpuset_t bound = hw.hwloc_bitmap_alloc();
+
+    if (bound && hw.hwloc_topology_is_thissystem(topology) &&
+        hw.hwloc_get_cpubind(topology, bound, HWLOC_CPUBIND_THREAD) == 0)
+        (void)hw.hwloc_topology_restrict(topology, bound, 0);
+    hw.hwloc_bitmap_free(bound);
+}
+
 /* 0 when the machine has no such level. */
 static unsigned objects_at(const struct mui_cpu_sets *sets, int depth)
 {
@@ -39,7 +55,6 @@ static unsigned objects_at(const struct mui_cpu_sets *sets, int depth)
  * any twice; a thread of a core (PU) each where threads outnumber cores. */
 static int cpu_sets_fill(struct mui_cpu_sets *sets)
 {
-    /* a topology holds what may be used and nothing else */
     int depth = hw.hwloc_get_type_depth(sets->topology, HWLOC_OBJ_CORE);
     unsigned n = objects_at(sets, depth);
 
@@ -76,11 +91,16 @@ struct mui_cpu_sets *mui_cpu_sets_new(unsigned n)
         free(sets);
         return NULL;
     }
-    if (hw.hwloc_topology_load(sets->topology) < 0 || cpu_sets_fill(sets) < 0) {
-        mui_cpu_sets_free(sets);
-        return NULL;
-    }
+    if (hw.hwloc_topology_load(sets->topology) < 0)
+        goto free_sets;
+    keep_usable(sets->topology);
+    if (cpu_sets_fill(sets) < 0)
+        goto free_sets;
     return sets;
+
+free_sets:
+    mui_cpu_sets_free(sets);
+    return NULL;
 }
 
 void mui_cpu_sets_free(struct mui_cpu_sets *sets)

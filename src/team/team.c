@@ -5,7 +5,8 @@
  * woken; what its own seats expose it takes back at the join. A job or chunk that a
  * lost thread was running will never be done: its region is cancelled with
  * -EOWNERDEAD, and nothing waits for it. Seats that other threads had taken stay
- * taken. There are no locks that could be left held. */
+ * taken. There are no locks that could be left held. Where a thread of the team forks,
+ * the child's copy of it ends with the job that did. */
 #include "team/team.h"
 
 #include <errno.h>
