@@ -44,7 +44,7 @@ same 'its record' "echo c 'a b'" "$(tail -n 1 log | cut -f9)"
 mkfifo out
 for what in 'work.c:echo' '-- echo'; do
     # shellcheck disable=SC2086
-    seq 2 | timeout 100 "$MUSTER" map --model "$model" --delay 1h $what >out 2>err &
+    seq 2 | $HANG "$MUSTER" map --model "$model" --delay 1h $what >out 2>err &
     pid=$!
     exec 3<out
     read -r first <&3
@@ -56,5 +56,5 @@ for what in 'work.c:echo' '-- echo'; do
     exec 3<&-
 done
 same '--delay with --reduce' 6 "$(seq 3 | m --delay 0.01 --reduce add work.c:echo)"
-same '--delay ends with the last' 1 "$(timeout 60 "$MUSTER" map --quiet --delay 1h work.c:echo ::: 1)"
+same '--delay ends with the last' 1 "$($HANG "$MUSTER" map --quiet --delay 1h work.c:echo ::: 1)"
 finish
