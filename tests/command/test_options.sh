@@ -15,13 +15,13 @@ for model in $MODELS; do
         "$(m --halt soon,fail=1 --reduce join work.c:code ::: 3 >/dev/null; echo $?)"
 
     seq 2000 >many
-    m --halt soon,done=5 -a many --joblog log --reduce join work.c:slow >got
+    m --halt soon,done=5 -a many --joblog log --reduce join work.c:slower >got
     same '--reduce --halt soon starts no more' 1 \
         "$([ "$(wc -l <got)" -ge 5 ] && [ "$(wc -l <got)" -lt 1500 ] && echo 1)"
     same 'and combines all that ran' "$(tail -n +2 log | wc -l)" "$(wc -l <got)"
     # also when all inputs were taken before
     seq 1000 >many
-    m --halt soon,done=5 -a many --reduce join work.c:slow >got
+    m --halt soon,done=5 -a many --reduce join work.c:slower >got
     same '--reduce --halt soon leaves what was taken' 1 \
         "$([ "$(wc -l <got)" -ge 5 ] && [ "$(wc -l <got)" -lt 950 ] && echo 1)"
 
