@@ -203,7 +203,7 @@ static int open_function(struct work *w, const struct options *o)
 
 int work_open(struct work *w, const struct options *o)
 {
-    *w = (struct work){0};
+    *w = (struct work){.is_many = options_inputs_are_many(o)};
     return o->is_command ? open_command(w, o) : open_function(w, o);
 }
 
@@ -223,11 +223,18 @@ void work_show(const struct work *w, const struct input *in, unsigned slot,
         .seq = in->seq,
         .slot = slot,
     };
+    struct text name = {0};
 
     if (w->command) {
         template_show(w->template, &v, ret_line);
         return;
     }
     text_printf(ret_line, "%s ", w->spec);
-    text_put_shell(ret_line, in->name, in->name_size);
+    /* as it got them: see inputs.c */
+    text_append(&name, in->name, in->name_size);
+    for (size_t i = 0; i < name.size; i++)
+        if (w->is_many && name.data[i] == '\0')
+            name.data[i] = '\t';
+    text_put_shell(ret_line, text_string(&name), name.size);
+    text_fini(&name);
 }
