@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "foreign.h"
 #include "option_defs.h"
 #include "say.h"
 #include "template.h"
@@ -43,9 +44,12 @@ static int refuse_unknown(const char *word, size_t length,
 {
     char name[64] = "";
     struct say_nearest nearest = {.typed = name};
+    const char *remedy = foreign_long(word, length);
     size_t n;
     const struct option_def *defs = option_defs(&n);
 
+    if (remedy)
+        return say_refuse("no option --%.*s: %s", (int)length, word, remedy);
     if (length < sizeof name)
         memcpy(name, word, length);
     for (size_t i = 0; i < n; i++)
@@ -98,6 +102,8 @@ static int read_letters(struct options *o, struct reader *r, const char *word)
         const struct option_def *def = find_letter(*c, r->who);
         int rc;
 
+        if (!def && foreign_letter(*c))
+            return say_refuse("no option -%c: %s", *c, foreign_letter(*c));
         if (!def)
             return say_refuse("no option -%c: see muster %s --help", *c,
                               command_name(r->who));
