@@ -137,6 +137,7 @@ static int open_table(struct results *r, int go_on)
 int results_open(struct results *r, int go_on)
 {
     struct text path = {0};
+    struct stat st;
     int rc;
 
     if (r->form == RESULTS_CSV || r->form == RESULTS_JSON)
@@ -146,8 +147,10 @@ int results_open(struct results *r, int go_on)
     text_printf(&path, "%s/", r->name);
     rc = paths_make(&path, 0777);
     text_fini(&path);
-    if (rc == 0 && access(r->name, W_OK) < 0)
+    if (rc == 0 && (stat(r->name, &st) < 0 || access(r->name, W_OK) < 0))
         rc = -errno;
+    else if (rc == 0 && !S_ISDIR(st.st_mode))
+        rc = -ENOTDIR;
     return rc ? say_refuse("cannot write to --results %s: %s", r->name,
                            say_reason(-rc))
               : 0;

@@ -2,6 +2,7 @@
 #include "work.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,9 +151,9 @@ static int load(struct work *w, const char *file)
     struct text path = {0};
 
     if (access(file, R_OK) < 0)
-        return say_refuse("cannot read %s: WORK is file.c:function, "
-                          "lib.so:function, or -- command",
-                          file);
+        return say_refuse("cannot read %s: %s (WORK is file.c:function, "
+                          "lib.so:function, or -- command)",
+                          file, say_reason(errno));
     if (compile_can(file)) {
         char *object = compile(file);
 

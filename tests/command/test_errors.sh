@@ -195,5 +195,6 @@ has 'a NUL byte for a command' '^muster: input 1 holds a NUL byte: .* -0 ' "$got
 same 'a line goes on behind it' 'a tail ' "$(printf 'a\0b\n' |
     "$MUSTER" map --quiet --model serial -- 'echo {}; echo tail' 2>/dev/null | tr '\n' ' ')"
 same 'is said once' 4 "$(echo "$got" | wc -l)"
+one_line 'cannot write to --results nothing: Not a directory' map --model serial --results nothing work.c:echo ::: a
 one_line 'cannot write to --results nothing/x' map --model serial --results nothing/x work.c:echo ::: a
 finish
