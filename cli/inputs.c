@@ -417,7 +417,7 @@ static int next_piece(struct inputs *in, struct input *ret)
     return 0;
 }
 
-static int next_of_each(struct inputs *in, struct input *ret)
+static int next_of_any(struct inputs *in, struct input *ret)
 {
     switch (in->options->each) {
     case EACH_LINE:
@@ -432,6 +432,27 @@ static int next_of_each(struct inputs *in, struct input *ret)
     default:
         return next_piece(in, ret);
     }
+}
+
+/* -r: nothing but blanks, and the bytes of 0 between several values, is no input. */
+static int is_left_out(const struct inputs *in, const struct input *input)
+{
+    if (!in->options->no_blank || in->options->each != EACH_LINE)
+        return 0;
+    for (size_t i = 0; i < input->name_size; i++)
+        if (!memchr(" \t\n\v\f\r", input->name[i], 7))
+            return 0;
+    return 1;
+}
+
+static int next_of_each(struct inputs *in, struct input *ret)
+{
+    int rc;
+
+    do
+        rc = next_of_any(in, ret);
+    while (rc == 0 && is_left_out(in, ret));
+    return rc;
 }
 
 /* Back to the first input, when all were counted. */

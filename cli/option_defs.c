@@ -266,16 +266,6 @@ static int read_help(struct options *o, const struct option_def *def,
     return OPTIONS_HELP;
 }
 
-/* What is always so. */
-static int read_nothing(struct options *o, const struct option_def *def,
-                        const char *value)
-{
-    (void)o;
-    (void)def;
-    (void)value;
-    return OPTIONS_RUN;
-}
-
 static int read_flag(struct options *o, const struct option_def *def,
                      const char *value)
 {
@@ -341,7 +331,7 @@ static const struct option_def defs[] = {
     {"memory", 0, 1, OPTIONS_MAP, read_memory, 0},
     {"model", 0, 1, OPTIONS_MAP, read_model, 0},
     STRING("models", 0, models, OPTIONS_COMPARE),
-    {"no-run-if-empty", 'r', 0, OPTIONS_MAP, read_nothing, 0},
+    FLAG("no-run-if-empty", 'r', no_blank, OPTIONS_MAP),
     {"null", '0', 0, BOTH, read_null, 0},
     FLAG("progress", 0, progress, OPTIONS_MAP),
     FLAG("quiet", 0, quiet, BOTH),

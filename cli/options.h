@@ -39,6 +39,7 @@ struct options {
     char delimiter;
     enum each each;
     uint64_t each_bytes;
+    int no_blank;      /* inputs of blanks alone are left out: -r */
     unsigned max_args; /* inputs for one command */
     const char
         *colsep; /* what separates the columns of a line; NULL: one column */

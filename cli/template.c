@@ -64,7 +64,7 @@ struct builder {
     uint32_t program; /* as in struct template */
     uint32_t column;  /* of the segments that are added */
     int is_many;
-    int has_input; /* some {} or part of it was seen */
+    int has_string; /* some replacement string was seen */
 };
 
 static void add_segment(struct builder *b, enum template_part part,
@@ -141,7 +141,7 @@ static int add_word(struct builder *b, const char *word)
         b->column = b->is_many ? column : 0;
         add_segment(b, part, NULL, 0);
         b->column = 0;
-        b->has_input |= part < PART_SEQ;
+        b->has_string = 1;
         word += length;
         plain = word;
     }
@@ -227,12 +227,12 @@ int template_read(char *const *words, size_t n_words, unsigned flags,
     if (kind == TEMPLATE_INPUT) {
         add_segment(&b, PART_INPUT, NULL, 0);
         add_segment(&b, PART_END_OF_WORD, NULL, 0);
-        b.has_input = 1;
+        b.has_string = 1;
     } else {
         for (size_t i = 0; i < n_words && rc == 0; i++)
             rc = add_word(&b, words[i]);
     }
-    if (rc == 0 && !b.has_input && !(flags & TEMPLATE_NO_APPEND)) {
+    if (rc == 0 && !b.has_string && !(flags & TEMPLATE_NO_APPEND)) {
         if (kind == TEMPLATE_SHELL) {
             /* before the end of the one word */
             b.segments.size -= sizeof(struct template_segment);
