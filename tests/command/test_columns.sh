@@ -30,6 +30,9 @@ columns 'b-c e- ' 'echo {2}-{3}' --colsep ' +'
 columns 'b-c e- ' 'echo {2}-{3}' --colsep '\s+'
 printf 'a|b\n' >lines
 columns 'b-a ' 'echo {2}-{1}' --colsep '\|'
+printf 'a\n\n \t\nb\n' >lines
+columns '1a 2b ' 'echo {#}{}' -r
+columns '1 2 3 4 ' 'echo {#}'
 seq 5 >lines
 columns '2-1 1 2 4-3 3 4 -5 5 ' 'echo {2}-{1} {}' -N 2
 columns '1 3 4 ' 'echo {1} {3}' -n 3
