@@ -96,12 +96,12 @@ struct mu_pool_options {
      * looked at when it has nothing to do, and after each millisecond of tasks. */
     int strict;
     /* What the kernel refuses to a worker: MU_SANDBOX_... A refused system call ends
-     * the task as `crashed` by SIGSYS, and mu_outcome_describe() names the call; a
-     * refused file is the error -EACCES in the task. */
+     * the task as `crashed` by SIGSYS, and mu_outcome_describe() names the call. */
     unsigned sandbox;
     /* Lists of paths, ended by NULL; NULL: no list. With read_paths only these, and
-     * what is below them, can be read; with write_paths or MU_SANDBOX_READ_ONLY only
-     * write_paths can be written. Opened when the pool is. */
+     * what is below them, can be read; with either list, or MU_SANDBOX_READ_ONLY, only
+     * write_paths can be written. A path that is in none is the error -EACCES in the
+     * task. Opened when the pool is. */
     const char *const *read_paths;
     const char *const *write_paths;
     /* Processes and threads that the tasks of a worker may have at a time, beside the
@@ -114,7 +114,8 @@ struct mu_pool_options {
 /* Compute only: no files, no network, no processes or threads, no signals to
  * others. Standard output and error can be written. */
 #define MU_SANDBOX_PURE 0x1u
-/* No file can be written, made or removed, but below write_paths. */
+/* No file can be written, made or removed, but below write_paths. Without write_paths
+ * nor can its mode, owner, times and attributes be changed. */
 #define MU_SANDBOX_READ_ONLY 0x2u
 /* No sockets but those of this machine (AF_UNIX). */
 #define MU_SANDBOX_NO_NETWORK 0x4u

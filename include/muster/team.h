@@ -73,8 +73,9 @@ struct mu_team_options {
 
 /* Start a team.
  * options   NULL for every default; borrowed
- * Returns   0; -ENOMEM; -EINVAL. Fewer threads than asked for are no error: the
- *           system had no more, see mu_team_width()
+ * Returns   0; -ENOMEM; -EINVAL; -ELIBACC: `pin` needs hwloc, which is not
+ *           installed. Fewer threads than asked for are no error: the system had no
+ *           more, see mu_team_width()
  * Threads   any */
 MU_API MU_NODISCARD int mu_team_open(const struct mu_team_options *options,
                                      struct mu_team **ret_team,

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "muster/pool.h"
+
 #include "base/error.h"
 #include "process/sandbox.h"
 #include "sys/futex.h"
@@ -48,6 +50,9 @@ static int make_plan(struct mui_processes *p,
                         "processes: output_bytes above 1 TiB a task");
     plan->terms = *config->terms;
     plan->has_sandbox_fd = p->sandbox_fd >= 0;
+    if (plan->terms.limits.sandbox & MU_SANDBOX_READ_ONLY &&
+        !config->terms->write_paths)
+        plan->terms.limits.sandbox |= MUI_SANDBOX_NO_WRITING;
     plan->rehearsal = mui_processes_rehearsal();
     plan->shape = (struct mui_block_shape){
         .n_lanes = lanes_below(plan->below),

@@ -74,6 +74,9 @@ int mu_team_open(const struct mu_team_options *options,
     if (options->n_threads > MAX_THREADS)
         return mui_fail(err, -EINVAL, "team: %u threads, at most %d",
                         options->n_threads, MAX_THREADS);
+    if (options->pin && mui_cpu_sets_load() < 0)
+        return mui_fail(err, -ELIBACC, "team: to pin its threads takes %s",
+                        MUSTER_HWLOC);
     team = team_new(options);
     if (!team)
         return mui_fail(err, -ENOMEM, "team: %zu bytes", sizeof *team);

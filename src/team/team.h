@@ -381,6 +381,9 @@ bool mui_team_is_orphan(const struct mu_team *team);
 
 /* ------------------------------------------------------------------- pin.c */
 
+/* First of all: load hwloc. 0 or -ELIBACC: it is not there. */
+int mui_cpu_sets_load(void);
+
 /* One CPU set for each of n threads, near ones next to each other. NULL: hwloc
  * cannot say. */
 struct mui_cpu_sets *mui_cpu_sets_new(unsigned n);

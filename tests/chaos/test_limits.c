@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -82,6 +83,19 @@ static int write_file(struct mu_task *task)
 static int remove_file(struct mu_task *task)
 {
     return unlink(mu_task_input(task, NULL)) == 0 ? 0 : errno;
+}
+
+static int make_public(struct mu_task *task)
+{
+    return chmod(mu_task_input(task, NULL), 0644) == 0 ? 0 : errno;
+}
+
+/* The system call of that number, with nothing sensible. */
+static int call_number(struct mu_task *task)
+{
+    const long number = atol(mu_task_input(task, NULL));
+
+    return syscall(number, -1, -1, -1, -1, -1, -1) == -1 ? errno : 0;
 }
 
 static int open_socket(struct mu_task *task)
@@ -358,21 +372,72 @@ static void files_are_kept(void **state)
     static const char *const read_paths[] = {"/usr", "/etc/passwd", NULL};
     struct mu_pool_options options = {.sandbox = MU_SANDBOX_READ_ONLY};
     char path[64];
+    char outside[64];
 
     (void)state;
     (void)snprintf(path, sizeof path, "/tmp/test-limits.%d", (int)getpid());
+    (void)snprintf(outside, sizeof outside, "/var/tmp/test-limits.%d",
+                   (int)getpid());
     for (int i = 0; i < 2; i++) {
         options = (struct mu_pool_options){.sandbox = MU_SANDBOX_READ_ONLY};
         expect(models[i], &options, read_file, "/etc/passwd", "done");
-        expect(models[i], &options, write_file, path, "returned 13");
-        expect(models[i], &options, remove_file, "/etc/passwd", "returned 13");
+        expect(models[i], &options, write_file, path,
+               "SIGSYS: openat refused in");
+        expect(models[i], &options, remove_file, path, "SIGSYS: unlink");
+        expect(models[i], &options, make_public, path, "SIGSYS: chmod");
         options.write_paths = write_paths;
         expect(models[i], &options, write_file, path, "done");
+        expect(models[i], &options, make_public, path, "done");
         expect(models[i], &options, remove_file, path, "done");
+        expect(models[i], &options, write_file, outside, "returned 13");
+        expect(models[i], &options, remove_file, "/etc/passwd", "returned 13");
         options = (struct mu_pool_options){.read_paths = read_paths};
         expect(models[i], &options, read_file, "/etc/passwd", "done");
         expect(models[i], &options, read_file, "/etc/group", "returned 13");
+        expect(models[i], &options, write_file, path, "returned 13");
     }
+}
+
+/* Where nothing may be written, each call that would is named. */
+static void read_only_names_what_it_refuses(void **state)
+{
+    enum { FCHMODAT2 = 452, SETXATTRAT = 463, REMOVEXATTRAT = 466 };
+    static const long refused[] = {
+        SYS_linkat,
+        SYS_mkdirat,
+        SYS_mknodat,
+        SYS_renameat2,
+        SYS_symlinkat,
+        SYS_truncate,
+        SYS_unlinkat,
+        SYS_fchmod,
+        SYS_fchmodat,
+        SYS_fchown,
+        SYS_fchownat,
+        SYS_fremovexattr,
+        SYS_fsetxattr,
+        SYS_lremovexattr,
+        SYS_lsetxattr,
+        SYS_removexattr,
+        SYS_setxattr,
+        SYS_utimensat,
+        SYS_open_by_handle_at,
+        FCHMODAT2,
+        SETXATTRAT,
+        REMOVEXATTRAT,
+    };
+    const struct mu_pool_options options = {.sandbox = MU_SANDBOX_READ_ONLY};
+    char number[16];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        (void)snprintf(number, sizeof number, "%ld", refused[i]);
+        expect(models[i % 2], &options, call_number, number, "SIGSYS: ");
+    }
+    (void)snprintf(number, sizeof number, "%d", SYS_openat2);
+    expect(models[0], &options, call_number, number, "returned 38");
+    (void)snprintf(number, sizeof number, "%d", SYS_io_uring_setup);
+    expect(models[0], &options, call_number, number, "returned 38");
 }
 
 static void limits_name_themselves(void **state)
@@ -690,6 +755,7 @@ int main(void)
         cmocka_unit_test(pure_refuses_what_is_not_computing),
         cmocka_unit_test(no_network_refuses_sockets),
         cmocka_unit_test(files_are_kept),
+        cmocka_unit_test(read_only_names_what_it_refuses),
         cmocka_unit_test(limits_name_themselves),
         cmocka_unit_test(memory_limit_is_named),
         cmocka_unit_test(children_share_the_memory_limit),

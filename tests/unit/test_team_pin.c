@@ -13,6 +13,7 @@ static void expect_order(const char *machine, unsigned from,
     uint32_t order[N];
 
     assert_int_equal(setenv("HWLOC_SYNTHETIC", machine, 1), 0);
+    assert_int_equal(mui_cpu_sets_load(), 0);
     sets = mui_cpu_sets_new(N);
     assert_non_null(sets);
     mui_cpu_sets_near(sets, from, N, order);
