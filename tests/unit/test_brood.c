@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
 
 #include "process/brood.h"
 #include "support/check.h"
@@ -60,6 +61,9 @@ int main(void)
         cmocka_unit_test(all_generations_are_signalled),
     };
 
+    /* orphans come to us, as to all who use it: else they are taken for strangers */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
+        return 1;
     pids = test_shared(N_GENERATIONS * sizeof *pids);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
