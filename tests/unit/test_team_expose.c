@@ -108,19 +108,22 @@ static void thief_gets_the_oldest(void **state)
     long sum = 0;
 
     (void)state;
+    seat->n_exposed = 100; /* as in work that was asked often */
     mu_fork(j, leaf, 1);
-    mui_seat_ask(seat);
     mu_fork(j, leaf, 2);
     mui_seat_ask(seat);
-    mu_fork(j, leaf, 3); /* the first is still exposed: nothing more is */
-    assert_int_equal(range_of(seat).split, MUI_FIRST_SLOT + 1);
+    mu_fork(j, leaf, 3);
+    assert_int_equal(range_of(seat).split, MUI_FIRST_SLOT + 2);
+    mui_seat_ask(seat);
+    mu_fork(j, leaf, 4); /* those are still exposed: nothing more is */
+    assert_int_equal(range_of(seat).split, MUI_FIRST_SLOT + 2);
     assert_null(mui_seat_steal(seat, MUI_FIRST_SLOT + 1));
     job = mui_seat_steal(seat, MUI_FIRST_SLOT);
     assert_ptr_equal(job, mui_slot(seat, MUI_FIRST_SLOT));
     mui_job_return(job);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         sum += mu_join(j, leaf);
-    assert_int_equal(sum, 6);
+    assert_int_equal(sum, 10);
     assert_int_equal(mu_team_leave(j), 0);
     mu_team_close(team);
 }
