@@ -241,7 +241,8 @@ static int pipeline_run(const char *transport, int is_process, const char *path,
     for (s.i = 0; s.i <= N_LINKS; s.i++) {
         struct mu_worker_options how = {.kind = is_process ? MU_WORKER_PROCESS
                                                            : MU_WORKER_THREAD,
-                                        .name = names[s.i]};
+                                        .name = names[s.i],
+                                        .inherits = 1};
         struct mu_error err;
 
         if (mu_worker_start(&how, stage_run, &s, sizeof s, &workers[s.i],
@@ -301,6 +302,8 @@ static int table_print(const char *path)
 
 int main(int argc, char **argv)
 {
+    int is_process;
+
     if (argc == 3 && strcmp(argv[1], "--table") == 0)
         return table_print(argv[2]);
     if (argc != 4 || (strcmp(argv[2], "threads") != 0 &&
@@ -311,6 +314,10 @@ int main(int argc, char **argv)
                       "transports: mem shm pipe unix tcp mq file\n");
         return 2;
     }
-    return pipeline_run(argv[1], strcmp(argv[2], "processes") == 0, argv[3],
-                        "");
+    is_process = strcmp(argv[2], "processes") == 0;
+    if (is_process && strcmp(argv[1], "mem") == 0) {
+        (void)fprintf(stderr, "pipeline: mem: is for threads\n");
+        return 2;
+    }
+    return pipeline_run(argv[1], is_process, argv[3], "");
 }

@@ -5,6 +5,7 @@
  *   memcpy SIZE UNIT              a copy
  *   exchange UNIT                 two uncontended atomic exchanges
  *   pthread UNIT                  pthread_mutex_lock and unlock
+ *   reading|writing UNIT          pthread_rwlock_rdlock or wrlock, and unlock
  *   pipe|unix|tcp|mq SIZE UNIT    round trips
  *   fdatasync SIZE UNIT           a write and an fdatasync each */
 #include <errno.h>
@@ -128,6 +129,26 @@ static void pthread_pairs(void)
     for (uint64_t i = 0; i < LOCK_PAIRS; i++) {
         (void)pthread_mutex_lock(&m);
         (void)pthread_mutex_unlock(&m);
+    }
+}
+
+static void pthread_reading(void)
+{
+    static pthread_rwlock_t l = PTHREAD_RWLOCK_INITIALIZER;
+
+    for (uint64_t i = 0; i < LOCK_PAIRS; i++) {
+        (void)pthread_rwlock_rdlock(&l);
+        (void)pthread_rwlock_unlock(&l);
+    }
+}
+
+static void pthread_writing(void)
+{
+    static pthread_rwlock_t l = PTHREAD_RWLOCK_INITIALIZER;
+
+    for (uint64_t i = 0; i < LOCK_PAIRS; i++) {
+        (void)pthread_rwlock_wrlock(&l);
+        (void)pthread_rwlock_unlock(&l);
     }
 }
 
@@ -290,6 +311,10 @@ int main(int argc, char **argv)
         return lock_laps(unit, exchange_pairs);
     if (strcmp(work, "pthread") == 0)
         return lock_laps(unit, pthread_pairs);
+    if (strcmp(work, "reading") == 0)
+        return lock_laps(unit, pthread_reading);
+    if (strcmp(work, "writing") == 0)
+        return lock_laps(unit, pthread_writing);
     if (strcmp(work, "fdatasync") == 0)
         return fdatasync_main(unit);
     if (strcmp(work, "pipe") == 0)

@@ -82,6 +82,10 @@ static const struct row rows[] = {
     {"mutex, lock and unlock", "pthread", "ns", "bare pthread ns", 0, 0},
     {"mutex, lock and unlock", "two atomic exchanges", "ns", "bare exchange ns",
      0, 1},
+    {"read lock and unlock", "muster", "ns", "muster reading ns", 0, 0},
+    {"read lock and unlock", "pthread", "ns", "bare reading ns", 0, 0},
+    {"write lock and unlock", "muster", "ns", "muster writing ns", 0, 0},
+    {"write lock and unlock", "pthread", "ns", "bare writing ns", 0, 0},
 };
 enum { N_ROWS = sizeof rows / sizeof rows[0] };
 

@@ -2,7 +2,7 @@
  *   stream|lent TRANSPORT SIZE UNIT            messages one way, and one answer
  *   rtt TRANSPORT SIZE UNIT [awake|sleep] [thread]   round trips
  *   append SIZE UNIT [batch|disk]              a log
- *   mutex UNIT                                 lock and unlock */
+ *   mutex|reading|writing UNIT                 lock and unlock */
 #include <muster/channel.h>
 #include <muster/lock.h>
 
@@ -167,6 +167,26 @@ static void mutex(void)
     }
 }
 
+static void reading(void)
+{
+    static struct mu_rwlock l;
+
+    for (uint64_t i = 0; i < LOCK_PAIRS; i++) {
+        need(mu_rwlock_read(&l, MU_NEVER) == 0, "read");
+        need(mu_rwlock_read_unlock(&l) == 0, "unlock");
+    }
+}
+
+static void writing(void)
+{
+    static struct mu_rwlock l;
+
+    for (uint64_t i = 0; i < LOCK_PAIRS; i++) {
+        need(mu_rwlock_write(&l, MU_NEVER) == 0, "write");
+        need(mu_rwlock_write_unlock(&l) == 0, "unlock");
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *arg[6] = {"", "", "", "", "", ""};
@@ -177,14 +197,16 @@ int main(int argc, char **argv)
         arg[i - 1] = argv[i];
     if (strcmp(arg[0], "mutex") == 0)
         return lock_laps(arg[1], mutex);
+    if (strcmp(arg[0], "reading") == 0)
+        return lock_laps(arg[1], reading);
+    if (strcmp(arg[0], "writing") == 0)
+        return lock_laps(arg[1], writing);
     size = (size_t)atol(arg[strcmp(arg[0], "append") == 0 ? 1 : 2]);
     bytes = calloc(1, size + 1);
     need(bytes != NULL, "calloc");
     memset(bytes, 7, size);
     if (strcmp(arg[0], "append") == 0)
         return append(arg[2], arg[3]);
-    if (size > 65536)
-        options.ring_bytes = size * 4;
     n = n_round_trips(size);
     if (strcmp(arg[4], "awake") == 0) {
         options.spin_ns = INT64_C(10000000000);

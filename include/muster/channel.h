@@ -41,6 +41,9 @@
  * freed or because its process died, the other side gets what was sent, then
  * MU_ECRASHED. So after fork() each side frees the end that is not its own.
  *
+ * Who opened shm:NAME and receives from all hears of each sender that died, MU_ECRASHED,
+ * once; MU_CLOSED, once, when no sender is left; and then waits for the next one.
+ *
  * mem:NAME is one queue, and a handle of it is what it was used for: who has sent is a
  * producer, who has received a consumer, who has done both is both, and who has done
  * neither may do either yet. When no producer is left all consumers get MU_CLOSED, and
@@ -78,7 +81,7 @@ enum mu_chan_sync {
 /* {0} is every default; new fields go to the end. */
 struct mu_chan_options {
     /* Bytes in flight one way, for shm; rounded up to a power of two.
-     * 0: twice a core's second-level cache, from 2 to 8 MiB, of which memory is
+     * 0: four times a core's second-level cache, from 4 to 8 MiB, of which memory is
      * taken as it is used; less is slower. Messages above a quarter of it travel
      * in pieces. */
     size_t ring_bytes;
@@ -144,7 +147,9 @@ MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
 /* Send one message, waiting for room. On a pipe, fifo or tcp one of which a part is out
  * at the deadline counts as sent: its rest goes with the next call that sends or drains.
  * bytes       [size], copied before the call returns; may be NULL for 0 bytes
- * Returns   0; MU_TIMEOUT: nothing was sent; MU_CLOSED: the other side closed;
+ * Returns   0: it left our hands, and may still be lost if the other side ends before it
+ *           receives: also of one that has just gone, which some transports tell with
+ *           the next send only; MU_TIMEOUT: nothing was sent; MU_CLOSED: the other side closed;
  *           MU_ECRASHED: it died, perhaps after it got the message; -EMSGSIZE;
  *           -EOPNOTSUPP on an end that only receives; MU_ECORRUPT; -errno.
  *           Of a file with MU_CHAN_SYNC_DISK, when mu_chan_position() has moved: the
@@ -152,7 +157,7 @@ MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
  *           or -errno: the disk failed, for all senders until the log is opened anew
  * Context   task or thread; blocks; not in a signal handler
  * Threads   one sender at a time per handle
- * Models    all, but mem is for one process */
+ * Models    all, but mem is for one process: -EINVAL in a child of it */
 MU_API MU_NODISCARD int mu_chan_send(struct mu_chan *chan, const void *bytes,
                                      size_t size, int64_t deadline);
 
@@ -237,9 +242,9 @@ MU_API int mu_chan_fd(struct mu_chan *chan);
 
 /* Say goodbye: nothing more is sent by this end, and what it did not receive is
  * dropped. The other side gets what was sent, then MU_CLOSED. Nobody can connect to an
- * address any more, and who was not accepted is hung up on. Never waits. Of a pipe, unix
- * or tcp the goodbye comes to who receives; who only sends is told when this end is freed
- * too, and until then waits as if it were not read.
+ * address any more, and who was not accepted is hung up on. Never waits. Over tcp, who
+ * only sends is told when there is no more room; over a pipe or fifo, when no process
+ * holds a copy of this end any more but those that said goodbye or freed it.
  * Returns   0; MU_TIMEOUT: a full pipe, fifo, unix or tcp has no room for a goodbye:
  *           drain, and close again */
 MU_API int mu_chan_close(struct mu_chan *chan);

@@ -73,8 +73,9 @@ struct mu_team_options {
 
 /* Start a team.
  * options   NULL for every default; borrowed
- * Returns   0; -ENOMEM; -EINVAL. Fewer threads than asked for are no error: the
- *           system had no more, see mu_team_width()
+ * Returns   0; -ENOMEM; -EINVAL; -ELIBACC: `pin` needs hwloc, which is not
+ *           installed. Fewer threads than asked for are no error: the system had no
+ *           more, see mu_team_width()
  * Threads   any */
 MU_API MU_NODISCARD int mu_team_open(const struct mu_team_options *options,
                                      struct mu_team **ret_team,
@@ -95,7 +96,9 @@ MU_API unsigned mu_team_width(struct mu_team *team);
  *           thread for each usable CPU
  * Returns   lent until mu_team_leave(); NULL when there is no address space
  * Context   any thread, or a task under any model
- * After fork()  the child's team has one thread, the caller, and works
+ * After fork()  the child's team has one thread, the caller, and works. In a child
+ *           forked by a job that a thread of the team runs, that thread ends when the
+ *           job returns, and the process with it, by exit(0)
  * Cost      10 to 20 ns while the team is awake; sleeping threads are woken by
  *           work they can have, one at a time */
 MU_API MU_NODISCARD struct mu_job *mu_team_enter(struct mu_team *team);

@@ -41,6 +41,9 @@ struct mu_worker_options {
     /* Above 0: bound to the cpu-th of the usable CPUs before fn runs; where that fails
      * the start does. */
     int cpu;
+    /* Not 0: fn uses what this program has made, ends of channels, pointers, arenas
+     * without a name. A process that could not have them is not started. */
+    int inherits;
 };
 
 /* How a worker ended. */
@@ -69,10 +72,12 @@ struct mu_worker_exit {
  * other threads run, no copy of the program can be made safely, and it has its argument
  * alone: no end of a pair, no channel that was open, no arena without a name. Give it the
  * address of a channel (mu_chan_address()) and the name of an arena, and let it connect.
- * A program that wants the first starts its processes first.
+ * A program that wants the first starts its processes first, and says so in
+ * options.inherits: then it is told where it would get the second.
  * arg       [size], copied; may be NULL when size is 0
  * Returns   0; MU_EINIT for a process when other threads run and mu_init() was never
- *           called; MU_EMODEL for a fiber; -EINVAL when fn lies in no loaded module
+ *           called; MU_EMODEL for a fiber, and for a process that inherits when other threads
+ *           run; -EINVAL when fn lies in no loaded module
  *           or there is no such CPU; -errno, also when it cannot be bound to it
  * Context   not in a signal handler
  * Threads   any
@@ -91,8 +96,9 @@ MU_API MU_NODISCARD int mu_worker_join(struct mu_worker *worker,
                                        struct mu_worker_exit *ret_exit);
 
 /* Kill it, now.
- * Returns   0, also when it has ended; MU_EMODEL for a thread, which nothing can kill
- *           without harm: ask it (mu_worker_ask()), or let it be a process */
+ * Returns   0, also when it has ended; MU_EMODEL for a thread that runs, which nothing
+ *           can kill without harm: ask it (mu_worker_ask()), or let it be a process
+ * Threads   any, also while another is in mu_worker_join() */
 MU_API int mu_worker_kill(struct mu_worker *worker, struct mu_error *err);
 
 /* Ask it to end: mu_worker_is_asked() is true in it from now on. */
@@ -138,9 +144,11 @@ struct mu_child {
     const void *arg; /* [arg_size], copied */
     size_t arg_size;
     enum mu_restart restart;
-    /* How long it may take to end after it was asked, before it is killed; a thread
-     * is not killed but waited for. 0: 5 seconds; below 0: killed at once; MU_NEVER:
-     * however long it takes. */
+    /* How long it may take to end after it was asked, before it is killed. Nothing can
+     * kill a thread: one that is late is left behind and still runs, of which
+     * mu_supervisor_stop() tells; where others were to be started again with it, the
+     * supervisor gives up. 0: 5 seconds; below 0: killed at once; MU_NEVER: however long
+     * it takes. */
     int64_t stop_ns;
     /* Optional: called besides mu_worker_ask(), to close its channel, say. */
     void (*stop)(void *ctx, struct mu_worker *worker);
@@ -157,8 +165,9 @@ typedef void (*mu_event_fn)(void *ctx, enum mu_event event, size_t i_child,
 struct mu_supervisor_options {
     enum mu_strategy strategy;
     /* More restarts than this, at most 1000, within period_ns: stop all and give up.
-     * 0 and 0: 3 in 5 seconds. A start again that fails (no descriptor, no memory)
-     * counts, and is tried again 10 ms later. */
+     * 0 and 0: OTP's 1 in 5 seconds; a period of 0 is 5 seconds. All that are started
+     * again with one that ended are one restart. A start again that fails (no
+     * descriptor, no memory) counts, and is tried again 10 ms later. */
     unsigned restarts_max;
     int64_t period_ns;
     mu_event_fn event; /* optional; called by start, run and stop */
@@ -170,7 +179,7 @@ struct mu_supervisor;
 /* Start the children, in order. When one cannot be started those before it are
  * stopped, and nothing is left.
  * Returns   0; what mu_worker_start() returned; -EINVAL when restarts_max is above
- *           1000 */
+ *           1000 or the period below 0 */
 MU_API MU_NODISCARD int mu_supervisor_start(
     const struct mu_supervisor_options *options,
     const struct mu_child *children, size_t n_children,

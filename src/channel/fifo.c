@@ -119,9 +119,11 @@ static int fifo_drain(struct mu_chan *c, int64_t deadline)
 
 static int fifo_close(struct mu_chan *c)
 {
-    if (c->can_recv)
-        goodbye_set(mui_stream_of(c)->in_fd, true);
-    return mui_stream_close(c);
+    if (!c->can_recv)
+        return mui_stream_close(c);
+    goodbye_set(mui_stream_of(c)->in_fd, true);
+    mui_stream_stop_reading(mui_stream_of(c));
+    return 0;
 }
 
 /* Without a sender a read sees the end at once: poll() waits for the first one. */

@@ -3,15 +3,23 @@
  * A waiting call with MU_NEVER makes the plain blocking system call and nothing
  * else. With a deadline it tries and polls. A frame of which a part is on its way
  * when the deadline passes counts as sent: the rest is kept and goes out before
- * anything else. */
+ * anything else.
+ *
+ * Who says goodbye and keeps its end receives nothing more, and its peer, who may only
+ * send, has to hear of it. Behind the goodbye a pipe is read no more, so that writing to
+ * it fails; a socket is shut down, which poll() tells. So a blocking call on a socket
+ * ends after SEND_NS without room, and the wait goes on in poll(). */
 #include "channel/stream.h"
 
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -21,6 +29,7 @@
 #define FRAME_BYE   UINT32_C(0x6d750002)
 #define IN_BYTES    ((size_t)65536) /* of the buffer that small frames share */
 #define BATCH_BYTES ((size_t)65536)
+#define SEND_NS     100000000 /* of a call on a socket that has no room */
 
 static const char zeros[8];
 
@@ -43,8 +52,12 @@ static size_t padding(size_t size)
 void mui_stream_init(struct mui_stream *s, const struct mu_chan_options *o,
                      int in_fd, int out_fd, bool is_socket)
 {
+    static const struct timeval limit = {.tv_usec = SEND_NS / 1000};
+
     *s = (struct mui_stream){
         .options = o, .in_fd = in_fd, .out_fd = out_fd, .is_socket = is_socket};
+    if (is_socket)
+        (void)setsockopt(out_fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
 
 void mui_stream_fini(struct mui_stream *s)
@@ -138,6 +151,19 @@ static int write_error(struct mui_stream *s, int rc)
     return rc;
 }
 
+/* Wait for room, or for the end of a peer whom we do not hear because we only send. */
+static int room_wait(struct mui_stream *s, int64_t deadline)
+{
+    struct pollfd p = {.fd = s->out_fd,
+                       .events =
+                           (short)(POLLOUT | (s->is_socket ? POLLRDHUP : 0))};
+    int rc = mui_wait_fds(&p, 1, deadline);
+
+    if (rc == 0 && (p.revents & POLLRDHUP) && !(p.revents & POLLOUT))
+        return write_error(s, -EPIPE);
+    return rc;
+}
+
 /* Write all of it. 0; MU_TIMEOUT, with *ret_done bytes written; errors. */
 static int iov_write(struct mui_stream *s, struct iovec *iov, int n,
                      int64_t deadline, size_t *ret_done)
@@ -154,9 +180,7 @@ static int iov_write(struct mui_stream *s, struct iovec *iov, int n,
         }
         if (rc != -EAGAIN)
             return write_error(s, (int)rc);
-        if (deadline == MU_NOW)
-            return MU_TIMEOUT;
-        rc = mui_wait_fd(s->out_fd, POLLOUT, deadline);
+        rc = room_wait(s, deadline);
         if (rc != 0)
             return (int)rc;
     }
@@ -303,6 +327,18 @@ int mui_stream_send_batch(struct mu_chan *c,
     return 0;
 }
 
+/* Nothing more is received. The descriptor stays, for somebody may watch it, and is
+ * readable from now on. */
+void mui_stream_stop_reading(struct mui_stream *s)
+{
+    int over = eventfd(1, EFD_CLOEXEC);
+
+    /* without a descriptor for that, anything else will do */
+    (void)dup3(over >= 0 ? over : s->out_fd, s->in_fd, O_CLOEXEC);
+    if (over >= 0)
+        (void)close(over);
+}
+
 int mui_stream_close(struct mu_chan *c)
 {
     struct mui_stream *s = mui_stream_of(c);
@@ -322,6 +358,8 @@ int mui_stream_close(struct mu_chan *c)
         return MU_TIMEOUT;
     if (s->is_socket)
         (void)shutdown(s->out_fd, SHUT_WR);
+    else if (s->in_fd >= 0)
+        mui_stream_stop_reading(s);
     return 0;
 }
 
@@ -332,7 +370,7 @@ int mui_stream_drain(struct mu_chan *c, int64_t deadline)
     int rc = s->out_error ? s->out_error : rest_flush(s, deadline);
 
     if (rc == 0 && !s->said_bye)
-        rc = mui_wait_fd(s->out_fd, POLLOUT, deadline);
+        rc = room_wait(s, deadline);
     return rc;
 }
 

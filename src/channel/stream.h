@@ -57,6 +57,8 @@ void mui_stream_init(struct mui_stream *s, const struct mu_chan_options *o,
                      int in_fd, int out_fd, bool is_socket);
 /* Closes the descriptors. */
 void mui_stream_fini(struct mui_stream *s);
+/* Of a pipe that is read here: whose writer is to be told that it is read no more. */
+void mui_stream_stop_reading(struct mui_stream *s);
 
 /* The slots of a transport whose state begins with a struct mui_stream. */
 int mui_stream_send(struct mu_chan *c, const void *bytes, size_t size,

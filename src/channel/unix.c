@@ -379,8 +379,9 @@ static int unix_close(struct mu_chan *c)
         return 0;
     /* it ends a message in pieces too: that needs no abort before it */
     rc = unix_packet(s, UNIX_BYE, NULL, 0, MU_NOW);
+    /* both ways: a peer who only sends fails, and finds the goodbye */
     if (rc == 0)
-        (void)shutdown(s->sock, SHUT_WR);
+        (void)shutdown(s->sock, SHUT_RDWR);
     return rc == MU_TIMEOUT ? rc : 0;
 }
 

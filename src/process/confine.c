@@ -316,21 +316,29 @@ static bool was_starved(pid_t worker)
     return n > 0;
 }
 
+/* Whether there are groups of a kind. The last one takes the base along; so does a
+ * worker that was killed when it had made the base and not yet its group. */
+static bool has_groups(int i_kind)
+{
+    return kinds[i_kind].version && rmdir(kinds[i_kind].base) < 0 &&
+           errno != ENOENT;
+}
+
 bool mui_confine_end(pid_t worker)
 {
     char path[PATH + 32];
-    bool starved = kinds[MUI_CONFINE_MEMORY].version && was_starved(worker);
+    bool starved = false;
 
     for (int i = 0; i < MUI_N_CONFINE_KINDS; i++) {
-        if (!kinds[i].version)
+        if (!has_groups(i))
             continue;
+        if (i == MUI_CONFINE_MEMORY)
+            starved = was_starved(worker);
         name_group(i, worker, path, sizeof path);
         if (rmdir(path) < 0 && errno == EBUSY)
             has_leftovers = true;
         else
-            /* the last group takes it along; so does a worker that was killed when it
-             * had made the base and not yet its group */
-            (void)rmdir(kinds[i].base);
+            (void)has_groups(i);
     }
     return starved;
 }

@@ -1,4 +1,4 @@
-/* symbol.c: names for the frames of a crash, by libdw.
+/* symbol.c: names for the frames of a crash, by libdw, which is loaded for the first.
  *
  * The files are looked at here, in the supervisor, when somebody asks; never in
  * the process that crashed. What was opened last is kept: frames of one backtrace
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sys/library.h"
 #include "sys/module.h"
 
 enum { OFFSET_BITS = 48, N_KEPT = 4 };
@@ -21,25 +22,41 @@ struct file {
     GElf_Addr bias;
 };
 
+#define FUNCTIONS(F)                                                           \
+    F(dwfl_begin)                                                              \
+    F(dwfl_end)                                                                \
+    F(dwfl_report_offline)                                                     \
+    F(dwfl_report_end)                                                         \
+    F(dwfl_module_getelf)                                                      \
+    F(dwfl_module_addrname)                                                    \
+    F(dwfl_module_getsrc)                                                      \
+    F(dwfl_lineinfo)                                                           \
+    F(dwfl_standard_find_debuginfo)                                            \
+    F(dwfl_offline_section_address)
+MUI_LIBRARY(library, dw, MUSTER_LIBDW, FUNCTIONS);
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct file kept[N_KEPT];
 static unsigned i_oldest;
 
-static const Dwfl_Callbacks callbacks = {
-    .find_debuginfo = dwfl_standard_find_debuginfo,
-    .section_address = dwfl_offline_section_address,
-};
+static Dwfl_Callbacks callbacks; /* of the library */
 
+/* Under `lock`. */
 static int open_file(const char *path, struct file *ret)
 {
-    struct file file = {.path = path, .dwfl = dwfl_begin(&callbacks)};
+    struct file file = {.path = path};
 
+    if (mui_library_load(&library) < 0)
+        return -1;
+    callbacks.find_debuginfo = dw.dwfl_standard_find_debuginfo;
+    callbacks.section_address = dw.dwfl_offline_section_address;
+    file.dwfl = dw.dwfl_begin(&callbacks);
     if (!file.dwfl)
         return -1;
-    file.module = dwfl_report_offline(file.dwfl, path, path, -1);
-    if (!file.module || dwfl_report_end(file.dwfl, NULL, NULL) != 0 ||
-        !dwfl_module_getelf(file.module, &file.bias)) {
-        dwfl_end(file.dwfl);
+    file.module = dw.dwfl_report_offline(file.dwfl, path, path, -1);
+    if (!file.module || dw.dwfl_report_end(file.dwfl, NULL, NULL) != 0 ||
+        !dw.dwfl_module_getelf(file.module, &file.bias)) {
+        dw.dwfl_end(file.dwfl);
         return -1;
     }
     *ret = file;
@@ -58,7 +75,7 @@ static const struct file *find_file(const char *path)
     if (open_file(path, &file) < 0)
         return NULL;
     if (place->dwfl)
-        dwfl_end(place->dwfl);
+        dw.dwfl_end(place->dwfl);
     *place = file;
     i_oldest = (i_oldest + 1) % N_KEPT;
     return place;
@@ -76,13 +93,13 @@ static int describe(const struct file *file, uint64_t offset, char *text,
                     size_t size)
 {
     GElf_Addr address = file->bias + offset;
-    const char *name = dwfl_module_addrname(file->module, address);
-    Dwfl_Line *line = dwfl_module_getsrc(file->module, address);
+    const char *name = dw.dwfl_module_addrname(file->module, address);
+    Dwfl_Line *line = dw.dwfl_module_getsrc(file->module, address);
     const char *source = NULL;
     int number = 0;
 
     if (line)
-        source = dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
+        source = dw.dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
     if (source)
         return snprintf(text, size, "%s (%s:%d)", name ? name : "?",
                         base_name(source), number);

@@ -24,14 +24,19 @@
 #define ARENA_BYTES_MIN 65536
 #define ARENA_NAME_MAX  200
 #define ARENA_FOLDER    "/dev/shm"
-#define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
 
 struct mu_shared {
     char *base;
     size_t size;
+    size_t page; /* bytes of one of the pages that back it */
     int fd;
     struct mui_heap_view heap;
 };
+
+static size_t page_bytes(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
 
 static struct mui_arena_header *arena_header(const struct mu_shared *a)
 {
@@ -72,6 +77,19 @@ static int header_check(int fd, struct mui_arena_header *ret,
     return 0;
 }
 
+/* No huge page is left. The limits that mui_fail() would ask about are not to blame. */
+static int huge_missing(size_t size, size_t page, struct mu_error *err)
+{
+    mui_error_say(err, 0,
+                  "shared: %zu huge pages of %zu KiB are not free: set more "
+                  "aside in vm.nr_hugepages (see HugePages_Free in "
+                  "/proc/meminfo)",
+                  size / page, page / 1024);
+    if (err)
+        err->code = -ENOMEM;
+    return -ENOMEM;
+}
+
 /* Map it at `hint` where that is free, anywhere else where not. */
 static int arena_map(struct mu_shared *a, uint64_t hint, struct mu_error *err)
 {
@@ -84,6 +102,8 @@ static int arena_map(struct mu_shared *a, uint64_t hint, struct mu_error *err)
                     flags | MAP_FIXED_NOREPLACE, a->fd, 0);
     if (base == MAP_FAILED)
         base = mmap(NULL, a->size, prot, flags, a->fd, 0);
+    if (base == MAP_FAILED && errno == ENOMEM && a->page > page_bytes())
+        return huge_missing(a->size, a->page, err);
     if (base == MAP_FAILED)
         return mui_fail(err, -errno, "shared: map %zu bytes", a->size);
     a->base = base;
@@ -142,9 +162,22 @@ static int arena_publish(const struct mu_shared *a, const char *path,
     return 0;
 }
 
-static size_t round_up(size_t bytes, size_t unit)
+/* Give the file its size: `bytes`, in whole pages. */
+static int arena_grow(struct mu_shared *a, size_t bytes, unsigned flags,
+                      struct mu_error *err)
 {
-    return bytes > SIZE_MAX - unit ? 0 : (bytes + unit - 1) / unit * unit;
+    size_t page = page_bytes();
+    struct stat st;
+
+    if ((flags & MU_SHARED_HUGE) && fstat(a->fd, &st) == 0)
+        page = (size_t)st.st_blksize;
+    if (bytes > (size_t)INT64_MAX - page)
+        return mui_fail(err, -ENOMEM, "shared: grow to %zu bytes", bytes);
+    a->page = page;
+    a->size = (bytes + page - 1) / page * page;
+    if (ftruncate(a->fd, (off_t)a->size) < 0)
+        return mui_fail(err, -errno, "shared: grow to %zu bytes", bytes);
+    return 0;
 }
 
 /* path   gets that of the name, where there is one */
@@ -180,24 +213,15 @@ int mu_shared_new(size_t bytes, const struct mu_shared_options *options,
     a = calloc(1, sizeof *a);
     if (!a)
         return mui_fail(err, -ENOMEM, "shared: open");
-    a->size =
-        round_up(bytes < ARENA_BYTES_MIN ? ARENA_BYTES_MIN : bytes,
-                 (o->flags & MU_SHARED_HUGE) ? HUGE_PAGE_BYTES
-                                             : (size_t)sysconf(_SC_PAGESIZE));
     a->fd = o->name ? arena_tmpfile(err) : arena_memfd(o, err);
     if (a->fd < 0) {
         rc = a->fd;
         goto free_handle;
     }
-    if (a->size == 0 || a->size > (size_t)INT64_MAX)
-        rc = -ENOMEM;
-    else
-        rc = ftruncate(a->fd, (off_t)a->size) < 0 ? -errno : 0;
-    if (rc != 0) {
-        rc = mui_fail(err, rc, "shared: grow to %zu bytes", bytes);
-        goto close_fd;
-    }
-    rc = arena_map(a, 0, err);
+    rc = arena_grow(a, bytes < ARENA_BYTES_MIN ? ARENA_BYTES_MIN : bytes,
+                    o->flags, err);
+    if (rc == 0)
+        rc = arena_map(a, 0, err);
     if (rc != 0)
         goto close_fd;
     if ((o->flags & MU_SHARED_PREFAULT) &&

@@ -49,21 +49,22 @@
 #include "shared/sleep.h"
 #include "sys/owner.h"
 
-#define N_SEATS MU_RWLOCK_PROCESSES
+#define N_SEATS     MU_RWLOCK_PROCESSES
+#define SEAT_NUMBER (MUI_PROCESS_ONE * MUI_PROCESS_MAX) /* its bits of a seat */
 
 /* The k-th seat that a process looks at: each begins elsewhere. */
-static _Atomic uint64_t *seat_at(struct mu_rwlock *l, uint64_t process,
-                                 unsigned k)
+static inline _Atomic uint64_t *seat_at(struct mu_rwlock *l, uint64_t process,
+                                        unsigned k)
 {
-    unsigned first =
-        (unsigned)((process & 0x3fffff) * 2654435761U >> 16) % N_SEATS;
+    uint32_t spread = (uint32_t)process * UINT32_C(2654435761);
+    unsigned i = (unsigned)((uint64_t)spread * N_SEATS >> 32) + k;
 
-    return mui_word64(&l->readers[(first + k) % N_SEATS]);
+    return mui_word64(&l->readers[i < N_SEATS ? i : i - N_SEATS]);
 }
 
 static uint64_t seat_count(uint64_t seat)
 {
-    return seat / MUI_PROCESS_ONE % (MUI_PROCESS_MAX + 1);
+    return (seat & SEAT_NUMBER) / MUI_PROCESS_ONE;
 }
 
 static bool seat_is_of(uint64_t seat, uint64_t process)
@@ -109,18 +110,21 @@ static int seat_leave(struct mu_rwlock *l, uint64_t process)
 }
 
 /* Whether all seats are free, or one is at least. */
-static bool seats_are_free(struct mu_rwlock *l, bool one_is_enough)
+static inline bool seats_are_free(struct mu_rwlock *l, bool one_is_enough)
 {
-    unsigned n = 0;
+    uint64_t taken = 0; /* numbers of all, one over the other */
+    bool any_is_free = false;
 
     for (unsigned i = 0; i < N_SEATS; i++) {
         /* S4, D4: pair with S1 in seat_take() and D1 in seat_leave() */
-        uint64_t seen = atomic_load_explicit(mui_word64(&l->readers[i]),
-                                             memory_order_seq_cst);
+        uint64_t number = atomic_load_explicit(mui_word64(&l->readers[i]),
+                                               memory_order_seq_cst) &
+                          SEAT_NUMBER;
 
-        n += seat_count(seen) == 0;
+        taken |= number;
+        any_is_free |= number == 0;
     }
-    return one_is_enough ? n > 0 : n == N_SEATS;
+    return one_is_enough ? any_is_free : taken == 0;
 }
 
 /* Free the seats of dead processes. True when there were any. */
@@ -145,7 +149,7 @@ static int seats_wait(struct mu_rwlock *l, bool one_is_enough, int64_t deadline)
 {
     _Atomic uint64_t *word = mui_word64(&l->word);
     struct mui_sleep sleep = MUI_SLEEP(deadline);
-    /* S3: mui_hold() is acquire only; this puts our name into the one order */
+    /* S3 once more: mui_hold() is acquire only; this puts our name into the one order */
     uint64_t seen = atomic_fetch_or_explicit(word, 0, memory_order_seq_cst);
 
     while (!seats_are_free(l, one_is_enough)) {
@@ -237,11 +241,12 @@ int mu_rwlock_read_unlock(struct mu_rwlock *l)
     return reader_leave(l, mui_process_self());
 }
 
-int mu_rwlock_write(struct mu_rwlock *l, int64_t deadline)
+static __attribute__((noinline)) int write_slowly(struct mu_rwlock *l,
+                                                  uint64_t self, bool has_word,
+                                                  int64_t deadline)
 {
     _Atomic uint64_t *word = mui_word64(&l->word);
-    uint64_t self = mui_owner_self();
-    int held = mui_hold(word, self, 0, MUI_NO_END, deadline);
+    int held = has_word ? 0 : mui_hold(word, self, 0, MUI_NO_END, deadline);
     int rc;
 
     if (held != 0 && held != MU_OWNER_DIED)
@@ -251,6 +256,20 @@ int mu_rwlock_write(struct mu_rwlock *l, int64_t deadline)
         (void)mui_let_go(word, self, held == MU_OWNER_DIED ? MUI_ORPHAN : 0,
                          INT_MAX);
     return rc != 0 ? rc : held;
+}
+
+int mu_rwlock_write(struct mu_rwlock *l, int64_t deadline)
+{
+    uint64_t self = mui_owner_self();
+    uint64_t seen = 0;
+    /* S3, pairs with S2 in mu_rwlock_read(), and L1 of a free word (mutex.c) */
+    bool has_word = atomic_compare_exchange_strong_explicit(
+        mui_word64(&l->word), &seen, self, memory_order_seq_cst,
+        memory_order_relaxed);
+
+    if (has_word && seats_are_free(l, false))
+        return 0;
+    return write_slowly(l, self, has_word, deadline);
 }
 
 int mu_rwlock_write_unlock(struct mu_rwlock *l)

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -75,6 +76,28 @@ static void take_fds(struct msghdr *head, struct mui_message *message)
     }
 }
 
+/* The kernel looks for messages first and for the end then, and tells of a reset in front
+ * of what was sent before it. So the first end is not believed: what came before it is
+ * there when we look again. */
+static ssize_t receive_or_end(int fd, struct msghdr *head, int flags)
+{
+    const size_t room = head->msg_controllen;
+    bool saw_end = false;
+
+    for (;;) {
+        ssize_t n;
+
+        head->msg_controllen = room;
+        n = recvmsg(fd, head, MSG_CMSG_CLOEXEC | flags);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (saw_end || n > 0 || (n == 0 && head->msg_controllen > 0) ||
+            (n < 0 && errno != ECONNRESET))
+            return n;
+        saw_end = true;
+    }
+}
+
 int mui_message_receive(int fd, struct mui_message *message, int wait)
 {
     struct iovec iov = {.iov_base = message->bytes, .iov_len = message->size};
@@ -86,9 +109,7 @@ int mui_message_receive(int fd, struct mui_message *message, int wait)
     ssize_t n;
 
     message->n_fds = 0;
-    do
-        n = recvmsg(fd, &head, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
-    while (n < 0 && errno == EINTR);
+    n = receive_or_end(fd, &head, wait ? 0 : MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN)
         return MU_EMPTY;
     if (n < 0)

@@ -41,9 +41,7 @@ _Thread_local struct mui_owner_cache mui_owner_cache = {
 union mui_fork_page mui_fork_page __attribute__((aligned(MUI_FORK_PAGE)));
 static pthread_once_t mark_once = PTHREAD_ONCE_INIT;
 
-/* The name of this process, and the mark it was made under, which is stored last. */
-static _Atomic uint64_t process_name;
-static _Atomic uint32_t process_mark = MARK_NEVER_MADE;
+struct mui_process_cache mui_process_cache = {.mark = MARK_NEVER_MADE};
 
 static void mark_reset_in_child(void)
 {
@@ -179,8 +177,9 @@ int mui_owner_is_dead(uint64_t owner)
 
 /* ---- processes -------------------------------------------------------------- */
 
-static uint64_t process_make(uint32_t mark)
+uint64_t mui_process_make(void)
 {
+    uint32_t mark = mui_fork_mark();
     struct thread_stat ts = {.birth = 0};
     int saved = errno;
     uint64_t name = (uint64_t)getpid() & TID_MASK;
@@ -189,23 +188,11 @@ static uint64_t process_make(uint32_t mark)
     name |= own_namespace() << NAMESPACE_SHIFT;
     name |= (uint64_t)(ts.birth & PROCESS_BIRTH_MASK) << PROCESS_BIRTH_SHIFT;
     /* relaxed: every thread of a process would store the same value */
-    atomic_store_explicit(&process_name, name, memory_order_relaxed);
+    atomic_store_explicit(&mui_process_cache.name, name, memory_order_relaxed);
     /* pairs with mui_process_self() */
-    atomic_store_explicit(&process_mark, mark, memory_order_release);
+    atomic_store_explicit(&mui_process_cache.mark, mark, memory_order_release);
     errno = saved;
     return name;
-}
-
-uint64_t mui_process_self(void)
-{
-    /* relaxed: only a fork changes it, and the child starts with one thread */
-    uint32_t mark =
-        atomic_load_explicit(&mui_fork_page.mark, memory_order_relaxed);
-
-    /* acquire, pairs with process_make(), whose mark is never MARK_UNSET */
-    if (atomic_load_explicit(&process_mark, memory_order_acquire) == mark)
-        return atomic_load_explicit(&process_name, memory_order_relaxed);
-    return process_make(mui_fork_mark());
 }
 
 /* The first thread of a process may have ended before the others. */

@@ -75,8 +75,30 @@ static inline uint64_t mui_owner_self(void)
  * use). Costs two to four system calls. */
 int mui_owner_is_dead(uint64_t owner);
 
+/* The name of this process, and the mark it was made under, which is stored last. */
+struct mui_process_cache {
+    _Atomic uint64_t name;
+    _Atomic uint32_t mark;
+};
+extern struct mui_process_cache mui_process_cache;
+
+uint64_t mui_process_make(void);
+
 /* This process, with number 0. As mui_owner_self(). */
-uint64_t mui_process_self(void);
+static inline uint64_t mui_process_self(void)
+{
+    /* relaxed: only a fork changes it, and the child starts with one thread */
+    uint32_t mark =
+        atomic_load_explicit(&mui_fork_page.mark, memory_order_relaxed);
+
+    /* acquire, pairs with mui_process_make(), whose mark is never that of no call */
+    if (__builtin_expect(atomic_load_explicit(&mui_process_cache.mark,
+                                              memory_order_acquire) == mark,
+                         1))
+        return atomic_load_explicit(&mui_process_cache.name,
+                                    memory_order_relaxed);
+    return mui_process_make();
+}
 
 /* The same as mui_owner_is_dead() of a process: dead is one whose threads have all
  * ended. */

@@ -166,6 +166,9 @@ static void seat_feed(struct mui_seat *seat, uint32_t top)
     bool is_awaited = seat_is_awaited(seat);
     struct mu_job *base_job;
 
+    /* thieves have had both lines, and both are written here: fetched at once */
+    __builtin_prefetch((const void *)&seat->range, 1);
+    __builtin_prefetch((const void *)&seat->limit, 1);
     if (seat_is_cancelled(seat) ||
         (mui_idle_needs_waking(idle) && !is_awaited && !seat_is_due(seat)))
         return;
@@ -207,8 +210,14 @@ struct mu_job *mui_seat_steal(struct mui_seat *victim, uint32_t least)
         /* T1, pairs with E1 in seat_feed() */
         if (atomic_compare_exchange_weak_explicit(
                 &victim->range, &pair, mui_pair(r.tail + 1, r.split),
-                ORDER_STEAL, memory_order_relaxed))
-            return mui_slot(victim, r.tail);
+                ORDER_STEAL, memory_order_relaxed)) {
+            struct mu_job *job = mui_slot(victim, r.tail);
+
+            /* lines of another CPU that running it needs: both at once */
+            __builtin_prefetch(job, 1);
+            __builtin_prefetch((const void *)&victim->region);
+            return job;
+        }
         r = mui_range_of(pair);
     }
     return NULL;

@@ -51,8 +51,7 @@ enum {
 /* One thread's part in one loop. */
 struct share {
     struct mui_seat *host;
-    struct mui_seat
-        *guest; /* whose it is; NULL: the host's own, who is needed */
+    bool is_guest; /* of another seat than the host */
     uint32_t width;
     uint32_t least; /* units to take, by the time that the last ones took */
     uint32_t most;
@@ -140,8 +139,9 @@ static void share_work(struct share *s, struct mu_job *top, uint32_t first,
         }
         if (rest > 0 && s->since_ns >= s->wake_ns)
             mui_team_wake(team);
-        if (s->guest && s->since_ns != 0)
-            s->since_ns = mui_seat_pause(s->guest, s->since_ns);
+        /* a child that the chunk forked leaves the others to its parent */
+        if (s->is_guest && mui_team_is_orphan(team))
+            return;
     }
 }
 
@@ -149,7 +149,7 @@ bool mui_loop_join(struct mui_seat *me, struct mui_seat *host)
 {
     struct mu_team *team = me->team;
     struct share s = {.host = host,
-                      .guest = me,
+                      .is_guest = true,
                       .width = team->n_threads,
                       .least = 1,
                       .most = 1};

@@ -1,9 +1,28 @@
-/* pin.c: which CPUs the threads of a team are bound to, by hwloc, and who is near
- * whom: the smaller the part of the machine that holds both, the nearer. */
+/* pin.c: which CPUs the threads of a team are bound to, by hwloc, which is loaded for
+ * the first, and who is near whom: the smaller the part of the machine that holds both,
+ * the nearer. */
 #include <hwloc.h>
 #include <stdlib.h>
 
+#include "sys/library.h"
 #include "team/team.h"
+
+#define FUNCTIONS(F)                                                           \
+    F(hwloc_topology_init)                                                     \
+    F(hwloc_topology_load)                                                     \
+    F(hwloc_topology_destroy)                                                  \
+    F(hwloc_topology_is_thissystem)                                            \
+    F(hwloc_topology_restrict)                                                 \
+    F(hwloc_get_type_depth)                                                    \
+    F(hwloc_get_nbobjs_by_depth)                                               \
+    F(hwloc_get_obj_by_depth)                                                  \
+    F(hwloc_bitmap_alloc)                                                      \
+    F(hwloc_bitmap_dup)                                                        \
+    F(hwloc_bitmap_singlify)                                                   \
+    F(hwloc_bitmap_free)                                                       \
+    F(hwloc_get_cpubind)                                                       \
+    F(hwloc_set_cpubind)
+MUI_LIBRARY(library, hw, MUSTER_HWLOC, FUNCTIONS);
 
 struct mui_cpu_sets {
     hwloc_topology_t topology;
@@ -14,31 +33,50 @@ struct mui_cpu_sets {
     } cpus[];
 };
 
+/* The CPUs that the caller may use: a topology is loaded with those of its control
+ * group, whatever taskset said. A machine that is made up has no caller. */
+static void keep_usable(hwloc_topology_t topology)
+{
+    hwloc_cpuset_t bound = hw.hwloc_bitmap_alloc();
+
+    if (bound && hw.hwloc_topology_is_thissystem(topology) &&
+        hw.hwloc_get_cpubind(topology, bound, HWLOC_CPUBIND_THREAD) == 0)
+        (void)hw.hwloc_topology_restrict(topology, bound, 0);
+    hw.hwloc_bitmap_free(bound);
+}
+
+/* 0 when the machine has no such level. */
+static unsigned objects_at(const struct mui_cpu_sets *sets, int depth)
+{
+    return depth < 0 ? 0 : hw.hwloc_get_nbobjs_by_depth(sets->topology, depth);
+}
+
 /* One core of those that this process may use for each thread, all of them before
  * any twice; a thread of a core (PU) each where threads outnumber cores. */
 static int cpu_sets_fill(struct mui_cpu_sets *sets)
 {
-    hwloc_const_cpuset_t allowed =
-        hwloc_topology_get_allowed_cpuset(sets->topology);
-    hwloc_obj_type_t type = HWLOC_OBJ_CORE;
-    int n =
-        hwloc_get_nbobjs_inside_cpuset_by_type(sets->topology, allowed, type);
+    int depth = hw.hwloc_get_type_depth(sets->topology, HWLOC_OBJ_CORE);
+    unsigned n = objects_at(sets, depth);
 
-    if (n < (int)sets->n) {
-        type = HWLOC_OBJ_PU;
-        n = hwloc_get_nbobjs_inside_cpuset_by_type(sets->topology, allowed,
-                                                   type);
+    if (n < sets->n) {
+        depth = hw.hwloc_get_type_depth(sets->topology, HWLOC_OBJ_PU);
+        n = objects_at(sets, depth);
     }
     for (unsigned i = 0; n > 0 && i < sets->n; i++) {
-        hwloc_obj_t object = hwloc_get_obj_inside_cpuset_by_type(
-            sets->topology, allowed, type, i % (unsigned)n);
+        hwloc_obj_t object =
+            hw.hwloc_get_obj_by_depth(sets->topology, depth, i % n);
 
         sets->cpus[i].object = object;
-        sets->cpus[i].set = object ? hwloc_bitmap_dup(object->cpuset) : NULL;
+        sets->cpus[i].set = object ? hw.hwloc_bitmap_dup(object->cpuset) : NULL;
         if (sets->cpus[i].set)
-            hwloc_bitmap_singlify(sets->cpus[i].set);
+            hw.hwloc_bitmap_singlify(sets->cpus[i].set);
     }
     return n > 0 ? 0 : -1;
+}
+
+int mui_cpu_sets_load(void)
+{
+    return mui_library_load(&library);
 }
 
 struct mui_cpu_sets *mui_cpu_sets_new(unsigned n)
@@ -49,15 +87,20 @@ struct mui_cpu_sets *mui_cpu_sets_new(unsigned n)
     if (!sets)
         return NULL;
     sets->n = n;
-    if (hwloc_topology_init(&sets->topology) < 0) {
+    if (hw.hwloc_topology_init(&sets->topology) < 0) {
         free(sets);
         return NULL;
     }
-    if (hwloc_topology_load(sets->topology) < 0 || cpu_sets_fill(sets) < 0) {
-        mui_cpu_sets_free(sets);
-        return NULL;
-    }
+    if (hw.hwloc_topology_load(sets->topology) < 0)
+        goto free_sets;
+    keep_usable(sets->topology);
+    if (cpu_sets_fill(sets) < 0)
+        goto free_sets;
     return sets;
+
+free_sets:
+    mui_cpu_sets_free(sets);
+    return NULL;
 }
 
 void mui_cpu_sets_free(struct mui_cpu_sets *sets)
@@ -65,16 +108,16 @@ void mui_cpu_sets_free(struct mui_cpu_sets *sets)
     if (!sets)
         return;
     for (unsigned i = 0; i < sets->n; i++)
-        hwloc_bitmap_free(sets->cpus[i].set);
-    hwloc_topology_destroy(sets->topology);
+        hw.hwloc_bitmap_free(sets->cpus[i].set);
+    hw.hwloc_topology_destroy(sets->topology);
     free(sets);
 }
 
 void mui_cpu_sets_bind(struct mui_cpu_sets *sets, unsigned i)
 {
     if (sets->n > 0 && sets->cpus[i % sets->n].set)
-        (void)hwloc_set_cpubind(sets->topology, sets->cpus[i % sets->n].set,
-                                HWLOC_CPUBIND_THREAD);
+        (void)hw.hwloc_set_cpubind(sets->topology, sets->cpus[i % sets->n].set,
+                                   HWLOC_CPUBIND_THREAD);
 }
 
 /* How deep in the machine's tree the part lies that holds both: more is nearer. */

@@ -12,7 +12,6 @@
  *
  * A kill at any instruction leaves a seat taken: it is lost until the team is
  * freed, and thieves find nothing on it. */
-#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -205,15 +204,6 @@ void mui_seat_stop(struct mui_seat *seat)
                           memory_order_relaxed);
     /* release, pairs with the exchange of the next taker */
     atomic_store_explicit(&seat->epoch, epoch + 1, memory_order_release);
-}
-
-int64_t mui_seat_pause(struct mui_seat *seat, int64_t now)
-{
-    if (now - seat->turn_ns < MUI_TURN_NS)
-        return now;
-    (void)sched_yield();
-    seat->turn_ns = mu_now_ns();
-    return seat->turn_ns;
 }
 
 static bool seat_try(struct mui_seat *seat)

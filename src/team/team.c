@@ -5,7 +5,8 @@
  * woken; what its own seats expose it takes back at the join. A job or chunk that a
  * lost thread was running will never be done: its region is cancelled with
  * -EOWNERDEAD, and nothing waits for it. Seats that other threads had taken stay
- * taken. There are no locks that could be left held. */
+ * taken. There are no locks that could be left held. Where a thread of the team forks,
+ * the child's copy of it ends with the job that did. */
 #include "team/team.h"
 
 #include <errno.h>
@@ -73,6 +74,9 @@ int mu_team_open(const struct mu_team_options *options,
     if (options->n_threads > MAX_THREADS)
         return mui_fail(err, -EINVAL, "team: %u threads, at most %d",
                         options->n_threads, MAX_THREADS);
+    if (options->pin && mui_cpu_sets_load() < 0)
+        return mui_fail(err, -ELIBACC, "team: to pin its threads takes %s",
+                        MUSTER_HWLOC);
     team = team_new(options);
     if (!team)
         return mui_fail(err, -ENOMEM, "team: %zu bytes", sizeof *team);

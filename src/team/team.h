@@ -132,7 +132,6 @@ struct mui_seat {
     int64_t began_ns;    /* of work expected to be long */
     uint64_t slow_epoch; /* the work that slow_since_ns is of */
     int64_t slow_since_ns;
-    int64_t turn_ns; /* when it last offered its CPU to others */
     struct mui_region own_region;
 };
 
@@ -276,11 +275,6 @@ void mui_seat_serve(struct mui_seat *seat, struct mui_region *region);
 
 void mui_seat_stop(struct mui_seat *seat);
 
-/* Offer the CPU to other programs, now and then. Called when the thread holds
- * nothing that others wait for: who is descheduled is so here, and not amid a chunk.
- * The time when it came back, or `now`. Owner. */
-int64_t mui_seat_pause(struct mui_seat *seat, int64_t now);
-
 /* Take any free seat of a team for the calling thread, or make one. NULL: none. */
 struct mui_seat *mui_seat_take(struct mu_team *team);
 void mui_seat_leave(struct mui_seat *seat);
@@ -386,6 +380,9 @@ struct mu_team *mui_team_or_default(struct mu_team *team);
 bool mui_team_is_orphan(const struct mu_team *team);
 
 /* ------------------------------------------------------------------- pin.c */
+
+/* First of all: load hwloc. 0 or -ELIBACC: it is not there. */
+int mui_cpu_sets_load(void);
 
 /* One CPU set for each of n threads, near ones next to each other. NULL: hwloc
  * cannot say. */

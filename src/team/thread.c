@@ -23,7 +23,8 @@ struct mui_thread {
     struct sight
         *sights; /* [MUI_MAX_SEATS], touched as far as there are seats */
     struct mui_queue_sight queue_sights[MUI_N_QUEUES];
-    uint32_t next; /* where the next search begins */
+    int64_t turn_ns; /* when it last offered its CPU to others */
+    uint32_t next;   /* where the next search begins */
     uint32_t
         *near; /* the seats of the team's threads, near ones first; or NULL */
     uint32_t n_near;
@@ -150,6 +151,17 @@ static void thread_pause(const struct mu_team *team, int64_t idle_ns)
         mui_cpu_pause();
 }
 
+/* Offer the CPU to other programs, now and then, while nobody waits for this thread:
+ * who is descheduled had better be so here than amid a job. */
+static bool thread_yield(struct mui_thread *t, int64_t now)
+{
+    if (now - t->turn_ns < MUI_TURN_NS)
+        return false;
+    (void)sched_yield();
+    t->turn_ns = mu_now_ns();
+    return true;
+}
+
 static void *thread_main(void *arg)
 {
     struct mui_thread *t = arg;
@@ -162,6 +174,9 @@ static void *thread_main(void *arg)
         int64_t now = mu_now_ns();
         bool is_fresh = thread_look(t, now);
 
+        /* the work forked, and this is the child: there is nobody to work for */
+        if (is_fresh && mui_team_is_orphan(team))
+            return NULL;
         if (!is_fresh &&
             atomic_load_explicit(&team->is_closing, memory_order_acquire) &&
             !mui_queues_have(team))
@@ -172,7 +187,7 @@ static void *thread_main(void *arg)
             is_fresh = mui_idle_sleep(team, team_has_work);
         if (is_fresh)
             since = mu_now_ns();
-        else if (mui_seat_pause(t->seat, now) == now)
+        else if (!thread_yield(t, now))
             thread_pause(team, now - since);
     }
 }

@@ -136,6 +136,11 @@ static int process_start(struct mu_worker *w, struct mu_error *err)
 
     if (mui_census_threads() == 1)
         return fork_here(w, err);
+    if (w->inherits)
+        return mui_fail(err, MU_EMODEL,
+                        "worker: other threads run, so a process gets no copy "
+                        "of this program: start it before them, or let it "
+                        "connect to channels and arenas by name");
     rc = mui_nursery_ref(err);
     if (rc != 0)
         return rc;

@@ -13,7 +13,7 @@
 #include "worker/policy.h"
 
 #define STOP_NS_DEFAULT   INT64_C(5000000000)
-#define RESTARTS_DEFAULT  3
+#define RESTARTS_DEFAULT  1
 #define PERIOD_NS_DEFAULT INT64_C(5000000000)
 #define RETRY_NS          10000000
 #define EVENTS_A_LOOK     16
@@ -168,6 +168,8 @@ int mu_supervisor_start(const struct mu_supervisor_options *options,
     if (o->restarts_max > MUI_RESTARTS_MAX)
         return mui_fail(err, -EINVAL, "supervisor: restarts_max above %d",
                         MUI_RESTARTS_MAX);
+    if (o->period_ns < 0)
+        return mui_fail(err, -EINVAL, "supervisor: a period below 0");
     s = calloc(1, sizeof *s + n_children * sizeof s->children[0]);
     if (!s)
         return mui_fail(err, -ENOMEM, "supervisor: start");

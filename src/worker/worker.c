@@ -127,6 +127,7 @@ int mu_worker_start(const struct mu_worker_options *options, mu_worker_fn fn,
         return mui_fail(err, -ENOMEM, "worker: start");
     w->kind = kinds[o->kind];
     w->fn = fn;
+    w->inherits = o->inherits != 0;
     w->fd = w->pidfd = -1;
     rc = page_make(w, o, arg, size);
     if (rc != 0) {
@@ -166,15 +167,17 @@ int mu_worker_join(struct mu_worker *worker, int64_t deadline,
     return 0;
 }
 
+/* Somebody else may be in mu_worker_join() meanwhile, so what that keeps is not looked
+ * at. A process that has been waited for is told by its pidfd. */
 int mu_worker_kill(struct mu_worker *worker, struct mu_error *err)
 {
-    if (!worker->kind->kill)
-        return mui_fail(err, MU_EMODEL,
-                        "worker: a thread cannot be killed: ask it to end, or "
-                        "start it as a process");
-    if (worker->is_over)
+    if (worker->kind->kill)
+        return worker->kind->kill(worker);
+    if (mui_wait_fd(worker->fd, POLLIN, MU_NOW) == 0)
         return 0;
-    return worker->kind->kill(worker);
+    return mui_fail(err, MU_EMODEL,
+                    "worker: a thread cannot be killed: ask it to end, or "
+                    "start it as a process");
 }
 
 void mu_worker_ask(struct mu_worker *worker)

@@ -44,6 +44,7 @@ struct mu_worker {
     int pidfd;       /* -1: none */
     uint64_t thread; /* a pthread_t */
     bool is_of_nursery;
+    bool inherits; /* as the option says */
 };
 
 /* Called by worker.c only. */

@@ -4,6 +4,9 @@
 #ifndef TEST_CHANNEL_KILL_H
 #define TEST_CHANNEL_KILL_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "muster/channel.h"
@@ -13,14 +16,59 @@
 
 enum { N_BEFORE = 3, SIZE = 100 };
 
-static struct mu_chan *ends[2];
+static struct mu_chan *ends[2]; /* the second is the child's */
 
-static void ends_make(const char *address)
+static const struct mu_chan_options options = {
+    .ring_bytes = 16384, .queue_messages = 8, .spin_ns = -1};
+
+struct call {
+    const char *address;
+    struct mu_chan *chan;
+    _Atomic int is_done;
+};
+
+static void *call_thread(void *arg)
 {
-    struct mu_chan_options options = {
-        .ring_bytes = 16384, .queue_messages = 8, .spin_ns = -1};
+    struct call *c = arg;
 
-    assert_int_equal(mu_chan_pair(address, &options, ends, NULL), 0);
+    CHECK_CHILD(mu_chan_connect(c->address, &options, test_deadline(), &c->chan,
+                                NULL) == 0);
+    atomic_store(&c->is_done, 1);
+    return NULL;
+}
+
+/* Ends of a name: who opens it receives, and lets in who connects by receiving. */
+static void named_make(const char *format, int i_sender)
+{
+    struct call call = {.address = NULL};
+    char address[64];
+    char byte;
+    size_t size;
+    pthread_t thread;
+
+    (void)snprintf(address, sizeof address, format, (int)getpid());
+    call.address = address;
+    assert_int_equal(mu_chan_open(address, &options, &ends[1 - i_sender], NULL),
+                     0);
+    assert_int_equal(pthread_create(&thread, NULL, call_thread, &call), 0);
+    while (!atomic_load(&call.is_done))
+        assert_int_equal(
+            mu_chan_recv(ends[1 - i_sender], &byte, 1, MU_NOW, &size),
+            MU_TIMEOUT);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    ends[i_sender] = call.chan;
+    if (strncmp(address, "fifo:", 5) == 0)
+        (void)unlink(address + 5);
+}
+
+/* address   of a pair, or of a name, with %d for the process
+ * i_sender  which end will send */
+static void ends_make(const char *address, int i_sender)
+{
+    if (strchr(address, '%'))
+        named_make(address, i_sender);
+    else
+        assert_int_equal(mu_chan_pair(address, &options, ends, NULL), 0);
 }
 
 static void message_send(struct mu_chan *c, unsigned char i)
@@ -70,7 +118,7 @@ static pid_t start(const char *address, step_fn before, step_fn act)
 {
     pid_t pid;
 
-    ends_make(address);
+    ends_make(address, 1);
     pid = step_start(before, act, NULL);
     mu_chan_free(ends[1]);
     return pid;
@@ -129,7 +177,7 @@ static void receiver_killed_wakes_a_full_sender(void **state)
         pid_t pid;
         int rc;
 
-        ends_make(*state);
+        ends_make(*state, 0);
         for (unsigned char k = 0; k < 2; k++)
             message_send(ends[0], k);
         pid = step_start(keep_one_end, recv_two, NULL);

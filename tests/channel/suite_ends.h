@@ -84,6 +84,54 @@ static void goodbye_is_told_to_sender_and_receiver(void **state)
     }
 }
 
+static void *send_until_the_end(void *arg)
+{
+    static const char bytes[3000];
+    struct mu_chan *c = arg;
+    int rc;
+
+    do
+        rc = mu_chan_send(c, bytes, sizeof bytes, MU_NEVER);
+    while (rc == 0);
+    CHECK_CHILD(rc == MU_CLOSED);
+    CHECK_CHILD(mu_chan_send(c, "x", 1, MU_NOW) == MU_CLOSED);
+    return NULL;
+}
+
+/* An end that said goodbye, and is kept: who sends to it, and never receives, is told,
+ * whether it waits already or not. */
+static void goodbye_is_told_to_who_only_sends(void **state)
+{
+    static const char bytes[3000];
+
+    NEED(SUITE_ENDS | SUITE_FULL);
+    for (int waits = 0; waits < 2; waits++) {
+        struct mu_chan_options options = {.ring_bytes = 16384,
+                                          .queue_messages = 4};
+        struct mu_chan *ends[2];
+        pthread_t thread;
+        int rc;
+
+        ends_open_with(ends, &options);
+        while (waits && mu_chan_send(ends[0], bytes, sizeof bytes, MU_NOW) == 0)
+            ;
+        if (waits)
+            assert_int_equal(
+                pthread_create(&thread, NULL, send_until_the_end, ends[0]), 0);
+        assert_int_equal(mu_chan_close(ends[1]), 0);
+        if (waits) {
+            assert_int_equal(pthread_join(thread, NULL), 0);
+        } else {
+            do
+                rc =
+                    mu_chan_send(ends[0], bytes, sizeof bytes, test_deadline());
+            while (rc == 0);
+            assert_int_equal(rc, MU_CLOSED);
+        }
+        ends_free(ends);
+    }
+}
+
 static void *close_soon(void *arg)
 {
     CHECK_CHILD(mu_chan_close(arg) == 0);
@@ -143,6 +191,22 @@ static pid_t fork_with_end(struct mu_chan *ends[2],
     }
     mu_chan_free(ends[1]);
     ends[1] = NULL;
+    return pid;
+}
+
+/* The same of the end that also one-way channels send through. */
+static pid_t fork_sender(struct mu_chan *ends[2], void (*fn)(struct mu_chan *))
+{
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        mu_chan_free(ends[1]);
+        fn(ends[0]);
+        _exit(0);
+    }
+    mu_chan_free(ends[0]);
+    ends[0] = NULL;
     return pid;
 }
 
@@ -222,6 +286,35 @@ static void forked_sender_goes_on(void **state)
     ends_free(ends);
 }
 
+/* The same of who receives, with a message under way. */
+static void forked_receiver_goes_on(void **state)
+{
+    struct run before = {.n = 300, .seed = 13, .size_max = 3000};
+    struct mu_chan *ends[2];
+    pid_t pid;
+
+    NEED(SUITE_PROCESS);
+    ends_open(ends);
+    run_between_threads(ends[0], ends[1], before);
+    assert_int_equal(mu_chan_send(ends[0], "x", 1, test_deadline()), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct mu_chan_message m;
+
+        CHECK_CHILD(mu_chan_borrow(ends[1], test_deadline(), &m) == 0);
+        CHECK_CHILD(m.size == 1);
+        mu_chan_release(ends[1]);
+        before.chan = ends[1];
+        run_recv(&before);
+        _exit(0);
+    }
+    before.chan = ends[0];
+    run_send(&before);
+    assert_int_equal(test_wait(pid), 0);
+    ends_free(ends);
+}
+
 static void send_and_die(struct mu_chan *c)
 {
     for (int i = 0; i < 3; i++)
@@ -237,19 +330,18 @@ static void dead_sender_is_reported_after_its_messages(void **state)
     pid_t pid;
 
     NEED(SUITE_PROCESS | SUITE_ENDS);
-    if (!HAS(SUITE_DUPLEX))
-        skip();
     ends_open(ends);
-    pid = fork_with_end(ends, send_and_die);
+    pid = fork_sender(ends, send_and_die);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(
-            mu_chan_recv(ends[0], &byte, 1, test_deadline(), &size), 0);
+            mu_chan_recv(ends[1], &byte, 1, test_deadline(), &size), 0);
         assert_int_equal(byte, "abc"[i]);
     }
-    assert_int_equal(mu_chan_recv(ends[0], &byte, 1, test_deadline(), &size),
+    assert_int_equal(mu_chan_recv(ends[1], &byte, 1, test_deadline(), &size),
                      MU_ECRASHED);
     assert_true(WIFSIGNALED(test_wait(pid)));
-    mu_chan_free(ends[0]);
+    mu_chan_free(ends[1]);
+    SUITE_AFTER();
 }
 
 static void just_die(struct mu_chan *c)
@@ -274,6 +366,7 @@ static void dead_receiver_is_reported_to_the_sender(void **state)
     assert_int_equal(rc, MU_ECRASHED);
     assert_true(WIFSIGNALED(test_wait(pid)));
     mu_chan_free(ends[0]);
+    SUITE_AFTER();
 }
 
 static void flood(struct mu_chan *c)
@@ -290,8 +383,6 @@ static void killed_sender_leaves_whole_messages(void **state)
     uint64_t seed = 77;
 
     NEED(SUITE_PROCESS | SUITE_ENDS);
-    if (!HAS(SUITE_DUPLEX))
-        skip();
     for (int i = 0; i < 20; i++) {
         struct mu_chan *ends[2];
         struct mu_chan_message m;
@@ -300,16 +391,17 @@ static void killed_sender_leaves_whole_messages(void **state)
         int rc;
 
         ends_open(ends);
-        pid = fork_with_end(ends, flood);
-        while ((rc = mu_chan_borrow(ends[0], test_deadline(), &m)) == 0) {
+        pid = fork_sender(ends, flood);
+        while ((rc = mu_chan_borrow(ends[1], test_deadline(), &m)) == 0) {
             assert_int_equal(m.size, 3000);
-            mu_chan_release(ends[0]);
+            mu_chan_release(ends[1]);
             if (n-- == 0)
                 (void)kill(pid, SIGKILL);
         }
         assert_int_equal(rc, MU_ECRASHED);
         assert_true(WIFSIGNALED(test_wait(pid)));
-        mu_chan_free(ends[0]);
+        mu_chan_free(ends[1]);
+        SUITE_AFTER();
     }
 }
 

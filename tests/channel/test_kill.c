@@ -4,9 +4,8 @@
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        KILLED("pipe:"),
-        KILLED("unix:"),
-        KILLED("tcp:"),
+        KILLED("pipe:"), KILLED("fifo:/tmp/muster-kill-%d.fifo"),
+        KILLED("unix:"), KILLED("tcp:"),
         KILLED("mq:"),
     };
 

@@ -48,6 +48,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         KILLED("shm:"),
+        KILLED("shm:muster-kill-%d"),
         cmocka_unit_test(sender_killed_wakes_a_sleeping_receiver),
     };
 

@@ -103,6 +103,21 @@ static void who_is_called_wakes(void **state)
     assert_int_equal(status, 0);
 }
 
+/* Who is woken without a call stays awake for a while, and then gives up. */
+static void who_lingers_is_called_or_gives_up(void **state)
+{
+    const int64_t least = 100 * 1000;
+    int64_t from;
+
+    (void)state;
+    mui_board_clear(the.board, PARKED);
+    from = mu_now_ns();
+    mui_board_linger(the.board, PARKED);
+    assert_true(mu_now_ns() - from >= least);
+    mui_board_call(the.board, PARKED);
+    mui_board_linger(the.board, PARKED);
+}
+
 /* `next` is read from memory: beyond the board there is nobody. */
 static void nobody_is_next(void **state)
 {
@@ -130,6 +145,8 @@ int main(void)
                                         close_board),
         cmocka_unit_test_setup_teardown(who_is_called_wakes, open_board,
                                         close_board),
+        cmocka_unit_test_setup_teardown(who_lingers_is_called_or_gives_up,
+                                        open_board, close_board),
         cmocka_unit_test_setup_teardown(nobody_is_next, open_board,
                                         close_board),
         cmocka_unit_test_setup_teardown(attention_is_told, open_board,

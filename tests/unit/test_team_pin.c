@@ -13,6 +13,7 @@ static void expect_order(const char *machine, unsigned from,
     uint32_t order[N];
 
     assert_int_equal(setenv("HWLOC_SYNTHETIC", machine, 1), 0);
+    assert_int_equal(mui_cpu_sets_load(), 0);
     sets = mui_cpu_sets_new(N);
     assert_non_null(sets);
     mui_cpu_sets_near(sets, from, N, order);
@@ -52,6 +53,17 @@ static void core_comes_before_cache(void **state)
     expect_order("package:2 core:2 pu:2", 5, from_5);
 }
 
+/* Two NUMA nodes in a package: the node before the package before the other. */
+static void node_comes_before_package(void **state)
+{
+    static const uint32_t from_1[N] = {1, 0, 2, 3, 4, 5, 6, 7};
+    static const uint32_t from_7[N] = {7, 6, 4, 5, 0, 1, 2, 3};
+
+    (void)state;
+    expect_order("package:2 group:2 [numa] core:2 pu:1", 1, from_1);
+    expect_order("package:2 group:2 [numa] core:2 pu:1", 7, from_7);
+}
+
 /* More threads than the machine has PUs: those that share one are nearest. */
 static void crowded_machine_has_an_order(void **state)
 {
@@ -88,6 +100,7 @@ int main(void)
         cmocka_unit_test(package_comes_before_the_next),
         cmocka_unit_test(cache_comes_before_package),
         cmocka_unit_test(core_comes_before_cache),
+        cmocka_unit_test(node_comes_before_package),
         cmocka_unit_test(crowded_machine_has_an_order),
         cmocka_unit_test(pinned_team_works_on_any_machine),
     };

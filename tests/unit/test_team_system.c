@@ -114,6 +114,113 @@ static void child_leaves_a_region_it_was_born_in(void **state)
     }
 }
 
+/* fork() in a job that a thread of the team runs: the child works on alone, and when
+ * the job returns it ends; it does not take the parent's other work, nor stay. */
+enum { LAST_WORDS = 7 };
+
+static void end_quietly(void)
+{
+    _exit(LAST_WORDS); /* before a sanitizer counts what the parent holds */
+}
+
+static long fork_here(struct mu_job *j, _Atomic int *n_after);
+MU_FORKABLE(long, fork_here, _Atomic int *)
+static long fork_here(struct mu_job *j, _Atomic int *n_after)
+{
+    pid_t child = fork();
+
+    if (child == 0) {
+        alarm(60);
+        if (atexit(end_quietly) != 0 || fib(j, 18) != fib_serial(18))
+            _exit(1);
+    }
+    atomic_fetch_add_explicit(n_after, 1, memory_order_relaxed);
+    return child;
+}
+
+/* Runs after it, on the same thread; in the parent alone. */
+static long after_fork(struct mu_job *j, pid_t parent);
+MU_FORKABLE(long, after_fork, pid_t)
+static long after_fork(struct mu_job *j, pid_t parent)
+{
+    (void)j;
+    if (getpid() != parent)
+        _exit(2);
+    return 1;
+}
+
+static void child_of_a_job_ends_with_it(void **state)
+{
+    enum { N_AFTER = 8 };
+    struct mu_team *team = team_of(2);
+
+    (void)state;
+    for (int round = 0; round < 5; round++) {
+        struct mu_ticket first = {0};
+        struct mu_ticket after[N_AFTER] = {0};
+        _Atomic int n = 0;
+        long child = -1;
+
+        assert_int_equal(mu_team_submit(team, &first, fork_here, &n), 0);
+        for (int i = 0; i < N_AFTER; i++)
+            assert_int_equal(
+                mu_team_submit(team, &after[i], after_fork, getpid()), 0);
+        while (atomic_load_explicit(&n, memory_order_relaxed) == 0)
+            (void)sched_yield(); /* the thread of the team has it */
+        assert_int_equal(mu_team_wait(&first, fork_here, &child), 0);
+        assert_true(child > 0);
+        for (int i = 0; i < N_AFTER; i++)
+            assert_int_equal(mu_team_wait(&after[i], after_fork, NULL), 0);
+        expect_exit((pid_t)child, LAST_WORDS);
+    }
+    mu_team_close(team);
+}
+
+static void fork_in_chunk(struct mu_job *j, size_t begin, size_t end,
+                          pid_t parent, _Atomic int *ret_child);
+MU_LOOP(fork_in_chunk, pid_t, _Atomic int *)
+static void fork_in_chunk(struct mu_job *j, size_t begin, size_t end,
+                          pid_t parent, _Atomic int *ret_child)
+{
+    static _Thread_local int is_child;
+    (void)j;
+    (void)begin;
+    (void)end;
+    if (is_child)
+        _exit(3); /* a chunk of the parent's */
+    if (gettid() != parent && atomic_load(ret_child) == 0) {
+        pid_t child = fork();
+
+        if (child == 0) {
+            alarm(60);
+            is_child = 1;
+            if (atexit(end_quietly) != 0)
+                _exit(1);
+            return;
+        }
+        atomic_store(ret_child, child);
+    }
+    while (gettid() == parent && atomic_load(ret_child) == 0)
+        (void)sched_yield();
+}
+
+static void child_of_a_chunk_ends_with_it(void **state)
+{
+    struct mu_team *team = team_of(2);
+
+    (void)state;
+    for (int round = 0; round < 5; round++) {
+        struct mu_job *j = team_enter(team);
+        _Atomic int child = 0;
+
+        mu_for_grain(j, 0, 1000, 1, fork_in_chunk, getpid(), &child);
+        assert_int_equal(mu_team_leave(j), 0);
+        assert_true(child > 0);
+        expect_exit(child, LAST_WORDS);
+    }
+    mu_team_close(team);
+}
+
 static void team_opens_in_little_address_space(void **state)
 {
     pid_t child;
@@ -170,6 +277,45 @@ static void pinned_threads_have_one_cpu(void **state)
     mu_team_close(team);
 }
 
+/* Bound to the CPUs that taskset left, and not to the first ones of the machine. */
+static int runs_inside(struct mu_job *j, const cpu_set_t *cpus);
+MU_FORKABLE(int, runs_inside, const cpu_set_t *)
+static int runs_inside(struct mu_job *j, const cpu_set_t *cpus)
+{
+    cpu_set_t both;
+
+    (void)j;
+    if (sched_getaffinity(0, sizeof both, &both) < 0)
+        return 0;
+    CPU_AND(&both, &both, cpus);
+    return CPU_COUNT(&both);
+}
+
+static void pinning_keeps_to_the_usable_cpus(void **state)
+{
+    struct mu_team_options options = {.n_threads = 2, .pin = 1};
+    struct mu_ticket ticket = {0};
+    cpu_set_t before;
+    cpu_set_t last = {0};
+    struct mu_team *team;
+    int n = 0;
+
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    for (int i = CPU_SETSIZE - 1; i >= 0 && CPU_COUNT(&last) == 0; i--)
+        if (CPU_ISSET(i, &before))
+            CPU_SET(i, &last);
+    assert_int_equal(sched_setaffinity(0, sizeof last, &last), 0);
+    assert_int_equal(mu_team_open(&options, &team, NULL), 0);
+    assert_int_equal(mu_team_submit(team, &ticket, runs_inside, &last), 0);
+    while (__atomic_load_n(&ticket.job.state, __ATOMIC_ACQUIRE) == 0)
+        (void)sched_yield(); /* let the team have it */
+    assert_int_equal(mu_team_wait(&ticket, runs_inside, &n), 0);
+    assert_int_equal(n, 1);
+    mu_team_close(team);
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
 /* Eight threads on one CPU: every region still ends. */
 static void crowded_team_ends_every_region(void **state)
 {
@@ -217,8 +363,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(child_has_a_serial_team),
         cmocka_unit_test(child_leaves_a_region_it_was_born_in),
+        cmocka_unit_test(child_of_a_job_ends_with_it),
+        cmocka_unit_test(child_of_a_chunk_ends_with_it),
         cmocka_unit_test(team_opens_in_little_address_space),
         cmocka_unit_test(pinned_threads_have_one_cpu),
+        cmocka_unit_test(pinning_keeps_to_the_usable_cpus),
         cmocka_unit_test(crowded_team_ends_every_region),
         cmocka_unit_test(teams_come_and_go),
     };

@@ -1,6 +1,7 @@
 /* test_supervisor.c: restart policies as traces, and the supervisor that carries them
  * out over real workers. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -277,6 +278,58 @@ static void deaf_process_is_killed_in_its_time(void **state)
     mu_supervisor_free(NULL);
 }
 
+static int die_when_asked(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    while (!mu_worker_is_asked())
+        ;
+    return raise(SIGTERM);
+}
+
+static struct mu_worker_exit ends[4];
+
+static void note_end(void *ctx, enum mu_event event, size_t i,
+                     struct mu_worker *worker, const struct mu_worker_exit *how)
+{
+    note(ctx, event, i, worker, how);
+    if (event == MU_CHILD_ENDED)
+        ends[i] = *how;
+}
+
+/* One does as it is asked, one is deaf, one dies of it, one is not even given time:
+ * backwards all the same, and none of them is started again. */
+static void shutdown_is_orderly_whatever_children_do(void **state)
+{
+    static const char *const expected[] = {"returned 0", "killed",
+                                           "crashed: SIGTERM", "killed"};
+    struct mu_supervisor_options how = {.strategy = MU_ONE_FOR_ALL,
+                                        .event = note_end};
+    struct mu_child children[4] = {
+        {.fn = live_until_asked, .stop_ns = MU_NEVER},
+        {.fn = never_listens, .stop_ns = 1000000},
+        {.fn = die_when_asked, .stop_ns = MU_NEVER},
+        {.fn = never_listens, .stop_ns = -1},
+    };
+    struct mu_supervisor *s;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        children[i].options.kind = MU_WORKER_PROCESS;
+    history[0] = '\0';
+    assert_int_equal(mu_supervisor_start(&how, children, 4, &s, NULL), 0);
+    assert_int_equal(mu_supervisor_stop(s), 0);
+    assert_string_equal(history, "+0 +1 +2 +3 -3 -2 -1 -0 ");
+    for (int i = 0; i < 4; i++) {
+        char text[64];
+
+        (void)mu_worker_describe(&ends[i], text, sizeof text);
+        assert_string_equal(text, expected[i]);
+    }
+    assert_int_equal(mu_supervisor_run(s, MU_NEVER), MU_CLOSED);
+    mu_supervisor_free(s);
+}
+
 static int until_semaphore(void *arg, size_t size)
 {
     struct shared *s = *(struct shared **)arg;
@@ -377,6 +430,40 @@ static void lasting_lack_of_descriptors_counts_as_restarts(void **state)
     munmap(shared, sizeof *shared);
 }
 
+/* Those that end together under one for all are one restart, as OTP counts. */
+static void siblings_that_end_together_are_one_restart(void **state)
+{
+    struct mu_supervisor_options how = {.strategy = MU_ONE_FOR_ALL,
+                                        .event = note,
+                                        .restarts_max = 1,
+                                        .period_ns = INT64_MAX / 2};
+    struct shared *shared = test_shared(sizeof *shared);
+    struct mu_child children[2];
+    struct mu_supervisor *s;
+
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        children[i] = (struct mu_child){.fn = die_when_told,
+                                        .arg = &shared,
+                                        .arg_size = sizeof shared,
+                                        .options.kind = MU_WORKER_PROCESS};
+    history[0] = '\0';
+    assert_int_equal(mu_supervisor_start(&how, children, 2, &s, NULL), 0);
+    assert_int_equal(mu_semaphore_give(&shared->die, 2), 0);
+    for (size_t i = 0; i < 2; i++) { /* both are dead before anybody looks */
+        struct pollfd p = {.fd = mu_worker_fd(mu_supervisor_child(s, i)),
+                           .events = POLLIN};
+
+        assert_int_equal(poll(&p, 1, -1), 1);
+    }
+    assert_int_equal(mu_supervisor_run(s, MU_NOW), MU_TIMEOUT);
+    assert_non_null(mu_supervisor_child(s, 0));
+    assert_non_null(mu_supervisor_child(s, 1));
+    assert_null(strstr(history, "!"));
+    mu_supervisor_free(s);
+    munmap(shared, sizeof *shared);
+}
+
 static void too_high_an_intensity_is_refused(void **state)
 {
     struct mu_supervisor_options how = {.restarts_max = MUI_RESTARTS_MAX + 1};
@@ -384,6 +471,9 @@ static void too_high_an_intensity_is_refused(void **state)
     struct mu_supervisor *s;
 
     (void)state;
+    assert_int_equal(mu_supervisor_start(&how, &child, 1, &s, NULL), -EINVAL);
+    how.restarts_max = 1;
+    how.period_ns = -1;
     assert_int_equal(mu_supervisor_start(&how, &child, 1, &s, NULL), -EINVAL);
 }
 
@@ -402,7 +492,9 @@ int main(void)
         cmocka_unit_test(passing_lack_of_descriptors_is_outlived),
         cmocka_unit_test(lasting_lack_of_descriptors_counts_as_restarts),
         cmocka_unit_test(too_high_an_intensity_is_refused),
+        cmocka_unit_test(siblings_that_end_together_are_one_restart),
         cmocka_unit_test(deaf_process_is_killed_in_its_time),
+        cmocka_unit_test(shutdown_is_orderly_whatever_children_do),
         cmocka_unit_test(slow_thread_is_reported_and_waited_for),
     };
 

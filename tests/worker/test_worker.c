@@ -140,11 +140,18 @@ static void kill_0_is_its_own(void **state)
 static void thread_cannot_be_killed(void **state)
 {
     struct mu_worker *w = start(MU_WORKER_THREAD, wait_until_asked);
+    struct pollfd p = {.events = POLLIN};
     struct mu_error err;
 
     (void)state;
     assert_int_equal(mu_worker_kill(w, &err), MU_EMODEL);
     assert_non_null(strstr(err.text, "process"));
+    mu_worker_ask(w);
+    p.fd = mu_worker_fd(w);
+    assert_int_equal(poll(&p, 1, -1), 1); /* it has ended, and is not joined */
+    assert_int_equal(mu_worker_kill(w, &err), 0);
+    assert_int_equal(mu_worker_join(w, MU_NEVER, NULL), 0);
+    assert_int_equal(mu_worker_kill(w, &err), 0);
     mu_worker_free(w);
 }
 
@@ -230,20 +237,64 @@ static int connect_and_send(void *arg, size_t size)
     return mu_chan_close(c);
 }
 
+/* Of a pair that its starter made. */
+static int send_on(void *arg, size_t size)
+{
+    struct mu_chan *const *ends = arg;
+
+    (void)size;
+    mu_chan_free(ends[0]);
+    if (mu_chan_send(ends[1], "x", 1, test_deadline()) != 0)
+        return 1;
+    return mu_chan_close(ends[1]);
+}
+
+static void inherited_end_is_used(void)
+{
+    static const char *const schemes[] = {
+        "shm:", "pipe:", "unix:", "tcp:", "mq:"};
+    struct mu_worker_options how = {.kind = MU_WORKER_PROCESS, .inherits = 1};
+
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        struct mu_chan_options options = {.queue_messages = 2};
+        struct mu_chan *ends[2];
+        struct mu_worker *w;
+        char byte;
+        size_t size;
+
+        assert_int_equal(mu_chan_pair(schemes[i], &options, ends, NULL), 0);
+        assert_int_equal(
+            mu_worker_start(&how, send_on, ends, sizeof ends, &w, NULL), 0);
+        mu_chan_free(ends[1]);
+        assert_int_equal(
+            mu_chan_recv(ends[0], &byte, 1, test_deadline(), &size), 0);
+        assert_int_equal(
+            mu_chan_recv(ends[0], &byte, 1, test_deadline(), &size), MU_CLOSED);
+        assert_int_equal(join(w).code, 0);
+        mu_chan_free(ends[0]);
+    }
+}
+
 static void nursery_forks_when_threads_run(void **state)
 {
-    struct mu_worker_options how = {.kind = MU_WORKER_PROCESS};
+    struct mu_worker_options how = {.kind = MU_WORKER_PROCESS, .inherits = 1};
     struct mu_chan *ends[2];
     struct mu_chan *c;
     struct mu_worker *w;
+    struct mu_error err;
     pthread_t thread;
     char byte;
     size_t size;
 
+    inherited_end_is_used();
     assert_int_equal(mu_chan_pair("mem:", NULL, ends, NULL), 0);
     assert_int_equal(pthread_create(&thread, NULL, stay, ends[1]), 0);
     process_end_is_told(state);
     both_kinds_return_and_are_asked(state);
+    assert_int_equal(
+        mu_worker_start(&how, send_on, ends, sizeof ends, &w, &err), MU_EMODEL);
+    assert_non_null(strstr(err.text, "threads"));
+    how.inherits = 0;
     assert_int_equal(mu_chan_open("shm:", NULL, &c, NULL), 0);
     assert_int_equal(mu_worker_start(&how, connect_and_send, mu_chan_address(c),
                                      strlen(mu_chan_address(c)) + 1, &w, NULL),
@@ -319,6 +370,8 @@ static void kill_after_a_crash_changes_nothing(void **state)
     p.fd = mu_worker_fd(w);
     assert_int_equal(poll(&p, 1, -1), 1); /* dead, not yet joined */
     assert_int_equal(mu_worker_kill(w, NULL), 0);
+    assert_int_equal(mu_worker_join(w, MU_NEVER, NULL), 0);
+    assert_int_equal(mu_worker_kill(w, NULL), 0); /* nor that of a stranger */
     exit = join(w);
     assert_int_equal(exit.end, MU_WORKER_CRASHED);
     assert_int_equal(exit.signal, SIGSEGV);

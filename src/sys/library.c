@@ -1,0 +1,47 @@
+/* library.c: loading libraries that were not linked.
+ *
+ *   L  store loaded (release)  ->  load (acquire): the functions are there
+ *
+ * A library stays loaded: its code may be on somebody's stack. */
+#include "sys/library.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Under `lock`. */
+static int load(struct mui_library *library)
+{
+    void *handle = dlopen(library->name, RTLD_NOW | RTLD_LOCAL);
+
+    if (!handle)
+        return -ELIBACC;
+    for (size_t i = 0; i < library->n; i++) {
+        library->functions[i] = dlsym(handle, library->names[i]);
+        if (!library->functions[i]) {
+            (void)dlclose(handle);
+            return -ELIBACC;
+        }
+    }
+    return 0;
+}
+
+int mui_library_load(struct mui_library *library)
+{
+    int rc = 0;
+
+    /* L */
+    if (atomic_load_explicit(&library->loaded, memory_order_acquire))
+        return 0;
+    (void)pthread_mutex_lock(&lock);
+    /* relaxed: written under the lock */
+    if (!atomic_load_explicit(&library->loaded, memory_order_relaxed))
+        rc = load(library);
+    if (rc == 0)
+        /* L */
+        atomic_store_explicit(&library->loaded, true, memory_order_release);
+    (void)pthread_mutex_unlock(&lock);
+    return rc;
+}
