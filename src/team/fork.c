@@ -147,7 +147,7 @@ static bool seat_is_due(struct mui_seat *seat)
  * one rather than the second oldest of this seat. */
 static uint32_t seat_share(struct mui_seat *seat, uint32_t n)
 {
-    enum { TIMES = 4, MOST_DOUBLED = 20 * TIMES };
+    enum { TIMES = 8, MOST_DOUBLED = 20 * TIMES };
     uint32_t most = 1U << seat->n_exposed / TIMES;
 
     seat->n_exposed += seat->n_exposed < MOST_DOUBLED;

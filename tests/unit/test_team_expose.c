@@ -54,12 +54,13 @@ static void expect_shares(struct mu_team *team, const uint32_t *expected,
     assert_int_equal(mu_team_leave(j), 0);
 }
 
-/* One, the oldest, the first four times of a piece of work; then twice as many each
- * four times, and never more than half. Each piece of work begins anew. */
+/* One, the oldest, the first eight times of a piece of work; then twice as many each
+ * eight times, and never more than half. Each piece of work begins anew. */
 static void exposure_doubles_up_to_half(void **state)
 {
-    static const uint32_t shares[] = {1, 1, 1, 1, 2, 2,  2,  2,  4,  4, 4,
-                                      4, 8, 8, 8, 8, 16, 16, 16, 16, 9, 5};
+    static const uint32_t shares[] = {1, 1, 1, 1, 1, 1, 1, 1, 2,  2,  2, 2,
+                                      2, 2, 2, 2, 4, 4, 4, 4, 4,  4,  4, 4,
+                                      8, 8, 8, 8, 8, 8, 8, 8, 16, 16, 9, 5};
     struct mu_team *team = team_of(1);
 
     (void)state;
