@@ -15,6 +15,8 @@ static _Atomic int *pids; /* of each generation */
 /* A chain, each but the first in a session of its own. */
 static _Noreturn void live(unsigned generation)
 {
+    /* where nobody kills it */
+    (void)alarm((unsigned)(TEST_HANG_NS / 1000000000));
     if (generation > 0)
         (void)setsid();
     if (generation + 1 < N_GENERATIONS && fork() == 0)
