@@ -54,7 +54,7 @@ enum {
     FEW_TINY = 32,  /* tiny tasks that are queued before the submitter helps */
     TINY_NS = 150,  /* and its measurement: less than fetching it takes */
     LOOK_NS = 1000, /* between two looks at a queue of tiny tasks */
-    OLD_NS = 200000  /* after which a tiny task is taken */
+    OLD_NS = 200000 /* after which a tiny task is taken */
 };
 #define LAP_MASK (((uint64_t)1 << (64 - TICKET_BITS)) - 1)
 
