@@ -8,10 +8,14 @@
 PREFIX ?= /usr/local
 BUILD   = build/release
 
-.PHONY: all setup configure demo check test torture mutants install format clean help \
+.PHONY: all everything setup configure demo check test torture mutants install format clean help \
         seeds bench bench-map bench-team bench-process bench-channel
 
+# What is installed, and the examples; not the tests, which are most of the files.
 all: configure
+	cmake --build $(BUILD) --target muster cli/all examples/all man3
+
+everything: configure
 	cmake --build $(BUILD)
 
 setup:
@@ -27,14 +31,14 @@ check:
 	@tools/check/all.sh
 
 # The tests of one build, without the static checks: seconds.
-test: all
+test: everything
 	ctest --preset release -j "$$(nproc)" -LE static
 
-torture: all
+torture: everything
 	tools/torture.sh $(BUILD)
 
 # The random works of the tests, from many seeds: SEEDS=3000.
-seeds: all
+seeds: everything
 	tools/seeds.sh $(BUILD) $(or $(SEEDS),1000)
 
 bench: bench-map

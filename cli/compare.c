@@ -48,17 +48,14 @@ struct contest {
     int spool_fd;
 };
 
-static int is_stdin(const char *path)
-{
-    return !path || strcmp(path, "-") == 0;
-}
-
 /* What is no file or directory can be read once. */
 static int reads_once(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+    return strcmp(path, "-") == 0 ||
+           (stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
+            !S_ISDIR(st.st_mode));
 }
 
 static int copy_to_spool(const struct contest *c, int fd, const char *path)
@@ -81,16 +78,20 @@ static int copy_to_spool(const struct contest *c, int fd, const char *path)
 
 /* Standard input or a pipe: keep it in memory, under a name that the workers can open
  * too. */
-static int spool_input(struct contest *c)
+static int spool_input(struct contest *c, struct source *source)
 {
-    const char *path = c->options.arg_file;
+    const char *path = source->file;
     int fd = STDIN_FILENO;
     int rc;
 
+    if (c->spool_fd >= 0)
+        return say_refuse("%s can be read once, and every model reads it, as "
+                          "another source of inputs: write it to a file",
+                          path);
     c->spool_fd = memfd_create("muster-input", MFD_CLOEXEC);
     if (c->spool_fd < 0)
         return say_refuse("cannot keep the inputs: %s", say_reason(errno));
-    if (is_stdin(path))
+    if (strcmp(path, "-") == 0)
         path = "standard input";
     else
         fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -102,23 +103,27 @@ static int spool_input(struct contest *c)
     if (rc < 0)
         return rc;
     text_printf(&c->spool, "/proc/%d/fd/%d", (int)getpid(), c->spool_fd);
-    c->options.arg_file = c->spool.data;
+    source->file = c->spool.data;
     return 0;
 }
 
 /* Inputs that can be read as often as there are runs. */
 static int secure_inputs(struct contest *c)
 {
-    const struct options *o = &c->options;
+    struct options *o = &c->options;
+    const struct source *first = &o->sources[0];
 
-    if (!o->has_args)
-        return is_stdin(o->arg_file) || reads_once(o->arg_file) ? spool_input(c)
-                                                                : 0;
-    for (size_t i = 0; options_inputs_are_files(o) && i < o->n_args; i++)
-        if (reads_once(o->args[i]))
+    for (size_t i = 0; i < o->n_sources; i++) {
+        struct source *s = &o->sources[i];
+
+        if (!s->args && reads_once(s->file) && spool_input(c, s) < 0)
+            return -1;
+    }
+    for (size_t i = 0; options_inputs_are_files(o) && i < first->n_args; i++)
+        if (reads_once(first->args[i]))
             return say_refuse("%s can be read once, and every model reads it: "
                               "write it to a file",
-                              o->args[i]);
+                              first->args[i]);
     return 0;
 }
 

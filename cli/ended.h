@@ -12,6 +12,7 @@ struct ended {
     uint64_t seq;
     const char *name; /* of the input */
     size_t name_size;
+    int is_many; /* the name is several values, with a byte of 0 between them */
     const char *tag; /* before each line of its output */
     size_t tag_size;
     const char *line; /* as work_show() writes it; NULL when nobody wants it */

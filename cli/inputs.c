@@ -12,6 +12,7 @@
 
 #include "cut.h"
 #include "names.h"
+#include "product.h"
 #include "say.h"
 #include "stream.h"
 #include "text.h"
@@ -28,6 +29,8 @@ struct inputs {
     int is_counting;    /* what is read is counted, to be read again */
     uint64_t n_counted; /* 0: not counted */
 
+    const struct source *source; /* the only one; not used with a product */
+    struct product *product;     /* of several sources */
     struct names names; /* words or lines; not used when a stream is cut */
     struct text name;   /* ends with 0, or the name of a piece */
     struct walk *walk;  /* the directory we are in */
@@ -38,20 +41,24 @@ struct inputs {
     struct cut cut;
     int is_cutting;
 
-    struct text content;   /* of a file without a size */
+    struct text content;   /* of a file without a size; values with tabs */
     struct stream *pipe;   /* a named pipe or a device, as a file */
     const char *pipe_path; /* not NULL: its contents still arrive */
     regex_t colsep;        /* of --colsep */
-    struct text group;     /* of -n, --colsep: with a byte of 0 between them */
+    struct text group;     /* of -n, --colsep, several sources: with a byte of 0
+                              between them */
     unsigned n_grouped;
 };
 
 /* A person at a terminal may wait for us while we wait for them. */
-static void hint_terminal(void)
+static void hint_terminal(const struct options *o)
 {
-    if (isatty(STDIN_FILENO))
-        say("reading inputs from the terminal, one a line: end with Ctrl-D, or "
-            "give them after :::");
+    for (size_t i = 0; i < o->n_sources; i++)
+        if (!o->sources[i].args && strcmp(o->sources[i].file, "-") == 0 &&
+            isatty(STDIN_FILENO))
+            say("reading inputs from the terminal, one a line: end with "
+                "Ctrl-D, or "
+                "give them after :::");
 }
 
 static int cuts(const struct options *o)
@@ -101,27 +108,27 @@ static int compile_colsep(const char *colsep, regex_t *ret_regex)
 int inputs_open(const struct options *o, struct inputs **ret_inputs)
 {
     struct inputs *in;
-    const char *source = o->arg_file ? o->arg_file : "-";
     int rc;
 
-    if (!o->has_args && strcmp(source, "-") == 0)
-        hint_terminal();
-
+    hint_terminal(o);
     in = text_alloc(1, sizeof *in);
     in->options = o;
+    in->source = &o->sources[0];
     if (o->colsep && compile_colsep(o->colsep, &in->colsep) < 0) {
         free(in);
         return -1;
     }
     in->names = (struct names){.delimiter = o->delimiter};
-    if (o->has_args) {
-        in->names.args = o->args;
-        in->names.n_args = o->n_args;
+    if (o->n_sources > 1) {
+        rc = product_open(o, &in->product);
+    } else if (in->source->args) {
+        in->names.args = in->source->args;
+        in->names.n_args = in->source->n_args;
         rc = 0;
     } else if (cuts(o)) {
-        rc = cut_begin(in, source);
+        rc = cut_begin(in, in->source->file);
     } else {
-        rc = stream_open(source, &in->stream);
+        rc = stream_open(in->source->file, &in->stream);
         in->names.stream = in->stream;
     }
     if (rc < 0) {
@@ -139,6 +146,7 @@ void inputs_free(struct inputs *in)
     stream_free(in->stream);
     stream_free(in->pipe);
     walk_free(in->walk);
+    product_free(in->product);
     text_fini(&in->name);
     text_fini(&in->cut_name);
     if (in->options->colsep)
@@ -195,6 +203,32 @@ static int next_line(struct inputs *in, struct input *ret)
     return rc;
 }
 
+/* What is several values, for who gets it: a command has a word for each, a function
+ * gets them with tabs between. */
+static void set_values(struct inputs *in, struct input *ret)
+{
+    ret->name = ret->data = text_string(&in->group);
+    ret->name_size = ret->size = in->group.size;
+    if (in->options->is_command)
+        return;
+    text_clear(&in->content);
+    text_append(&in->content, in->group.data, in->group.size);
+    for (size_t i = 0; i < in->content.size; i++)
+        if (in->content.data[i] == '\0')
+            in->content.data[i] = '\t';
+    ret->data = in->content.data;
+}
+
+/* A value of each source. */
+static int next_combination(struct inputs *in, struct input *ret)
+{
+    int rc = product_next(in->product, &in->group);
+
+    if (rc == 0)
+        set_values(in, ret);
+    return rc;
+}
+
 /* -n: up to so many lines as one input; what has come so far waits for the rest. */
 static int next_group(struct inputs *in, struct input *ret)
 {
@@ -215,8 +249,7 @@ static int next_group(struct inputs *in, struct input *ret)
         text_append(&in->group, name, strnlen(name, size));
     }
     in->n_grouped = 0;
-    ret->name = ret->data = text_string(&in->group);
-    ret->name_size = ret->size = in->group.size;
+    set_values(in, ret);
     return 0;
 }
 
@@ -241,8 +274,7 @@ static int next_columns(struct inputs *in, struct input *ret)
         at += match.rm_eo;
     }
     text_put(&in->group, at);
-    ret->name = ret->data = text_string(&in->group);
-    ret->name_size = ret->size = in->group.size;
+    set_values(in, ret);
     return 0;
 }
 
@@ -385,10 +417,12 @@ static int next_piece(struct inputs *in, struct input *ret)
     return 0;
 }
 
-static int next_of_each(struct inputs *in, struct input *ret)
+static int next_of_any(struct inputs *in, struct input *ret)
 {
     switch (in->options->each) {
     case EACH_LINE:
+        if (in->product)
+            return next_combination(in, ret);
         if (in->options->colsep)
             return next_columns(in, ret);
         return in->options->max_args > 1 ? next_group(in, ret)
@@ -400,15 +434,36 @@ static int next_of_each(struct inputs *in, struct input *ret)
     }
 }
 
+/* -r: nothing but blanks, and the bytes of 0 between several values, is no input. */
+static int is_left_out(const struct inputs *in, const struct input *input)
+{
+    if (!in->options->no_blank || in->options->each != EACH_LINE)
+        return 0;
+    for (size_t i = 0; i < input->name_size; i++)
+        if (!memchr(" \t\n\v\f\r", input->name[i], 7))
+            return 0;
+    return 1;
+}
+
+static int next_of_each(struct inputs *in, struct input *ret)
+{
+    int rc;
+
+    do
+        rc = next_of_any(in, ret);
+    while (rc == 0 && is_left_out(in, ret));
+    return rc;
+}
+
 /* Back to the first input, when all were counted. */
 static int count_ended(struct inputs *in)
 {
     in->is_counting = 0;
     in->n_unread = 0; /* they will be told, and counted, again */
-    in->names.i_arg = 0;
-    in->names.scanned = 0;
-    in->names.at_end = 0;
-    if (in->stream)
+    if (in->product)
+        product_rewind(in->product);
+    names_rewind(&in->names);
+    if (in->stream && !in->names.stream)
         stream_rewind(in->stream);
     if (cuts(in->options) && !in->names.args) {
         in->is_cutting = 1;
@@ -451,13 +506,15 @@ int inputs_next(struct inputs *in, struct input *ret_input)
 /* For a file of lines: as many as would fill it at the mean length so far. */
 static uint64_t estimate(const struct inputs *in)
 {
+    const struct stream *stream =
+        in->product ? product_stream(in->product) : in->stream;
     uint64_t size;
     uint64_t position;
 
-    if (!in->stream || in->names.args)
+    if (!stream || in->names.args)
         return 0;
-    size = stream_file_size(in->stream);
-    position = in->is_cutting ? in->cut.offset : stream_position(in->stream);
+    size = stream_file_size(stream);
+    position = in->is_cutting ? in->cut.offset : stream_position(stream);
     if (!size || !position || in->options->each == EACH_FILE)
         return 0;
     return (uint64_t)((double)in->seq * (double)size / (double)position);
@@ -475,8 +532,8 @@ uint64_t inputs_total(const struct inputs *in, int *ret_is_exact)
         total = in->seq;
     } else if (in->n_counted && !in->is_counting) {
         total = in->n_counted;
-    } else if (o->each == EACH_LINE && o->has_args) {
-        total = (o->n_args + o->max_args - 1) / o->max_args;
+    } else if (o->each == EACH_LINE && options_n_words(o)) {
+        total = (options_n_words(o) + o->max_args - 1) / o->max_args;
     } else {
         total = estimate(in);
         is_exact = 0;
@@ -490,16 +547,18 @@ void inputs_count(struct inputs *in)
 {
     const struct options *o = in->options;
 
-    if (o->each != EACH_FILE || !o->has_args)
+    if (o->each != EACH_FILE || !in->source->args)
         return;
-    for (size_t i = 0; i < o->n_args; i++)
-        in->n_counted += walk_count(o->args[i]);
+    for (size_t i = 0; i < in->source->n_args; i++)
+        in->n_counted += walk_count(in->source->args[i]);
 }
 
 void inputs_count_first(struct inputs *in)
 {
     in->is_counting = 1;
     in->n_counted = 0;
+    if (in->product)
+        product_hold(in->product);
     if (in->stream)
         stream_hold(in->stream);
 }

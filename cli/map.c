@@ -13,6 +13,7 @@ static int open_run(struct run *r)
     const struct options *o = r->options;
 
     results_init(&r->results, o->results);
+    r->results.is_one_source = o->max_args > 1;
     if (work_open(&r->work, o) < 0 || inputs_open(o, &r->inputs) < 0)
         return -1;
     if (o->dry_run)

@@ -45,6 +45,21 @@ static int next_line(struct names *n, const char **ret_name, size_t *ret_size)
     }
 }
 
+void names_hold(struct names *n)
+{
+    if (n->stream)
+        stream_hold(n->stream);
+}
+
+void names_rewind(struct names *n)
+{
+    n->i_arg = 0;
+    n->scanned = 0;
+    n->at_end = 0;
+    if (n->stream)
+        stream_rewind(n->stream);
+}
+
 int names_next(struct names *n, const char **ret_name, size_t *ret_size)
 {
     if (!n->args)

@@ -22,4 +22,8 @@ struct names {
  * Returns   0; MU_EMPTY; MU_TIMEOUT: not there yet; -1: said why */
 int names_next(struct names *n, const char **ret_name, size_t *ret_size);
 
+/* Keep what is read from here on, so that names_rewind() can go back to here. */
+void names_hold(struct names *n);
+void names_rewind(struct names *n);
+
 #endif

@@ -266,16 +266,6 @@ static int read_help(struct options *o, const struct option_def *def,
     return OPTIONS_HELP;
 }
 
-/* What is always so. */
-static int read_nothing(struct options *o, const struct option_def *def,
-                        const char *value)
-{
-    (void)o;
-    (void)def;
-    (void)value;
-    return OPTIONS_RUN;
-}
-
 static int read_flag(struct options *o, const struct option_def *def,
                      const char *value)
 {
@@ -295,14 +285,14 @@ static int read_string(struct options *o, const struct option_def *def,
     return 0;
 }
 
+/* Each is a source of its own, as those behind ::::. */
 static int read_arg_file(struct options *o, const struct option_def *def,
                          const char *value)
 {
-    if (o->arg_file)
-        return say_refuse("-a %s: there is one input file, and %s was given "
-                          "before: cat both into a pipe",
-                          value, o->arg_file);
-    return read_string(o, def, value);
+    (void)def;
+    if (!*value)
+        return say_refuse("-a needs the name of a file, not an empty word");
+    return options_add_source(o, (struct source){.file = value});
 }
 
 #define FLAG(name, letter, field, who)                                         \
@@ -316,8 +306,7 @@ static int read_arg_file(struct options *o, const struct option_def *def,
 
 /* Names for the same stand together; the first is the one of the manual. */
 static const struct option_def defs[] = {
-    {"arg-file", 'a', 1, BOTH, read_arg_file,
-     offsetof(struct options, arg_file)},
+    {"arg-file", 'a', 1, BOTH, read_arg_file, 0},
     FLAG("bar", 0, bar, OPTIONS_MAP),
     {"children", 0, 1, OPTIONS_MAP, read_children, 0},
     {"colsep", 'C', 1, OPTIONS_MAP, read_string,
@@ -342,7 +331,7 @@ static const struct option_def defs[] = {
     {"memory", 0, 1, OPTIONS_MAP, read_memory, 0},
     {"model", 0, 1, OPTIONS_MAP, read_model, 0},
     STRING("models", 0, models, OPTIONS_COMPARE),
-    {"no-run-if-empty", 'r', 0, OPTIONS_MAP, read_nothing, 0},
+    FLAG("no-run-if-empty", 'r', no_blank, OPTIONS_MAP),
     {"null", '0', 0, BOTH, read_null, 0},
     FLAG("progress", 0, progress, OPTIONS_MAP),
     FLAG("quiet", 0, quiet, BOTH),

@@ -4,8 +4,10 @@
 
 #include <string.h>
 
+#include "foreign.h"
 #include "option_defs.h"
 #include "say.h"
+#include "template.h"
 
 static const char *command_name(enum options_command who)
 {
@@ -42,9 +44,12 @@ static int refuse_unknown(const char *word, size_t length,
 {
     char name[64] = "";
     struct say_nearest nearest = {.typed = name};
+    const char *remedy = foreign_long(word, length);
     size_t n;
     const struct option_def *defs = option_defs(&n);
 
+    if (remedy)
+        return say_refuse("no option --%.*s: %s", (int)length, word, remedy);
     if (length < sizeof name)
         memcpy(name, word, length);
     for (size_t i = 0; i < n; i++)
@@ -97,6 +102,8 @@ static int read_letters(struct options *o, struct reader *r, const char *word)
         const struct option_def *def = find_letter(*c, r->who);
         int rc;
 
+        if (!def && foreign_letter(*c))
+            return say_refuse("no option -%c: %s", *c, foreign_letter(*c));
         if (!def)
             return say_refuse("no option -%c: see muster %s --help", *c,
                               command_name(r->who));
@@ -113,33 +120,59 @@ static int is_inputs(const char *word)
     return strncmp(word, ":::", 3) == 0 && word[strspn(word, ":+")] == '\0';
 }
 
-/* ":::" and what follows are inputs; "::::" names a file of them. */
+int options_add_source(struct options *o, struct source source)
+{
+    if (o->n_sources == SOURCES_MAX)
+        return say_refuse("there are more than %d sources of inputs: put some "
+                          "into one file",
+                          SOURCES_MAX);
+    o->sources[o->n_sources++] = source;
+    return 0;
+}
+
+/* What follows after one of ::: :::+ :::: ::::+, up to the next of them: inputs, or
+ * files of them. */
+static int read_source(struct options *o, const char *mark, char **words,
+                       size_t n_words)
+{
+    const int is_files = strncmp(mark, "::::", 4) == 0;
+    const char *rest = mark + (is_files ? 4 : 3);
+    const int is_linked = *rest == '+';
+    int rc = 0;
+
+    if (rest[is_linked])
+        return say_refuse("%s: inputs follow after :::, or :::: and the name "
+                          "of a file",
+                          mark);
+    if (is_linked && o->n_sources == 0)
+        return say_refuse("%s goes along with the source before it: begin "
+                          "with %.*s",
+                          mark, (int)(rest - mark), mark);
+    if (!is_files)
+        return options_add_source(o, (struct source){.args = words,
+                                                     .n_args = n_words,
+                                                     .is_linked = is_linked});
+    if (n_words == 0)
+        return say_refuse("%s needs the name of a file of inputs", mark);
+    for (size_t i = 0; i < n_words && rc == 0; i++)
+        rc = options_add_source(
+            o, (struct source){.file = words[i], .is_linked = is_linked});
+    return rc;
+}
+
+/* All sources, to the end of the command line. */
 static int read_inputs(struct options *o, struct reader *r)
 {
-    char **words = r->argv + r->i + 1;
-    size_t n = (size_t)(r->argc - r->i - 1);
+    while (r->i < r->argc) {
+        const char *mark = r->argv[r->i++];
+        char **words = r->argv + r->i;
+        size_t n = 0;
 
-    for (size_t i = 0; i < n; i++)
-        if (is_inputs(words[i]))
-            return say_refuse(
-                "'%s' behind '%s': there is one source of inputs: "
-                "leave it out",
-                words[i], r->argv[r->i]);
-    if (strcmp(r->argv[r->i], ":::") != 0 && strcmp(r->argv[r->i], "::::") != 0)
-        return say_refuse(
-            "%s: inputs follow after :::, or :::: and the name of "
-            "a file",
-            r->argv[r->i]);
-    if (strcmp(r->argv[r->i], "::::") == 0) {
-        if (n != 1 || o->arg_file)
-            return say_refuse(":::: takes the name of one file of inputs");
-        o->arg_file = words[0];
-    } else {
-        o->args = words;
-        o->n_args = n;
-        o->has_args = 1;
+        for (; r->i < r->argc && !is_inputs(r->argv[r->i]); r->i++)
+            n++;
+        if (read_source(o, mark, words, n) < 0)
+            return OPTIONS_WRONG;
     }
-    r->i = r->argc;
     return OPTIONS_RUN;
 }
 
@@ -175,7 +208,6 @@ static int read_word(struct options *o, struct reader *r)
     return OPTIONS_RUN;
 }
 
-/* What goes with what. */
 static int check_reduce(const struct options *o)
 {
     if (o->is_command)
@@ -192,15 +224,44 @@ static int check_reduce(const struct options *o)
     return 0;
 }
 
+static int is_stdin(const struct source *s)
+{
+    return !s->args && strcmp(s->file, "-") == 0;
+}
+
+static int check_sources(const struct options *o)
+{
+    int n_stdin = 0;
+
+    for (size_t i = 0; i < o->n_sources; i++)
+        n_stdin += is_stdin(&o->sources[i]);
+    if (n_stdin > 1)
+        return say_refuse("standard input can be read once: '-' stands for it "
+                          "%d times",
+                          n_stdin);
+    if (o->n_sources < 2)
+        return 0;
+    if (o->each != EACH_LINE)
+        return say_refuse("--each %s takes one source of inputs: several make "
+                          "combinations of words or lines",
+                          o->each == EACH_FILE     ? "file"
+                          : o->each == EACH_RECORD ? "record"
+                                                   : "chunk");
+    if (o->colsep || o->max_args > 1)
+        return say_refuse("%s takes one source of inputs: leave one out",
+                          o->colsep ? "--colsep" : "-n");
+    return 0;
+}
+
+/* What goes with what. */
 static int check(const struct options *o, enum options_command who)
 {
     if (!o->work && !o->is_command)
         return say_refuse("WORK is missing: muster %s file.c:function, "
                           "lib.so:function, or -- command {}",
                           command_name(who));
-    if (o->has_args && o->arg_file)
-        return say_refuse("inputs come from ::: or from -a %s, not from both",
-                          o->arg_file);
+    if (check_sources(o) < 0)
+        return -1;
     if (o->resume && !o->joblog)
         return say_refuse(
             "--resume needs --joblog FILE: it tells what has run");
@@ -218,6 +279,12 @@ static int check(const struct options *o, enum options_command who)
         return say_refuse("--colsep cannot go with -n %u: each line is one "
                           "input then, leave one out",
                           o->max_args);
+    if (o->tag_string &&
+        template_check(o->tag_string, options_inputs_are_many(o)) < 0)
+        return -1;
+    if (o->results &&
+        template_check(o->results, options_inputs_are_many(o)) < 0)
+        return -1;
     if (o->tag && o->json)
         return say_refuse("--tag cannot go with --json: each object has its "
                           "input, leave it out");
@@ -237,6 +304,8 @@ enum options_answer options_read(struct options *ret, enum options_command who,
         if (rc != OPTIONS_RUN)
             return rc == OPTIONS_HELP ? OPTIONS_HELP : OPTIONS_WRONG;
     }
+    if (o.n_sources == 0)
+        o.sources[o.n_sources++] = (struct source){.file = "-"};
     if (check(&o, who) < 0)
         return OPTIONS_WRONG;
     *ret = o;
@@ -245,7 +314,37 @@ enum options_answer options_read(struct options *ret, enum options_command who,
 
 int options_inputs_are_many(const struct options *o)
 {
-    return o->max_args > 1 || o->colsep;
+    return o->max_args > 1 || o->colsep || o->n_sources > 1;
+}
+
+/* The words of source i and of those linked to it: the fewest; *ret_next is the source
+ * behind them. Of several sources, an empty one counts as one empty value. */
+static uint64_t n_linked(const struct options *o, size_t i, size_t *ret_next)
+{
+    uint64_t n = UINT64_MAX;
+
+    do {
+        uint64_t own = o->sources[i].n_args;
+
+        if (own == 0 && o->n_sources > 1)
+            own = 1;
+        n = own < n ? own : n;
+    } while (++i < o->n_sources && o->sources[i].is_linked);
+    *ret_next = i;
+    return n;
+}
+
+uint64_t options_n_words(const struct options *o)
+{
+    uint64_t n = 1;
+
+    for (size_t i = 0; i < o->n_sources; i++)
+        if (!o->sources[i].args)
+            return 0;
+    for (size_t i = 0; i < o->n_sources;)
+        if (__builtin_mul_overflow(n, n_linked(o, i, &i), &n))
+            return 0;
+    return n;
 }
 
 int options_inputs_are_files(const struct options *o)

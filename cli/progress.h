@@ -1,5 +1,5 @@
 /* progress.h: --bar, --progress and --eta: one line on standard error, drawn anew
- * at most ten times a second. */
+ * at most ten times a second; where that is no terminal, a line each second. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
@@ -16,7 +16,6 @@ struct progress {
     int eta;
     int64_t start_ns;
     int64_t next_ns; /* when the line may be drawn again */
-    int was_drawn;
 };
 
 struct progress_state {

@@ -19,8 +19,8 @@
 static const char option[] = "--results "; /* in messages */
 
 static const char *const columns[] = {
-    "Seq",     "Host",   "Starttime", "JobRuntime", "Send",   "Receive",
-    "Exitval", "Signal", "Command",   "V1",         "Stdout", "Stderr",
+    "Seq",     "Host",    "Starttime", "JobRuntime", "Send",
+    "Receive", "Exitval", "Signal",    "Command",
 };
 enum {
     N_COLUMNS = sizeof columns / sizeof columns[0],
@@ -82,14 +82,37 @@ static void put_field(struct text *t, char separator, const char *bytes,
     text_putc(t, '"');
 }
 
-static void put_header(struct results *r)
+/* One value of an input. */
+struct value {
+    const char *bytes;
+    size_t size;
+    unsigned number; /* 1 is the first; 0: none was asked for yet */
+};
+
+/* Go to the next value; returns 0 when there is none. {0} stands before the first. */
+static int next_value(const struct ended *e, struct value *v)
 {
-    for (size_t i = 0; i < N_COLUMNS; i++) {
-        text_put(&r->buffer, columns[i]);
-        if (i + 1 < N_COLUMNS)
-            text_putc(&r->buffer, r->separator);
-    }
-    text_putc(&r->buffer, '\n');
+    const char *end = e->name + e->name_size;
+    const char *at = v->number ? v->bytes + v->size + 1 : e->name;
+
+    if (v->number && (!e->is_many || at > end))
+        return 0;
+    v->bytes = at;
+    v->size = e->is_many ? strnlen(at, (size_t)(end - at)) : e->name_size;
+    v->number++;
+    return 1;
+}
+
+/* The first row tells how many values a row has. */
+static void put_header(struct results *r, const struct ended *e)
+{
+    struct value v = {0};
+
+    for (size_t i = 0; i < N_COLUMNS; i++)
+        text_printf(&r->buffer, "%s%c", columns[i], r->separator);
+    while (next_value(e, &v))
+        text_printf(&r->buffer, "V%u%c", v.number, r->separator);
+    text_printf(&r->buffer, "Stdout%cStderr\n", r->separator);
 }
 
 static int open_table(struct results *r, int go_on)
@@ -107,17 +130,14 @@ static int open_table(struct results *r, int go_on)
     if (r->fd < 0 || fstat(r->fd, &st) < 0)
         return say_refuse("cannot write to --results %s: %s", r->name,
                           say_reason(errno));
-    if (r->form == RESULTS_CSV && !(go_on && st.st_size > 0)) {
-        put_header(r);
-        whole_write_or_die(r->fd, option, r->name, r->buffer.data,
-                           r->buffer.size);
-    }
+    r->lacks_header = r->form == RESULTS_CSV && !(go_on && st.st_size > 0);
     return 0;
 }
 
 int results_open(struct results *r, int go_on)
 {
     struct text path = {0};
+    struct stat st;
     int rc;
 
     if (r->form == RESULTS_CSV || r->form == RESULTS_JSON)
@@ -127,8 +147,10 @@ int results_open(struct results *r, int go_on)
     text_printf(&path, "%s/", r->name);
     rc = paths_make(&path, 0777);
     text_fini(&path);
-    if (rc == 0 && access(r->name, W_OK) < 0)
+    if (rc == 0 && (stat(r->name, &st) < 0 || access(r->name, W_OK) < 0))
         rc = -errno;
+    else if (rc == 0 && !S_ISDIR(st.st_mode))
+        rc = -ENOTDIR;
     return rc ? say_refuse("cannot write to --results %s: %s", r->name,
                            say_reason(-rc))
               : 0;
@@ -206,6 +228,20 @@ static void escape_parents(struct text *path)
     *path = safe;
 }
 
+/* The number of the source, and its value. */
+static void put_tree_path(const struct results *r, const struct ended *e,
+                          struct text *ret)
+{
+    struct value v = {0};
+
+    text_printf(ret, "%s/", r->name);
+    while (next_value(e, &v)) {
+        text_printf(ret, "%u/", r->is_one_source ? 1 : v.number);
+        results_put_directory(ret, v.bytes, v.size);
+        text_putc(ret, '/');
+    }
+}
+
 /* The name without its end: "DIR/" or the name of the file of the output. */
 static void put_path(const struct results *r, const struct ended *e,
                      struct text *ret)
@@ -215,14 +251,13 @@ static void put_path(const struct results *r, const struct ended *e,
         .input_size = e->name_size,
         .seq = e->seq,
         .slot = e->worker + 1,
+        .is_many = e->is_many,
     };
     struct text rest = {0};
     size_t n_own;
 
     if (r->form == RESULTS_TREE) {
-        text_printf(ret, "%s/1/", r->name);
-        results_put_directory(ret, e->name, e->name_size);
-        text_putc(ret, '/');
+        put_tree_path(r, e, ret);
         return;
     }
     n_own = strcspn(r->name, "{");
@@ -297,16 +332,22 @@ static void write_files(struct results *r, const struct ended *e)
 static void put_csv(struct results *r, const struct ended *e)
 {
     struct text *t = &r->buffer;
+    struct value v = {0};
     char c = r->separator;
 
+    if (r->lacks_header)
+        put_header(r, e);
+    r->lacks_header = 0;
     text_printf(t, "%llu%c:%c%.3f%c%.3f%c%llu%c%zu%c%d%c%d%c",
                 (unsigned long long)e->seq, c, c, (double)e->start_ns / 1e9, c,
                 (double)e->run_ns / 1e9, c, (unsigned long long)e->sent_bytes,
                 c, e->out_size, c, ended_exit_value(e), c, e->signal, c);
     put_field(t, c, e->line, e->line_size);
     text_putc(t, c);
-    put_field(t, c, e->name, e->name_size);
-    text_putc(t, c);
+    while (next_value(e, &v)) {
+        put_field(t, c, v.bytes, v.size);
+        text_putc(t, c);
+    }
     put_field(t, c, e->out, e->out_size);
     text_putc(t, c);
     put_field(t, c, e->err, e->err_size);
@@ -316,6 +357,7 @@ static void put_csv(struct results *r, const struct ended *e)
 static void put_json(struct results *r, const struct ended *e)
 {
     struct text *t = &r->buffer;
+    struct value v = {0};
 
     text_printf(t,
                 "{ \"Seq\": %llu, \"Host\": \":\", \"Starttime\": %.3f, "
@@ -326,7 +368,10 @@ static void put_json(struct results *r, const struct ended *e)
                 e->out_size, ended_exit_value(e), e->signal);
     text_put_json(t, e->line, e->line_size);
     text_put(t, ", \"V\": [ ");
-    text_put_json(t, e->name, e->name_size);
+    while (next_value(e, &v)) {
+        text_put(t, v.number > 1 ? "," : "");
+        text_put_json(t, v.bytes, v.size);
+    }
     text_put(t, " ], \"Stdout\": ");
     text_put_json(t, e->out, e->out_size);
     text_put(t, ", \"Stderr\": ");

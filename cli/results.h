@@ -8,7 +8,7 @@
 
 enum results_form {
     RESULTS_NONE = 0,
-    RESULTS_TREE,     /* NAME/1/INPUT/{stdout,stderr,seq} */
+    RESULTS_TREE,     /* NAME/1/INPUT/2/.../{stdout,stderr,seq} */
     RESULTS_TEMPLATE, /* NAME has replacement strings */
     RESULTS_CSV,      /* NAME.csv or NAME.tsv */
     RESULTS_JSON      /* NAME.json: one object a line */
@@ -17,9 +17,11 @@ enum results_form {
 struct results {
     enum results_form form;
     const char *name;
-    char separator; /* of RESULTS_CSV */
-    int fd;         /* of RESULTS_CSV and RESULTS_JSON, else -1 */
-    int has_warned; /* of two inputs with one name */
+    char separator;    /* of RESULTS_CSV */
+    int fd;            /* of RESULTS_CSV and RESULTS_JSON, else -1 */
+    int has_warned;    /* of two inputs with one name */
+    int is_one_source; /* the values of an input come from one: -n */
+    int lacks_header;  /* of RESULTS_CSV */
     struct text buffer;
 };
 

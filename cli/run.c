@@ -24,7 +24,8 @@ int run_open_pool(struct run *r, const char *model)
     };
     struct text full = {0};
     struct mu_error err = {0};
-    int rc = width_apply(model, o->jobs, mu_usable_cpus(), o->n_args, &full);
+    int rc = width_apply(model, o->jobs, mu_usable_cpus(), options_n_words(o),
+                         &full);
 
     if (rc == 0 && mu_pool_open(full.data, &pool_options, &r->pool, &err) < 0)
         rc = say_refuse("%s", err.text);
@@ -169,7 +170,7 @@ static void put_tag(struct run *r, struct ended *e)
         .input_size = e->name_size,
         .seq = e->seq,
         .slot = e->worker + 1,
-        .is_many = options_inputs_are_many(r->options),
+        .is_many = e->is_many,
     };
 
     text_clear(&r->tag);
@@ -191,14 +192,14 @@ static void log_ended(struct run *r, struct ended *e, struct text *name)
     }
     if (r->options->tag_string)
         put_tag(r, e);
+    if (r->results.form != RESULTS_NONE)
+        results_write(&r->results, e);
     join_names(r, name);
     if (!r->options->tag_string) {
         e->tag = e->name;
         e->tag_size = e->name_size;
     }
-    if (r->results.form != RESULTS_NONE)
-        results_write(&r->results, e);
-    else if (!r->options->reduce)
+    if (r->results.form == RESULTS_NONE && !r->options->reduce)
         output_add(&r->output, e);
     if (r->joblog.fd >= 0) {
         /* first the output, then the record that it is out */
@@ -214,6 +215,7 @@ int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
         .seq = flight->seq,
         .name = text_string(&flight->name),
         .name_size = flight->name.size,
+        .is_many = options_inputs_are_many(r->options),
         .sent_bytes = flight->sent_bytes,
     };
 

@@ -9,6 +9,15 @@
 #include "say.h"
 #include "wakeup.h"
 
+/* Whether an outcome will come, of an input or of a step that combines. */
+static int awaits_outcome(struct run *r)
+{
+    struct mu_pool_stats stats;
+
+    mu_pool_stats(r->pool, &stats);
+    return stats.n_taken < stats.n_submitted;
+}
+
 static int give_input(void *ctx, struct mu_span *ret_input,
                       struct mu_submit *ret_how)
 {
@@ -20,6 +29,9 @@ static int give_input(void *ctx, struct mu_span *ret_input,
     if (!r->is_ending && run_waits_for_outcome(r, r->flights.n))
         return MU_FULL;
     while ((rc = run_next_input(r)) == MU_TIMEOUT) {
+        /* what ends meanwhile is looked at; the ring of an input interrupts the pool */
+        if (awaits_outcome(r))
+            return MU_FULL;
         wakeup_wait();
         run_heed_signals(r);
     }

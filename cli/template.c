@@ -64,7 +64,7 @@ struct builder {
     uint32_t program; /* as in struct template */
     uint32_t column;  /* of the segments that are added */
     int is_many;
-    int has_input; /* some {} or part of it was seen */
+    int has_string; /* some replacement string was seen */
 };
 
 static void add_segment(struct builder *b, enum template_part part,
@@ -92,15 +92,31 @@ static int refuse_foreign(const char *text)
 }
 
 /* {1} is all of an input that is one value, and there is no {2} of it. */
-static int check_column(struct builder *b, const char *text, size_t length)
+static int check_column(uint32_t column, int is_many, const char *text,
+                        size_t length)
 {
-    if (b->is_many || b->column <= 1) {
-        b->column = b->is_many ? b->column : 0;
+    if (is_many || column <= 1)
         return 0;
-    }
-    return say_refuse("'%.*s': an input is one value, {} or {1}: --colsep or "
-                      "-n give it several",
+    return say_refuse("'%.*s': an input is one value, {} or {1}: another :::, "
+                      "--colsep or -n give it several",
                       (int)length, text);
+}
+
+int template_check(const char *string, int is_many)
+{
+    while (*string) {
+        size_t length = 1;
+        uint32_t column = 0;
+
+        if (template_part_at(string, &length, &column) == PART_TEXT) {
+            if (refuse_foreign(string) < 0)
+                return -1;
+        } else if (check_column(column, is_many, string, length) < 0) {
+            return -1;
+        }
+        string += length;
+    }
+    return 0;
 }
 
 static int add_word(struct builder *b, const char *word)
@@ -120,12 +136,12 @@ static int add_word(struct builder *b, const char *word)
         }
         if (word > plain)
             add_segment(b, PART_TEXT, plain, (size_t)(word - plain));
-        b->column = column;
-        if (check_column(b, word, length) < 0)
+        if (check_column(column, b->is_many, word, length) < 0)
             return -1;
+        b->column = b->is_many ? column : 0;
         add_segment(b, part, NULL, 0);
         b->column = 0;
-        b->has_input |= part < PART_SEQ;
+        b->has_string = 1;
         word += length;
         plain = word;
     }
@@ -211,12 +227,12 @@ int template_read(char *const *words, size_t n_words, unsigned flags,
     if (kind == TEMPLATE_INPUT) {
         add_segment(&b, PART_INPUT, NULL, 0);
         add_segment(&b, PART_END_OF_WORD, NULL, 0);
-        b.has_input = 1;
+        b.has_string = 1;
     } else {
         for (size_t i = 0; i < n_words && rc == 0; i++)
             rc = add_word(&b, words[i]);
     }
-    if (rc == 0 && !b.has_input && !(flags & TEMPLATE_NO_APPEND)) {
+    if (rc == 0 && !b.has_string && !(flags & TEMPLATE_NO_APPEND)) {
         if (kind == TEMPLATE_SHELL) {
             /* before the end of the one word */
             b.segments.size -= sizeof(struct template_segment);

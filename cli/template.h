@@ -84,6 +84,10 @@ void template_value(enum template_part part, const struct template_values *v,
 void template_expand(const char *string, const struct template_values *v,
                      struct text *ret);
 
+/* Whether template_expand() fills in all of it.
+ * Returns   0, or -1 after saying what it would not */
+int template_check(const char *string, int is_many);
+
 /* The part that the replacement string at `text` names, its length in *ret_length and
  * its column, 0 without one; PART_TEXT when there is none. */
 enum template_part template_part_at(const char *text, size_t *ret_length,

@@ -66,6 +66,12 @@ void text_printf(struct text *t, const char *format, ...)
     t->size += (size_t)length;
 }
 
+void text_cut(struct text *t, size_t size)
+{
+    t->size = size;
+    t->data[size] = '\0';
+}
+
 void text_clear(struct text *t)
 {
     t->size = 0;

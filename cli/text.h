@@ -21,6 +21,8 @@ void text_put(struct text *t, const char *string);
 void text_putc(struct text *t, char c);
 void text_printf(struct text *t, const char *format, ...) MU_PRINTF(2, 3);
 void text_clear(struct text *t);
+/* Keep the first `size` bytes of what is there. */
+void text_cut(struct text *t, size_t size);
 void text_fini(struct text *t);
 
 /* The string, "" when empty. Lent until the next change. */

@@ -2,6 +2,7 @@
 #include "work.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,9 +151,9 @@ static int load(struct work *w, const char *file)
     struct text path = {0};
 
     if (access(file, R_OK) < 0)
-        return say_refuse("cannot read %s: WORK is file.c:function, "
-                          "lib.so:function, or -- command",
-                          file);
+        return say_refuse("cannot read %s: %s (WORK is file.c:function, "
+                          "lib.so:function, or -- command)",
+                          file, say_reason(errno));
     if (compile_can(file)) {
         char *object = compile(file);
 
@@ -203,7 +204,7 @@ static int open_function(struct work *w, const struct options *o)
 
 int work_open(struct work *w, const struct options *o)
 {
-    *w = (struct work){0};
+    *w = (struct work){.is_many = options_inputs_are_many(o)};
     return o->is_command ? open_command(w, o) : open_function(w, o);
 }
 
@@ -223,11 +224,18 @@ void work_show(const struct work *w, const struct input *in, unsigned slot,
         .seq = in->seq,
         .slot = slot,
     };
+    struct text name = {0};
 
     if (w->command) {
         template_show(w->template, &v, ret_line);
         return;
     }
     text_printf(ret_line, "%s ", w->spec);
-    text_put_shell(ret_line, in->name, in->name_size);
+    /* as it got them: see inputs.c */
+    text_append(&name, in->name, in->name_size);
+    for (size_t i = 0; i < name.size; i++)
+        if (w->is_many && name.data[i] == '\0')
+            name.data[i] = '\t';
+    text_put_shell(ret_line, text_string(&name), name.size);
+    text_fini(&name);
 }

@@ -19,6 +19,7 @@ struct work {
     struct command_config *command; /* NULL: a function. The pool's argument */
     struct template *template;      /* in `command` */
     size_t command_size;
+    int is_many; /* an input is several values */
     void *module;
 };
 

@@ -28,7 +28,7 @@ enum {
     IMAGES_MAX = 4096,
 };
 
-#define TIMEOUT_NS   INT64_C(1000000000)
+#define TIMEOUT_NS   INT64_C(5000000000)
 #define MEMORY_BYTES (UINT64_C(128) << 20)
 
 /* -- the task: one image -- */

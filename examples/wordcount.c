@@ -5,9 +5,8 @@
  * A word is a run of ASCII letters; capitals count as small ones. `count` gives
  * one line a word, "word<TAB>how often", in the order of the words, and `merge`
  * combines several such lists: it is associative, as a reduce step has to be. What
- * gzip has packed is unpacked first.
- *
- * muster: pkg-config=zlib */
+ * gzip has packed is unpacked first. */
+/* muster: pkg-config=zlib */
 #include <muster/task.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -181,6 +181,8 @@ static int iov_write(struct mui_stream *s, struct iovec *iov, int n,
         if (rc != -EAGAIN)
             return write_error(s, (int)rc);
         rc = room_wait(s, deadline);
+        if (rc == 0 && deadline == MU_NOW)
+            rc = MU_TIMEOUT; /* tried once */
         if (rc != 0)
             return (int)rc;
     }

@@ -99,7 +99,7 @@ static void kill_stray(void *ctx, pid_t child)
     const struct guardian *g = ctx;
 
     if (child != g->nursery)
-        (void)kill(child, SIGKILL);
+        mui_brood_signal(child, SIGKILL);
 }
 
 /* Wait for the dead; kill what a dead nursery left to us. Returns whether the

@@ -101,7 +101,7 @@ static void kill_orphan(void *ctx, pid_t pid)
 {
     (void)ctx;
     if (!find_worker(pid))
-        (void)kill(pid, SIGKILL);
+        mui_brood_signal(pid, SIGKILL);
 }
 
 static bool is_worker(pid_t pid)

@@ -57,7 +57,7 @@ static long long stat_field(const char *path, int i_field)
     return at ? strtoll(at, NULL, 10) : -1;
 }
 
-static pid_t parent_of(pid_t pid)
+pid_t mui_census_parent(pid_t pid)
 {
     char path[64];
 
@@ -160,7 +160,7 @@ static int walk_all(void (*each)(void *ctx, pid_t child), void *ctx)
     while ((entry = readdir(proc)) != NULL) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
-        if (pid > 0 && parent_of(pid) == self)
+        if (pid > 0 && mui_census_parent(pid) == self)
             each(ctx, pid);
     }
     (void)closedir(proc);
@@ -183,4 +183,31 @@ int mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx)
         each(ctx, (pid_t)pid);
     (void)fclose(file);
     return 0;
+}
+
+unsigned mui_census_children_of(pid_t pid, pid_t *ret_pids, unsigned n_max)
+{
+    char path[300];
+    DIR *threads;
+    struct dirent *entry;
+    unsigned n = 0;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    threads = opendir(path);
+    while (threads && (entry = readdir(threads)) != NULL) {
+        FILE *file;
+
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        (void)snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)pid,
+                       entry->d_name);
+        file = fopen(path, "re");
+        while (file && n < n_max && fscanf(file, "%d", &ret_pids[n]) == 1)
+            n++;
+        if (file)
+            (void)fclose(file);
+    }
+    if (threads)
+        (void)closedir(threads);
+    return n;
 }

@@ -21,6 +21,13 @@ bool mui_census_has_older(unsigned n_own, int64_t then_ns);
 /* Call `each` with every child there is. 0 or -errno. */
 int mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx);
 
+/* The children of another process, up to `n_max` of them; none where the kernel does
+ * not tell. Returns how many. */
+unsigned mui_census_children_of(pid_t pid, pid_t *ret_pids, unsigned n_max);
+
+/* The parent of a process; -1: it has gone. */
+pid_t mui_census_parent(pid_t pid);
+
 /* Whether the kernel writes a core file of another process right now. */
 bool mui_census_dumps_core(pid_t pid);
 

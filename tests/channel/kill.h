@@ -169,7 +169,7 @@ static void recv_two(void *arg)
 /* The sender fills the ring, sleeps, and is told of the end. */
 static void receiver_killed_wakes_a_full_sender(void **state)
 {
-    struct step_trace t = {NULL, 1};
+    struct step_trace t = {.n = 1}; /* until it is known */
 
     for (long i = 0; i < t.n; i += step_stride(&t)) {
         unsigned char next = 2;

@@ -11,36 +11,9 @@
 
 #include "muster/channel.h"
 
+#include "channel/log_file.h"
 #include "support/check.h"
 #include "support/step.h"
-
-static char path[64];
-static char address[80];
-
-static int log_begin(void **state)
-{
-    (void)state;
-    (void)snprintf(path, sizeof path, "/tmp/muster-test-%d.log", (int)getpid());
-    (void)snprintf(address, sizeof address, "file:%s", path);
-    (void)unlink(path);
-    return 0;
-}
-
-static int log_end(void **state)
-{
-    (void)state;
-    (void)unlink(path);
-    return 0;
-}
-
-static struct mu_chan *writer_open(enum mu_chan_sync sync)
-{
-    struct mu_chan_options options = {.sync = sync};
-    struct mu_chan *c;
-
-    CHECK_CHILD(mu_chan_connect(address, &options, MU_NOW, &c, NULL) == 0);
-    return c;
-}
 
 static struct mu_chan *reader_open(uint64_t position)
 {
@@ -250,7 +223,7 @@ static void record_of_a_killed_writer_is_polled(void **state)
     struct mu_chan *r = reader_open(0);
     struct mu_chan *other = reader_open(0);
     struct pollfd p = {.fd = mu_chan_fd(r), .events = POLLIN};
-    struct step_trace t = {NULL, 1};
+    struct step_trace t = {.n = 1}; /* until it is known */
     int n_there = 0;
 
     (void)state;

@@ -14,38 +14,12 @@
 #include "muster/channel.h"
 
 #include "channel/log.h"
+#include "channel/log_file.h"
 #include "support/check.h"
 
 enum { N_RECORDS = 10, SIZE = 200 };
 
-static char path[64];
-static char address[80];
 static uint64_t starts[N_RECORDS + 1]; /* where the records begin */
-
-static int log_begin(void **state)
-{
-    (void)state;
-    (void)snprintf(path, sizeof path, "/tmp/muster-test-%d.log", (int)getpid());
-    (void)snprintf(address, sizeof address, "file:%s", path);
-    (void)unlink(path);
-    return 0;
-}
-
-static int log_end(void **state)
-{
-    (void)state;
-    (void)unlink(path);
-    return 0;
-}
-
-static struct mu_chan *writer_open(enum mu_chan_sync sync)
-{
-    struct mu_chan_options options = {.sync = sync};
-    struct mu_chan *c;
-
-    CHECK_CHILD(mu_chan_connect(address, &options, MU_NOW, &c, NULL) == 0);
-    return c;
-}
 
 static struct mu_chan *reader_open(void)
 {

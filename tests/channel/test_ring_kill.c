@@ -20,7 +20,7 @@ static void *sleeping_receiver(void *arg)
 
 static void sender_killed_wakes_a_sleeping_receiver(void **state)
 {
-    struct step_trace t = {NULL, 1};
+    struct step_trace t = {.n = 1}; /* until it is known */
 
     (void)state;
     for (long i = 0; i < t.n; i += step_stride(&t)) {

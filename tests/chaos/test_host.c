@@ -28,7 +28,7 @@ static void run_case(void (*body)(void))
 
     assert_true(pid >= 0);
     if (pid == 0) {
-        alarm(60);
+        alarm(300);
         body();
         _exit(0);
     }
@@ -296,7 +296,7 @@ __attribute__((constructor)) static void open_before_main(void)
 
     if (!getenv(constructor_variable))
         return;
-    alarm(60);
+    alarm(300);
     pool = open_pool();
     pool_works(pool);
     mu_pool_close(pool);

@@ -40,7 +40,7 @@ static struct mu_outcome *take(struct mu_pool *pool)
 {
     struct mu_outcome *o = NULL;
 
-    assert_int_equal(mu_pool_next(pool, mu_after_ns(INT64_C(20000000000)), &o),
+    assert_int_equal(mu_pool_next(pool, mu_after_ns(INT64_C(60000000000)), &o),
                      0);
     return o;
 }
@@ -267,7 +267,7 @@ static int feign_death(struct mu_task *t)
 static void who_feigns_death_is_killed(void **state)
 {
     const struct timespec pause = {.tv_nsec = 1000 * 1000};
-    const int64_t end_ns = mu_after_ns(INT64_C(20000000000));
+    const int64_t end_ns = mu_after_ns(INT64_C(60000000000));
     struct mu_pool *pool = open_pool("processes:2", 0);
     struct mu_outcome *o = run(pool, feign_death);
 

@@ -57,7 +57,7 @@ static void input_is_appended_when_it_is_not_named(void **state)
     (void)state;
     CHECK("a b", "echo x 'a b'", "echo", "x");
     CHECK("a b", "echo x | cat 'a b'", "echo x | cat");
-    CHECK("a b", "echo 7 'a b'", "echo", "{#}");
+    CHECK("a b", "echo 7", "echo", "{#}");
 }
 
 static void shell_line_has_quoted_values(void **state)

@@ -8,6 +8,8 @@ set -u
 SCRIPTS=$(cd "$(dirname "$0")" && pwd)
 # the models that the tests run under
 MODELS=${MODELS:-serial threads:2 processes:2 processes:2/threads:2}
+# before what would hang for ever if it were broken; nothing that works takes so long
+HANG='timeout 300'
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1
@@ -110,6 +112,12 @@ int copy(struct mu_task *t)
 int slow(struct mu_task *t)
 {
     usleep(2000);
+    return echo(t);
+}
+
+int slower(struct mu_task *t)
+{
+    usleep(20000);
     return echo(t);
 }
 

@@ -30,6 +30,9 @@ columns 'b-c e- ' 'echo {2}-{3}' --colsep ' +'
 columns 'b-c e- ' 'echo {2}-{3}' --colsep '\s+'
 printf 'a|b\n' >lines
 columns 'b-a ' 'echo {2}-{1}' --colsep '\|'
+printf 'a\n\n \t\nb\n' >lines
+columns '1a 2b ' 'echo {#}{}' -r
+columns '1 2 3 4 ' 'echo {#}'
 seq 5 >lines
 columns '2-1 1 2 4-3 3 4 -5 5 ' 'echo {2}-{1} {}' -N 2
 columns '1 3 4 ' 'echo {1} {3}' -n 3
@@ -44,7 +47,7 @@ same 'its record' "echo c 'a b'" "$(tail -n 1 log | cut -f9)"
 mkfifo out
 for what in 'work.c:echo' '-- echo'; do
     # shellcheck disable=SC2086
-    seq 2 | timeout 100 "$MUSTER" map --model "$model" --delay 1h $what >out 2>err &
+    seq 2 | $HANG "$MUSTER" map --model "$model" --delay 1h $what >out 2>err &
     pid=$!
     exec 3<out
     read -r first <&3
@@ -56,5 +59,5 @@ for what in 'work.c:echo' '-- echo'; do
     exec 3<&-
 done
 same '--delay with --reduce' 6 "$(seq 3 | m --delay 0.01 --reduce add work.c:echo)"
-same '--delay ends with the last' 1 "$(timeout 60 "$MUSTER" map --quiet --delay 1h work.c:echo ::: 1)"
+same '--delay ends with the last' 1 "$($HANG "$MUSTER" map --quiet --delay 1h work.c:echo ::: 1)"
 finish

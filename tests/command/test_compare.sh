@@ -39,7 +39,7 @@ same 'none of the others' '' "$(echo "$table" | grep -E '^(serial|threads)')"
 got=$("$MUSTER" compare --models serial --rounds 1 work.c:crash ::: bad 2>&1)
 same 'status when none is left' 255 $?
 has 'no model is left' 'none of the models isolates' "$got"
-table=$(timeout 60 "$MUSTER" compare --rounds 1 --timeout 0.2 work.c:hang ::: a 2>err)
+table=$($HANG "$MUSTER" compare --rounds 1 --timeout 0.2 work.c:hang ::: a 2>err)
 same 'status of --timeout' 0 $?
 has 'who hangs ends its process' '1 of 1 tasks end their process' "$(cat err)"
 table=$("$MUSTER" compare --rounds 1 --timeout 60 work.c:echo ::: a 2>err)

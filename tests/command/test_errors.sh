@@ -77,16 +77,27 @@ one_line '--memory lots: it is bytes' map --memory lots work.c:echo
 one_line '--children 0: it is how many' map --children 0 work.c:echo
 one_line '--total-jobs x: ' map --total-jobs x work.c:echo
 one_line '--resume needs --joblog' map --resume work.c:echo
-one_line 'from ::: or from -a' map -a nothing work.c:echo ::: a
-one_line 'there is one input file' map -a nothing -a nothing work.c:echo
-one_line 'one source of inputs' map work.c:echo ::: a ::: b
+one_line "'-' stands for it 2 times" map -a - work.c:echo :::: -
+one_line '-a needs the name of a file' map -a '' work.c:echo
+one_line 'record takes one source of inputs' map --each record=1 work.c:echo ::: a ::: b
+one_line '--colsep takes one source of inputs' map --colsep , -- echo ::: a ::: b
+one_line '-n takes one source of inputs' map -n 2 -- echo ::: a ::: b
+one_line ':::: needs the name of a file' map work.c:echo ::: a ::::
+one_line 'cannot read no-file: ' map work.c:echo ::: a :::: no-file
 one_line "'b' after WORK work.c:echo: inputs follow after :::" map work.c:echo b
-one_line "':::[+]' behind ':::': there is one source" map work.c:echo ::: a :::+ b
-one_line ':::[+]: inputs follow after :::' map -- echo :::+ a
-one_line '::::[+]: inputs follow after :::' map work.c:echo ::::+ a
+one_line ':::[+] goes along with the source before it: begin with :::$' map -- echo :::+ a
+one_line '::::[+] goes along with the source before it: begin with ::::$' map work.c:echo ::::+ a
+one_line ':::::: inputs follow after :::' map work.c:echo ::::: a
+one_line "'[{]2[}]': an input is one value" map --results 'o/{2}' -- echo ::: a
+one_line "'[{]2[}]': an input is one value" map --tagstring '{2}' -- echo ::: a
 one_line '-j 99999: it is a number up to 4096' map -j 99999 work.c:echo
-one_line 'no option --env: see muster map' map --env work.c:echo
-one_line 'no option --rpl: see muster map' map --rpl x work.c:echo
+one_line 'no option --env: commands have the whole' map --env work.c:echo
+one_line 'no option --rpl: there are [{][}]' map --rpl x work.c:echo
+one_line 'no option --line-buffer: .* as a whole' map --line-buffer work.c:echo
+one_line 'no option -u: .* as a whole' map -ku -- echo
+one_line 'no option --link: write :::[+]' map --link -- echo ::: a ::: b
+one_line 'no option --pipe: --each chunk=SIZE' map --pipe -- wc
+one_line 'no option --nosuch: see muster map' map --nosuch work.c:echo
 one_line '--memory 1: it is bytes for each worker, 1M or more' map --memory 1 work.c:echo
 one_line '-d .ab.: it is one byte' map -d ab work.c:echo
 one_line '-n 0: it is how many' map -n 0 -- echo
@@ -184,5 +195,6 @@ has 'a NUL byte for a command' '^muster: input 1 holds a NUL byte: .* -0 ' "$got
 same 'a line goes on behind it' 'a tail ' "$(printf 'a\0b\n' |
     "$MUSTER" map --quiet --model serial -- 'echo {}; echo tail' 2>/dev/null | tr '\n' ' ')"
 same 'is said once' 4 "$(echo "$got" | wc -l)"
+one_line 'cannot write to --results nothing: Not a directory' map --model serial --results nothing work.c:echo ::: a
 one_line 'cannot write to --results nothing/x' map --model serial --results nothing/x work.c:echo ::: a
 finish

@@ -148,17 +148,17 @@ for model in $MODELS; do
     serial) ;;
     *)
         rm -f started
-        timeout 30 "$MUSTER" map --quiet --model "$model" --halt now,fail=1 \
+        $HANG "$MUSTER" map --quiet --model "$model" --halt now,fail=1 \
             -- sh stay.sh ::: stay x
         same '--halt now ends a command' 3 $?
-        timeout 30 sh -c 'while [ -e /proc/$0/exe ]; do :; done' "$(cat child)"
+        $HANG sh -c 'while [ -e /proc/$0/exe ]; do :; done' "$(cat child)"
         same 'and its children' 0 $?
         ;;
     esac
     case $model in
     processes*)
         rm -f started
-        timeout 30 "$MUSTER" map --quiet --model "$model" --halt now,fail=1 \
+        $HANG "$MUSTER" map --quiet --model "$model" --halt now,fail=1 \
             stay.c:stay ::: stay x
         same '--halt now ends a function' 3 $?
         ;;

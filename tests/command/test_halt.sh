@@ -75,6 +75,20 @@ same 'a pipe that would be counted makes it 255' 255 $?
 has 'which is said' 'cannot count the pieces of pipe.*--total-jobs' "$(cat err)"
 m -k --each chunk=1 --halt soon,fail=30% --total-jobs 10 work.c:copy ::: pipe >out
 same_files 'with its number it is read' ten out
+# a halt is seen while the input stalls, with --reduce too
+for what in '' '--reduce join'; do
+    rm -f stalls
+    mkfifo stalls
+    # shellcheck disable=SC2086
+    timeout 60 "$MUSTER" map --quiet --model "$model" -j 2 --halt now,fail=1 $what work.c:code <stalls &
+    pid=$!
+    exec 3>stalls
+    echo 7 >&3
+    wait $pid
+    same "a halt while the input stalls $what" 7 $?
+    exec 3>&-
+done
+
 # with --reduce none is handed over ahead either
 m -j 1 --halt soon,done=30% --reduce join work.c:echo <thousand >out
 same_files 'with --reduce' threehundred out

@@ -76,7 +76,7 @@ for model in serial threads:1; do
         'thread 255 called pthread_exit..'; do
         input=${how%% *}
         how=${how#* }
-        timeout 60 "$MUSTER" map --model $model --joblog log leave.c:leave ::: a b c "$input" d \
+        $HANG "$MUSTER" map --model $model --joblog log leave.c:leave ::: a b c "$input" d \
             >out 2>err && status=0 || status=$?
         same "status of $input" "${how%% *}" $status
         has "who did it: $input" "^muster: input 4 .*${how#* }.* ends the command" "$(cat err)"

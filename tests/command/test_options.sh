@@ -15,13 +15,13 @@ for model in $MODELS; do
         "$(m --halt soon,fail=1 --reduce join work.c:code ::: 3 >/dev/null; echo $?)"
 
     seq 2000 >many
-    m --halt soon,done=5 -a many --joblog log --reduce join work.c:slow >got
+    m --halt soon,done=5 -a many --joblog log --reduce join work.c:slower >got
     same '--reduce --halt soon starts no more' 1 \
         "$([ "$(wc -l <got)" -ge 5 ] && [ "$(wc -l <got)" -lt 1500 ] && echo 1)"
     same 'and combines all that ran' "$(tail -n +2 log | wc -l)" "$(wc -l <got)"
     # also when all inputs were taken before
     seq 1000 >many
-    m --halt soon,done=5 -a many --reduce join work.c:slow >got
+    m --halt soon,done=5 -a many --reduce join work.c:slower >got
     same '--reduce --halt soon leaves what was taken' 1 \
         "$([ "$(wc -l <got)" -ge 5 ] && [ "$(wc -l <got)" -lt 950 ] && echo 1)"
 
@@ -42,9 +42,27 @@ work.c:echo c" "$(m --dry-run --joblog never work.c:echo ::: 'a b' c)"
 done
 
 model=threads:2
-most=$(seq 200 | m --progress work.c:slow 2>&1 >/dev/null | tr '\r' '\n' |
-    sed -n 's/^\([0-9]*\) running.*/\1/p' | sort -n | tail -n 1)
-same 'no more run than there are workers' 1 "$([ "$most" -le 2 ] && echo 1)"
+# on_terminal COLUMNS OPTION...: what a terminal gets, a line each time it is drawn
+on_terminal() {
+    columns=$1
+    shift
+    seq 200 >in
+    SHELL=/bin/sh script -qec "stty cols $columns; '$MUSTER' map --quiet --model $model $* -a in work.c:slow >/dev/null" \
+        /dev/null </dev/null | tr '\r' '\n' | grep .
+}
+if command -v script >/dev/null; then
+    on_terminal 80 --progress >drawn
+    same 'drawn more than once' 1 "$([ "$(wc -l <drawn)" -gt 1 ] && echo 1)"
+    most=$(sed -n 's/^\([0-9]*\) running.*/\1/p' drawn | sort -n | tail -n 1)
+    same 'no more run than there are workers' 1 "$([ "$most" -le 2 ] && echo 1)"
+    for columns in 200 80 60 50 30 12 2; do
+        on_terminal $columns --bar --progress --eta >drawn
+        same "no line is wider than $columns" '' "$(awk -v n=$columns 'length($0) >= n' drawn)"
+    done
+    has 'the bar gives way to the text' '^100% 0 running, 200/200 done' "$(on_terminal 50 --bar --progress | tail -n 1)"
+    has 'and is there where it can be' '^100% \[#{5,40}\] 200/200 done, .*/s, 0s left' "$(on_terminal 60 --bar | tail -n 1)"
+fi
+same 'elsewhere lines are lines' '' "$(m --bar --progress work.c:echo ::: a 2>&1 >/dev/null | tr -d '[ -~\n]')"
 
 report=$("$MUSTER" map --model threads -j 3 work.c:echo ::: a 2>&1 >/dev/null)
 has '-j' 'threads:3$' "$report"

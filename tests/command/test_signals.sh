@@ -216,7 +216,7 @@ for model in $MODELS; do
         '--each chunk=1K ::: silent' '--dry-run -a silent' '--halt soon,done=30% -a silent' \
         '--reduce join -a silent'; do
         # shellcheck disable=SC2086
-        timeout 60 "$MUSTER" map --model "$model" gate.c:gate $from >out 2>err 5<&- 7<&- &
+        $HANG "$MUSTER" map --model "$model" gate.c:gate $from >out 2>err 5<&- 7<&- &
         pid=$!
         while ! muster=$(cat /proc/$pid/task/$pid/children) || [ -z "$muster" ] ||
             ! tr '\0' ' ' <"/proc/${muster% }/cmdline" 2>/dev/null | grep -q "^$MUSTER " ||
@@ -250,7 +250,7 @@ done
 for model in serial threads:1; do
     # the thread sanitizer keeps signals back while the main thread reads in a task
     [ "$model ${SANITIZER:-}" = "serial thread" ] && continue
-    timeout 60 "$MUSTER" map --model $model --joblog log gate.c:gate ::: 1 wait 3 >out 2>err 5<&- 7<&- &
+    $HANG "$MUSTER" map --model $model --joblog log gate.c:gate ::: 1 wait 3 >out 2>err 5<&- 7<&- &
     pid=$!
     read -r _ <&5
     read -r _ <&5

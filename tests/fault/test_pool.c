@@ -88,9 +88,9 @@ WRAP(int, pthread_create,
 
 /* -- what may not be left behind -- */
 
-static unsigned count_entries(const char *path)
+static unsigned count_descriptors(void)
 {
-    DIR *dir = opendir(path);
+    DIR *dir = opendir("/proc/self/fd");
     unsigned n = 0;
 
     assert_non_null(dir);
@@ -100,14 +100,37 @@ static unsigned count_entries(const char *path)
     return n;
 }
 
-static unsigned count_descriptors(void)
+/* Whether it is about to be gone: a thread that was joined may still be seen. */
+static int is_exiting(const char *thread)
 {
-    return count_entries("/proc/self/fd");
+    enum { PF_EXITING = 4 }; /* proc(5): stat, flags */
+    char path[64];
+    char line[512] = "";
+    unsigned flags = PF_EXITING;
+    FILE *stat;
+
+    (void)snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", thread);
+    stat = fopen(path, "re");
+    if (!stat)
+        return 1;
+    if (fgets(line, sizeof line, stat) && strrchr(line, ')'))
+        (void)sscanf(strrchr(line, ')'), ") %*c %*d %*d %*d %*d %*d %u",
+                     &flags);
+    (void)fclose(stat);
+    return (flags & PF_EXITING) != 0;
 }
 
 static unsigned count_threads(void)
 {
-    return count_entries("/proc/self/task");
+    DIR *dir = opendir("/proc/self/task");
+    const struct dirent *thread;
+    unsigned n = 0;
+
+    assert_non_null(dir);
+    while ((thread = readdir(dir)))
+        n += thread->d_name[0] != '.' && !is_exiting(thread->d_name);
+    (void)closedir(dir);
+    return n;
 }
 
 static int echo(struct mu_task *t)

@@ -385,7 +385,7 @@ static void heap_step(void *arg)
  * can be taken and given back. */
 static void heap_survives_kill_at_each_instruction(void **state)
 {
-    struct step_trace t = {NULL, 1};
+    struct step_trace t = {.n = 1}; /* until it is known */
 
     (void)state;
     for (long n = 0; n < t.n; n += step_stride(&t)) {

@@ -152,7 +152,7 @@ static void rwlock_read_step(void *arg)
 static void rwlock_reader_is_killed_taking_over(void **state)
 {
     struct arena *a = test_shared(sizeof *a);
-    struct step_trace t = {NULL, 1};
+    struct step_trace t = {.n = 1}; /* until it is known */
 
     (void)state;
     for (long n = 0; n < t.n; n += step_stride(&t)) {
@@ -249,7 +249,7 @@ struct wake_case {
 static void sleeper_wakes(const struct wake_case *c)
 {
     struct arena *a = test_shared(sizeof *a);
-    struct step_trace t = {NULL, 1};
+    struct step_trace t = {.n = 1}; /* until it is known */
 
     for (long n = 0; n < t.n; n += step_stride(&t)) {
         pthread_t thread;

@@ -14,7 +14,9 @@
  *
  * One child is single-stepped to learn its way; the others run at full speed to
  * a breakpoint at the i-th instruction of that way and are killed there. A child
- * that goes another way ends by itself: no kill, and the check holds as well. */
+ * that goes another way (a sanitizer remembers what its parent did before) ends by
+ * itself, and the check holds as well; one whose way led to a sleep is stopped before
+ * that. */
 #ifndef TEST_STEP_H
 #define TEST_STEP_H
 
@@ -92,6 +94,7 @@ static inline void step_kill(pid_t pid)
 struct step_trace {
     uint64_t *pc; /* [n] */
     long n;
+    long call; /* in which it sleeps: it stands before it at last; -1: none */
 };
 
 /* From one point of a trace to the next that is tried. */
@@ -119,13 +122,21 @@ static inline int step_calls(pid_t pid, const struct user_regs_struct *regs,
            (ptrace(PTRACE_PEEKTEXT, pid, at, NULL) & 0xffff) == 0x050f;
 }
 
-/* One step. 0 when the child has ended instead. */
+/* One step. 0 when the child has ended instead. Its alarm() is not for the time in which
+ * it is stepped; a signal of another kind is its own. */
 static inline int step_once(pid_t pid, enum __ptrace_request how)
 {
+    uintptr_t signal = 0;
     int status;
 
-    if (ptrace(how, pid, NULL, NULL) < 0 || waitpid(pid, &status, 0) != pid)
-        abort();
+    do {
+        if (ptrace(how, pid, NULL, (void *)signal) < 0 ||
+            waitpid(pid, &status, 0) != pid)
+            abort();
+        if (WIFSTOPPED(status))
+            signal =
+                WSTOPSIG(status) == SIGALRM ? 0 : (uintptr_t)WSTOPSIG(status);
+    } while (WIFSTOPPED(status) && signal != SIGTRAP);
     if (WIFSTOPPED(status))
         return 1;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
@@ -137,7 +148,7 @@ static inline int step_once(pid_t pid, enum __ptrace_request how)
  * which it would sleep (-1: none), and write down its way. */
 static inline struct step_trace step_record_to(pid_t pid, long call)
 {
-    struct step_trace t = {NULL, 0};
+    struct step_trace t = {.call = call};
     struct user_regs_struct regs;
     cpu_set_t before;
     int is_there = 0;
@@ -167,42 +178,62 @@ static inline struct step_trace step_record(pid_t pid)
     return step_record_to(pid, -1);
 }
 
-/* Run a started child, with a breakpoint, to the i-th instruction of the trace.
- * 0 when it took another way and ended. */
+/* Let it run to the next breakpoint of two, which may be one. 0 when it has ended. */
+static inline int step_to_either(pid_t pid, const uint64_t pc[2])
+{
+    struct user_regs_struct regs;
+    long text[2];
+
+    for (int k = 0; k < 2; k++) {
+        void *at = (void *)(uintptr_t)pc[k];
+
+        text[k] = ptrace(PTRACE_PEEKTEXT, pid, at, NULL);
+        if (ptrace(PTRACE_POKETEXT, pid, at,
+                   (void *)((text[k] & ~0xffL) | 0xcc)) < 0)
+            abort();
+    }
+    if (!step_once(pid, PTRACE_CONT))
+        return 0;
+    for (int k = 1; k >= 0; k--) /* the first as it was before the second */
+        if (ptrace(PTRACE_POKETEXT, pid, (void *)(uintptr_t)pc[k],
+                   (void *)text[k]) < 0)
+            abort();
+    regs = step_regs(pid);
+    regs.rip -= regs.rip == pc[0] + 1 || regs.rip == pc[1] + 1;
+    if (ptrace(PTRACE_SETREGS, pid, NULL, &regs) < 0)
+        abort();
+    return 1;
+}
+
+/* Run a started child, with a breakpoint, to the i-th instruction of the trace, or to
+ * where it would sleep. 0 when it took another way and ended. */
 static inline int step_run_to(pid_t pid, const struct step_trace *t, long i)
 {
     const uint64_t pc = t->pc[i];
-    void *at = (void *)(uintptr_t)pc;
-    long text = ptrace(PTRACE_PEEKTEXT, pid, at, NULL);
-    long trap = (text & ~0xffL) | 0xcc;
-    long n_hits = 0; /* how often the way comes by before */
-    struct user_regs_struct regs;
-
+    const uint64_t last = t->call < 0 ? pc : t->pc[t->n - 1];
     const int is_within = i > 0 && t->pc[i - 1] == pc;
+    long n_hits = 0; /* how often the way comes by before */
 
     for (long k = 0; k < i - is_within; k++)
         n_hits += t->pc[k] == pc && (k == 0 || t->pc[k - 1] != pc);
     for (;;) {
-        if (step_regs(pid).rip == pc) {
+        struct user_regs_struct regs = step_regs(pid);
+
+        if (regs.rip == pc) {
             if (n_hits-- == 0)
                 return !is_within || step_once(pid, PTRACE_SINGLESTEP);
             do {
                 if (!step_once(pid, PTRACE_SINGLESTEP))
                     return 0;
             } while (step_regs(pid).rip == pc);
-            continue;
-        }
-        if (ptrace(PTRACE_POKETEXT, pid, at, (void *)trap) < 0)
-            abort();
-        if (!step_once(pid, PTRACE_CONT))
+        } else if (regs.rip == last) {
+            if (step_calls(pid, &regs, t->call))
+                return 1;
+            if (!step_once(pid, PTRACE_SINGLESTEP))
+                return 0;
+        } else if (!step_to_either(pid, (const uint64_t[]){pc, last})) {
             return 0;
-        if (ptrace(PTRACE_POKETEXT, pid, at, (void *)text) < 0)
-            abort();
-        regs = step_regs(pid);
-        if (regs.rip == pc + 1)
-            regs.rip--;
-        if (ptrace(PTRACE_SETREGS, pid, NULL, &regs) < 0)
-            abort();
+        }
     }
 }
 

@@ -45,7 +45,7 @@ static pid_t park(void)
     if (pid == 0) {
         const struct mui_board *board;
 
-        alarm(60);
+        alarm(300);
         if (mui_board_join(N_PLACES, the.fd, &board) < 0)
             _exit(1);
         mui_board_park(board, PARKED);
@@ -58,7 +58,7 @@ static pid_t park(void)
  * woke: nobody says when it sleeps, so it is done again and again. */
 static bool is_woken(pid_t pid)
 {
-    const int64_t end = mu_after_ns(INT64_C(10000000000));
+    const int64_t end = mu_after_ns(INT64_C(60000000000));
     const struct mui_board *board;
     int status;
     int fd = dup(the.fd);

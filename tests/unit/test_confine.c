@@ -1,51 +1,12 @@
 /* test_confine.c: where control groups are made, and what is written into them, on
  * made-up trees: in plain folders, so a group's files are made before it is entered.
  * What the kernel makes of them: chaos/test_limits.c, on the version it has. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "process/confine.h"
-
-static char root[64];
-
-/* The file `name`, with %d for our number, in the tree. */
-static const char *path_of(const char *name)
-{
-    static char path[512];
-    char tail[400];
-
-    /* cppcheck-suppress wrongPrintfScanfArgNum; names have up to two of them */
-    (void)snprintf(tail, sizeof tail, name, (int)getpid(), (int)getpid());
-    (void)snprintf(path, sizeof path, "%s%s", root, tail);
-    return path;
-}
-
-static void put(const char *name, const char *text)
-{
-    char path[512];
-    FILE *file;
-
-    strcpy(path, path_of(name));
-    for (char *at = strchr(path + strlen(root) + 1, '/'); at;
-         at = strchr(at + 1, '/')) {
-        *at = '\0';
-        (void)mkdir(path, 0700);
-        *at = '/';
-    }
-    file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
+#include "support/tree.h"
 
 static void holds(const char *name, const char *expected)
 {
@@ -56,22 +17,6 @@ static void holds(const char *name, const char *expected)
     (void)!fgets(text, sizeof text, file);
     assert_int_equal(fclose(file), 0);
     assert_string_equal(text, expected);
-}
-
-static int make_root(void **state)
-{
-    (void)state;
-    strcpy(root, "/tmp/muster-test-XXXXXX");
-    return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_root(void **state)
-{
-    char command[128];
-
-    (void)state;
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", root);
-    return system(command);
 }
 
 /* The group of this process, as if it were guardian and worker at once. */
@@ -194,16 +139,11 @@ static void what_was_left_is_removed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(v2_goes_up_to_who_shares_it_out,
-                                        make_root, remove_root),
-        cmocka_unit_test_setup_teardown(base_without_groups_goes, make_root,
-                                        remove_root),
-        cmocka_unit_test_setup_teardown(v2_limits_are_written, make_root,
-                                        remove_root),
-        cmocka_unit_test_setup_teardown(v1_is_below_our_own, make_root,
-                                        remove_root),
-        cmocka_unit_test_setup_teardown(what_was_left_is_removed, make_root,
-                                        remove_root),
+        TREE_TEST(v2_goes_up_to_who_shares_it_out),
+        TREE_TEST(base_without_groups_goes),
+        TREE_TEST(v2_limits_are_written),
+        TREE_TEST(v1_is_below_our_own),
+        TREE_TEST(what_was_left_is_removed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

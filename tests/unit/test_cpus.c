@@ -1,56 +1,11 @@
 /* test_cpus.c: the CPUs that affinity and control groups leave, on made-up trees
  * of /proc and /sys. */
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
-#include <cmocka.h>
 
 #include "muster/pool.h"
 
+#include "support/tree.h"
 #include "sys/cpus.h"
-
-static char root[64];
-
-static void put(const char *path, const char *text)
-{
-    char name[512];
-    FILE *file;
-
-    (void)snprintf(name, sizeof name, "%s%s", root, path);
-    for (char *at = strchr(name + strlen(root) + 1, '/'); at;
-         at = strchr(at + 1, '/')) {
-        *at = '\0';
-        (void)mkdir(name, 0700);
-        *at = '/';
-    }
-    file = fopen(name, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
-static int make_root(void **state)
-{
-    (void)state;
-    strcpy(root, "/tmp/muster-test-XXXXXX");
-    return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_root(void **state)
-{
-    char command[128];
-
-    (void)state;
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", root);
-    return system(command);
-}
 
 static void no_control_groups_leave_all(void **state)
 {
@@ -134,9 +89,6 @@ static void affinity_counts(void **state)
     assert_int_equal(mu_usable_cpus(), 1);
     assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
 }
-
-#define TREE_TEST(test)                                                        \
-    cmocka_unit_test_setup_teardown(test, make_root, remove_root)
 
 int main(void)
 {

@@ -93,7 +93,7 @@ static void child_loads_what_parent_loaded_later(void **state)
         int (*td_init)(void) = NULL;
         void *address;
 
-        alarm(60);
+        alarm(300);
         if (mui_module_seal_in_child() != 0)
             _exit(10);
         if (mprotect((void *)((uintptr_t)mui_module_path(0) & ~4095UL), 4096,

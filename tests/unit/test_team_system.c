@@ -52,7 +52,7 @@ static void child_has_a_serial_team(void **state)
         child = fork();
         assert_true(child >= 0);
         if (child == 0) {
-            alarm(60);
+            alarm(300);
             _exit(use_team_in_child(team));
         }
         expect_exit(child, 0);
@@ -101,7 +101,7 @@ static void child_leaves_a_region_it_was_born_in(void **state)
         int status = mu_team_leave(j);
 
         if (getpid() != parent) {
-            alarm(60);
+            alarm(300);
             if (status != 0 ? status != -EOWNERDEAD : result != fib_serial(N))
                 _exit(10);
             _exit(use_team_in_child(team));
