@@ -119,7 +119,9 @@ static int secure_inputs(struct contest *c)
         if (!s->args && reads_once(s->file) && spool_input(c, s) < 0)
             return -1;
     }
-    for (size_t i = 0; options_inputs_are_files(o) && i < first->n_args; i++)
+    if (!options_inputs_are_files(o) || !first->args)
+        return 0;
+    for (size_t i = 0; i < first->n_args; i++)
         if (reads_once(first->args[i]))
             return say_refuse("%s can be read once, and every model reads it: "
                               "write it to a file",

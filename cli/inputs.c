@@ -417,42 +417,46 @@ static int next_piece(struct inputs *in, struct input *ret)
     return 0;
 }
 
-static int next_of_any(struct inputs *in, struct input *ret)
+/* A line or word, or several as one input. */
+static int next_of_lines(struct inputs *in, struct input *ret)
 {
-    switch (in->options->each) {
-    case EACH_LINE:
-        if (in->product)
-            return next_combination(in, ret);
-        if (in->options->colsep)
-            return next_columns(in, ret);
-        return in->options->max_args > 1 ? next_group(in, ret)
-                                         : next_line(in, ret);
-    case EACH_FILE:
-        return next_whole_file(in, ret);
-    default:
-        return next_piece(in, ret);
-    }
+    if (in->product)
+        return next_combination(in, ret);
+    if (in->options->colsep)
+        return next_columns(in, ret);
+    return in->options->max_args > 1 ? next_group(in, ret) : next_line(in, ret);
 }
 
-/* -r: nothing but blanks, and the bytes of 0 between several values, is no input. */
-static int is_left_out(const struct inputs *in, const struct input *input)
+/* Nothing but blanks, and the bytes of 0 between several values. */
+static int is_blank(const struct input *input)
 {
-    if (!in->options->no_blank || in->options->each != EACH_LINE)
-        return 0;
     for (size_t i = 0; i < input->name_size; i++)
         if (!memchr(" \t\n\v\f\r", input->name[i], 7))
             return 0;
     return 1;
 }
 
-static int next_of_each(struct inputs *in, struct input *ret)
+/* With -r what is blank is no input. */
+static int next_wanted(struct inputs *in, struct input *ret)
 {
     int rc;
 
     do
-        rc = next_of_any(in, ret);
-    while (rc == 0 && is_left_out(in, ret));
+        rc = next_of_lines(in, ret);
+    while (rc == 0 && in->options->no_blank && is_blank(ret));
     return rc;
+}
+
+static int next_of_each(struct inputs *in, struct input *ret)
+{
+    switch (in->options->each) {
+    case EACH_LINE:
+        return next_wanted(in, ret);
+    case EACH_FILE:
+        return next_whole_file(in, ret);
+    default:
+        return next_piece(in, ret);
+    }
 }
 
 /* Back to the first input, when all were counted. */
