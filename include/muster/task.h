@@ -11,8 +11,11 @@
  *     }
  *
  * A task is one call of such a function on one input. It runs once, or again
- * when retries are asked for and the attempt before it did not end well. It may
- * keep no pointer that it got from its task after it returns.
+ * when retries are asked for and the attempt before it did not end well, or when
+ * another task ended the process that both were in (`processes/threads`: those that
+ * ran beside it, and those that began before the process was killed). It has one
+ * outcome; what it does besides its output can happen twice. It may keep no pointer
+ * that it got from its task after it returns.
  *
  * Context of every call below: inside the task, on the thread that runs it, and not
  * in a signal handler. They work alike under every model. */

@@ -203,7 +203,7 @@ static void random_kills_lose_nothing(void **state)
         size_t n = mu_pool_pids(pool, pids, WORKERS_MAX);
 
         seed = seed * 6364136223846793005U + 1442695040888963407U;
-        over = mu_now_ns() >= end;
+        over = n_killed > 0 && mu_now_ns() >= end;
         if (!over && n > 0 && mu_now_ns() >= next) {
             n_killed += kill(pids[(seed >> 33) % n], SIGKILL) == 0;
             next = mu_after_ns(10 * 1000 * 1000); /* 100 a second */
@@ -222,7 +222,6 @@ static void random_kills_lose_nothing(void **state)
     }
     assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_EMPTY);
     mu_pool_close(pool);
-    assert_true(n_killed > 0);
     /* who runs while his worker is killed cannot be told from who kills it */
     assert_in_range(n_ended - row.done, 0, n_killed);
     (void)snprintf(text, sizeof text, "%lu kills: %lu crashed: SIGKILL",
