@@ -1,9 +1,7 @@
 /* groups.c: see groups.h. */
 #include "chaos/groups.h"
 
-#include <errno.h>
 #include <glob.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,9 +57,4 @@ bool groups_own(pid_t guardian)
     if (status)
         (void)fclose(status);
     return parent == getpid();
-}
-
-bool groups_abandoned(pid_t guardian)
-{
-    return kill(guardian, 0) < 0 && errno == ESRCH;
 }

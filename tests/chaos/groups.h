@@ -9,8 +9,7 @@
 /* Count those of guardians that are `wanted`. */
 size_t groups_count(bool (*wanted)(pid_t guardian));
 
-/* For it: a child of this process; one that has ended. */
+/* For it: a child of this process. */
 bool groups_own(pid_t guardian);
-bool groups_abandoned(pid_t guardian);
 
 #endif
