@@ -149,9 +149,9 @@ MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
  * bytes       [size], copied before the call returns; may be NULL for 0 bytes
  * Returns   0: it left our hands, and may still be lost if the other side ends before it
  *           receives: also of one that has just gone, which some transports tell with
- *           the next send only; MU_TIMEOUT: nothing was sent; MU_CLOSED: the other side closed;
- *           MU_ECRASHED: it died, perhaps after it got the message; -EMSGSIZE;
- *           -EOPNOTSUPP on an end that only receives; MU_ECORRUPT; -errno.
+ *           the next send only; MU_TIMEOUT: nothing was sent; MU_CLOSED: the other
+ *           side closed; MU_ECRASHED: it died, perhaps after it got the message;
+ *           -EMSGSIZE; -EOPNOTSUPP on an end that only receives; MU_ECORRUPT; -errno.
  *           Of a file with MU_CHAN_SYNC_DISK, when mu_chan_position() has moved: the
  *           message is in the log, and MU_TIMEOUT: not yet on the disk, so drain,
  *           or -errno: the disk failed, for all senders until the log is opened anew

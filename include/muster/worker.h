@@ -76,9 +76,9 @@ struct mu_worker_exit {
  * options.inherits: then it is told where it would get the second.
  * arg       [size], copied; may be NULL when size is 0
  * Returns   0; MU_EINIT for a process when other threads run and mu_init() was never
- *           called; MU_EMODEL for a fiber, and for a process that inherits when other threads
- *           run; -EINVAL when fn lies in no loaded module
- *           or there is no such CPU; -errno, also when it cannot be bound to it
+ *           called; MU_EMODEL for a fiber, and for a process that inherits when
+ *           other threads run; -EINVAL when fn lies in no loaded module or there is
+ *           no such CPU; -errno, also when it cannot be bound to it
  * Context   not in a signal handler
  * Threads   any
  * Models    thread, process */
