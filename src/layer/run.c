@@ -209,6 +209,10 @@ static int find_function(struct mui_runner *runner, uint64_t code)
     if (code == runner->fn_code && runner->fn)
         return 0;
     rc = mui_module_decode(code, &address);
+    /* the supervisor made the code, where nobody here can write: what we know of
+     * modules was written over, and a reply would blame this task for it */
+    if (rc == -EINVAL || rc == -ENOENT)
+        __builtin_trap();
     if (rc < 0)
         return rc;
     runner->fn_code = code;
