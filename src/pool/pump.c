@@ -42,7 +42,6 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
     if (!charged)
         job->out.attempts--;
     job->seen_start_ns = 0;
-    job->oldest_ns = 0;
     mui_job_drop_output(job);
     /* nothing of this attempt may be taken for the next one's */
     job->out.code = 0;
