@@ -245,6 +245,16 @@ bool mui_pool_group_is_fresh(const struct mui_group *group)
     return true;
 }
 
+bool mui_pool_group_is_shared(const struct mui_group *group)
+{
+    unsigned n_used = 0;
+
+    for (unsigned i = 0; i < group->n_lanes; i++)
+        n_used += group->lanes[i].n_replies > 0 ||
+                  mui_lane_in_flight(&group->lanes[i]) > 0;
+    return n_used > 1;
+}
+
 /* Have a quiet worker replaced, so that a suspect finds a fresh one; unless one is
  * on its way. */
 static bool freshen(struct mu_pool *pool)
