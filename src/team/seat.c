@@ -21,8 +21,9 @@
 enum { N_PLACES = 256 };
 #define LEAST_SEAT_BYTES ((size_t)1 << 20)
 
-/* The seat this thread had last: it will do again. */
-static _Thread_local struct {
+/* The seat this thread had last: it will do again. The model: found without a call,
+ * from the little room that libraries loaded later have too. */
+static _Thread_local __attribute__((tls_model("initial-exec"))) struct {
     uint64_t team_id;
     struct mui_seat *seat;
 } last_seat;
@@ -152,7 +153,7 @@ void mui_seat_free(struct mui_seat *seat)
 }
 
 /* Work begins on a seat whose epoch is now `epoch`. */
-static void seat_begin(struct mui_seat *seat, uint64_t epoch)
+MUI_HOT static void seat_begin(struct mui_seat *seat, uint64_t epoch)
 {
     struct mu_team *team = seat->team;
     /* S2, against S3 in mui_idle_sleep() and mui_idle_found() */
@@ -189,7 +190,7 @@ void mui_seat_start(struct mui_seat *seat, struct mui_region *region)
     mui_seat_serve(seat, region);
 }
 
-void mui_seat_stop(struct mui_seat *seat)
+MUI_HOT void mui_seat_stop(struct mui_seat *seat)
 {
     uint64_t epoch = atomic_load_explicit(&seat->epoch, memory_order_relaxed);
 
@@ -223,7 +224,8 @@ static bool seat_try(struct mui_seat *seat)
 
 /* Not inlined: fibers move between threads, so the address of a thread-local is
  * not kept across a switch. */
-__attribute__((noinline)) struct mui_seat *mui_seat_take(struct mu_team *team)
+__attribute__((noinline)) MUI_HOT struct mui_seat *mui_seat_take(
+    struct mu_team *team)
 {
     uint32_t n_seats;
     struct mui_seat *seat = last_seat.seat;
@@ -247,7 +249,7 @@ taken:
     return seat;
 }
 
-void mui_seat_leave(struct mui_seat *seat)
+MUI_HOT void mui_seat_leave(struct mui_seat *seat)
 {
     /* relaxed: nobody works in the region any more */
     atomic_store_explicit(&seat->own_region.status, 0, memory_order_relaxed);
