@@ -47,7 +47,6 @@ struct mui_processes_plan {
     struct mui_layer_spec below[MUI_PLAN_LAYERS];
     unsigned n_places; /* of the board */
     bool has_sandbox_fd;
-    uint64_t rehearsal; /* the code of a function that does nothing; 0: none */
 };
 
 enum mui_peer_state {
@@ -102,9 +101,6 @@ struct mui_processes {
 };
 
 /* -- processes_worker.c -- */
-
-/* The code of a function that workers can run before their first task; 0: none. */
-uint64_t mui_processes_rehearsal(void);
 
 /* The body of a worker process. Returns its exit status. */
 int mui_processes_worker_main(const struct mui_nursery_start *start);
