@@ -37,7 +37,9 @@ enum {
     MUI_FAILURES_MAX = 10,
     MUI_BACKOFF_NS = 1000 * 1000,
     /* how long its word is believed that a worker writes a core */
-    MUI_DUMP_LOOK_NS = 1000 * 1000 * 1000
+    MUI_DUMP_LOOK_NS = 1000 * 1000 * 1000,
+    /* after a death, until the monitor tidies up: the next worker first */
+    MUI_TIDY_AFTER_NS = 200 * 1000
 };
 
 /* What a worker process gets to know: copied by way of the nursery. */
@@ -93,6 +95,7 @@ struct mui_processes {
     unsigned n_failures;
     struct mu_error failure; /* the last */
     bool stopping;
+    bool tidy_due; /* the monitor will be poked, to bury and to order */
 
     bool quit; /* monitor: end; written under the lock */
     _Atomic uint32_t
