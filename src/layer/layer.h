@@ -134,10 +134,6 @@ struct mui_desk_ops {
      * own thread when a bell rang or a time came; takes the lock itself. Returns
      * the time at which it wants to be called again at the latest. */
     int64_t (*rung)(struct mui_desk *desk);
-
-    /* Whether a caller spins: it sees what a bell could say, and sooner. Without the
-     * lock. */
-    bool (*is_attended)(struct mui_desk *desk);
 };
 
 struct mui_layer_config {

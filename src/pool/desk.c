@@ -344,13 +344,6 @@ static int64_t desk_rung(struct mui_desk *desk)
     return next;
 }
 
-static bool desk_is_attended(struct mui_desk *desk)
-{
-    /* relaxed: a hint */
-    return atomic_load_explicit(&pool_of(desk)->n_spinning,
-                                memory_order_relaxed) > 0;
-}
-
 const struct mui_desk_ops mui_pool_desk_ops = {
     .lock = desk_lock,
     .unlock = desk_unlock,
@@ -358,5 +351,4 @@ const struct mui_desk_ops mui_pool_desk_ops = {
     .died = desk_died,
     .gave_up = desk_gave_up,
     .rung = desk_rung,
-    .is_attended = desk_is_attended,
 };

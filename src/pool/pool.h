@@ -69,7 +69,6 @@ struct mu_pool {
 
     /* any thread, without the lock */
     _Atomic uint32_t news; /* futex: something ended, for waiting callers */
-    _Atomic unsigned n_spinning;  /* callers; written under the lock */
     _Atomic uint32_t interrupted; /* mu_pool_interrupt() waits to be seen */
 };
 
@@ -81,6 +80,11 @@ bool mui_pool_pump(struct mu_pool *pool);
 
 /* The same for a caller that has better to do: only where there is much to move. */
 void mui_pool_pump_lazily(struct mu_pool *pool);
+
+/* Deal with workers that have left word of their death; whether there were any. Cheap,
+ * and also for callers who find outcomes whenever they want some: nobody rings for
+ * them, and what the dead one had to do waits for them. */
+bool mui_pool_look(struct mu_pool *pool);
 
 /* Wish to be rung for what is left to do. Before the lock is let go for good. */
 void mui_pool_leave(struct mu_pool *pool);
