@@ -91,9 +91,14 @@ static void host_is_not_disturbed(void)
     struct sigaction action = {.sa_handler = count_sigchld};
     struct sigaction fault;
     struct sigaction after;
+    char *const directory = getcwd(NULL, 0);
+    char *const *const variables = environ;
+    size_t n_variables = 0;
     struct mu_pool *pool;
     sigset_t mask;
 
+    while (variables[n_variables])
+        n_variables++;
     CHECK_CHILD(sigaction(SIGSEGV, NULL, &fault) == 0);
     CHECK_CHILD(sigaction(SIGCHLD, &action, NULL) == 0);
     CHECK_CHILD(mu_init(NULL) == 0);
@@ -110,6 +115,11 @@ static void host_is_not_disturbed(void)
     CHECK_CHILD(after.sa_handler == fault.sa_handler);
     CHECK_CHILD(pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0);
     CHECK_CHILD(!sigismember(&mask, SIGCHLD) && !sigismember(&mask, SIGINT));
+    CHECK_CHILD(strcmp(getcwd(NULL, 0), directory) == 0);
+    CHECK_CHILD(environ == variables);
+    for (size_t i = 0; i < n_variables; i++)
+        CHECK_CHILD(variables[i]);
+    CHECK_CHILD(!variables[n_variables]);
 }
 
 static void ignored_sigchld_is_no_harm(void)

@@ -725,16 +725,23 @@ static void changed_workers_are_replaced(void **state)
 static void threads_cannot_have_them(void **state)
 {
     const struct mu_pool_options options[] = {
-        {.processes = 1},  {.sandbox = MU_SANDBOX_PURE}, {.file_bytes = 1},
-        {.cpu_ns = 1},     {.recycle_tasks = 1},         {.recycle_bytes = 1},
-        {.open_files = 9},
+        {.processes = 1},     {.sandbox = MU_SANDBOX_PURE},
+        {.file_bytes = 1},    {.cpu_ns = 1},
+        {.recycle_tasks = 1}, {.recycle_bytes = 1},
+        {.open_files = 9},    {.timeout_ns = 1},
+        {.memory_bytes = 1},
     };
+    const struct mu_submit late = {.timeout_ns = 1};
     struct mu_pool *pool;
 
     (void)state;
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         assert_int_equal(mu_pool_open("threads:2", &options[i], &pool, NULL),
                          MU_EMODEL);
+    assert_int_equal(mu_pool_open("threads:2", NULL, &pool, NULL), 0);
+    assert_int_equal(mu_pool_submit(pool, say_pid, NULL, 0, &late, NULL),
+                     MU_EMODEL);
+    mu_pool_close(pool);
 }
 
 static void missing_path_is_an_error_of_open(void **state)
