@@ -15,8 +15,10 @@ static struct mu_outcome *take(struct mu_pool *pool, struct mui_job *job)
     job->state = MUI_JOB_TAKEN;
     pool->held_bytes -= job->held_bytes;
     pool->stats.n_taken++;
-    if (pool->stats.n_taken % PUMP_EVERY == 0)
+    if (pool->stats.n_taken % PUMP_EVERY == 0) {
+        (void)mui_pool_look(pool);
         mui_pool_pump_lazily(pool);
+    }
     return &job->out;
 }
 
