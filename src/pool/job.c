@@ -184,7 +184,6 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
     job->prev = NULL;
     job->held_bytes = 0;
     job->seen_start_ns = 0;
-    job->oldest_ns = 0;
     job->state = MUI_JOB_FREE;
     job->doom = MU_DONE;
     job->note = MUI_NOTE_NONE;

@@ -44,9 +44,6 @@ struct mui_job {
     int64_t submit_ns;
     int64_t given_ns;
     int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
-    int64_t
-        oldest_ns; /* when it was first seen as its lane's oldest, not said to
-                        * have started; 0: not yet */
     int64_t timeout_ns;
     uint32_t slot;
     uint32_t generation;

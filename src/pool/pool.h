@@ -108,6 +108,9 @@ void mui_pool_take_back(void *ctx, void *owner);
 /* Whether its worker has run nothing before what it has now. */
 bool mui_pool_group_is_fresh(const struct mui_group *group);
 
+/* Whether more than one of its lanes has been given a task. */
+bool mui_pool_group_is_shared(const struct mui_group *group);
+
 /* Collect what one lane has. Returns whether anything came; *ret_forged when it
  * wrote what no honest worker writes. */
 bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
