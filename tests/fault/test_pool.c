@@ -118,12 +118,14 @@ WRAP(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags),
      (fd, message, flags), -1)
 
 /* Each process says who it is by its name, which is a call that does not fail. */
+/* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
 int __real_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
                  unsigned long d);
 int __wrap_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
                  unsigned long d);
 int __wrap_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
                  unsigned long d)
+/* NOLINTEND(readability-identifier-naming) */
 {
     static const char *const names[] = {[GUARDIAN] = "muster-guardian",
                                         [NURSERY] = "muster-nursery",
