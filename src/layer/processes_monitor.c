@@ -48,7 +48,6 @@ static void nursery_died(struct mui_processes *p)
 {
     struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN,
                               .how = MUI_DEATH_VANISHED};
-    bool any_up = false;
 
     mui_bells_remove_other(&p->bells, p->channel);
     mui_nursery_disconnect(p->channel);
@@ -58,7 +57,6 @@ static void nursery_died(struct mui_processes *p)
 
         if (peer->state == MUI_PEER_FREE)
             continue;
-        any_up |= peer->up;
         peer->reaped = true;
         if (peer->state == MUI_PEER_ORDERED && peer->i_group < 0)
             mui_processes_bury_later(p, peer);
@@ -69,10 +67,6 @@ static void nursery_died(struct mui_processes *p)
             mui_processes_died(p, &p->peers[i], &death);
     if (p->stopping)
         return;
-    if (!any_up) { /* nor may any ever be: with pauses, and not for ever */
-        mui_processes_count_failure(p);
-        (void)mui_fail(&p->failure, MU_ECRASHED, "processes: nursery lost");
-    }
     if (mui_processes_connect_nursery(p, &p->failure) < 0)
         give_up(p);
 }
