@@ -154,19 +154,33 @@ MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
  * mu_unfork() is for a loop that forks what is left of it. It stays one loop, at the
  * speed that it has without forks, and needs one slot however long it is:
  *
- *     static long place(struct mu_job *j, const struct board *board, int column)
+ *     int is_free(long board, int column);
+ *     long board_with(long board, int column);
+ *     static long place(struct mu_job *j, long board, int column);
+ *     MU_FORKABLE(long, place, long, int)
+ *
+ *     static long place(struct mu_job *j, long board, int column)
  *     {
  *         long sum = 0;
  *         long rest;
  *
- *         for (; column < N_COLUMNS; column++)
+ *         for (; column < 8; column++)
  *             if (is_free(board, column)) {
  *                 mu_fork(j, place, board, column + 1);
- *                 sum += place_next(j, board, column);
+ *                 sum += 1 + place(j, board_with(board, column), 0);
  *                 if (!mu_unfork(j, place, &rest))
  *                     return sum + rest;
  *             }
  *         return sum;
+ *     }
+ *
+ *     long n_boards(void)
+ *     {
+ *         struct mu_job *j = mu_team_enter(NULL);
+ *         long result = place(j, 0, 0);
+ *
+ *         mu_team_leave(j);
+ *         return result;
  *     }
  *
  * The C stack may get as deep as if each iteration called the rest: when it is taken
