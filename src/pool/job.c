@@ -80,6 +80,16 @@ struct mui_job *mui_job_pop(struct mui_job_list *list)
     return job;
 }
 
+void mui_job_cut(struct mui_job_list *list, struct mui_job *last, size_t n)
+{
+    list->first = last->next;
+    if (last->next)
+        last->next->prev = NULL;
+    else
+        list->last = NULL;
+    list->n -= n;
+}
+
 struct mui_job_store *mui_job_store_new(void)
 {
     return calloc(1, sizeof(struct mui_job_store));

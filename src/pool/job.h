@@ -81,6 +81,8 @@ void mui_job_push_back(struct mui_job_list *list, struct mui_job *job);
 void mui_job_push_front(struct mui_job_list *list, struct mui_job *job);
 void mui_job_remove(struct mui_job_list *list, struct mui_job *job);
 struct mui_job *mui_job_pop(struct mui_job_list *list);
+/* Take the first n away, of which `last` is the last. */
+void mui_job_cut(struct mui_job_list *list, struct mui_job *last, size_t n);
 
 /* A store, and the end of its pool's interest in it: it is freed with its last
  * job. */

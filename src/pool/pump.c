@@ -210,24 +210,81 @@ static void set_deadline(struct mu_pool *pool, struct mui_job *job)
     pool->layer->ops->alarm(pool->layer, due);
 }
 
+/* A job has been, or is about to be, pushed as number `index` of a lane. */
+static void note_given(struct mu_pool *pool, struct mui_job *job,
+                       unsigned i_worker, uint32_t index)
+{
+    job->out.attempts++;
+    job->state = MUI_JOB_GIVEN;
+    job->index = index;
+    job->i_lane = (uint16_t)i_worker;
+    job->out.worker = i_worker;
+    if (job->timeout_ns)
+        set_deadline(pool, job);
+    pool->n_given++;
+}
+
+/* Which attempt the next will be, as orders say it. */
+static uint8_t next_attempt(const struct mui_job *job)
+{
+    return (uint8_t)(job->out.attempts < 254 ? job->out.attempts + 1 : 255);
+}
+
 static void give(struct mu_pool *pool, struct mui_group *group, unsigned i_lane,
                  struct mui_job *job)
 {
     struct mui_lane *lane = &group->lanes[i_lane];
+    uint32_t index;
 
-    job->out.attempts++;
-    job->state = MUI_JOB_GIVEN;
-    job->i_lane = (uint16_t)(group->i_first + i_lane);
-    job->out.worker = job->i_lane;
-    if (job->timeout_ns)
-        set_deadline(pool, job);
-    (void)mui_lane_push(
-        lane, &job->order,
-        (uint8_t)(job->out.attempts < 255 ? job->out.attempts : 255), job,
-        &job->index);
+    (void)mui_lane_push(lane, &job->order, next_attempt(job), job, &index);
+    note_given(pool, job, group->i_first + i_lane, index);
     if (job->cancelled)
-        mui_lane_cancel(lane, job->index);
-    pool->n_given++;
+        mui_lane_cancel(lane, index);
+}
+
+/* Find how many at the front of the queue, at the most n_max, can go as a pack: see
+ * mui_lane_push_pack(). */
+static unsigned find_pack(const struct mu_pool *pool, unsigned n_max,
+                          const struct mui_order **ret_orders,
+                          void **ret_owners)
+{
+    struct mui_job *job = pool->queue.first;
+    uint64_t fn = job->order.fn;
+    uint64_t tag = job->order.tag;
+    uint64_t step = job->next ? job->next->order.tag - tag : 0;
+    uint8_t attempt = next_attempt(job);
+    unsigned n;
+
+    for (n = 0; n < n_max && job; n++, job = job->next, tag += step) {
+        if (job->order.form != MUI_FORM_INLINE || job->order.fn != fn ||
+            job->order.tag != tag || next_attempt(job) != attempt ||
+            job->cancelled)
+            break;
+        ret_orders[n] = &job->order;
+        ret_owners[n] = job;
+    }
+    return n;
+}
+
+/* Give the front of the queue as a pack, at the most n_max. Returns how many. */
+static unsigned give_pack(struct mu_pool *pool, struct mui_group *group,
+                          unsigned i_lane, unsigned n_max)
+{
+    struct mui_lane *lane = &group->lanes[i_lane];
+    const struct mui_order *orders[MUI_PACK_MAX];
+    void *owners[MUI_PACK_MAX];
+    unsigned room = mui_lane_pack_room(lane);
+    unsigned n = find_pack(pool, n_max < room ? n_max : room, orders, owners);
+    uint32_t index;
+
+    if (n < 2)
+        return 0;
+    mui_lane_push_pack(lane, orders, n, next_attempt(owners[0]), owners,
+                       &index);
+    mui_job_cut(&pool->queue, owners[n - 1], n);
+    for (unsigned i = 0; i < n; i++)
+        note_given(pool, owners[i], group->i_first + i_lane, index + i);
+    return n;
 }
 
 static bool group_is_quiet(const struct mui_group *group)
@@ -296,7 +353,8 @@ static bool give_lane(struct mu_pool *pool, struct mui_group *group,
     if (mui_lane_in_flight(lane) > window / 2)
         return false; /* in batches: see mui_lane_push() */
     while (pool->queue.n && mui_lane_in_flight(lane) < window) {
-        give(pool, group, i_lane, mui_job_pop(&pool->queue));
+        if (!give_pack(pool, group, i_lane, window - mui_lane_in_flight(lane)))
+            give(pool, group, i_lane, mui_job_pop(&pool->queue));
         moved = true;
     }
     if (moved)
