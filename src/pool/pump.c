@@ -70,7 +70,8 @@ static bool keep_output(struct mu_pool *pool, struct mui_job *job,
     char *copy;
 
     if (reply->form == MUI_FORM_INLINE) {
-        memcpy(job->small, reply->u.bytes, reply->inline_size);
+        /* all of it: the copy is cheaper than to ask how much */
+        memcpy(job->small, reply->u.bytes, MUI_REPLY_INLINE);
         job->small[reply->inline_size] = '\0';
         job->out.output_size = reply->inline_size;
         return true;
@@ -104,18 +105,23 @@ static void learn_run_time(struct mu_pool *pool, int64_t run_ns)
         pool->run_ns ? pool->run_ns + (run_ns - pool->run_ns) / 8 : run_ns;
 }
 
+static void settle_returned(struct mu_pool *pool, struct mui_job *job)
+{
+    if (!job->cancelled) {
+        mui_pool_requeue(pool, job, false, false);
+        return;
+    }
+    job->out.attempts--;
+    mui_pool_end(pool, job, MU_CANCELLED);
+}
+
 static void settle_reply(struct mu_pool *pool, struct mui_job *job,
                          struct mui_lane *lane, const struct mui_reply *reply)
 {
     enum mu_status status = reply->code ? MU_FAILED : MU_DONE;
 
-    if (reply->kind == MUI_REPLY_RETURNED && job->cancelled) {
-        job->out.attempts--;
-        mui_pool_end(pool, job, MU_CANCELLED);
-        return;
-    }
     if (reply->kind == MUI_REPLY_RETURNED) {
-        mui_pool_requeue(pool, job, false, false);
+        settle_returned(pool, job);
         return;
     }
     job->out.code = reply->code;
@@ -133,7 +139,7 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
     }
     if (job->cancelled && status != MU_DONE)
         status = MU_CANCELLED;
-    if (mui_policy_retries(job, status))
+    if (status != MU_DONE && mui_policy_retries(job, status))
         mui_pool_requeue(pool, job, true, false);
     else
         mui_pool_end(pool, job, status);

@@ -70,6 +70,10 @@
 #include "sync/lane_memory.h"
 #include "sys/futex.h"
 
+#ifndef AHEAD
+#define AHEAD 32
+#endif
+
 enum mui_slot_state {
     SLOT_FREE = 0,
     SLOT_ORDERED, /* the worker owes a reply */
@@ -317,7 +321,7 @@ static bool reply_is_forged(const struct mui_lane *lane,
 }
 
 /* The reply read last is settled: its order's slot is free. Gives its owner. */
-static void *free_slot(struct mui_lane *lane, uint32_t index)
+static inline void *free_slot(struct mui_lane *lane, uint32_t index)
 {
     uint32_t i_slot = index & lane->mask;
     void *owner = lane->owner[i_slot];
@@ -332,33 +336,34 @@ static void *free_slot(struct mui_lane *lane, uint32_t index)
 }
 
 /* The same of a brief reply, if it is one. */
-static int collect_brief(struct mui_lane *lane, struct mui_reply *ret_reply,
+static inline int collect_brief(struct mui_lane *lane, struct mui_reply *ret_reply,
                          void **ret_owner)
 {
     struct brief *brief = brief_of(lane->up, lane->mask, lane->n_replies);
-    struct brief copy;
+    uint32_t run_ns;
+    uint64_t output;
 
     /* A2, as below */
     if (atomic_load_explicit(&brief->lap, memory_order_acquire) !=
         lap_of(lane->n_replies, lane->shift))
         return MU_EMPTY;
-    memcpy(&copy.run_ns, &brief->run_ns,
-           sizeof copy - offsetof(struct brief, run_ns));
-    __asm__ volatile("" : "+m"(copy));
-    if (copy.size > MUI_BRIEF_BYTES)
+    /* relaxed: behind the lap; read once, for the worker can change them meanwhile */
+    run_ns = atomic_load_explicit(&brief->run_ns, memory_order_relaxed);
+    output = atomic_load_explicit(&brief->output, memory_order_relaxed);
+    if ((uint8_t)output > MUI_BRIEF_BYTES)
         return MU_ECORRUPT;
     ret_reply->index = lane->n_replies;
     ret_reply->code = 0;
     ret_reply->kind = MUI_REPLY_RAN;
     ret_reply->form = MUI_FORM_INLINE;
-    ret_reply->inline_size = copy.size;
+    ret_reply->inline_size = (uint8_t)output;
     ret_reply->limit = 0;
     ret_reply->start_ns = (int64_t)lane->end_ns;
-    ret_reply->run_ns = copy.run_ns;
-    memcpy(ret_reply->u.bytes, copy.bytes, MUI_BRIEF_BYTES);
-    lane->end_ns += copy.run_ns;
-    __builtin_prefetch(
-        brief_of(lane->up, lane->mask, lane->n_replies + 16));
+    ret_reply->run_ns = run_ns;
+    output >>= 8;
+    memcpy(ret_reply->u.bytes, &output, sizeof output);
+    lane->end_ns += run_ns;
+    __builtin_prefetch(brief_of(lane->up, lane->mask, lane->n_replies + AHEAD));
     *ret_owner = free_slot(lane, lane->n_replies);
     return MU_OK;
 }

@@ -25,9 +25,8 @@ enum { MUI_BRIEF_BYTES = 7 };
 
 struct brief {
     _Atomic uint32_t lap; /* stored last */
-    uint32_t run_ns;
-    uint8_t size;
-    uint8_t bytes[MUI_BRIEF_BYTES];
+    _Atomic uint32_t run_ns;
+    _Atomic uint64_t output; /* its size in the first byte, then the bytes */
 };
 
 _Static_assert(sizeof(struct brief) == 16, "four briefs are a line");

@@ -194,10 +194,14 @@ static void write_brief(struct mui_lane_worker *w,
                         const struct mui_reply *reply)
 {
     struct brief *brief = brief_of(w->up, w->mask, w->n_replies);
+    uint64_t output;
 
-    brief->run_ns = (uint32_t)reply->run_ns;
-    brief->size = reply->inline_size;
-    memcpy(brief->bytes, reply->u.bytes, MUI_BRIEF_BYTES);
+    memcpy(&output, reply->u.bytes, sizeof output);
+    /* relaxed: the lap below publishes them */
+    atomic_store_explicit(&brief->run_ns, (uint32_t)reply->run_ns,
+                          memory_order_relaxed);
+    atomic_store_explicit(&brief->output, output << 8 | reply->inline_size,
+                          memory_order_relaxed);
     /* R2 */
     atomic_store_explicit(&brief->lap, lap_of(w->n_replies, w->shift),
                           memory_order_release);
