@@ -485,16 +485,13 @@ void mui_pool_want_news(struct mu_pool *pool)
 void mui_pool_leave(struct mu_pool *pool)
 {
     for (;;) {
-        uint32_t wish = 0;
+        bool wishes = pool->queue.n || pool->suspects.n ||
+                      pool->n_given > pool->model.n_lanes;
 
-        if (pool->queue.n || pool->suspects.n)
-            wish = MUI_WANT_HUNGRY;
-        else if (pool->n_given > pool->model.n_lanes)
-            wish = MUI_WANT_IDLE;
-        if (wish == 0 || wish == pool->wish || pool->n_waiting)
+        if (!wishes || pool->wish || pool->n_waiting)
             return;
-        pool->wish = wish;
-        want_all(pool, wish);
+        pool->wish = MUI_WANT_IDLE;
+        want_all(pool, pool->wish);
         /* what came before the wish was seen is looked for here */
         if (!mui_pool_pump(pool))
             return;

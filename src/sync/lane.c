@@ -227,6 +227,16 @@ void mui_lane_push_pack(struct mui_lane *lane,
     uint8_t *at;
 
     assert(n >= 2 && n <= mui_lane_pack_room(lane));
+#ifndef PW
+    {
+        uint32_t nx = (i_slot + n) & lane->mask;
+        const uint8_t *p = pack_bytes(lane->down, lane->mask, nx + (nx + n <= lane->mask + 1 ? n : 1));
+        __builtin_prefetch(&lane->down->orders[nx], 1);
+        for (unsigned i = 1; i <= 13; i++)
+            mui_cpu_prefetch_write(p - i * 64);
+        mui_cpu_prefetch_write(&lane->down->orders[nx]);
+    }
+#endif
     for (unsigned i = 0; i < n; i++)
         room += pack_room(orders[i]->inline_size);
     at = pack_bytes(lane->down, lane->mask, i_slot + n) - room;
@@ -405,8 +415,13 @@ bool mui_lane_has(const struct mui_lane *lane, unsigned n)
     /* A2, as below */
     if (lane->state[last & lane->mask] == SLOT_PACKED &&
         atomic_load_explicit(&brief_of(lane->up, lane->mask, last)->lap,
-                             memory_order_acquire) == lap_of(last, lane->shift))
+                             memory_order_acquire) == lap_of(last, lane->shift)) {
+#ifndef NO_BURST
+        for (unsigned i = 0; i < AHEAD && i < n; i += 4)
+            __builtin_prefetch(brief_of(lane->up, lane->mask, lane->n_replies + i));
+#endif
         return true;
+    }
     /* A2: replies are written in order, so this one's lap answers for those before */
     return atomic_load_explicit(&lane->up->replies[last & lane->mask].lap,
                                 memory_order_acquire) ==

@@ -91,10 +91,9 @@ struct mui_reply {
  * that a worker rings once a wish. */
 enum {
     MUI_WANT_DONE = 1, /* ring when a reply is there: somebody sleeps for it */
-    MUI_WANT_HUNGRY = 2, /* ring when orders ran out: the queue has more */
-    MUI_WANT_IDLE = 4, /* ring when about to sleep: work may be had elsewhere */
-    MUI_WANT_MASK = 7,
-    MUI_WANT_STEP = 8
+    MUI_WANT_IDLE = 2, /* ring when about to sleep: there may be work to be had */
+    MUI_WANT_MASK = 3,
+    MUI_WANT_STEP = 4
 };
 
 struct mui_lane_down;
