@@ -51,7 +51,7 @@ struct mui_job {
     uint8_t state; /* enum mui_job_state */
 
     /* these begin as 0 */
-    uint64_t held_bytes; /* of input and output, counted by the pool */
+    uint64_t held_bytes;   /* of input and output, counted by the pool */
     int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
     int64_t
         oldest_ns; /* when it was first seen as its lane's oldest, not said to

@@ -108,15 +108,6 @@ static int take_bytes(struct mu_pool *pool, struct mui_job *job,
         job->order.u.span.size = size;
         return 0;
     }
-    /* what is copied is followed by a 0 */
-    if (size < MUI_ORDER_INLINE) {
-        job->order.form = MUI_FORM_INLINE;
-        job->order.inline_size = (uint8_t)size;
-        if (size)
-            memcpy(job->order.u.bytes, input, size);
-        job->order.u.bytes[size] = '\0';
-        return 0;
-    }
     copy = own_span(pool, job, size + 1);
     if (!copy)
         return -ENOMEM;
@@ -167,7 +158,8 @@ static bool under_way(const struct mu_pool *pool)
     return pool->queue.n || pool->suspects.n || pool->n_given;
 }
 
-static __attribute__((noinline)) int wait_for_room(struct mu_pool *pool, unsigned flags)
+static __attribute__((noinline)) int wait_for_room(struct mu_pool *pool,
+                                                   unsigned flags)
 {
     int rc;
 
@@ -210,8 +202,24 @@ static int batch_init(const struct mu_pool *pool, mu_task_fn fn,
     return mui_module_encode(address, &ret_batch->fn);
 }
 
-/* An input that is neither small nor plain. */
-static __attribute__((noinline)) int take_input(struct mu_pool *pool,
+static bool is_small(const struct mu_span *input, const struct mu_submit *how)
+{
+    return input->size < MUI_ORDER_INLINE && (input->data || !input->size) &&
+           !how->path && !how->n_parts && !(how->flags & MU_SUBMIT_BORROW);
+}
+
+/* What is copied is followed by a 0. */
+static void take_small(struct mui_job *job, const struct mu_span *input)
+{
+    job->order.form = MUI_FORM_INLINE;
+    job->order.inline_size = (uint8_t)input->size;
+    if (input->size)
+        memcpy(job->order.u.bytes, input->data, input->size);
+    job->order.u.bytes[input->size] = '\0';
+}
+
+/* Out of the way of what is frequent. */
+static __attribute__((noinline)) int take_other(struct mu_pool *pool,
                                                 struct mui_job *job,
                                                 const struct mu_span *input,
                                                 const struct mu_submit *how)
@@ -222,12 +230,6 @@ static __attribute__((noinline)) int take_input(struct mu_pool *pool,
     if (how->n_parts)
         return take_parts(pool, job, input->data, how->n_parts);
     return take_bytes(pool, job, input->data, input->size, how->flags);
-}
-
-static bool is_small(const struct mu_span *input, const struct mu_submit *how)
-{
-    return input->size < MUI_ORDER_INLINE && input->data && !how->path &&
-           !how->n_parts && !(how->flags & MU_SUBMIT_BORROW);
 }
 
 /* Make the job of a task. */
@@ -241,11 +243,8 @@ static int fill_job(struct mu_pool *pool, struct mui_job *job,
     job->retries = batch->retries;
     job->timeout_ns = batch->timeout_ns;
     if (!is_small(input, batch->how))
-        return take_input(pool, job, input, batch->how);
-    job->order.form = MUI_FORM_INLINE;
-    job->order.inline_size = (uint8_t)input->size;
-    memcpy(job->order.u.bytes, input->data, input->size);
-    job->order.u.bytes[input->size] = '\0';
+        return take_other(pool, job, input, batch->how);
+    take_small(job, input);
     return 0;
 }
 
@@ -278,13 +277,32 @@ static void enqueue(struct mu_pool *pool, struct mui_job *job, int64_t now_ns)
     mui_job_push_back(&pool->queue, job);
 }
 
+/* Whether tasks may wait for a batch although a worker has nothing: they are short,
+ * and there is one that has nothing, is awake, and rings before it sleeps. */
+static bool may_wait(const struct mu_pool *pool)
+{
+    if (!pool->wish || pool->run_ns == 0 ||
+        pool->run_ns > pool->terms.spin_ns / PUMP_BATCH)
+        return false;
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        const struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++)
+            if (mui_lane_in_flight(&group->lanes[j]) == 0 &&
+                mui_lane_is_awake(&group->lanes[j]))
+                return true;
+    }
+    return false;
+}
+
 /* Hand tasks over: at once when a worker may have nothing, else in batches. */
 static void enqueued(struct mu_pool *pool)
 {
-    if (pool->n_given < (uint64_t)2 * pool->model.n_lanes)
-        (void)mui_pool_pump(pool);
-    else if (pool->queue.n >= PUMP_BATCH)
+    if (pool->queue.n >= PUMP_BATCH)
         mui_pool_pump_lazily(pool);
+    else if (pool->n_given < (uint64_t)2 * pool->model.n_lanes &&
+             !may_wait(pool))
+        (void)mui_pool_pump(pool);
     mui_pool_leave(pool);
 }
 

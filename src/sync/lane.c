@@ -38,15 +38,17 @@
  *     As H1: what the supervisor does not see started is returned unrun.
  *
  * A pack is up to MUI_PACK_MAX orders in a row that are written closely: what they
- * share in the slot of the first, with its lap; then their inputs, one behind the
- * other. For all else they are orders like others: each has its index, and is
- * started, revoked, cancelled and replied to by it; the handshakes know of no packs.
- * Inputs lie as far back as they can: those of orders i to j end where the bytes
- * that belong to the slot of j do. An input takes no more than belongs to its slot,
- * so none begins before its slot's, and what is written for later orders reaches it
- * only once it has its reply. (The first slot's head the worker copies.) A reply may be brief; both ends know
- * from the order's pack where to look for that. Either may be missing in a lap, so a
- * lap word can be older than the lap before: see is_plain_lap().
+ * share in the slot of the first, published by its lap; their inputs one behind the
+ * other. In all else they are orders like others: each has its index, and is started,
+ * revoked, cancelled and replied to by it. The handshakes know nothing of packs.
+ *     Bytes for an input belong to each slot, and the inputs of a pack end where
+ * those of its last slot do. No input is longer than what belongs to a slot, so none
+ * begins before its own slot's bytes: it lies in those of its own slot and of later
+ * ones of its pack, which are not written again before it has its reply. The head, in
+ * the first slot, is: the worker copies it before it starts the first order.
+ *     The reply to an order of a pack may be brief, which has a place of its own;
+ * the supervisor, who knows which orders were packed, looks in both. So not every lap
+ * word is stored in every lap: see is_plain_lap().
  *
  * Killed at any instruction. The worker: before R2 the reply is absent, after it
  * whole; `started` names the order that was running. The supervisor: its workers
@@ -70,9 +72,8 @@
 #include "sync/lane_memory.h"
 #include "sys/futex.h"
 
-#ifndef AHEAD
-#define AHEAD 32
-#endif
+/* How many brief replies ahead of the one that is read their lines are asked for. */
+enum { BRIEFS_AHEAD = 32 };
 
 enum mui_slot_state {
     SLOT_FREE = 0,
@@ -89,8 +90,7 @@ static size_t whole_pages(size_t bytes)
 size_t mui_lane_down_bytes(unsigned n_slots)
 {
     return whole_pages(sizeof(struct mui_lane_down) +
-                       n_slots *
-                           (sizeof(struct slot) + MUI_ORDER_INLINE + 1));
+                       n_slots * (sizeof(struct slot) + MUI_ORDER_INLINE + 1));
 }
 
 size_t mui_lane_up_bytes(unsigned n_slots)
@@ -216,6 +216,20 @@ static void write_pack_head(struct slot *slot,
     write_order(slot, &head, attempt);
 }
 
+/* Ask for the lines of the next pack, for writing, as if it were like the one before:
+ * the worker that read them a lap ago has them. */
+static void ask_for_pack(const struct mui_lane *lane, unsigned n, uint32_t room)
+{
+    uint32_t i_slot = lane->tail & lane->mask;
+    const uint8_t *end = pack_bytes(lane->down, lane->mask, i_slot + n);
+
+    if (i_slot + n > lane->mask + 1)
+        return;
+    mui_cpu_prefetch_write(&lane->down->orders[i_slot]);
+    for (const uint8_t *at = end - room; at < end; at += MUI_CACHE_LINE)
+        mui_cpu_prefetch_write(at);
+}
+
 void mui_lane_push_pack(struct mui_lane *lane,
                         const struct mui_order *const *orders, unsigned n,
                         uint8_t attempt, void *const *owners,
@@ -227,16 +241,6 @@ void mui_lane_push_pack(struct mui_lane *lane,
     uint8_t *at;
 
     assert(n >= 2 && n <= mui_lane_pack_room(lane));
-#ifndef PW
-    {
-        uint32_t nx = (i_slot + n) & lane->mask;
-        const uint8_t *p = pack_bytes(lane->down, lane->mask, nx + (nx + n <= lane->mask + 1 ? n : 1));
-        __builtin_prefetch(&lane->down->orders[nx], 1);
-        for (unsigned i = 1; i <= 13; i++)
-            mui_cpu_prefetch_write(p - i * 64);
-        mui_cpu_prefetch_write(&lane->down->orders[nx]);
-    }
-#endif
     for (unsigned i = 0; i < n; i++)
         room += pack_room(orders[i]->inline_size);
     at = pack_bytes(lane->down, lane->mask, i_slot + n) - room;
@@ -262,6 +266,7 @@ void mui_lane_push_pack(struct mui_lane *lane,
                               lap_of(index, lane->shift), memory_order_release);
     lane->tail = index + n;
     *ret_index = index;
+    ask_for_pack(lane, n, room);
 }
 
 /* H2, the supervisor's side; see mui_lane_sleep(). */
@@ -346,8 +351,8 @@ static inline void *free_slot(struct mui_lane *lane, uint32_t index)
 }
 
 /* The same of a brief reply, if it is one. */
-static inline int collect_brief(struct mui_lane *lane, struct mui_reply *ret_reply,
-                         void **ret_owner)
+static inline int collect_brief(struct mui_lane *lane,
+                                struct mui_reply *ret_reply, void **ret_owner)
 {
     struct brief *brief = brief_of(lane->up, lane->mask, lane->n_replies);
     uint32_t run_ns;
@@ -373,7 +378,8 @@ static inline int collect_brief(struct mui_lane *lane, struct mui_reply *ret_rep
     output >>= 8;
     memcpy(ret_reply->u.bytes, &output, sizeof output);
     lane->end_ns += run_ns;
-    __builtin_prefetch(brief_of(lane->up, lane->mask, lane->n_replies + AHEAD));
+    __builtin_prefetch(
+        brief_of(lane->up, lane->mask, lane->n_replies + BRIEFS_AHEAD));
     *ret_owner = free_slot(lane, lane->n_replies);
     return MU_OK;
 }
@@ -415,11 +421,12 @@ bool mui_lane_has(const struct mui_lane *lane, unsigned n)
     /* A2, as below */
     if (lane->state[last & lane->mask] == SLOT_PACKED &&
         atomic_load_explicit(&brief_of(lane->up, lane->mask, last)->lap,
-                             memory_order_acquire) == lap_of(last, lane->shift)) {
-#ifndef NO_BURST
-        for (unsigned i = 0; i < AHEAD && i < n; i += 4)
-            __builtin_prefetch(brief_of(lane->up, lane->mask, lane->n_replies + i));
-#endif
+                             memory_order_acquire) ==
+            lap_of(last, lane->shift)) {
+        /* they are about to be read */
+        for (unsigned i = 0; i < n && i < BRIEFS_AHEAD; i += 4)
+            __builtin_prefetch(
+                brief_of(lane->up, lane->mask, lane->n_replies + i));
         return true;
     }
     /* A2: replies are written in order, so this one's lap answers for those before */
@@ -489,6 +496,12 @@ void mui_lane_want(struct mui_lane *lane, uint32_t want)
     atomic_store_explicit(&lane->down->want, lane->want, memory_order_seq_cst);
     (void)atomic_load_explicit(&lane->up->started, memory_order_seq_cst);
     (void)atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst);
+}
+
+bool mui_lane_is_awake(const struct mui_lane *lane)
+{
+    /* H3, the supervisor's side: as in mui_lane_want(), later */
+    return !atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst);
 }
 
 uint32_t mui_lane_started(const struct mui_lane *lane, int64_t *ret_start_ns)

@@ -38,12 +38,13 @@ enum { MUI_ORDER_INLINE = 40, MUI_REPLY_INLINE = 32, MUI_PACK_MAX = 32 };
 
 /* Supervisor to worker. */
 struct mui_order {
-    uint32_t lap;        /* the lane's own */
-    uint8_t form;        /* enum mui_form */
-    uint8_t inline_size; /* of u.bytes, with MUI_FORM_INLINE; orders of a pack */
-    uint8_t attempt;     /* 255 stands for more */
-    uint8_t words;       /* with MUI_FORM_PACK: room of its inputs, in 8 bytes */
-    uint64_t fn; /* see sys/module.h */
+    uint32_t lap; /* the lane's own */
+    uint8_t form; /* enum mui_form */
+    uint8_t
+        inline_size; /* of u.bytes, with MUI_FORM_INLINE; orders of a pack */
+    uint8_t attempt; /* 255 stands for more */
+    uint8_t words;   /* with MUI_FORM_PACK: room of its inputs, in 8 bytes */
+    uint64_t fn;     /* see sys/module.h */
     uint64_t tag;
     union {
         uint8_t bytes[MUI_ORDER_INLINE];
@@ -91,7 +92,8 @@ struct mui_reply {
  * that a worker rings once a wish. */
 enum {
     MUI_WANT_DONE = 1, /* ring when a reply is there: somebody sleeps for it */
-    MUI_WANT_IDLE = 2, /* ring when about to sleep: there may be work to be had */
+    MUI_WANT_IDLE =
+        2, /* ring when about to sleep: there may be work to be had */
     MUI_WANT_MASK = 3,
     MUI_WANT_STEP = 4
 };
@@ -178,6 +180,9 @@ unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
  * visible to mui_lane_collect(). */
 void mui_lane_want(struct mui_lane *lane, uint32_t want);
 
+/* Whether the worker does not sleep: it will ring for what was wished before. */
+bool mui_lane_is_awake(const struct mui_lane *lane);
+
 /* Orders without a reply; those that can still be pushed. */
 unsigned mui_lane_in_flight(const struct mui_lane *lane);
 unsigned mui_lane_room(const struct mui_lane *lane);
@@ -227,8 +232,8 @@ struct mui_lane_worker {
     uint32_t next;      /* index of the next order to take */
     uint32_t n_replies; /* replies written */
     struct mui_lane_pack pack;
-    int64_t end_ns;     /* when the task of the reply written last ended */
-    uint32_t wish;      /* the wish that was rung for last */
+    int64_t end_ns; /* when the task of the reply written last ended */
+    uint32_t wish;  /* the wish that was rung for last */
     bool shared;
     bool dirty;  /* replies were written since the last look at the wishes */
     int spin_ns; /* how long to spin before sleeping */

@@ -77,7 +77,7 @@ static inline uint32_t pack_room(unsigned size)
     return (size + 8) & ~7u;
 }
 
-/* Where the input of a pack's order can lie at the earliest: see lane.c. */
+/* The bytes for the input of a pack's order that belong to a slot: see lane.c. */
 static inline uint8_t *pack_bytes(const struct mui_lane_down *down,
                                   uint32_t mask, uint32_t i_slot)
 {
