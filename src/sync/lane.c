@@ -241,6 +241,11 @@ void mui_lane_push_pack(struct mui_lane *lane,
     uint8_t *at;
 
     assert(n >= 2 && n <= mui_lane_pack_room(lane));
+#ifdef BUG_LANE_PACK_FIRST
+    lane->n_flushed = index - 1;
+    atomic_store_explicit(&lane->down->orders[i_slot].lap,
+                          lap_of(index, lane->shift), memory_order_release);
+#endif
     for (unsigned i = 0; i < n; i++)
         room += pack_room(orders[i]->inline_size);
     at = pack_bytes(lane->down, lane->mask, i_slot + n) - room;
@@ -254,12 +259,10 @@ void mui_lane_push_pack(struct mui_lane *lane,
         lane->state[i_slot + i] = SLOT_PACKED;
     }
     write_pack_head(&lane->down->orders[i_slot], orders, n, attempt, room);
-    if (lane->any_cancelled)
-        for (unsigned i = 0; i < n; i++)
-            /* relaxed: the lap below publishes it */
-            atomic_store_explicit(
-                &cancel_marks(lane->down, lane->mask)[i_slot + i], 0,
-                memory_order_relaxed);
+    for (unsigned i = 0; lane->any_cancelled && i < n; i++)
+        /* relaxed: the lap below publishes it */
+        atomic_store_explicit(&cancel_marks(lane->down, lane->mask)[i_slot + i],
+                              0, memory_order_relaxed);
     /* R1: as in mui_lane_push(), for all of them */
     if (index != lane->n_flushed)
         atomic_store_explicit(&lane->down->orders[i_slot].lap,

@@ -197,6 +197,10 @@ static void write_brief(struct mui_lane_worker *w,
     uint64_t output;
 
     memcpy(&output, reply->u.bytes, sizeof output);
+#ifdef BUG_LANE_BRIEF_FIRST
+    atomic_store_explicit(&brief->lap, lap_of(w->n_replies, w->shift),
+                          memory_order_release);
+#endif
     /* relaxed: the lap below publishes them */
     atomic_store_explicit(&brief->run_ns, (uint32_t)reply->run_ns,
                           memory_order_relaxed);
