@@ -126,7 +126,9 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
     }
     job->out.code = reply->code;
     job->out.run_ns = reply->run_ns;
-    job->out.queue_ns = reply->start_ns - job->submit_ns;
+    /* it counts from the end of the task before, which can be earlier */
+    job->out.queue_ns =
+        reply->start_ns > job->submit_ns ? reply->start_ns - job->submit_ns : 0;
     learn_run_time(pool, reply->run_ns);
     pool->end_ns =
         (int64_t)((uint64_t)reply->start_ns + (uint64_t)reply->run_ns);
