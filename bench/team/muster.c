@@ -61,37 +61,36 @@ static long team_tree_sum(const struct node *root)
     return result;
 }
 
+/* All queens of a row from a column on. The rest of the row is forked, and taken back
+ * unless somebody wanted it: the row stays one loop, as in serial. */
 static inline long queens(struct mu_job *j, const struct queen *before, int row,
                           int column, int n);
 MU_FORKABLE(long, queens, const struct queen *, int, int, int)
 static inline long queens(struct mu_job *j, const struct queen *before, int row,
                           int column, int n)
 {
-    struct queen self = {before, column};
     long sum = 0;
-    int n_forks = 0;
+    long rest;
 
-    if (row == n - 1)
+    if (row == n)
         return 1;
-    for (int i = 0; i < n; i++)
-        if (queen_is_safe(&self, i)) {
-            mu_fork(j, queens, &self, row + 1, i, n);
-            n_forks++;
+    for (; column < n; column++)
+        if (queen_is_safe(before, column)) {
+            struct queen self = {before, column};
+
+            mu_fork(j, queens, before, row, column + 1, n);
+            sum += queens(j, &self, row + 1, 0, n);
+            if (!mu_unfork(j, queens, &rest))
+                return sum + rest;
         }
-    while (n_forks-- > 0)
-        sum += mu_join(j, queens);
     return sum;
 }
 
 static long team_queens(int n)
 {
     struct mu_job *j = mu_team_enter(team);
-    long sum = 0;
+    long sum = queens(j, NULL, 0, 0, n);
 
-    for (int i = 0; i < n; i++)
-        mu_fork(j, queens, NULL, 0, i, n);
-    for (int i = 0; i < n; i++)
-        sum += mu_join(j, queens);
     (void)mu_team_leave(j);
     return sum;
 }

@@ -18,7 +18,7 @@
  *     semaphore, condition, barrier, latch    4 bytes
  *     mutex, once: the word names its holder  8
  *     counter: 63 bits of number              8
- *     read-write lock                       256: its word, and who reads
+ *     read-write lock                       256: its word, and who reads together
  *
  * Every deadline is absolute, see mu_now_ns(): MU_NOW tries, MU_NEVER waits.
  * A waiting thread sleeps; it looks whether the holder lives once a second, and
@@ -48,14 +48,16 @@ MU_API MU_NODISCARD int mu_mutex_lock(struct mu_mutex *m, int64_t deadline);
 /* Let go. Returns 0; -EPERM when this thread does not hold it. */
 MU_API int mu_mutex_unlock(struct mu_mutex *m);
 
-/* The number of processes that may read at once; a reader of one more waits. */
+/* The number of processes that may read at once beside the first; a reader of one more
+ * waits. */
 #define MU_RWLOCK_PROCESSES 31
 
 /* One writer, or readers: up to 8,191 threads in each process. A waiting writer keeps
  * new readers out; then readers and writers that wait get in alike. All wait on `word`.
- * Beside it is who reads: a number of readers could not say which of them died, and a
- * writer would wait for the dead. A process that died while it read harms nobody, and is
- * not reported. Here a holder is a process: a thread that ends in it reads on. */
+ * Who comes alone is named in it, reader or writer. Those who read beside another are
+ * counted by process beside it: a number of readers could not say which of them died, and
+ * a writer would wait for the dead. Who died while it read harms nobody, and is not
+ * reported. A thread that ends without letting go may read on until its process ends. */
 struct mu_rwlock {
     uint64_t word;
     uint64_t readers[MU_RWLOCK_PROCESSES];
@@ -63,15 +65,17 @@ struct mu_rwlock {
 
 /* Returns   0; MU_OWNER_DIED: you hold it, and the last writer died in it;
  *           MU_TIMEOUT; -EDEADLK when this thread holds it for writing
+ * Progress  blocking; one atomic operation when nobody else is there
  * Note      after MU_OWNER_DIED a reader should let go and write, to repair: readers
  *           are told until a writer has held it. A reader that writes without letting
- *           go first waits for itself until the deadline; so may one that reads twice,
- *           for a writer. */
+ *           go first is told -EDEADLK, or waits for itself until the deadline; so may
+ *           one that reads twice, for a writer. */
 MU_API MU_NODISCARD int mu_rwlock_read(struct mu_rwlock *l, int64_t deadline);
 MU_API MU_NODISCARD int mu_rwlock_write(struct mu_rwlock *l, int64_t deadline);
 
-/* Let go. Returns 0; -EPERM when this process has no reader inside, when this thread does
- * not hold it for writing. */
+/* Let go, in the thread that took it. Returns 0; -EPERM when this thread does not hold it
+ * and no other of its process reads beside another; when it does not hold it for
+ * writing. */
 MU_API int mu_rwlock_read_unlock(struct mu_rwlock *l);
 MU_API int mu_rwlock_write_unlock(struct mu_rwlock *l);
 
@@ -128,8 +132,8 @@ MU_API int mu_barrier_init(struct mu_barrier *b, uint32_t n);
 MU_API MU_NODISCARD int mu_barrier_wait(struct mu_barrier *b, int64_t deadline,
                                         int *ret_is_last);
 
-/* A function that has to run once. The word: 0 is not yet, 1 is done, else who
- * runs it. */
+/* A function that has to run once. The word: 0 is not yet, else who runs it, or that
+ * it is done. */
 struct mu_once {
     uint64_t word;
 };

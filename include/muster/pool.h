@@ -57,7 +57,9 @@ struct mu_pool_options {
      * out of memory. */
     unsigned retries;
     /* A task that has run longer is killed and `timed out`. 0: no limit. Needs a
-     * model that isolates. */
+     * model that isolates. Where others ran on other threads of its process one of
+     * them may have held it up: then it is run again alone, uncharged, and has timed
+     * out when it does so there. */
     int64_t timeout_ns;
     /* Private memory that a worker process may have, in bytes. 0: no limit. Needs
      * a model that isolates. Kept by RLIMIT_DATA: malloc() returns NULL. Where a

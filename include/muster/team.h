@@ -59,8 +59,8 @@ struct mu_team_options {
     /* Threads that work together, one that calls mu_team_enter() included. 0: one
      * for each CPU that this process may use. */
     unsigned n_threads;
-    /* Address space for the C stack of a thread. 0: 1 GiB, or as much of it as
-     * can be had; memory is only used as deep as the recursion goes. */
+    /* Address space for the C stack of a thread. 0: 1 GiB, or less where the process
+     * is limited (ulimit -v or -d); memory is only used as deep as the recursion goes. */
     size_t stack_bytes;
     /* How long the last idle thread looks for work before it sleeps too. 0: 2.5
      * ms. Below 0: not at all. The others sleep sooner. */
@@ -143,11 +143,34 @@ MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
  *   mu_join_status(j, f, &result)  0 and the result; or, when it was cancelled
  *                                  before it started, the status, result unchanged;
  *                                  NULL for MU_FORKABLE_VOID
+ *   mu_unfork(j, f, &result)       1: taken back before anybody began it, it is the
+ *                                  caller's to do; or 0 and the result, as mu_join()
  *   mu_team_submit(team, &ticket, f, args...)
  *   mu_team_wait(&ticket, f, &result)
  *
  * Progress: mu_fork() never waits; mu_join() waits while a team-mate runs what it
  * joins, and helps with what that has forked.
+ *
+ * mu_unfork() is for a loop that forks what is left of it. It stays one loop, at the
+ * speed that it has without forks, and needs one slot however long it is:
+ *
+ *     static long place(struct mu_job *j, const struct board *board, int column)
+ *     {
+ *         long sum = 0;
+ *         long rest;
+ *
+ *         for (; column < N_COLUMNS; column++)
+ *             if (is_free(board, column)) {
+ *                 mu_fork(j, place, board, column + 1);
+ *                 sum += place_next(j, board, column);
+ *                 if (!mu_unfork(j, place, &rest))
+ *                     return sum + rest;
+ *             }
+ *         return sum;
+ *     }
+ *
+ * The C stack may get as deep as if each iteration called the rest: when it is taken
+ * again and again it does. For thousands of iterations there is mu_for().
  *
  * mu_team_submit() hands f(args...) to the team and returns; the caller needs no
  * region. When the queue is full, or holds enough tasks so tiny that moving them
@@ -168,6 +191,7 @@ MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
 #define mu_join(j, f)             (f##_mu_join(--(j)))
 #define mu_join_void(j, f)        (f##_mu_join(--(j)))
 #define mu_join_status(j, f, ret) (f##_mu_join_status(--(j), (ret)))
+#define mu_unfork(j, f, ret)      (f##_mu_unfork(--(j), (ret)))
 #define mu_team_submit(team, ticket, f, ...)                                   \
     (f##_mu_submit((team), (ticket)MUI_COMMA(f, ##__VA_ARGS__) __VA_ARGS__))
 #define mu_team_wait(ticket, f, ret) (f##_mu_wait((ticket), (ret)))
@@ -453,6 +477,16 @@ MU_END_DECLS
         s->out = f(top MUI_LOAD(s, ##__VA_ARGS__));                            \
     }                                                                          \
     MUI_FORK_PARTS(f, ##__VA_ARGS__)                                           \
+    MUI_FORK_INLINE int f##_mu_unfork(struct mu_job *j, result *ret)           \
+    {                                                                          \
+        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
+                                                                               \
+        if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
+            mu_job_join(j, f##_mu_run))                                        \
+            return 1;                                                          \
+        *ret = s->out;                                                         \
+        return 0;                                                              \
+    }                                                                          \
     MUI_FORK_INLINE result f##_mu_join(struct mu_job *j)                       \
     {                                                                          \
         struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
@@ -499,6 +533,12 @@ MU_END_DECLS
         f(top MUI_LOAD(s, ##__VA_ARGS__));                                     \
     }                                                                          \
     MUI_FORK_PARTS(f, ##__VA_ARGS__)                                           \
+    MUI_FORK_INLINE int f##_mu_unfork(struct mu_job *j, void *unused)          \
+    {                                                                          \
+        (void)unused;                                                          \
+        return MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                 \
+               mu_job_join(j, f##_mu_run);                                     \
+    }                                                                          \
     MUI_FORK_INLINE void f##_mu_join(struct mu_job *j)                         \
     {                                                                          \
         struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \

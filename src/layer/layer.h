@@ -95,6 +95,7 @@ struct mui_death {
                      * struct mui_crash */
     bool fresh;      /* the desk: it had run no task before those in flight */
     bool in_company; /* the desk: tasks ran beside the one that it names */
+    bool shared;     /* the desk: more than one of its lanes was given a task */
     /* the lane, within the group, whose flow died; or MUI_LANE_... */
     int i_lane;
     bool has_address;
@@ -133,10 +134,6 @@ struct mui_desk_ops {
      * own thread when a bell rang or a time came; takes the lock itself. Returns
      * the time at which it wants to be called again at the latest. */
     int64_t (*rung)(struct mui_desk *desk);
-
-    /* Whether a caller spins: it sees what a bell could say, and sooner. Without the
-     * lock. */
-    bool (*is_attended)(struct mui_desk *desk);
 };
 
 struct mui_layer_config {

@@ -53,7 +53,6 @@ static int make_plan(struct mui_processes *p,
     if (plan->terms.limits.sandbox & MU_SANDBOX_READ_ONLY &&
         !config->terms->write_paths)
         plan->terms.limits.sandbox |= MUI_SANDBOX_NO_WRITING;
-    plan->rehearsal = mui_processes_rehearsal();
     plan->shape = (struct mui_block_shape){
         .n_lanes = lanes_below(plan->below),
         .n_slots = config->terms->n_slots,
@@ -84,6 +83,25 @@ static int make_tables(struct mui_processes *p, struct mu_error *err)
     return 0;
 }
 
+/* The first worker is most often up by the time the others are ordered: see that here,
+ * where neither the monitor has to wake up nor it has to wake us. What does not go so
+ * well is the monitor's. */
+static void greet_first(struct mui_processes *p)
+{
+    struct mui_desk *desk = p->desk;
+    uint64_t ids[MUI_PROCESSES_IDS];
+    unsigned n;
+
+    /* relaxed: written by this thread */
+    while (atomic_load_explicit(&p->first, memory_order_relaxed) == 0 &&
+           p->n_failures == 0 && p->peers[0].state == MUI_PEER_ORDERED) {
+        n = mui_bells_watch(&p->bells, MU_NEVER, ids, MUI_PROCESSES_IDS);
+        desk->ops->lock(desk);
+        mui_processes_heed_ids(p, ids, n);
+        desk->ops->unlock(desk);
+    }
+}
+
 /* Wait for the first worker, so that one that cannot start is an error of open. */
 static int wait_first(struct mui_processes *p, struct mu_error *err)
 {
@@ -101,7 +119,7 @@ static int wait_first(struct mui_processes *p, struct mu_error *err)
 
 static int start_workers(struct mui_processes *p, struct mu_error *err)
 {
-    unsigned n = p->base.spec->width + p->n_spares;
+    unsigned n = p->base.spec->width; /* spares are the monitor's */
     int rc = mui_processes_connect_nursery(p, err);
 
     for (unsigned i = 0; i < n && rc == 0; i++) {
@@ -115,6 +133,8 @@ static int start_workers(struct mui_processes *p, struct mu_error *err)
     }
     if (rc < 0)
         return rc;
+    greet_first(p);
+    mui_bells_poke(&p->bells);
     rc = mui_thread_start(&p->monitor, "muster-monitor", mui_processes_monitor,
                           p);
     if (rc < 0)

@@ -37,7 +37,9 @@ enum {
     MUI_FAILURES_MAX = 10,
     MUI_BACKOFF_NS = 1000 * 1000,
     /* how long its word is believed that a worker writes a core */
-    MUI_DUMP_LOOK_NS = 1000 * 1000 * 1000
+    MUI_DUMP_LOOK_NS = 1000 * 1000 * 1000,
+    /* after a death, until the monitor tidies up: the next worker first */
+    MUI_TIDY_AFTER_NS = 200 * 1000
 };
 
 /* What a worker process gets to know: copied by way of the nursery. */
@@ -47,7 +49,6 @@ struct mui_processes_plan {
     struct mui_layer_spec below[MUI_PLAN_LAYERS];
     unsigned n_places; /* of the board */
     bool has_sandbox_fd;
-    uint64_t rehearsal; /* the code of a function that does nothing; 0: none */
 };
 
 enum mui_peer_state {
@@ -94,6 +95,7 @@ struct mui_processes {
     unsigned n_failures;
     struct mu_error failure; /* the last */
     bool stopping;
+    bool tidy_due; /* the monitor will be poked, to bury and to order */
 
     bool quit; /* monitor: end; written under the lock */
     _Atomic uint32_t
@@ -102,9 +104,6 @@ struct mui_processes {
 };
 
 /* -- processes_worker.c -- */
-
-/* The code of a function that workers can run before their first task; 0: none. */
-uint64_t mui_processes_rehearsal(void);
 
 /* The body of a worker process. Returns its exit status. */
 int mui_processes_worker_main(const struct mui_nursery_start *start);

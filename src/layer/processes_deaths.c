@@ -91,7 +91,11 @@ void mui_processes_bury_later(struct mui_processes *p,
     else if (!peer->waits)
         mui_peer_kill(&peer->peer);
     mui_processes_silence(p, peer);
-    mui_bells_poke(&p->bells);
+    if (p->stopping)
+        mui_bells_poke(&p->bells);
+    else if (!p->tidy_due)
+        mui_bells_poke_later(&p->bells, MUI_TIDY_AFTER_NS);
+    p->tidy_due = true;
 }
 
 void mui_processes_died(struct mui_processes *p,
@@ -238,7 +242,6 @@ static void peer_ended(struct mui_processes *p, struct mui_processes_peer *peer,
                               .how = MUI_DEATH_VANISHED};
 
     peer->reaped = true;
-    mui_bells_poke(&p->bells);
     if (peer->state != MUI_PEER_ORDERED)
         return;
     mui_processes_see_stage(p, peer);

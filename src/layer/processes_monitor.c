@@ -2,7 +2,6 @@
  * caller does, buries the dead, orders spares. */
 #include <errno.h>
 #include <stdbool.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -267,16 +266,6 @@ static int64_t next_time(struct mui_processes *p)
                : next;
 }
 
-/* A caller that spins would lose the lock to us, and time, for what it sees anyway. */
-static void stand_back(struct mui_desk *desk)
-{
-    enum { TURNS = 4 };
-    const struct timespec pause = {.tv_nsec = 50 * 1000};
-
-    for (int i = 0; i < TURNS && desk->ops->is_attended(desk); i++)
-        (void)nanosleep(&pause, NULL);
-}
-
 void *mui_processes_monitor(void *arg)
 {
     struct mui_processes *p = arg;
@@ -293,12 +282,13 @@ void *mui_processes_monitor(void *arg)
         next = next_time(p);
         desk->ops->unlock(desk);
         n = mui_bells_watch(&p->bells, next, ids, MUI_PROCESSES_IDS);
-        stand_back(desk);
         desk->ops->lock(desk);
+        p->tidy_due = true; /* below: nobody has to poke us */
         mui_processes_heed_ids(p, ids, n);
         quit = p->quit;
         stopping = p->stopping; /* the desk has closed */
         p->alarm_ns = MU_NEVER;
+        p->tidy_due = false;
         desk->ops->unlock(desk);
         if (quit)
             return NULL;

@@ -81,21 +81,22 @@ static int nothing(struct mu_task *task)
     return 0;
 }
 
-uint64_t mui_processes_rehearsal(void)
+/* 0: it has none. */
+static uint64_t code_of_nothing(void)
 {
     mu_task_fn fn = nothing;
     const void *address;
     uint64_t code;
 
     memcpy(&address, &fn, sizeof address);
-    return mui_module_encode(address, &code) < 0 ? 0 : code;
+    return mui_module_locate(address, &code) < 0 ? 0 : code;
 }
 
 static void rehearse_on(struct mui_lane *lane, struct mui_lane_worker *w)
 {
     const struct mui_order *taken;
     const struct mui_order order = {.form = MUI_FORM_INLINE,
-                                    .fn = the_plan.rehearsal};
+                                    .fn = code_of_nothing()};
     struct mui_runner *runner;
     struct mui_reply reply;
     uint32_t index;

@@ -76,21 +76,21 @@ static bool is_own_doing(const struct mui_death *death)
            death->how == MUI_DEATH_STOPPED || death->how == MUI_DEATH_CORRUPT;
 }
 
-/* `oldest`: nothing before it in its lane lacks a reply, so it can have run, also
- * when the worker says that it had not started: that is only its word. Then it
- * runs alone, and is to blame when that ends the same way. */
+/* That it has not started is only its worker's word. `oldest`: nothing before it in
+ * its lane lacks a reply, so it can have run; so can one whose time is up. Then it runs
+ * alone, and is to blame when that ends the same way. */
 static void settle_death(struct mu_pool *pool, struct mui_job *job,
                          const struct mui_death *death, bool started,
                          bool oldest, bool on_culprit, unsigned n_suspects)
 {
-    bool doubtful = oldest && !started && is_own_doing(death);
+    bool overdue = job->doom == MU_TIMED_OUT;
+    bool doubtful = !started && (overdue || (oldest && is_own_doing(death)));
     struct mui_judgement j;
 
     if (doubtful && job->alone) {
         started = true;
         n_suspects = 1;
     }
-    started |= job->doom == MU_TIMED_OUT;
     j = mui_policy_death(death, job, started, on_culprit, n_suspects);
     pool->n_given--;
     switch (j.verdict) {
@@ -180,6 +180,7 @@ static void desk_died(struct mui_desk *desk, unsigned i_group,
             fact.how = MUI_DEATH_CORRUPT;
     }
     fact.fresh = mui_pool_group_is_fresh(group);
+    fact.shared = mui_pool_group_is_shared(group);
     /* memory and heap are the whole process's: who met the end of them is not
      * therefore who used them up or wrote over them */
     if (fact.out_of_memory || fact.in_common)
@@ -234,18 +235,19 @@ void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
     pool->layer->ops->kill(pool->layer, i_group, MUI_DEATH_KILLED);
 }
 
-/* How long a worker may have an order before it, nothing else to do, and say that
- * it has not started: then the time of the task runs. */
+/* How long a worker may have orders before it, nothing else to do, and say that it has
+ * started none: then the time of each runs, for it may be at any of them. */
 enum { DENIAL_NS = 1000 * 1000 * 1000 };
 
 /* The job of a lane that is over its time, or NULL; lowers *next to the time at
  * which the lane has to be looked at again. What the worker says of its start is
  * believed once and only within what is possible. */
-static struct mui_job *overdue(const struct mui_lane *lane, int64_t now_ns,
-                               int64_t *next)
+static struct mui_job *find_overdue(struct mui_lane *lane, int64_t now_ns,
+                                    int64_t *next)
 {
     int64_t start;
     uint32_t started = mui_lane_started(lane, &start);
+    int64_t idle_ns = mui_lane_idle_since(lane, now_ns);
 
     for (uint32_t i = lane->head; i != lane->tail; i++) {
         struct mui_job *job = mui_lane_owner(lane, i);
@@ -257,13 +259,10 @@ static struct mui_job *overdue(const struct mui_lane *lane, int64_t now_ns,
         if (!job->seen_start_ns && i - lane->head < started - lane->head)
             job->seen_start_ns =
                 start > job->given_ns && start <= now_ns ? start : now_ns;
-        if (job->seen_start_ns) {
+        if (job->seen_start_ns)
             from = job->seen_start_ns;
-        } else if (i == lane->head) {
-            if (!job->oldest_ns)
-                job->oldest_ns = now_ns;
-            from = job->oldest_ns + DENIAL_NS;
-        }
+        else if (idle_ns != MU_NEVER)
+            from = idle_ns + DENIAL_NS;
         due = from > INT64_MAX - job->timeout_ns ? INT64_MAX
                                                  : from + job->timeout_ns;
         if (due <= now_ns)
@@ -274,6 +273,36 @@ static struct mui_job *overdue(const struct mui_lane *lane, int64_t now_ns,
     return NULL;
 }
 
+/* Whether a worker's lanes contradict themselves: no deadline can be trusted there. */
+static bool end_if_damaged(struct mu_pool *pool, unsigned i_group)
+{
+    const struct mui_group *group = &pool->groups[i_group];
+
+    for (unsigned i = 0; i < group->n_lanes; i++) {
+        if (!mui_lane_is_damaged(&group->lanes[i]))
+            continue;
+        pool->layer->ops->kill(pool->layer, i_group, MUI_DEATH_CORRUPT);
+        return true;
+    }
+    return false;
+}
+
+static bool end_if_overdue(struct mu_pool *pool, unsigned i_group,
+                           int64_t now_ns, int64_t *next)
+{
+    const struct mui_group *group = &pool->groups[i_group];
+
+    for (unsigned i = 0; i < group->n_lanes; i++) {
+        struct mui_job *job = find_overdue(&group->lanes[i], now_ns, next);
+
+        if (!job)
+            continue;
+        mui_pool_kill(pool, job, MU_TIMED_OUT);
+        return true;
+    }
+    return false;
+}
+
 int64_t mui_pool_deadlines(struct mu_pool *pool, int64_t now_ns)
 {
     int64_t next = MU_NEVER;
@@ -281,15 +310,10 @@ int64_t mui_pool_deadlines(struct mu_pool *pool, int64_t now_ns)
     for (unsigned i = 0; pool->n_timeouts && i < pool->n_groups; i++) {
         struct mui_group *group = &pool->groups[i];
 
-        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++) {
-            struct mui_job *job = overdue(&group->lanes[j], now_ns, &next);
-
-            if (!job)
-                continue;
-            mui_pool_kill(pool, job, MU_TIMED_OUT);
+        if (!group->lanes)
+            continue;
+        if (end_if_damaged(pool, i) || end_if_overdue(pool, i, now_ns, &next))
             next = now_ns; /* a new worker is there: look at once */
-            break;
-        }
     }
     return next;
 }
@@ -320,13 +344,6 @@ static int64_t desk_rung(struct mui_desk *desk)
     return next;
 }
 
-static bool desk_is_attended(struct mui_desk *desk)
-{
-    /* relaxed: a hint */
-    return atomic_load_explicit(&pool_of(desk)->n_spinning,
-                                memory_order_relaxed) > 0;
-}
-
 const struct mui_desk_ops mui_pool_desk_ops = {
     .lock = desk_lock,
     .unlock = desk_unlock,
@@ -334,5 +351,4 @@ const struct mui_desk_ops mui_pool_desk_ops = {
     .died = desk_died,
     .gave_up = desk_gave_up,
     .rung = desk_rung,
-    .is_attended = desk_is_attended,
 };

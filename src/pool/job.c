@@ -194,7 +194,6 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
     job->state = MUI_JOB_FREE;
     job->held_bytes = 0;
     job->seen_start_ns = 0;
-    job->oldest_ns = 0;
     job->frames = NULL;
     job->doom = MU_DONE;
     job->note = MUI_NOTE_NONE;

@@ -53,10 +53,7 @@ struct mui_job {
     /* these begin as 0 */
     uint64_t held_bytes;   /* of input and output, counted by the pool */
     int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
-    int64_t
-        oldest_ns; /* when it was first seen as its lane's oldest, not said to
-                        * have started; 0: not yet */
-    uint64_t *frames; /* of a crash; NULL: none */
+    uint64_t *frames;      /* of a crash; NULL: none */
     uint8_t doom;     /* the status it is to end with once its worker is dead */
     uint8_t note;     /* enum mui_job_note */
     uint8_t limit;    /* enum mui_limit that struck */
@@ -66,7 +63,8 @@ struct mui_job {
     bool owns_input; /* order.u.span lies in the arena or heap, ours to free */
     uint8_t n_frames;
 
-    char *buffer; /* output that does not; kept from use to use, NULL: none */
+    char *
+        buffer; /* output that is not small; kept from use to use, NULL: none */
     size_t buffer_bytes;
     char small[MUI_REPLY_INLINE + 1]; /* output that fits */
 };

@@ -68,6 +68,9 @@ struct mui_judgement mui_policy_death(const struct mui_death *death,
         return (struct mui_judgement){MUI_END, MU_CANCELLED};
     if (!started)
         return innocent(job, MUI_AGAIN);
+    /* one beside it can hold what it waits for, or have written over what it reads */
+    if (job->doom == MU_TIMED_OUT && death->shared && !job->alone)
+        return innocent(job, MUI_ALONE);
     if (job->doom != MU_DONE)
         return guilty(job, (enum mu_status)job->doom);
 

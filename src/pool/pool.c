@@ -91,7 +91,8 @@ static uint64_t default_output_bytes(const struct mu_pool *pool)
     return share < plenty ? share : plenty;
 }
 
-static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o)
+static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o,
+                         unsigned n_cpus)
 {
     long pages = sysconf(_SC_PHYS_PAGES);
     uint64_t memory =
@@ -107,11 +108,11 @@ static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o)
         pool->options.queue_bytes = (size_t)(memory / 8);
     if (!pool->options.output_bytes)
         pool->options.output_bytes = default_output_bytes(pool);
-    pool->has_spare_cpu = pool->model.n_lanes < mu_usable_cpus();
+    pool->has_spare_cpu = pool->model.n_lanes < n_cpus;
     pool->terms = (struct mui_terms){
         .output_bytes = pool->options.output_bytes,
         .n_slots = LANE_SLOTS,
-        .spin_ns = pool->model.n_lanes > mu_usable_cpus() ? 0 : SPIN_NS,
+        .spin_ns = pool->model.n_lanes > n_cpus ? 0 : SPIN_NS,
         .pin = pool->options.pin,
         .limits = {.memory_bytes = pool->options.memory_bytes,
                    .cpu_ns = pool->options.cpu_ns,
@@ -261,17 +262,19 @@ int mu_pool_open(const char *model, const struct mu_pool_options *options,
                  struct mu_pool **ret_pool, struct mu_error *err)
 {
     struct mu_pool *pool = calloc(1, sizeof *pool);
+    unsigned n_cpus;
     int rc;
 
     if (!pool)
         return mui_fail(err, -ENOMEM, "pool");
+    n_cpus = mu_usable_cpus(); /* reads a dozen files */
     pool->desk.ops = &mui_pool_desk_ops;
     (void)pthread_mutex_init(&pool->lock, NULL);
     pool->forked = mui_forked();
     pool->alarm_ns = MU_NEVER;
     pool->arena.fd = -1;
     pool->arena.read_fd = -1;
-    rc = mui_model_parse(model, mu_usable_cpus(), &pool->model, err);
+    rc = mui_model_parse(model, n_cpus, &pool->model, err);
     if (rc == 0 && options)
         rc = check_options(&pool->model, options, err);
     if (rc < 0)
@@ -281,7 +284,7 @@ int mu_pool_open(const char *model, const struct mu_pool_options *options,
         rc = mui_fail(err, -ENOMEM, "pool");
         goto undo;
     }
-    fill_options(pool, options);
+    fill_options(pool, options, n_cpus);
     rc = keep_arg(pool, err);
     if (rc == 0)
         rc = open_workers(pool, err);

@@ -69,7 +69,6 @@ struct mu_pool {
 
     /* any thread, without the lock */
     _Atomic uint32_t news; /* futex: something ended, for waiting callers */
-    _Atomic unsigned n_spinning;  /* callers; written under the lock */
     _Atomic uint32_t interrupted; /* mu_pool_interrupt() waits to be seen */
 };
 
@@ -81,6 +80,11 @@ bool mui_pool_pump(struct mu_pool *pool);
 
 /* The same for a caller that has better to do: only where there is much to move. */
 void mui_pool_pump_lazily(struct mu_pool *pool);
+
+/* Deal with workers that have left word of their death; whether there were any. Cheap,
+ * and also for callers who find outcomes whenever they want some: nobody rings for
+ * them, and what the dead one had to do waits for them. */
+bool mui_pool_look(struct mu_pool *pool);
 
 /* Wish to be rung for what is left to do. Before the lock is let go for good. */
 void mui_pool_leave(struct mu_pool *pool);
@@ -103,6 +107,9 @@ void mui_pool_take_back(void *ctx, void *owner);
 
 /* Whether its worker has run nothing before what it has now. */
 bool mui_pool_group_is_fresh(const struct mui_group *group);
+
+/* Whether more than one of its lanes has been given a task. */
+bool mui_pool_group_is_shared(const struct mui_group *group);
 
 /* Collect what one lane has. Returns whether anything came; *ret_forged when it
  * wrote what no honest worker writes. */

@@ -42,7 +42,6 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
     if (!charged)
         job->out.attempts--;
     job->seen_start_ns = 0;
-    job->oldest_ns = 0;
     mui_job_drop_output(job);
     /* nothing of this attempt may be taken for the next one's */
     job->out.code = 0;
@@ -309,6 +308,16 @@ bool mui_pool_group_is_fresh(const struct mui_group *group)
         if (group->lanes[i].n_replies > 0)
             return false;
     return true;
+}
+
+bool mui_pool_group_is_shared(const struct mui_group *group)
+{
+    unsigned n_used = 0;
+
+    for (unsigned i = 0; i < group->n_lanes; i++)
+        n_used += group->lanes[i].n_replies > 0 ||
+                  mui_lane_in_flight(&group->lanes[i]) > 0;
+    return n_used > 1;
 }
 
 /* Have a quiet worker replaced, so that a suspect finds a fresh one; unless one is

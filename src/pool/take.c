@@ -19,8 +19,10 @@ static struct mu_outcome *note_taken(struct mu_pool *pool, struct mui_job *job)
 static void count_taken(struct mu_pool *pool, size_t n)
 {
     pool->stats.n_taken += n;
-    if (pool->stats.n_taken % PUMP_EVERY == 0)
+    if (pool->stats.n_taken % PUMP_EVERY == 0) {
+        (void)mui_pool_look(pool);
         mui_pool_pump_lazily(pool);
+    }
 }
 
 /* Take the oldest, up to n_max, or up to where the pool is pumped. Returns how

@@ -81,6 +81,11 @@ static bool any_started(const struct mu_pool *pool)
     return false;
 }
 
+bool mui_pool_look(struct mu_pool *pool)
+{
+    return pool->layer->ops->look && pool->layer->ops->look(pool->layer);
+}
+
 /* Spin for the time that a wake-up would cost, if a CPU can be spared for it; longer
  * while workers wake up themselves, for the wait has not begun. Others may move
  * things meanwhile: look at n_moves afterwards. */
@@ -94,8 +99,7 @@ static void spin_until(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
 
     do {
         for (int i = 0; i < 64; i++) {
-            if (mui_pool_pump(pool) ||
-                (pool->layer->ops->look && pool->layer->ops->look(pool->layer)))
+            if (mui_pool_pump(pool) || mui_pool_look(pool))
                 return;
             mui_cpu_pause();
         }
@@ -136,16 +140,6 @@ static void learn_wait(struct mu_pool *pool, int64_t begin_ns)
     pool->wait_ns += (wait_ns - pool->wait_ns) / 4;
 }
 
-static void spin(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
-{
-    if (!is_worth_spinning(pool))
-        return;
-    /* relaxed: see is_attended() */
-    atomic_fetch_add_explicit(&pool->n_spinning, 1, memory_order_relaxed);
-    spin_until(pool, deadline, n_moves);
-    atomic_fetch_sub_explicit(&pool->n_spinning, 1, memory_order_relaxed);
-}
-
 static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
 {
     /* acquire: pairs with mui_pool_news() */
@@ -176,7 +170,7 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
     uint64_t n_moves = pool->n_moves;
     int64_t begin_ns;
 
-    if (mui_pool_pump(pool))
+    if (mui_pool_look(pool) || mui_pool_pump(pool))
         return 0;
     if (mui_pool_run_some(pool)) {
         (void)mui_pool_pump(pool);
@@ -188,7 +182,8 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
         return MU_TIMEOUT;
     /* the clock takes long beside a short task */
     begin_ns = pool->run_ns > pool->terms.spin_ns ? mu_now_ns() : 0;
-    spin(pool, deadline, n_moves);
+    if (is_worth_spinning(pool))
+        spin_until(pool, deadline, n_moves);
     if (pool->n_moves == n_moves)
         sleep_for_news(pool, deadline);
     if (pool->n_moves != n_moves && begin_ns)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "muster/base.h"
@@ -15,7 +16,8 @@
 /* Ids of our own descriptors. */
 static const uint64_t id_kick = UINT64_MAX;
 static const uint64_t id_poke = UINT64_MAX - 1;
-static const uint64_t id_bells = UINT64_MAX - 2;
+static const uint64_t id_later = UINT64_MAX - 2;
+static const uint64_t id_bells = UINT64_MAX - 3;
 
 enum { EVENTS_MAX = 64 };
 
@@ -42,14 +44,19 @@ int mui_bells_init(struct mui_bells *b)
         mui_descriptor_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     b->poke_fd =
         mui_descriptor_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    b->later_fd = mui_descriptor_above_stdio(
+        timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     (void)pthread_mutex_init(&b->lock, NULL);
     if (b->bells_fd < 0 || b->monitor_fd < 0 || b->kick_fd < 0 ||
-        b->poke_fd < 0)
+        b->poke_fd < 0 || b->later_fd < 0)
         return -errno;
     rc = control(b->bells_fd, EPOLL_CTL_ADD, b->kick_fd, EPOLLIN, id_kick);
     if (rc == 0)
         rc =
             control(b->monitor_fd, EPOLL_CTL_ADD, b->poke_fd, EPOLLIN, id_poke);
+    if (rc == 0)
+        rc = control(b->monitor_fd, EPOLL_CTL_ADD, b->later_fd, EPOLLIN,
+                     id_later);
     if (rc == 0)
         rc = control(b->monitor_fd, EPOLL_CTL_ADD, b->bells_fd, EPOLLIN,
                      id_bells);
@@ -68,6 +75,7 @@ void mui_bells_fini(struct mui_bells *b)
     close_if_open(b->monitor_fd);
     close_if_open(b->kick_fd);
     close_if_open(b->poke_fd);
+    close_if_open(b->later_fd);
     (void)pthread_mutex_destroy(&b->lock);
 }
 
@@ -201,6 +209,8 @@ unsigned mui_bells_watch(struct mui_bells *b, int64_t deadline_ns,
     for (int i = 0; i < n; i++) {
         if (events[i].data.u64 == id_poke)
             drain(b->poke_fd);
+        if (events[i].data.u64 == id_later)
+            drain(b->later_fd);
         rang |= events[i].data.u64 == id_bells;
     }
     if (rang && (int)n_ids < max) {
@@ -223,4 +233,11 @@ void mui_bells_kick(struct mui_bells *b)
 void mui_bells_poke(struct mui_bells *b)
 {
     ring(b->poke_fd);
+}
+
+void mui_bells_poke_later(struct mui_bells *b, int64_t delay_ns)
+{
+    const struct itimerspec when = {.it_value = {.tv_nsec = delay_ns}};
+
+    (void)timerfd_settime(b->later_fd, 0, &when, NULL);
 }

@@ -16,6 +16,7 @@ struct mui_bells {
     int monitor_fd; /* epoll: the set above, poke, and what is added */
     int kick_fd;    /* eventfd: callers return */
     int poke_fd;    /* eventfd: the monitor returns */
+    int later_fd;   /* timerfd: the same, later */
     _Atomic uint32_t n_kicks;
     pthread_mutex_t lock; /* of what follows */
     unsigned n_sleepers;
@@ -47,5 +48,8 @@ unsigned mui_bells_watch(struct mui_bells *b, int64_t deadline_ns,
 /* Make callers return, and the monitor. Any thread; signal-safe. */
 void mui_bells_kick(struct mui_bells *b);
 void mui_bells_poke(struct mui_bells *b);
+/* The same after a while: whoever wakes the monitor now may have it put on the CPU that
+ * somebody else was woken for. A second time begins the while anew. */
+void mui_bells_poke_later(struct mui_bells *b, int64_t delay_ns);
 
 #endif

@@ -28,6 +28,7 @@
 #include "shared/mutex.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 #include "shared/sleep.h"
 #include "sys/owner.h"
@@ -47,7 +48,7 @@
 static int hold_take_over(_Atomic uint64_t *word, uint64_t seen, uint64_t self,
                           uint64_t mark)
 {
-    int answer = seen & MUI_PASSING ? 0 : MU_OWNER_DIED;
+    int answer = seen & MUI_READING ? 0 : MU_OWNER_DIED;
 
     if (answer != 0)
         mark = 0;
@@ -59,8 +60,8 @@ static int hold_take_over(_Atomic uint64_t *word, uint64_t seen, uint64_t self,
     return answer;
 }
 
-/* W1: say that somebody sleeps. 1 when the word is now `*seen`, with its bit. */
-static int hold_announce(_Atomic uint64_t *word, uint64_t *seen)
+/* W1 */
+int mui_hold_announce(_Atomic uint64_t *word, uint64_t *seen)
 {
     if (*seen & MUI_WAITERS)
         return 1;
@@ -73,6 +74,11 @@ static int hold_announce(_Atomic uint64_t *word, uint64_t *seen)
     return 1;
 }
 
+static bool is_free(uint64_t seen)
+{
+    return (seen & ~MUI_SEATS) == 0;
+}
+
 int mui_hold(_Atomic uint64_t *word, uint64_t self, uint64_t mark, uint64_t end,
              int64_t deadline)
 {
@@ -83,16 +89,16 @@ int mui_hold(_Atomic uint64_t *word, uint64_t self, uint64_t mark, uint64_t end,
 
     for (;;) {
         /* L1, pairs with U1 and U2 in mui_let_go() */
-        if (seen == 0 && atomic_compare_exchange_strong_explicit(
-                             word, &seen, self | mark | waiters,
-                             memory_order_acquire, memory_order_acquire))
+        if (is_free(seen) && atomic_compare_exchange_strong_explicit(
+                                 word, &seen, self | mark | waiters,
+                                 memory_order_acquire, memory_order_acquire))
             return 0;
-        if (seen == end)
+        if (seen == end || (seen & mark & MUI_READING))
             return MU_CLOSED;
         if ((seen & MUI_OWNER_MASK) == self)
             return -EDEADLK;
-        if (seen != 0 && seen != MUI_ORPHAN && !mui_sleep_spin(&sleep)) {
-            if (deadline != MU_NOW && !hold_announce(word, &seen))
+        if (!is_free(seen) && seen != MUI_ORPHAN && !mui_sleep_spin(&sleep)) {
+            if (deadline != MU_NOW && !mui_hold_announce(word, &seen))
                 continue;
             waiters = MUI_WAITERS;
             rc = mui_sleep_wait_as(&sleep, mui_low_half(word), (uint32_t)seen,
@@ -132,10 +138,8 @@ int mui_let_go(_Atomic uint64_t *word, uint64_t self, uint64_t value,
 
 /* ---- the mutex --------------------------------------------------------------
  *
- * What a free lock costs is these two functions: each begins on a cache line of its
- * own, which keeps their price from one build to the next, and calls nothing but at
- * its end, so that it needs no stack. */
-#define FAST_PATH __attribute__((aligned(64)))
+ * What a free lock costs is these two functions: they call nothing but at their end,
+ * so that they need no stack. */
 
 static __attribute__((noinline)) int mutex_lock_slowly(struct mu_mutex *m,
                                                        int64_t deadline)
@@ -149,7 +153,7 @@ static __attribute__((noinline)) int mutex_unlock_slowly(struct mu_mutex *m)
     return mui_let_go(mui_word64(&m->word), mui_owner_self(), 0, 1);
 }
 
-FAST_PATH int mu_mutex_lock(struct mu_mutex *m, int64_t deadline)
+MUI_FAST_PATH int mu_mutex_lock(struct mu_mutex *m, int64_t deadline)
 {
     uint64_t seen = 0;
 
@@ -170,7 +174,7 @@ FAST_PATH int mu_mutex_lock(struct mu_mutex *m, int64_t deadline)
     return mutex_lock_slowly(m, deadline);
 }
 
-FAST_PATH int mu_mutex_unlock(struct mu_mutex *m)
+MUI_FAST_PATH int mu_mutex_unlock(struct mu_mutex *m)
 {
     uint64_t seen = mui_owner_cache.owner;
 

@@ -9,9 +9,9 @@
 #include "muster/lock.h"
 
 /* What a word says besides its holder. */
-#define MUI_PASSING  (UINT64_C(1) << 29) /* it is a reader on its way in */
-#define MUI_WAITERS  (UINT64_C(1) << 30) /* others sleep until it lets go */
-#define MUI_DRAINING (UINT64_C(1) << 31) /* it sleeps until readers leave */
+#define MUI_READING (UINT64_C(1) << 29) /* it is a reader */
+#define MUI_WAITERS (UINT64_C(1) << 30) /* others sleep until it lets go */
+#define MUI_SEATS   (UINT64_C(1) << 31) /* see rwlock.c: others may read beside */
 
 /* Who sleeps on a word: who wants it, or its holder until readers leave. */
 #define MUI_AS_WAITER 1U
@@ -23,12 +23,21 @@
 /* A value that no word has: the word never ends. */
 #define MUI_NO_END UINT64_MAX
 
-/* Take a word that is 0 when free, with `mark` beside our name (0, MUI_PASSING).
- * 0, MU_OWNER_DIED, MU_TIMEOUT, -EDEADLK; MU_CLOSED when the word is `end`, with acquire
- * order. A dead reader on its way in is not reported; after MU_OWNER_DIED there is no
- * mark, so that the report is made again should we die too. */
+/* Such a lock's price when it is free: begin on a cache line of its own, which keeps it
+ * from one build to the next. */
+#define MUI_FAST_PATH __attribute__((aligned(64)))
+
+/* Take a word that is 0 or MUI_SEATS when free, with `mark` beside our name (0, or
+ * MUI_READING and MUI_SEATS). 0, MU_OWNER_DIED, MU_TIMEOUT, -EDEADLK; MU_CLOSED when the
+ * word is `end`, with acquire order, or when a reader would wait for a reader. A dead
+ * reader is not reported; after MU_OWNER_DIED there is no mark, so that the report is
+ * made again should we die too. */
 int mui_hold(_Atomic uint64_t *word, uint64_t self, uint64_t mark, uint64_t end,
              int64_t deadline);
+
+/* Before a sleep: make a held word say that somebody sleeps. 1 when it is now `*seen`,
+ * with MUI_WAITERS. */
+int mui_hold_announce(_Atomic uint64_t *word, uint64_t *seen);
 
 /* Set it to `value` and wake sleepers, at most n_wake. -EPERM when `self` does
  * not hold it. */

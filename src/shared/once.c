@@ -15,7 +15,7 @@
 #include "shared/sleep.h"
 #include "sys/owner.h"
 
-#define ONCE_DONE (UINT64_C(1) << 31)
+#define ONCE_DONE MUI_READING /* nobody's */
 
 int mu_once_run(struct mu_once *o, mu_once_fn fn, void *arg, int64_t deadline)
 {

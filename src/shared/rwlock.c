@@ -1,44 +1,55 @@
-/* rwlock.c: one word to wait on, and who reads.
+/* rwlock.c: one word, and seats beside it for those who read together.
  *
- * The word is a mutex (mutex.c). A writer holds it, and then waits until all readers have
- * left. A count of readers cannot say which of them died, so each process that reads has
- * a word of its own, a seat: its name and how many of its threads are inside, changed as
- * one. Nobody sleeps on a seat.
+ * The word is a mutex (mutex.c). A writer holds it; a reader who finds it 0 holds it as
+ * well, with READING beside its name. So who comes alone pays what a mutex costs, and
+ * its death is seen in the same way.
  *
- *       reader R                                writer W
- *   S1  its seat: + 1  (seq_cst)            S3  word: 0 -> W        (seq_cst)
- *   S2  load word      (seq_cst)            S4  load each seat      (seq_cst)
+ * Others may read beside a reader. A count of them could not say which of them died, so
+ * each process has a word of its own for them, a seat: its name and how many of its
+ * threads sit there, changed as one. Nobody sleeps on a seat. Once somebody sits, the
+ * word says SEATS, with the name of a reader or none, and until a writer has seen all
+ * seats empty it is not 0: so who takes a 0 need not look at the seats.
  *
- * In the one order of these either S2 sees W, and R goes back, or S4 sees R in its seat,
- * and W waits for it: never both inside. A reader that finds the word held takes it as a
- * writer does, takes its seat and lets go: so readers and writers get the word alike, and
- * neither starves. It marks the word MUI_PASSING, and other readers need not wait for it:
- * who sees that mark in S2 sees the word before the next writer's S3.
+ *       reader R, who sits                      writer W, when the word was not 0
+ *   S1  its seat: + 1       (seq_cst)       S3  word: free -> W         (seq_cst)
+ *   S2  word: + SEATS, or it is there       S4  load each seat          (seq_cst)
+ *       already             (seq_cst)           all empty: W -> 0 when it lets go
  *
- * The holder that waits says so in the word, and a reader that leaves takes that back:
+ * In the one order of these either S2 finds W, and R gets up, or S4 sees R in its seat,
+ * and W waits for it: never both inside. A writer that takes a 0 cannot meet R: the word
+ * is not 0 from S2 until a writer has looked at the seats, and that one waits for R.
  *
- *   D1  seat: - 1        (seq_cst)          D3  word: + DRAINING    (seq_cst)
- *   D2  load word        (seq_cst)          D4  load each seat      (seq_cst)
- *       - DRAINING, wake                        sleep while the word is as in D3
+ * With SEATS readers no longer take the word by name, so a writer has it as soon as the
+ * one that is named has left. A reader that waits for a writer takes the word like one,
+ * with READING and SEATS, and those who wait with it sit down: readers and writers get
+ * the word alike, and neither starves.
+ *
+ * A writer that waits says so in the word: without READING, SEATS means that. A reader
+ * that leaves takes it back:
+ *
+ *   D1  seat: - 1        (seq_cst)          D3  word: + SEATS    (seq_cst)
+ *   D2  load word        (seq_cst)          D4  load each seat   (seq_cst)
+ *       - SEATS, wake                           sleep while the word is as in D3
  *
  * Either D4 sees the seat empty, or D2 sees the mark: then the word is not as it was, and
- * the holder does not sleep, or is woken. It sleeps as another kind than those who want
+ * the writer does not sleep, or is woken. It sleeps as another kind than those who want
  * the word, so that one wake finds it (sys/futex.h). tests/model/rwlock.pml has both.
- * When every seat is another process's, a reader waits with the word for a seat, as a
- * writer for all; others, that come then, queue for the word.
  *
  *   D1 (release) --------> S4, D4 (acquire)       U1 in mui_let_go() --------> S2, L1
  *
- * A reader that takes the word over from a dead writer is told, and lets go of it so that
- * the next is told as well, until a writer has held it.
+ * A reader that takes the word over from a dead writer is told, sits, and lets go of it
+ * so that the next is told as well, until a writer has held it. It needs a seat, and
+ * waits for one with the word as a writer does for all. Who finds none while another
+ * reads looks again, in sleeps that grow.
  *
- * Killed at any instruction: seats and the word name a dead process, a dead thread. The
- * holder that waits empties the seats of the dead, one compare-and-swap each; the word is
- * taken over by mui_hold(). Who sleeps does so in slices (sleep.h).
+ * Killed at any instruction: seats name a dead process, the word a dead thread. The
+ * writer that waits empties the seats of the dead, one compare-and-swap each; the word is
+ * taken over by mui_hold(). A reader killed between S1 and S2 leaves a seat that the word
+ * may not tell of: it was not inside. Who sleeps does so in slices (sleep.h).
  *
  * The seats of a process are alike: with two of them, by two threads at once, a thread
  * may leave from the other's.
- * Progress: blocking; a free lock costs a reader one read-modify-write and two loads. */
+ * Progress: blocking; one compare-and-swap each for who is alone, as a mutex. */
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -157,11 +168,11 @@ static int seats_wait(struct mu_rwlock *l, bool one_is_enough, int64_t deadline)
 
         if (mui_sleep_spin(&sleep))
             continue;
-        if (!(seen & MUI_DRAINING)) {
-            /* D3, pairs with D2 in reader_leave() */
-            seen = atomic_fetch_or_explicit(word, MUI_DRAINING,
+        if (!(seen & MUI_SEATS)) {
+            /* D3, pairs with D2 in seat_get_up() */
+            seen = atomic_fetch_or_explicit(word, MUI_SEATS,
                                             memory_order_seq_cst) |
-                   MUI_DRAINING;
+                   MUI_SEATS;
             continue;
         }
         rc = mui_sleep_wait_as(&sleep, mui_low_half(word), (uint32_t)seen,
@@ -173,106 +184,241 @@ static int seats_wait(struct mu_rwlock *l, bool one_is_enough, int64_t deadline)
         /* relaxed: with the mark still there D3 holds */
         seen = atomic_load_explicit(word, memory_order_relaxed);
     }
-    if (seen & MUI_DRAINING) /* relaxed: nobody sleeps any more */
-        (void)atomic_fetch_and_explicit(word, ~MUI_DRAINING,
-                                        memory_order_relaxed);
+    if (seen & MUI_SEATS) /* relaxed: nobody sleeps any more */
+        (void)atomic_fetch_and_explicit(word, ~MUI_SEATS, memory_order_relaxed);
     return 0;
 }
 
-/* A reader that is inside, or was too early, goes. 0; -EPERM. */
-static int reader_leave(struct mu_rwlock *l, uint64_t process)
-{
-    _Atomic uint64_t *word = mui_word64(&l->word);
-    int rc = seat_leave(l, process);
+/* ---- who is alone: as mu_mutex_lock() and mu_mutex_unlock() ------------------- */
 
-    /* D2, pairs with D3 in seats_wait() */
-    if (rc == 0 &&
-        (atomic_load_explicit(word, memory_order_seq_cst) & MUI_DRAINING)) {
-        /* relaxed: only lets the holder look again; another, later one too */
-        (void)atomic_fetch_and_explicit(word, ~MUI_DRAINING,
-                                        memory_order_relaxed);
-        (void)mui_futex_wake_as(mui_low_half(word), 1, MUI_AS_HOLDER, 1);
-    }
-    return rc;
+/* L1, of a word that is 0 */
+static inline bool word_take(struct mu_rwlock *l, uint64_t name)
+{
+    uint64_t seen = 0;
+
+    /* relaxed: L1 decides; a word that others read is not asked for to write */
+    if (atomic_load_explicit(mui_word64(&l->word), memory_order_relaxed) != 0)
+        return false;
+    return __builtin_expect(atomic_compare_exchange_strong_explicit(
+                                mui_word64(&l->word), &seen, name,
+                                memory_order_acquire, memory_order_relaxed),
+                            1);
 }
+
+/* U1, of a word that is as it was taken */
+static inline bool word_leave(struct mu_rwlock *l, uint64_t name)
+{
+    /* relaxed: U1 decides; as in word_take() */
+    if (atomic_load_explicit(mui_word64(&l->word), memory_order_relaxed) !=
+        name)
+        return false;
+    return __builtin_expect(atomic_compare_exchange_strong_explicit(
+                                mui_word64(&l->word), &name, 0,
+                                memory_order_release, memory_order_relaxed),
+                            1);
+}
+
+/* ---- readers ---------------------------------------------------------------- */
 
 /* Whether a reader may go in while the word is so. */
 static bool word_lets_in(uint64_t seen)
 {
-    return seen == 0 || (seen & (MUI_PASSING | MUI_DRAINING)) == MUI_PASSING;
+    return (seen & ~MUI_SEATS) == 0 || (seen & MUI_READING);
 }
 
-/* The word goes first. */
-static int read_slowly(struct mu_rwlock *l, uint64_t process, int64_t deadline)
+/* Whether its holder waits until seats are left. */
+static bool word_waits(uint64_t seen)
+{
+    return (seen & (MUI_SEATS | MUI_READING)) == MUI_SEATS && seen != MUI_SEATS;
+}
+
+/* A reader that sits, or was too early, goes. 0; -EPERM. */
+static int seat_get_up(struct mu_rwlock *l, uint64_t process)
 {
     _Atomic uint64_t *word = mui_word64(&l->word);
-    uint64_t self = mui_owner_self();
-    int held = mui_hold(word, self, MUI_PASSING, MUI_NO_END, deadline);
+    int rc = seat_leave(l, process);
+    /* D2, pairs with D3 in seats_wait() */
+    uint64_t seen = atomic_load_explicit(word, memory_order_seq_cst);
+
+    while (rc == 0 && word_waits(seen)) {
+        /* relaxed: only lets the holder look again; another, later one too */
+        if (atomic_compare_exchange_weak_explicit(
+                word, &seen, seen & ~MUI_SEATS, memory_order_relaxed,
+                memory_order_relaxed)) {
+            (void)mui_futex_wake_as(mui_low_half(word), 1, MUI_AS_HOLDER, 1);
+            break;
+        }
+    }
+    return rc;
+}
+
+/* S2: make the word say that somebody sits. False: nobody may read now. */
+static bool word_says_seats(struct mu_rwlock *l)
+{
+    _Atomic uint64_t *word = mui_word64(&l->word);
+    /* pairs with S3 in seats_wait() and U1 in mui_let_go() */
+    uint64_t seen = atomic_load_explicit(word, memory_order_seq_cst);
+
+    while (word_lets_in(seen)) {
+#ifdef BUG_RWLOCK_SEATS_UNSAID
+        return true;
+#endif
+        if ((seen & MUI_SEATS) ||
+            atomic_compare_exchange_weak_explicit(word, &seen, seen | MUI_SEATS,
+                                                  memory_order_seq_cst,
+                                                  memory_order_seq_cst))
+            return true;
+    }
+    return false;
+}
+
+/* Read from a seat. 0; MU_CLOSED: nobody may read now; MU_FULL: there is no seat. */
+static int seat_sit(struct mu_rwlock *l, uint64_t process)
+{
+    /* relaxed: S2 decides */
+    if (!word_lets_in(
+            atomic_load_explicit(mui_word64(&l->word), memory_order_relaxed)))
+        return MU_CLOSED;
+    if (!seat_take(l, process))
+        return MU_FULL;
+    if (word_says_seats(l))
+        return 0;
+    (void)seat_get_up(l, process);
+    return MU_CLOSED;
+}
+
+/* Another reads, and there was no seat: 0: look again; MU_TIMEOUT. */
+static int seat_await(struct mu_rwlock *l, struct mui_sleep *sleep)
+{
+    _Atomic uint64_t *word = mui_word64(&l->word);
+    uint64_t seen = atomic_load_explicit(word, memory_order_relaxed);
+    int rc;
+
+    if (!(seen & MUI_READING) || mui_sleep_spin(sleep))
+        return 0;
+    if (sleep->deadline != MU_NOW && !mui_hold_announce(word, &seen))
+        return 0;
+    rc = mui_sleep_wait_as(sleep, mui_low_half(word), (uint32_t)seen,
+                           MUI_AS_WAITER);
+    if (rc != 0 && seats_bury(l))
+        rc = 0;
+    return rc == MU_TIMEOUT ? MU_TIMEOUT : 0;
+}
+
+/* With the word held, of a dead writer: sit, and pass the report on. */
+static int reader_is_told(struct mu_rwlock *l, uint64_t self, uint64_t process,
+                          int64_t deadline)
+{
     int rc = 0;
 
-    if (held != 0 && held != MU_OWNER_DIED)
-        return held;
     while (rc == 0 && !seat_take(l, process))
         rc = seats_wait(l, true, deadline);
     /* only a writer can repair: until one has come each is told */
-    (void)mui_let_go(word, self, held == MU_OWNER_DIED ? MUI_ORPHAN : 0,
-                     INT_MAX);
-    return rc != 0 ? rc : held;
+    (void)mui_let_go(mui_word64(&l->word), self, MUI_ORPHAN, INT_MAX);
+    return rc != 0 ? rc : MU_OWNER_DIED;
 }
 
-int mu_rwlock_read(struct mu_rwlock *l, int64_t deadline)
+static __attribute__((noinline)) int read_slowly(struct mu_rwlock *l,
+                                                 int64_t deadline)
 {
-    _Atomic uint64_t *word = mui_word64(&l->word);
+    uint64_t self = mui_owner_self();
     uint64_t process = mui_process_self();
+    struct mui_sleep sleep = MUI_SLEEP(deadline);
 
-    /* relaxed: S2 decides */
-    if (word_lets_in(atomic_load_explicit(word, memory_order_relaxed)) &&
-        seat_take(l, process)) {
-        /* S2, pairs with S3 in seats_wait() and U1 in mui_let_go() */
-        if (word_lets_in(atomic_load_explicit(word, memory_order_seq_cst)))
+    /* the first call of a thread comes here, too */
+    if (word_take(l, self | MUI_READING))
+        return 0;
+    for (;;) {
+        int sat = seat_sit(l, process);
+        int held;
+
+        if (sat == 0)
             return 0;
-        (void)reader_leave(l, process);
+        held = mui_hold(mui_word64(&l->word), self, MUI_READING | MUI_SEATS,
+                        MUI_NO_END, deadline);
+        if (held == MU_OWNER_DIED)
+            return reader_is_told(l, self, process, deadline);
+        if (held != MU_CLOSED)
+            return held;
+        if (sat == MU_FULL && seat_await(l, &sleep) != 0)
+            return MU_TIMEOUT;
     }
-    return read_slowly(l, process, deadline);
 }
 
-int mu_rwlock_read_unlock(struct mu_rwlock *l)
+/* Whether this thread holds the word, as a reader or as a writer. */
+static bool is_held_as(struct mu_rwlock *l, uint64_t mark)
 {
-    return reader_leave(l, mui_process_self());
+    /* relaxed: only this thread changes its name there, and what is beside it */
+    uint64_t seen =
+        atomic_load_explicit(mui_word64(&l->word), memory_order_relaxed);
+
+    return (seen & (MUI_OWNER_MASK | MUI_READING)) == (mui_owner_self() | mark);
 }
+
+static __attribute__((noinline)) int read_unlock_slowly(struct mu_rwlock *l)
+{
+    if (!is_held_as(l, MUI_READING))
+        return seat_get_up(l, mui_process_self());
+    /* SEATS even if nobody sits: those who wait come before the next that reads */
+    return mui_let_go(mui_word64(&l->word), mui_owner_self(), MUI_SEATS,
+                      INT_MAX);
+}
+
+/* ---- writers ---------------------------------------------------------------- */
 
 static __attribute__((noinline)) int write_slowly(struct mu_rwlock *l,
-                                                  uint64_t self, bool has_word,
                                                   int64_t deadline)
 {
     _Atomic uint64_t *word = mui_word64(&l->word);
-    int held = has_word ? 0 : mui_hold(word, self, 0, MUI_NO_END, deadline);
+    uint64_t self = mui_owner_self();
+    int held = mui_hold(word, self, 0, MUI_NO_END, deadline);
     int rc;
 
     if (held != 0 && held != MU_OWNER_DIED)
         return held;
     rc = seats_wait(l, false, deadline);
     if (rc != 0) /* the report of a dead writer goes to the next one */
-        (void)mui_let_go(word, self, held == MU_OWNER_DIED ? MUI_ORPHAN : 0,
+        (void)mui_let_go(word, self,
+                         held == MU_OWNER_DIED ? MUI_ORPHAN : MUI_SEATS,
                          INT_MAX);
     return rc != 0 ? rc : held;
 }
 
-int mu_rwlock_write(struct mu_rwlock *l, int64_t deadline)
+static __attribute__((noinline)) int write_unlock_slowly(struct mu_rwlock *l)
 {
-    uint64_t self = mui_owner_self();
-    uint64_t seen = 0;
-    /* S3, pairs with S2 in mu_rwlock_read(), and L1 of a free word (mutex.c) */
-    bool has_word = atomic_compare_exchange_strong_explicit(
-        mui_word64(&l->word), &seen, self, memory_order_seq_cst,
-        memory_order_relaxed);
-
-    if (has_word && seats_are_free(l, false))
-        return 0;
-    return write_slowly(l, self, has_word, deadline);
+    return is_held_as(l, 0)
+               ? mui_let_go(mui_word64(&l->word), mui_owner_self(), 0, INT_MAX)
+               : -EPERM;
 }
 
-int mu_rwlock_write_unlock(struct mu_rwlock *l)
+/* ---- the calls: who is alone is not slow ------------------------------------ */
+
+MUI_FAST_PATH int mu_rwlock_read(struct mu_rwlock *l, int64_t deadline)
 {
-    return mui_let_go(mui_word64(&l->word), mui_owner_self(), 0, INT_MAX);
+    if (mui_owner_is_cached() &&
+        word_take(l, mui_owner_cache.owner | MUI_READING))
+        return 0;
+    return read_slowly(l, deadline);
+}
+
+MUI_FAST_PATH int mu_rwlock_read_unlock(struct mu_rwlock *l)
+{
+    if (mui_owner_is_cached() &&
+        word_leave(l, mui_owner_cache.owner | MUI_READING))
+        return 0;
+    return read_unlock_slowly(l);
+}
+
+MUI_FAST_PATH int mu_rwlock_write(struct mu_rwlock *l, int64_t deadline)
+{
+    if (mui_owner_is_cached() && word_take(l, mui_owner_cache.owner))
+        return 0;
+    return write_slowly(l, deadline);
+}
+
+MUI_FAST_PATH int mu_rwlock_write_unlock(struct mu_rwlock *l)
+{
+    if (mui_owner_is_cached() && word_leave(l, mui_owner_cache.owner))
+        return 0;
+    return write_unlock_slowly(l);
 }

@@ -57,8 +57,9 @@
  * Hostile writer of `up`: replies are copied in one go, then checked: the lap is
  * data like the rest, `index` must name an order without a reply, sizes and spans
  * must fit. A lap that never comes is a worker that never answers: a deadline's
- * business. Indices wrap at 2^32; the lap of index i is (i >> shift) + 1, never 0
- * and different from any before it in the same slot.
+ * business, which asks mui_lane_is_damaged() whether that was a reply once, and not
+ * the task that seems to be running. Indices wrap at 2^32; the lap of index i is
+ * (i >> shift) + 1, never 0 and different from any before it in the same slot.
  *
  * Progress: push, collect, take, reply are wait-free; sleep blocks. */
 #include "sync/lane.h"
@@ -516,9 +517,33 @@ uint32_t mui_lane_started(const struct mui_lane *lane, int64_t *ret_start_ns)
         /* relaxed: only a hint from a worker that may lie */
         *ret_start_ns =
             atomic_load_explicit(&lane->up->start_ns, memory_order_relaxed);
+    /* what cannot be says nothing: then any of them can have started */
     if (started - lane->head > lane->tail - lane->head)
-        return lane->head;
+        return lane->tail;
     return started;
+}
+
+bool mui_lane_is_damaged(const struct mui_lane *lane)
+{
+    /* acquire: the worker writes a reply, R2, before it starts the next order, and
+     * starts an order before it replies. So of what it has started all but one have a
+     * reply, and the first that we have not read is there to be seen. */
+    uint32_t n_more =
+        atomic_load_explicit(&lane->up->started, memory_order_acquire) -
+        lane->n_replies;
+
+    return n_more > lane->tail - lane->n_replies ||
+           (n_more > 1 && !mui_lane_has(lane, 1));
+}
+
+int64_t mui_lane_idle_since(struct mui_lane *lane, int64_t now_ns)
+{
+    if (lane->head == lane->tail || mui_lane_started(lane, NULL) != lane->head)
+        lane->idle_ns = 0;
+    else if (!lane->idle_ns || lane->idle_head != lane->head)
+        lane->idle_ns = now_ns;
+    lane->idle_head = lane->head;
+    return lane->idle_ns ? lane->idle_ns : MU_NEVER;
 }
 
 void *mui_lane_owner(const struct mui_lane *lane, uint32_t index)

@@ -120,6 +120,8 @@ struct mui_lane {
     uint32_t n_region;  /* of these, how many held region memory */
     uint32_t n_flushed; /* tail at the last flush */
     uint32_t want;
+    uint32_t idle_head; /* for mui_lane_idle_since() */
+    int64_t idle_ns;    /* 0: its oldest order had started */
     uint64_t end_ns;    /* when the task of the reply read last ended */
     bool any_cancelled; /* some cancel mark is set */
     bool shared;        /* futex words lie in memory of several processes */
@@ -187,9 +189,18 @@ bool mui_lane_is_awake(const struct mui_lane *lane);
 unsigned mui_lane_in_flight(const struct mui_lane *lane);
 unsigned mui_lane_room(const struct mui_lane *lane);
 
-/* The number of orders that the worker says it has started, forced between head
- * and tail; and when it started the last, by its own word. */
+/* The number of orders that the worker says it has started: from head to tail, and
+ * tail when it says what cannot be; and when it started the last, by its own word. */
 uint32_t mui_lane_started(const struct mui_lane *lane, int64_t *ret_start_ns);
+
+/* Whether what the worker says of its starts cannot be, or contradicts its replies: it
+ * works at one order at a time. Then something wrote over it, and replies may have
+ * been there that were not read. Costs a line that the worker writes. */
+bool mui_lane_is_damaged(const struct mui_lane *lane);
+
+/* Since when, by calls of this, it has had an order and said that the oldest has not
+ * started. MU_NEVER: that is not so. */
+int64_t mui_lane_idle_since(struct mui_lane *lane, int64_t now_ns);
 
 /* Whose order it is, NULL when replied; index from head to tail. */
 void *mui_lane_owner(const struct mui_lane *lane, uint32_t index);

@@ -4,12 +4,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-static _Atomic uint32_t n_forks;
+_Atomic uint32_t mui_n_forks;
 
 static void in_child(void)
 {
     /* relaxed: the child has one thread */
-    atomic_fetch_add_explicit(&n_forks, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&mui_n_forks, 1, memory_order_relaxed);
 }
 
 static void install(void)
@@ -22,6 +22,5 @@ uint32_t mui_forked(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     (void)pthread_once(&once, install);
-    /* relaxed: it changes only where there is one thread */
-    return atomic_load_explicit(&n_forks, memory_order_relaxed);
+    return mui_forked_since();
 }

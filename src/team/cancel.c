@@ -43,7 +43,7 @@ void mu_job_cancel(struct mu_job *j, int status)
                       status < 0 ? status : -ECANCELED);
 }
 
-int mu_job_status(const struct mu_job *j)
+MUI_HOT int mu_job_status(const struct mu_job *j)
 {
     /* relaxed: the caller works on the seat */
     return mui_region_status(

@@ -61,8 +61,8 @@ struct share {
 };
 
 /* Take units of the loop that is open on `host`; 0 when there are none. */
-static uint32_t share_claim(struct share *s, uint32_t *ret_first,
-                            uint32_t *ret_rest)
+MUI_HOT static uint32_t share_claim(struct share *s, uint32_t *ret_first,
+                                    uint32_t *ret_rest)
 {
     _Atomic uint64_t *units = &s->host->units;
     uint64_t pair = atomic_load_explicit(units, memory_order_relaxed);
@@ -113,8 +113,8 @@ static void loop_run(const struct mui_loop *loop, struct mu_job *top,
 }
 
 /* Run n units from `first` on, and then take and run more until none are left. */
-static void share_work(struct share *s, struct mu_job *top, uint32_t first,
-                       uint32_t n, uint32_t rest)
+MUI_HOT static void share_work(struct share *s, struct mu_job *top,
+                               uint32_t first, uint32_t n, uint32_t rest)
 {
     struct mui_seat *host = s->host;
     struct mu_team *team = host->team;
@@ -284,8 +284,8 @@ static void loop_split(struct mu_job *j, const struct mui_loop *loop,
     mu_join_void(j, loop_split);
 }
 
-void mu_for_range(struct mu_job *j, size_t begin, size_t end, size_t grain,
-                  mu_range_fn body, const void *args)
+MUI_HOT void mu_for_range(struct mu_job *j, size_t begin, size_t end,
+                          size_t grain, mu_range_fn body, const void *args)
 {
     struct mui_seat *seat = mui_seat_of(j);
     struct mui_loop loop = {.body = body,

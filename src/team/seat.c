@@ -12,26 +12,55 @@
  *
  * A kill at any instruction leaves a seat taken: it is lost until the team is
  * freed, and thieves find nothing on it. */
+#include <errno.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "team/team.h"
 
-/* Tries at aligned addresses when there is no room for the whole of a seat. */
-enum { N_PLACES = 256 };
 #define LEAST_SEAT_BYTES ((size_t)1 << 20)
+/* Where the whole of a seat is refused though there is no limit: a million slots. */
+#define PART_SEAT_BYTES ((size_t)1 << (MUI_SEAT_BITS > 26 ? 26 : 20))
 
-/* The seat this thread had last: it will do again. */
-static _Thread_local struct {
+/* The seat this thread had last: it will do again. The model: found without a call,
+ * from the little room that libraries loaded later have too. */
+static _Thread_local __attribute__((tls_model("initial-exec"))) struct {
     uint64_t team_id;
     struct mui_seat *seat;
 } last_seat;
 
+static void *seat_mmap(void *place, size_t size, int flags)
+{
+    return mmap(place, size, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+}
+
+/* How much of the address space a seat may have: less than the whole where that is
+ * limited (ulimit -v or -d, a worker's memory limit). Seats and C stacks of the team's
+ * threads then take a quarter of it together, and those who enter little more. */
+static size_t seat_share(const struct mu_team *team)
+{
+    uint64_t n = team->n_threads +
+                 atomic_load_explicit(&team->n_seats, memory_order_relaxed);
+    struct rlimit space;
+    struct rlimit data;
+    size_t size = MUI_SEAT_BYTES;
+
+    if (getrlimit(RLIMIT_AS, &space) < 0 || getrlimit(RLIMIT_DATA, &data) < 0)
+        return size;
+    if (data.rlim_cur < space.rlim_cur) /* no limit is the highest */
+        space = data;
+    while (size > LEAST_SEAT_BYTES && size > space.rlim_cur / (8 * n))
+        size /= 2;
+    return size;
+}
+
+/* Twice as much is mapped first, to find an aligned half of it. */
 static void *seat_map_whole(void)
 {
     size_t size = MUI_SEAT_BYTES;
-    char *wide = mmap(NULL, 2 * size, PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *wide = seat_mmap(NULL, 2 * size, 0);
     char *base;
 
     if (wide == MAP_FAILED)
@@ -44,53 +73,42 @@ static void *seat_map_whole(void)
     return base;
 }
 
-/* With little address space (RLIMIT_AS): only the beginning of a seat. */
+/* Only the beginning of a seat, at any aligned address. */
 static void *seat_map_part(size_t size)
 {
-    for (uintptr_t i = 1; i <= N_PLACES; i++) {
+    for (uintptr_t i = 1; i <= MUI_MAX_SEATS; i++) {
         void *place = (void *)(i * MUI_SEAT_BYTES);
-        void *base = mmap(place, size, PROT_NONE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-                              MAP_FIXED_NOREPLACE,
-                          -1, 0);
+        void *base = seat_mmap(place, size, MAP_FIXED_NOREPLACE);
 
         if (base == place)
             return base;
         if (base != MAP_FAILED)
             (void)munmap(base, size);
+        else if (errno != EEXIST)
+            return NULL; /* nor elsewhere */
     }
     return NULL;
 }
 
-/* Make as much of a mapping usable as the system allows; its last page never is:
- * who forks past it faults, as with the C stack. */
-static bool seat_open(void *base, size_t size)
+static struct mui_seat *seat_map(const struct mu_team *team)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t size = seat_share(team);
+    struct mui_seat *base = NULL;
 
-    while (size >= LEAST_SEAT_BYTES) {
-        if (mprotect(base, size - page, PROT_READ | PROT_WRITE) == 0)
-            return true;
-        size /= 2;
+    if (size == MUI_SEAT_BYTES) {
+        base = seat_map_whole();
+        size = base ? size : PART_SEAT_BYTES;
     }
-    return false;
-}
-
-static struct mui_seat *seat_map(void)
-{
-    size_t size = MUI_SEAT_BYTES;
-    struct mui_seat *base = seat_map_whole();
-
-    while (!base && size > LEAST_SEAT_BYTES) {
-        size /= 2;
+    while (!base && size >= LEAST_SEAT_BYTES) {
         base = seat_map_part(size);
+        size = base ? size : size / 2;
     }
-    if (base && !seat_open(base, size)) {
-        (void)munmap(base, size);
-        base = NULL;
-    }
-    if (base)
-        base->mapped_bytes = size;
+    if (!base)
+        return NULL;
+    /* who forks past the last page faults, as with the C stack */
+    (void)mprotect((char *)base + size - page, page, PROT_NONE);
+    base->mapped_bytes = size;
     return base;
 }
 
@@ -120,7 +138,7 @@ static bool seat_add(struct mu_team *team, struct mui_seat *seat)
 
 struct mui_seat *mui_seat_new(struct mu_team *team, bool is_kept)
 {
-    struct mui_seat *seat = seat_map();
+    struct mui_seat *seat = seat_map(team);
 
     if (!seat)
         return NULL;
@@ -152,7 +170,7 @@ void mui_seat_free(struct mui_seat *seat)
 }
 
 /* Work begins on a seat whose epoch is now `epoch`. */
-static void seat_begin(struct mui_seat *seat, uint64_t epoch)
+MUI_HOT static void seat_begin(struct mui_seat *seat, uint64_t epoch)
 {
     struct mu_team *team = seat->team;
     /* S2, against S3 in mui_idle_sleep() and mui_idle_found() */
@@ -189,7 +207,7 @@ void mui_seat_start(struct mui_seat *seat, struct mui_region *region)
     mui_seat_serve(seat, region);
 }
 
-void mui_seat_stop(struct mui_seat *seat)
+MUI_HOT void mui_seat_stop(struct mui_seat *seat)
 {
     uint64_t epoch = atomic_load_explicit(&seat->epoch, memory_order_relaxed);
 
@@ -223,7 +241,8 @@ static bool seat_try(struct mui_seat *seat)
 
 /* Not inlined: fibers move between threads, so the address of a thread-local is
  * not kept across a switch. */
-__attribute__((noinline)) struct mui_seat *mui_seat_take(struct mu_team *team)
+__attribute__((noinline)) MUI_HOT struct mui_seat *mui_seat_take(
+    struct mu_team *team)
 {
     uint32_t n_seats;
     struct mui_seat *seat = last_seat.seat;
@@ -247,7 +266,7 @@ taken:
     return seat;
 }
 
-void mui_seat_leave(struct mui_seat *seat)
+MUI_HOT void mui_seat_leave(struct mui_seat *seat)
 {
     /* relaxed: nobody works in the region any more */
     atomic_store_explicit(&seat->own_region.status, 0, memory_order_relaxed);

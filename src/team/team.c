@@ -98,10 +98,10 @@ void mu_team_close(struct mu_team *team)
 
 bool mui_team_is_orphan(const struct mu_team *team)
 {
-    return team->forked != mui_forked();
+    return team->forked != mui_forked_since();
 }
 
-struct mu_team *mui_team_or_default(struct mu_team *team)
+MUI_HOT struct mu_team *mui_team_or_default(struct mu_team *team)
 {
     struct mu_team *other = NULL;
 
@@ -130,7 +130,7 @@ unsigned mu_team_width(struct mu_team *team)
     return !team || mui_team_is_orphan(team) ? 1 : team->n_threads;
 }
 
-struct mu_job *mu_team_enter(struct mu_team *team)
+MUI_HOT struct mu_job *mu_team_enter(struct mu_team *team)
 {
     struct mui_seat *seat;
 
@@ -139,7 +139,7 @@ struct mu_job *mu_team_enter(struct mu_team *team)
     return seat ? mui_slot(seat, MUI_FIRST_SLOT) : NULL;
 }
 
-int mu_team_leave(struct mu_job *j)
+MUI_HOT int mu_team_leave(struct mu_job *j)
 {
     int status = mu_job_status(j);
 

@@ -187,6 +187,11 @@ struct mu_team {
     struct mui_cpu_sets *cpus;  /* where to pin them; or NULL */
 };
 
+/* Functions on the way of every region and loop. A program that has done something else
+ * for a millisecond finds their code out of its caches, and most of the time of a small
+ * loop is fetching it: they lie side by side. */
+#define MUI_HOT __attribute__((hot))
+
 /* ------------------------------------------------------------ small parts */
 
 static inline uint64_t mui_pair(uint32_t low, uint32_t high)

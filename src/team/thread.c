@@ -210,7 +210,9 @@ static int thread_start(struct mui_thread *t, struct mu_team *team)
         mui_cpu_sets_near(team->cpus, t->seat->index, t->n_near, t->near);
     }
     if (stack_bytes == 0)
-        stack_bytes = default_stack_bytes;
+        stack_bytes = t->seat->mapped_bytes < default_stack_bytes
+                          ? t->seat->mapped_bytes
+                          : default_stack_bytes;
     do {
         rc = mui_thread_start_stack(&t->thread, "mu-team", thread_main, t,
                                     stack_bytes);

@@ -1,13 +1,16 @@
 /* test_blame.c: a worker dies of what a task before, or beside, did to it: who met
  * the end of it is not charged. */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "muster/muster.h"
@@ -396,6 +399,106 @@ static void who_was_written_over_is_not_charged(void **state)
     mu_pool_close(pool);
 }
 
+/* -- a neighbour's lock -- */
+
+static _Atomic bool is_held; /* of one process */
+
+/* Who waits for it waits for ever, as for any lock whose owner loops. */
+static int wait_for_lock(struct mu_task *task)
+{
+    (void)task;
+    if (atomic_fetch_add(&n_runs[VICTIM], 1) == 0)
+        while (!atomic_load(&is_held))
+            ;
+    while (atomic_load(&is_held))
+        (void)pause();
+    return 0;
+}
+
+static int hold_lock(struct mu_task *task)
+{
+    const struct timespec turn = {.tv_nsec = 1000 * 1000};
+
+    (void)task;
+    atomic_store(&is_held, true);
+    while (atomic_load(&n_runs[VICTIM]) < 2)
+        (void)nanosleep(&turn, NULL); /* it is killed here */
+    atomic_store(&is_held, false);
+    return 0;
+}
+
+/* Its deadline passes first, for the other has none. */
+static void who_waits_for_a_neighbour_is_not_charged(void **state)
+{
+    const struct mu_submit how = {.timeout_ns = INT64_C(3000000000)};
+    struct mu_pool *pool = open_pool("processes:1/threads:2", NULL);
+
+    (void)state;
+    n_runs[VICTIM] = 0;
+    assert_int_equal(mu_pool_submit(pool, wait_for_lock, NULL, 0, &how, NULL),
+                     0);
+    submit(pool, hold_lock, 1);
+    for (int i = 0; i < 2; i++) {
+        struct mu_outcome *o = take(pool);
+
+        assert_int_equal(o->status, MU_DONE);
+        assert_int_equal(o->attempts, 1);
+        mu_outcome_free(o);
+    }
+    assert_int_equal(n_runs[VICTIM], 2);
+    mu_pool_close(pool);
+}
+
+/* Ends when another has begun in this process. */
+static int meet_neighbour(struct mu_task *task)
+{
+    static _Atomic int n_here;
+
+    (void)task;
+    atomic_fetch_add(&n_here, 1);
+    while (atomic_load(&n_here) < 2)
+        (void)sched_yield();
+    return 0;
+}
+
+static int wait_for_ever(struct mu_task *task)
+{
+    (void)task;
+    atomic_fetch_add(&n_runs[VICTIM], 1);
+    for (;;)
+        (void)pause();
+}
+
+/* Who takes too long by himself is charged: at once where nobody was beside him, and
+ * else once he has done so alone. */
+static void who_takes_too_long_is_charged(void **state)
+{
+    static const char *const models[] = {"processes:1",
+                                         "processes:1/threads:2"};
+    const struct mu_submit how = {.timeout_ns = INT64_C(50000000)};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_pool *pool = open_pool(models[i], NULL);
+        struct mu_outcome *o = NULL;
+
+        n_runs[VICTIM] = 0;
+        /* each thread has run something */
+        for (int n = 0; n < 2; n++)
+            submit(pool, i == 0 ? say_pid : meet_neighbour, 0);
+        for (int n = 0; n < 2; n++)
+            mu_outcome_free(take(pool));
+        assert_int_equal(
+            mu_pool_submit(pool, wait_for_ever, NULL, 0, &how, NULL), 0);
+        o = take(pool);
+        assert_int_equal(o->status, MU_TIMED_OUT);
+        assert_int_equal(o->attempts, 1);
+        mu_outcome_free(o);
+        assert_int_equal(n_runs[VICTIM], i + 1);
+        mu_pool_close(pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -406,6 +509,8 @@ int main(void)
         cmocka_unit_test(who_took_it_away_is_charged),
         cmocka_unit_test(suspects_run_on_fresh_workers),
         cmocka_unit_test(who_was_written_over_is_not_charged),
+        cmocka_unit_test(who_waits_for_a_neighbour_is_not_charged),
+        cmocka_unit_test(who_takes_too_long_is_charged),
     };
 
     n_runs = test_shared(2 * sizeof *n_runs);

@@ -1,6 +1,8 @@
 /* test_lies.c: what a worker can reach, it can falsify. The supervisor stays in
  * charge: of its tables, of who is to blame, of deadlines, of processes. */
+#include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,6 +19,8 @@
 
 #include "process/block.h"
 #include "support/check.h"
+
+static pid_t host;
 
 /* Of a worker; it writes it there itself. */
 static pid_t *shared_pid;
@@ -244,6 +248,148 @@ static void who_denies_its_start_times_out(void **state)
     mu_pool_close(pool);
 }
 
+/* -- what is left of its replies -- */
+
+/* What the tasks of one worker tell each other, and the test. */
+static struct {
+    _Atomic bool go;      /* the first may end */
+    _Atomic bool written; /* the second has written over what the first left */
+    _Atomic int n_ended;
+    _Atomic int n_wiped;
+} * meet;
+
+static void await(const _Atomic bool *flag)
+{
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+
+    while (!atomic_load_explicit(flag, memory_order_acquire))
+        (void)nanosleep(&pause, NULL);
+}
+
+/* Whether no thread of a process runs. */
+static bool is_stopped(pid_t pid)
+{
+    char path[300];
+    char line[300];
+    DIR *dir;
+    struct dirent *entry;
+    bool stopped = true;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    dir = opendir(path);
+    while (dir && stopped && (entry = readdir(dir)) != NULL) {
+        FILE *file;
+        const char *name_end;
+
+        if (entry->d_name[0] == '.')
+            continue;
+        (void)snprintf(path, sizeof path, "/proc/%d/task/%s/stat", (int)pid,
+                       entry->d_name);
+        file = fopen(path, "re");
+        name_end =
+            file && fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+        stopped = name_end && name_end[2] == 'T';
+        if (file)
+            (void)fclose(file);
+    }
+    if (dir)
+        (void)closedir(dir);
+    return stopped;
+}
+
+/* End when told, and so that nobody reads the reply before the next task runs: the
+ * supervisor is stopped until that one lets it go on. */
+static int end_unseen(struct mu_task *t)
+{
+    (void)t;
+    await(&meet->go);
+    if (atomic_fetch_add(&meet->n_ended, 1) > 0)
+        return 0;
+    if (kill(host, SIGSTOP) != 0)
+        return 1;
+    while (!is_stopped(host))
+        (void)sched_yield();
+    return 0;
+}
+
+/* Write over what the worker says of its first lane, and stay. The input is the
+ * byte to write, and how often. */
+static int wipe_and_stay(struct mu_task *t)
+{
+    const unsigned char *how = mu_task_input(t, NULL);
+
+    if (atomic_fetch_add(&meet->n_wiped, 1) >= how[1])
+        return 0;
+    memset((char *)find_mapping("muster-up") + 4096, how[0], 4096);
+    atomic_store_explicit(&meet->written, true, memory_order_release);
+    (void)kill(host, SIGCONT);
+    for (;;)
+        (void)pause();
+}
+
+/* A pool whose one worker has been given a task, one that writes over the reply of
+ * that one before it is read, and two more, for orders are given by twos. */
+static struct mu_pool *lose_reply(const unsigned char *how, int64_t timeout_ns,
+                                  int64_t timeout_behind_ns)
+{
+    const struct mu_pool_options options = {.window = 4};
+    const struct mu_submit first = {.tag = 0};
+    const struct mu_submit second = {.tag = 1, .timeout_ns = timeout_ns};
+    const struct mu_submit behind = {.tag = 2, .timeout_ns = timeout_behind_ns};
+    struct mu_pool *pool;
+    int rc = mu_pool_open("processes:1", &options, &pool, NULL);
+
+    atomic_store(&meet->go, false);
+    atomic_store(&meet->written, false);
+    atomic_store(&meet->n_ended, 0);
+    atomic_store(&meet->n_wiped, 0);
+    assert_int_equal(rc, 0);
+    rc = mu_pool_submit(pool, end_unseen, NULL, 0, &first, NULL);
+    assert_int_equal(rc, 0);
+    rc = mu_pool_submit(pool, wipe_and_stay, how, 2, &second, NULL);
+    assert_int_equal(rc, 0);
+    for (int i = 0; i < 2; i++) {
+        rc = mu_pool_submit(pool, do_nothing, NULL, 0, &behind, NULL);
+        assert_int_equal(rc, 0);
+    }
+    atomic_store(&meet->go, true);
+    await(&meet->written);
+    return pool;
+}
+
+static void check_outcomes(struct mu_pool *pool, const enum mu_status *expect)
+{
+    for (int i = 0; i < 4; i++) {
+        struct mu_outcome *o = take(pool);
+
+        assert_int_equal(o->status, expect[o->tag]);
+        assert_int_equal(o->attempts, 1);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+/* Its deadline passes although its worker is not known to be at it. */
+static void noise_over_replies_is_seen(void **state)
+{
+    const enum mu_status expect[] = {MU_DONE, MU_CRASHED, MU_DONE};
+    const unsigned char how[] = {0xa5, 9};
+
+    (void)state;
+    check_outcomes(lose_reply(how, INT64_C(500000000), 0), expect);
+}
+
+/* The worker says that it has begun nothing, and may be at any of them: a deadline of
+ * one is enough, and charges nobody. */
+static void wiped_replies_are_no_excuse(void **state)
+{
+    const enum mu_status expect[] = {MU_DONE, MU_DONE, MU_DONE};
+    const unsigned char how[] = {0, 1};
+
+    (void)state;
+    check_outcomes(lose_reply(how, 0, INT64_C(500000000)), expect);
+}
+
 /* -- that it dies, and of what -- */
 
 /* A whole crash record, which says that a core is being written; and lives on. */
@@ -408,14 +554,18 @@ int main(void)
         cmocka_unit_test(lane_is_sealed_and_of_one_worker),
         cmocka_unit_test(who_denies_its_start_is_to_blame),
         cmocka_unit_test(who_denies_its_start_times_out),
+        cmocka_unit_test(noise_over_replies_is_seen),
+        cmocka_unit_test(wiped_replies_are_no_excuse),
         cmocka_unit_test(who_feigns_death_is_killed),
         cmocka_unit_test(second_attempt_inherits_nothing),
         cmocka_unit_test(innocent_gets_a_worker_alone),
         cmocka_unit_test(what_has_ended_does_not_run_again),
     };
 
+    host = getpid();
     shared_pid = test_shared(sizeof *shared_pid);
     all_look = test_shared(sizeof *all_look);
+    meet = test_shared(sizeof *meet);
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,22 @@ point walk(mu_job *j, const point *from, int steps)
     return point{a.x + b.x, a.y + b.y};
 }
 
+long count(mu_job *j, int n);
+MU_FORKABLE(long, count, int)
+long count(mu_job *j, int n)
+{
+    long sum = 0;
+    long rest;
+
+    for (; n > 0; n--) {
+        mu_fork(j, count, n - 1);
+        sum++;
+        if (!mu_unfork(j, count, &rest))
+            return sum + rest;
+    }
+    return sum;
+}
+
 void scale(mu_job *j, std::size_t begin, std::size_t end,
            std::vector<double> *v, double by);
 MU_LOOP(scale, std::vector<double> *, double)
@@ -83,6 +99,7 @@ int main()
         return 1;
     check(fib(j, 20) == 6765, "fib");
     check(walk(j, &origin, 10).y == 2048, "walk");
+    check(count(j, 1000) == 1000, "unfork");
     mu_for(j, 0, v.size(), scale, &v, 2.0);
     check(mu_for_reduce(j, 0, v.size(), sum, &v) == 200000.0, "reduce");
     check(mu_team_leave(j) == 0, "leave");

@@ -18,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -79,6 +80,7 @@ WRAP(int, epoll_create1, (int flags), (flags), -1)
 WRAP(int, epoll_ctl, (int epfd, int op, int fd, struct epoll_event *event),
      (epfd, op, fd, event), -1)
 WRAP(int, eventfd, (unsigned value, int flags), (value, flags), -1)
+WRAP(int, timerfd_create, (int clock, int flags), (clock, flags), -1)
 WRAP(int, socketpair, (int domain, int type, int protocol, int *fds),
      (domain, type, protocol, fds), -1)
 WRAP(int, pthread_create,

@@ -1,28 +1,31 @@
-/* rwlock.pml: the read-write lock (src/shared/rwlock.c): two readers, of which each goes
- * by the fast path and else takes the word, and a writer. Its promises: a writer and a
- * reader are never both inside, and nobody sleeps for ever (an invalid end state).
+/* rwlock.pml: the read-write lock (src/shared/rwlock.c): two readers and a writer, each
+ * alone or not. Its promises: a writer and a reader are never both inside, and nobody
+ * sleeps for ever (an invalid end state).
  *
- * The word is its holder, 0 is free; PASSING, WAITERS and DRAINING beside it. A sleep
- * begins only while the word is what the sleeper saw, as the kernel has it.
+ * The word is its holder, 0 is free; READING, WAITERS and SEATS beside it. A sleep begins
+ * only while the word is what the sleeper saw, as the kernel has it. A loop around a
+ * compare-and-swap is one step here: what it saw when it succeeded.
  *
  * Weakened: -DBUG_LOOK_FIRST (a reader looks at the word before it takes its seat),
- * -DBUG_DRAIN_UNCHECKED (the writer sleeps without a look at the seats behind its mark),
- * -DBUG_LEAVE_FIRST (a reader looks for the mark before it leaves), -DBUG_MARK_KEPT (and
- * wakes without taking it back), -DBUG_ANY_WAKE (one wake for whoever sleeps). Each has
- * to fail. */
+ * -DBUG_SEATS_UNSAID (and does not say in the word that it sits), -DBUG_DRAIN_UNCHECKED
+ * (the writer sleeps without a look at the seats behind its mark), -DBUG_LEAVE_FIRST (a
+ * reader looks for the mark before it leaves), -DBUG_MARK_KEPT (and wakes without taking
+ * it back), -DBUG_MARK_ANY (or takes it back from whatever the word is by then),
+ * -DBUG_ANY_WAKE (one wake for whoever sleeps). Each has to fail. */
 #define N_READERS 2
 #define N_ROUNDS  2
 
 byte holder;                         /* 0: free; else 1 + who */
-bool passing, waiters, draining;
-byte seats;                          /* readers inside */
+bool reading, waiters, says_seats;
+byte seats;                          /* readers that sit */
 byte n_reading, n_writing;
 byte asleep_waiters;                 /* who sleeps for the word */
 bool asleep_holder;                  /* its holder sleeps until readers leave */
 byte awake_waiters;                  /* woken, not yet running */
 bool awake_holder;
 
-#define lets_in (holder == 0 || (passing && !draining))
+#define lets_in (holder == 0 || reading)
+#define waits   (holder != 0 && says_seats && !reading)
 
 inline wake_waiters()
 {
@@ -30,99 +33,149 @@ inline wake_waiters()
 	asleep_waiters = 0
 }
 
-/* mui_hold(): take the word, or announce and sleep. The announced word is remembered by
- * what matters: any change of it makes the sleeper look again. */
-inline hold(me, mark)
+/* mui_hold(): take the word, or announce and sleep; a reader does not wait for one. */
+inline hold(me, as_reader)
 {
 	slept = false;
+	has = false;
 	do
-	:: atomic { holder == 0 -> holder = me + 1; passing = mark; waiters = slept; draining = false };
+	:: atomic { holder == 0 -> holder = me + 1; reading = as_reader; waiters = slept;
+		says_seats = as_reader; has = true };
 		break
-	:: atomic { holder != 0 -> waiters = true; saw = holder; saw_d = draining; saw_p = passing };
+	:: atomic { as_reader && reading -> skip };
+		break
+	:: atomic { holder != 0 && !(as_reader && reading) ->
+		waiters = true; saw = holder; saw_s = says_seats; saw_r = reading };
 		if
-		:: atomic { holder == saw && waiters && draining == saw_d && passing == saw_p ->
+		:: atomic { holder == saw && waiters && says_seats == saw_s && reading == saw_r ->
 			asleep_waiters++ };
 			atomic { awake_waiters > 0 -> awake_waiters-- }
-		:: atomic { !(holder == saw && waiters && draining == saw_d && passing == saw_p) -> skip }
+		:: atomic { !(holder == saw && waiters && says_seats == saw_s && reading == saw_r) ->
+			skip }
 		fi;
 		slept = true
 	od
 }
 
-inline let_go()
+/* mui_let_go() */
+inline let_go(seats_after)
 {
-	atomic { woke = waiters; holder = 0; passing = false; waiters = false; draining = false };
+	atomic { woke = waiters; holder = 0; reading = false; waiters = false;
+		says_seats = seats_after };
 	if
 	:: woke -> atomic { wake_waiters() }
 	:: else
 	fi
 }
 
-inline leave()
+inline get_up()
 {
 #ifdef BUG_LEAVE_FIRST
-	saw_d = draining;
+	saw_s = waits;
 	seats--;
 #else
-	seats--;            /* D1 */
-	saw_d = draining;   /* D2 */
+	seats--;                /* D1 */
+	saw_s = waits;          /* D2 */
 #endif
 	if
-	:: saw_d ->
-#ifndef BUG_MARK_KEPT
-		draining = false;
+	:: saw_s ->
+#if defined(BUG_MARK_ANY)
+		says_seats = false;
+#elif !defined(BUG_MARK_KEPT)
+		atomic {
+			saw_s = waits;
+			says_seats = (waits -> false : says_seats)
+		};
 #endif
+		if
+		:: saw_s ->
 #ifdef BUG_ANY_WAKE
-		atomic {
-			if
-			:: asleep_waiters > 0 -> asleep_waiters--; awake_waiters++
-			:: asleep_waiters == 0 && asleep_holder -> asleep_holder = false; awake_holder = true
-			:: else
-			fi
-		}
+			atomic {
+				if
+				:: asleep_waiters > 0 -> asleep_waiters--; awake_waiters++
+				:: asleep_waiters == 0 && asleep_holder ->
+					asleep_holder = false; awake_holder = true
+				:: else
+				fi
+			}
 #else
-		atomic {
-			if
-			:: asleep_holder -> asleep_holder = false; awake_holder = true
-			:: else
-			fi
-		}
+			atomic {
+				if
+				:: asleep_holder -> asleep_holder = false; awake_holder = true
+				:: else
+				fi
+			}
 #endif
+		:: else
+		fi
 	:: else
 	fi
+}
+
+/* S2 */
+inline say_seats()
+{
+	atomic {
+		sits = lets_in;
+#ifndef BUG_SEATS_UNSAID
+		says_seats = (lets_in -> true : says_seats)
+#endif
+	}
+}
+
+inline sit()
+{
+#ifdef BUG_LOOK_FIRST
+	say_seats();
+	if
+	:: sits -> seats++
+	:: else
+	fi
+#else
+	seats++;                /* S1 */
+	say_seats();
+	if
+	:: !sits -> get_up()
+	:: else
+	fi
+#endif
 }
 
 active [N_READERS] proctype reader()
 {
 	byte i, saw;
-	bool saw_d, saw_p, slept, woke, in;
+	bool saw_s, saw_r, slept, woke, has, sits;
 
 	do
 	:: i < N_ROUNDS ->
-		in = false;
-#ifdef BUG_LOOK_FIRST
+		has = false;
+		sits = false;
 		if
-		:: lets_in -> seats++; in = true
-		:: else
-		fi;
-#else
-		seats++;                                /* S1 */
-		if
-		:: lets_in -> in = true                 /* S2 */
-		:: else -> leave()
-		fi;
-#endif
-		if
-		:: !in ->
-			hold(_pid, true);
-			seats++;
-			let_go()
-		:: else
+		:: atomic { holder == 0 && !says_seats -> holder = _pid + 1; reading = true;
+			has = true }
+		:: atomic { !(holder == 0 && !says_seats) -> skip };
+			do
+			:: has || sits -> break
+			:: else ->
+				sit();
+				if
+				:: !sits -> hold(_pid, true)
+				:: else
+				fi
+			od
 		fi;
 		n_reading++;
 		assert(n_writing == 0);
 		n_reading--;
-		leave();
+		if
+		:: sits -> get_up()
+		:: has ->
+			if
+			:: atomic { !waiters && !says_seats -> holder = 0; reading = false }
+			:: atomic { waiters || says_seats -> skip };
+				let_go(true)
+			fi
+		fi;
 		i++
 	:: else -> break
 	od
@@ -131,37 +184,41 @@ active [N_READERS] proctype reader()
 active proctype writer()
 {
 	byte i, saw;
-	bool saw_d, saw_p, saw_w, slept, woke;
+	bool saw_s, saw_r, saw_w, slept, woke, has;
 
 	do
 	:: i < N_ROUNDS ->
-		hold(_pid, false);                      /* S3 */
-		atomic { saw_d = draining; saw_w = waiters };
-		do
-		:: seats == 0 -> break                  /* S4, D4 */
-		:: seats != 0 ->
-			if
-			:: !saw_d ->                    /* D3 */
-				atomic { draining = true; saw_d = true; saw_w = waiters };
+		if
+		:: atomic { holder == 0 && !says_seats -> holder = _pid + 1 }
+		:: atomic { !(holder == 0 && !says_seats) -> skip };
+			hold(_pid, false);                      /* S3 */
+			atomic { saw_s = says_seats; saw_w = waiters };
+			do
+			:: seats == 0 -> break                  /* S4, D4 */
+			:: seats != 0 ->
+				if
+				:: !saw_s ->                    /* D3 */
+					atomic { says_seats = true; saw_s = true; saw_w = waiters };
 #ifdef BUG_DRAIN_UNCHECKED
-				goto sleep
+					goto sleep
 #endif
-			:: saw_d ->
+				:: saw_s ->
 #ifdef BUG_DRAIN_UNCHECKED
 sleep:
 #endif
-				if
-				:: atomic { draining && waiters == saw_w -> asleep_holder = true };
-					atomic { awake_holder -> awake_holder = false }
-				:: atomic { !(draining && waiters == saw_w) -> skip }
-				fi;
-				atomic { saw_d = draining; saw_w = waiters }
-			fi
-		od;
+					if
+					:: atomic { says_seats && waiters == saw_w -> asleep_holder = true };
+						atomic { awake_holder -> awake_holder = false }
+					:: atomic { !(says_seats && waiters == saw_w) -> skip }
+					fi;
+					atomic { saw_s = says_seats; saw_w = waiters }
+				fi
+			od
+		fi;
 		n_writing++;
 		assert(n_reading == 0 && n_writing == 1);
 		n_writing--;
-		let_go();
+		let_go(false);
 		i++
 	:: else -> break
 	od

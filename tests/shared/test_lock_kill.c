@@ -183,6 +183,41 @@ static void mutex_try_step(void *arg)
         abort();
 }
 
+/* A reader beside one that has the word is killed: a writer gets in, and is told
+ * nothing. */
+static void rwlock_sit_step(void *arg)
+{
+    struct arena *a = arg;
+
+    if (mu_rwlock_read(&a->rwlock, MU_NOW) < 0)
+        abort();
+    (void)mu_rwlock_read_unlock(&a->rwlock);
+}
+
+static void rwlock_reader_beside_is_killed(void **state)
+{
+    struct arena *a = test_shared(sizeof *a);
+    struct step_trace t;
+
+    (void)state;
+    assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), 0);
+    t = step_record(step_start(warm_up, rwlock_sit_step, a));
+    assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
+    for (long n = 0; n < t.n; n += step_stride(&t)) {
+        memset(&a->rwlock, 0, sizeof a->rwlock);
+        assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), 0);
+        step_finish(step_start(warm_up, rwlock_sit_step, a), &t, n);
+        assert_int_equal(mu_rwlock_write(&a->rwlock, MU_NOW), -EDEADLK);
+        assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
+        assert_int_equal(mu_rwlock_write(&a->rwlock, MU_NOW), 0);
+        assert_int_equal(mu_rwlock_write_unlock(&a->rwlock), 0);
+        assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), 0);
+        assert_int_equal(mu_rwlock_read_unlock(&a->rwlock), 0);
+    }
+    free(t.pc);
+    munmap(a, sizeof *a);
+}
+
 static void rwlock_try_step(void *arg)
 {
     struct arena *a = arg;
@@ -210,14 +245,21 @@ static void mutex_waiter_is_killed(void **state)
     munmap(a, sizeof *a);
 }
 
-/* A writer that waits for a reader. */
-static void rwlock_waiter_is_killed(void **state)
+/* A writer that waits for a reader, who has the word or a seat. */
+static void read_from(struct arena *a, uint64_t word)
+{
+    memset(&a->rwlock, 0, sizeof a->rwlock);
+    a->rwlock.word = word;
+    assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), 0);
+    assert_true(word == 0 || a->rwlock.word == word);
+}
+
+static void writer_is_killed_waiting(uint64_t word)
 {
     struct arena *a = test_shared(sizeof *a);
     struct step_trace t;
 
-    (void)state;
-    assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), 0);
+    read_from(a, word);
     t = step_record(step_start(warm_up, rwlock_try_step, a));
     for (long n = 0; n < t.n; n += step_stride(&t)) {
         int rc;
@@ -227,10 +269,17 @@ static void rwlock_waiter_is_killed(void **state)
         rc = mu_rwlock_write(&a->rwlock, MU_NOW);
         assert_true(rc == 0 || rc == MU_OWNER_DIED);
         assert_int_equal(mu_rwlock_write_unlock(&a->rwlock), 0);
-        assert_int_equal(mu_rwlock_read(&a->rwlock, MU_NOW), 0);
+        read_from(a, word);
     }
     free(t.pc);
     munmap(a, sizeof *a);
+}
+
+static void rwlock_waiter_is_killed(void **state)
+{
+    (void)state;
+    writer_is_killed_waiting(0);
+    writer_is_killed_waiting(MUI_SEATS);
 }
 
 /* ---- a kill between the change and the wake --------------------------------- */
@@ -325,6 +374,11 @@ static void mutex_act(void *arg)
     (void)mu_mutex_unlock(&a->mutex);
 }
 
+static void seat_begin(struct arena *a)
+{
+    a->rwlock.word = MUI_SEATS;
+}
+
 static void reader_before(void *arg)
 {
     struct arena *a = arg;
@@ -345,7 +399,14 @@ static void *writer_wait(void *arg)
 
 static int reader_is_waited_for(struct arena *a)
 {
-    return (load64(&a->rwlock.word) & MUI_DRAINING) != 0;
+    return (load64(&a->rwlock.word) & MUI_WAITERS) != 0;
+}
+
+static int seat_is_waited_for(struct arena *a)
+{
+    uint64_t word = load64(&a->rwlock.word);
+
+    return (word & MUI_SEATS) && word != MUI_SEATS;
 }
 
 static void reader_act(void *arg)
@@ -526,6 +587,10 @@ static void counter_instead(void *arg)
 #define reader_begin     nothing_begin
 #define reader_instead   nothing_instead
 #define reader_wait      writer_wait
+#define seat_before      reader_before
+#define seat_wait        writer_wait
+#define seat_act         reader_act
+#define seat_instead     nothing_instead
 
 #define WAKES(name)                                                            \
     static void name##_killed_wakes_sleeper(void **state)                      \
@@ -540,6 +605,7 @@ static void counter_instead(void *arg)
 
 WAKES(mutex)
 WAKES(reader)
+WAKES(seat)
 WAKES(semaphore)
 WAKES(condition)
 WAKES(barrier)
@@ -632,9 +698,11 @@ int main(void)
         cmocka_unit_test(rwlock_holder_is_killed),
         cmocka_unit_test(rwlock_reader_is_killed_taking_over),
         cmocka_unit_test(mutex_waiter_is_killed),
+        cmocka_unit_test(rwlock_reader_beside_is_killed),
         cmocka_unit_test(rwlock_waiter_is_killed),
         cmocka_unit_test(mutex_killed_wakes_sleeper),
         cmocka_unit_test(reader_killed_wakes_sleeper),
+        cmocka_unit_test(seat_killed_wakes_sleeper),
         cmocka_unit_test(semaphore_killed_wakes_sleeper),
         cmocka_unit_test(condition_killed_wakes_sleeper),
         cmocka_unit_test(barrier_killed_wakes_sleeper),

@@ -1,7 +1,10 @@
 /* test_lock_steps.c: a lock is tried between two instructions of another who takes it
  * and lets it go, at each of them: never are both inside. */
+#include <string.h>
+
 #include "muster/lock.h"
 
+#include "shared/mutex.h"
 #include "support/check.h"
 #include "support/step.h"
 #include "sys/owner.h"
@@ -51,6 +54,12 @@ static int read_give(struct scene *s)
     return mu_rwlock_read_unlock(&s->rwlock);
 }
 
+static int leave_and_write(struct scene *s)
+{
+    assert_int_equal(read_give(s), 0);
+    return write_take(s);
+}
+
 static int semaphore_take(struct scene *s)
 {
     return mu_semaphore_take(&s->semaphore, MU_NOW);
@@ -64,6 +73,7 @@ static int semaphore_give(struct scene *s)
 static const struct side mutex = {mutex_take, mutex_give};
 static const struct side writer = {write_take, write_give};
 static const struct side reader = {read_take, read_give};
+static const struct side reader_then_writer = {leave_and_write, write_give};
 static const struct side semaphore = {semaphore_take, semaphore_give};
 
 /* Find out who we are: it is looked up once a process. */
@@ -83,22 +93,46 @@ static void go_in_and_out(void *arg)
     }
 }
 
-static void never_both_inside(const struct side *child,
-                              const struct side *parent)
+/* A new scene, before the child comes. */
+typedef void (*begin_fn)(struct scene *s);
+
+static void begin_new(struct scene *s)
+{
+    memset(s, 0, sizeof *s);
+    mu_semaphore_init(&s->semaphore, 1);
+}
+
+/* It was read by two at once. */
+static void begin_with_seats(struct scene *s)
+{
+    begin_new(s);
+    s->rwlock.word = MUI_SEATS;
+}
+
+/* The parent reads. */
+static void begin_reading(struct scene *s)
+{
+    begin_new(s);
+    assert_int_equal(mu_rwlock_read(&s->rwlock, MU_NOW), 0);
+}
+
+static void never_both_inside_from(begin_fn begin, const struct side *child,
+                                   const struct side *parent)
 {
     struct scene *s = test_shared(sizeof *s);
     struct step_trace t;
 
     the_child = child;
-    mu_semaphore_init(&s->semaphore, 1);
+    begin(s);
     t = step_record(step_start(know_self, go_in_and_out, s));
     assert_true(s->was_inside);
     for (long i = 0; i < t.n; i += step_stride(&t)) {
-        pid_t pid = step_start(know_self, go_in_and_out, s);
+        pid_t pid;
         int was_inside;
         int is_ours;
 
-        s->was_inside = 0;
+        begin(s);
+        pid = step_start(know_self, go_in_and_out, s);
         if (!step_stop(pid, &t, i))
             continue;
         was_inside = s->was_inside;
@@ -114,6 +148,12 @@ static void never_both_inside(const struct side *child,
     }
     free(t.pc);
     munmap(s, sizeof *s);
+}
+
+static void never_both_inside(const struct side *child,
+                              const struct side *parent)
+{
+    never_both_inside_from(begin_new, child, parent);
 }
 
 static void mutex_has_one_holder(void **state)
@@ -133,6 +173,15 @@ static void rwlock_keeps_writers_from_readers(void **state)
     (void)state;
     never_both_inside(&reader, &writer);
     never_both_inside(&writer, &reader);
+    never_both_inside_from(begin_with_seats, &reader, &writer);
+    never_both_inside_from(begin_with_seats, &writer, &reader);
+}
+
+/* One who reads beside another stays inside when that one leaves. */
+static void rwlock_keeps_writers_from_who_sits(void **state)
+{
+    (void)state;
+    never_both_inside_from(begin_reading, &reader, &reader_then_writer);
 }
 
 static void semaphore_of_one_has_one_holder(void **state)
@@ -147,6 +196,7 @@ int main(void)
         cmocka_unit_test(mutex_has_one_holder),
         cmocka_unit_test(rwlock_has_one_writer),
         cmocka_unit_test(rwlock_keeps_writers_from_readers),
+        cmocka_unit_test(rwlock_keeps_writers_from_who_sits),
         cmocka_unit_test(semaphore_of_one_has_one_holder),
     };
 

@@ -38,6 +38,17 @@ static void die_reading(void *arg)
     (void)raise(SIGKILL);
 }
 
+/* From a seat. */
+static void die_reading_beside(void *arg)
+{
+    struct arena *a = arg;
+
+    CHECK_CHILD(mu_rwlock_read(&a->lock, MU_NEVER) == 0);
+    CHECK_CHILD(mu_rwlock_read(&a->lock, MU_NEVER) == 0);
+    CHECK_CHILD(mu_rwlock_read_unlock(&a->lock) == 0);
+    (void)raise(SIGKILL);
+}
+
 static void die_writing(void *arg)
 {
     struct arena *a = arg;
@@ -111,10 +122,37 @@ static void process_takes_another_seat(void **state)
         assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);
     for (uint64_t i = 0; i < n; i++) {
         if (i % 1000 == 0 || i == n - 1)
-            assert_int_equal(mu_rwlock_write(&a->lock, MU_NOW), MU_TIMEOUT);
+            assert_int_equal(another_takes(a, mu_rwlock_write, MU_NOW),
+                             MU_TIMEOUT);
         assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
     }
     assert_int_equal(mu_rwlock_write(&a->lock, MU_NOW), 0);
+    munmap(a, sizeof *a);
+}
+
+/* A thread that reads twice and once lets go has a seat; who reads by the word lets go of
+ * nothing by the writer's call. */
+static void reader_moves_to_a_seat(void **state)
+{
+    struct arena *a = test_shared(sizeof *a);
+
+    (void)state;
+    assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);
+    assert_int_equal(a->lock.word, mui_owner_self() | MUI_READING);
+    assert_int_equal(mu_rwlock_write_unlock(&a->lock), -EPERM);
+    assert_int_equal(mu_rwlock_write(&a->lock, MU_NEVER), -EDEADLK);
+    assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);
+    assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
+    assert_int_equal(a->lock.word, MUI_SEATS);
+    assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);
+    assert_int_equal(a->lock.word, MUI_SEATS);
+    assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
+    assert_int_equal(mu_rwlock_write(&a->lock, MU_NOW), MU_TIMEOUT);
+    assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
+    assert_int_equal(mu_rwlock_read_unlock(&a->lock), -EPERM);
+    assert_int_equal(mu_rwlock_write(&a->lock, MU_NOW), 0);
+    assert_int_equal(mu_rwlock_write_unlock(&a->lock), 0);
+    assert_int_equal(a->lock.word, 0);
     munmap(a, sizeof *a);
 }
 
@@ -145,6 +183,7 @@ static void report_is_not_lost(void **state)
     struct arena *a = test_shared(sizeof *a);
 
     (void)state;
+    a->lock.word = MUI_SEATS;
     assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);
     a->lock.word = MUI_ORPHAN;
     assert_int_equal(another_takes(a, mu_rwlock_write, mu_after_ns(1)),
@@ -163,9 +202,9 @@ static void hold_word(void *arg)
     CHECK_CHILD(mu_semaphore_take(&a->go_on, test_deadline()) == 0);
 }
 
-/* Another reader holds the word, on its way in: it keeps readers no more than those who
- * are inside do, and when it dies nobody has to repair anything. */
-static void reader_on_its_way_keeps_no_reader(void **state)
+/* Another reader holds the word: it keeps writers out, not readers, and when it dies
+ * nobody has to repair anything. */
+static void reader_with_the_word_keeps_no_reader(void **state)
 {
     struct arena *a = test_shared(sizeof *a);
     pid_t pid = test_fork(hold_word, a);
@@ -174,13 +213,13 @@ static void reader_on_its_way_keeps_no_reader(void **state)
     (void)state;
     while ((word = atomic_load((_Atomic uint64_t *)&a->lock.word)) == 0)
         ;
-    a->lock.word = word | MUI_PASSING;
+    a->lock.word = word | MUI_READING;
     assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);
     assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
     assert_int_equal(mu_rwlock_write(&a->lock, MU_NOW), MU_TIMEOUT);
     a->lock.word = word;
     assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), MU_TIMEOUT);
-    a->lock.word = word | MUI_PASSING;
+    a->lock.word = word | MUI_READING;
     (void)kill(pid, SIGKILL);
     (void)test_wait(pid);
     assert_int_equal(mu_rwlock_write(&a->lock, test_deadline()), 0);
@@ -190,18 +229,21 @@ static void reader_on_its_way_keeps_no_reader(void **state)
     munmap(a, sizeof *a);
 }
 
-/* Every seat is another process's: one reader more waits, until its deadline or until
- * one has left, and when all are dead. */
-static void full(struct arena *a, pid_t pids[MU_RWLOCK_PROCESSES])
+/* The word and every seat are other processes': one reader more waits, until its deadline
+ * or until one has left, and when all are dead. */
+enum { N_FULL = MU_RWLOCK_PROCESSES + 1 };
+
+static void full(struct arena *a, pid_t pids[N_FULL])
 {
-    for (int i = 0; i < MU_RWLOCK_PROCESSES; i++)
+    for (int i = 0; i < N_FULL; i++)
         pids[i] = test_fork(hold_reading, a);
-    for (int i = 0; i < MU_RWLOCK_PROCESSES; i++)
+    for (int i = 0; i < N_FULL; i++)
         assert_int_equal(mu_semaphore_take(&a->inside, test_deadline()), 0);
     assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), MU_TIMEOUT);
     assert_int_equal(mu_rwlock_read(&a->lock, mu_after_ns(1000)), MU_TIMEOUT);
     assert_int_equal(mu_rwlock_read_unlock(&a->lock), -EPERM);
-    assert_int_equal(a->lock.word, 0);
+    assert_int_equal(mu_rwlock_write_unlock(&a->lock), -EPERM);
+    assert_true(a->lock.word & MUI_READING);
 }
 
 static void *read_when_there_is_room(void *arg)
@@ -216,19 +258,19 @@ static void *read_when_there_is_room(void *arg)
 static void reader_of_one_process_more_waits(void **state)
 {
     struct arena *a = test_shared(sizeof *a);
-    pid_t pids[MU_RWLOCK_PROCESSES];
+    pid_t pids[N_FULL];
     pthread_t thread;
 
     (void)state;
     full(a, pids);
     assert_int_equal(pthread_create(&thread, NULL, read_when_there_is_room, a),
                      0);
-    while (!(atomic_load((_Atomic uint64_t *)&a->lock.word) & MUI_DRAINING))
+    while (!(atomic_load((_Atomic uint64_t *)&a->lock.word) & MUI_WAITERS))
         ;
     assert_int_equal(mu_semaphore_give(&a->go_on, 1), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(mu_semaphore_give(&a->go_on, MU_RWLOCK_PROCESSES - 1), 0);
-    for (int i = 0; i < MU_RWLOCK_PROCESSES; i++)
+    assert_int_equal(mu_semaphore_give(&a->go_on, N_FULL - 1), 0);
+    for (int i = 0; i < N_FULL; i++)
         assert_int_equal(test_wait(pids[i]), 0);
     munmap(a, sizeof *a);
 }
@@ -236,13 +278,13 @@ static void reader_of_one_process_more_waits(void **state)
 static void dead_readers_make_room(void **state)
 {
     struct arena *a = test_shared(sizeof *a);
-    pid_t pids[MU_RWLOCK_PROCESSES];
+    pid_t pids[N_FULL];
 
     (void)state;
     full(a, pids);
-    for (int i = 0; i < MU_RWLOCK_PROCESSES; i++)
+    for (int i = 0; i < N_FULL; i++)
         (void)kill(pids[i], SIGKILL);
-    for (int i = 0; i < MU_RWLOCK_PROCESSES; i++)
+    for (int i = 0; i < N_FULL; i++)
         (void)test_wait(pids[i]);
     assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);
     assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
@@ -256,6 +298,9 @@ static void dead_reader_keeps_no_writer(void **state)
 
     (void)state;
     assert_true(WIFSIGNALED(test_wait(test_fork(die_reading, a))));
+    assert_int_equal(mu_rwlock_write(&a->lock, test_deadline()), 0);
+    assert_int_equal(mu_rwlock_write_unlock(&a->lock), 0);
+    assert_true(WIFSIGNALED(test_wait(test_fork(die_reading_beside, a))));
     assert_int_equal(mu_rwlock_write(&a->lock, test_deadline()), 0);
     assert_int_equal(mu_rwlock_write_unlock(&a->lock), 0);
     munmap(a, sizeof *a);
@@ -362,7 +407,7 @@ static void nobody_starves(void **state)
         assert_int_equal(pthread_join(readers[i], NULL), 0);
     assert_int_equal(pthread_join(writer, NULL), 0);
     assert_int_equal(test_wait(pid), 0);
-    assert_int_equal(c->lock.word, 0);
+    assert_int_equal(c->lock.word & ~MUI_SEATS, 0);
     munmap(c, sizeof *c);
 }
 
@@ -371,9 +416,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_of_a_process_are_counted),
         cmocka_unit_test(process_takes_another_seat),
+        cmocka_unit_test(reader_moves_to_a_seat),
         cmocka_unit_test(readers_learn_of_dead_writer),
         cmocka_unit_test(report_is_not_lost),
-        cmocka_unit_test(reader_on_its_way_keeps_no_reader),
+        cmocka_unit_test(reader_with_the_word_keeps_no_reader),
         cmocka_unit_test(reader_of_one_process_more_waits),
         cmocka_unit_test(dead_readers_make_room),
         cmocka_unit_test(dead_reader_keeps_no_writer),

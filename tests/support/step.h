@@ -16,7 +16,7 @@
  * a breakpoint at the i-th instruction of that way and are killed there. A child
  * that goes another way (a sanitizer remembers what its parent did before) ends by
  * itself, and the check holds as well; one whose way led to a sleep is stopped before
- * that. */
+ * that. Where no child may be traced the test is skipped. */
 #ifndef TEST_STEP_H
 #define TEST_STEP_H
 
@@ -29,6 +29,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/check.h"
+
 /* A sanitizer's own instructions are many, and not those that are tested. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #    define STEP_POINTS 40
@@ -40,6 +42,9 @@
 #ifndef STEP_POINTS
 #    define STEP_POINTS 1000000 /* all */
 #endif
+
+/* How a child ends that may not be traced: by another tracer, seccomp, or Yama. */
+#define STEP_REFUSED 99
 
 typedef void (*step_fn)(void *arg);
 
@@ -70,12 +75,16 @@ __attribute__((noinline, unused)) static pid_t step_start(step_fn before,
         if (before)
             before(arg);
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-            _exit(99);
+            _exit(STEP_REFUSED);
         (void)raise(SIGSTOP);
         act(arg);
         _exit(0);
     }
-    if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        abort();
+    if (WIFEXITED(status) && WEXITSTATUS(status) == STEP_REFUSED)
+        skip();
+    if (!WIFSTOPPED(status))
         abort();
     return pid;
 }

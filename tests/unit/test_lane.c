@@ -331,6 +331,7 @@ static void running_a_revoked_order_is_forgery(void **state)
     assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_ECORRUPT);
 }
 
+/* It says what cannot be: any of them can have started. */
 static void lie_about_started_stays_in_range(void **state)
 {
     struct pair *p = *state;
@@ -338,8 +339,63 @@ static void lie_about_started_stays_in_range(void **state)
     push(p, 0);
     push(p, 1);
     mui_lane_flush(&p->lane);
+    assert_false(mui_lane_is_damaged(&p->lane));
     memset(p->up, 0xa5, 64);
-    assert_int_equal(mui_lane_started(&p->lane, NULL), 0);
+    assert_int_equal(mui_lane_started(&p->lane, NULL), 2);
+    assert_true(mui_lane_is_damaged(&p->lane));
+    assert_int_equal(mui_lane_revoke(&p->lane, 0, give, p), 0);
+}
+
+/* A reply that was there when the next order was started, read or not, and is there no
+ * more. */
+static void lost_reply_is_damage(void **state)
+{
+    struct pair *p = *state;
+    const struct mui_order *order;
+    struct mui_reply reply;
+    uint32_t index;
+    void *owner;
+
+    for (unsigned i = 0; i < 4; i++)
+        push(p, i);
+    mui_lane_flush(&p->lane);
+    serve(p, 0);
+    assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+    assert_false(mui_lane_is_damaged(&p->lane));
+    serve(p, 1);
+    assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_OK);
+    assert_false(mui_lane_is_damaged(&p->lane));
+    memset((char *)p->up + 64, 0, mui_lane_up_bytes(SLOTS) - 64);
+    assert_true(mui_lane_is_damaged(&p->lane));
+    /* and when that is not to be seen, that it has started what it replied to */
+    memset(p->up, 0, 64);
+    assert_true(mui_lane_is_damaged(&p->lane));
+}
+
+static void idle_time_is_of_the_oldest_order(void **state)
+{
+    struct pair *p = *state;
+    const struct mui_order *order;
+    struct mui_reply reply;
+    uint32_t index;
+    void *owner;
+
+    assert_true(mui_lane_idle_since(&p->lane, 10) == MU_NEVER);
+    push(p, 0);
+    push(p, 1);
+    mui_lane_flush(&p->lane);
+    assert_int_equal(mui_lane_idle_since(&p->lane, 20), 20);
+    assert_int_equal(mui_lane_idle_since(&p->lane, 30), 20);
+    assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_OK);
+    assert_true(mui_lane_idle_since(&p->lane, 40) == MU_NEVER);
+    mui_lane_reply(&p->worker, &(struct mui_reply){.index = 0});
+    assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+    assert_int_equal(mui_lane_idle_since(&p->lane, 50), 50);
+    serve(p, 1);
+    push(p, 2);
+    mui_lane_flush(&p->lane);
+    assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+    assert_int_equal(mui_lane_idle_since(&p->lane, 60), 60);
 }
 
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -359,6 +415,8 @@ int main(void)
         T(replying_twice_is_forgery),
         T(running_a_revoked_order_is_forgery),
         T(lie_about_started_stays_in_range),
+        T(lost_reply_is_damage),
+        T(idle_time_is_of_the_oldest_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

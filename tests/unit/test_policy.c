@@ -26,6 +26,8 @@ static const struct mui_death exited = {
     .how = MUI_DEATH_EXITED, .code = 3, .i_lane = MUI_LANE_UNKNOWN};
 static const struct mui_death killed_by_us = {.how = MUI_DEATH_KILLED,
                                               .i_lane = MUI_LANE_UNKNOWN};
+static const struct mui_death killed_by_us_shared = {
+    .how = MUI_DEATH_KILLED, .i_lane = MUI_LANE_UNKNOWN, .shared = true};
 static const struct mui_death vanished = {.how = MUI_DEATH_VANISHED,
                                           .i_lane = MUI_LANE_UNKNOWN};
 static const struct mui_death corrupt = {.how = MUI_DEATH_CORRUPT,
@@ -188,6 +190,31 @@ static void death_is_judged(void **state)
          ELSEWHERE,
          2,
          {MUI_RETRY, MU_TIMED_OUT}},
+        /* its deadline: another on the same worker may hold it up */
+        {&killed_by_us_shared,
+         {.doom = MU_TIMED_OUT, .retries = 2},
+         STARTED,
+         ELSEWHERE,
+         1,
+         {MUI_ALONE, MU_LOST}},
+        {&killed_by_us_shared,
+         {.doom = MU_TIMED_OUT, .n_reruns = 20},
+         STARTED,
+         ELSEWHERE,
+         1,
+         {MUI_END, MU_LOST}},
+        {&killed_by_us_shared,
+         {.doom = MU_TIMED_OUT, .alone = true},
+         STARTED,
+         ELSEWHERE,
+         1,
+         {MUI_END, MU_TIMED_OUT}},
+        {&killed_by_us_shared,
+         {.doom = MU_CANCELLED, .cancelled = true},
+         STARTED,
+         ELSEWHERE,
+         1,
+         {MUI_END, MU_CANCELLED}},
         {&killed_by_us,
          {.doom = MU_CANCELLED, .cancelled = true, .retries = 2},
          STARTED,

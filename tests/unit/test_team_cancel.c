@@ -39,6 +39,9 @@ static void cancelled_fork_does_not_run(void **state)
         assert_int_equal(mu_join_status(j, one, &result), MY_ERROR);
         assert_int_equal(result, 77);
         assert_int_equal(mu_join(j, one), 0);
+        mu_fork(j, one, &n);
+        assert_int_equal(mu_unfork(j, one, &result), 0); /* nor by the caller */
+        assert_int_equal(result, 0);
         assert_int_equal(n, 1);
         assert_int_equal(mu_job_status(j), MY_ERROR);
         assert_int_equal(mu_team_leave(j), MY_ERROR);

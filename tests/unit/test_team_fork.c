@@ -149,6 +149,84 @@ static long leaf(struct mu_job *j, long i)
     return i;
 }
 
+/* Loops that fork their rest: each iteration happens once, whoever takes the rest. */
+static long mark_each(struct mu_job *j, _Atomic int *marks, int n);
+MU_FORKABLE(long, mark_each, _Atomic int *, int)
+static long mark_each(struct mu_job *j, _Atomic int *marks, int n)
+{
+    long sum = 0;
+    long rest;
+
+    for (; n > 0; n--) {
+        mu_fork(j, mark_each, marks + 1, n - 1);
+        atomic_fetch_add_explicit(marks++, 1, memory_order_relaxed);
+        sum++;
+        if (!mu_unfork(j, mark_each, &rest))
+            return sum + rest;
+    }
+    return sum;
+}
+
+static void mark_all(struct mu_job *j, _Atomic int *marks, int n);
+MU_FORKABLE_VOID(mark_all, _Atomic int *, int)
+static void mark_all(struct mu_job *j, _Atomic int *marks, int n)
+{
+    for (; n > 0; n--) {
+        mu_fork(j, mark_all, marks + 1, n - 1);
+        atomic_fetch_add_explicit(marks++, 1, memory_order_relaxed);
+        if (!mu_unfork(j, mark_all, NULL))
+            return;
+    }
+}
+
+static void rest_of_a_loop_runs_once(void **state)
+{
+    enum { N = 300, N_ROUNDS = TEAM_IS_SLOW ? 20 : 500 };
+
+    (void)state;
+    for (unsigned width = 1; width <= 5; width++) {
+        struct mu_team *team = team_of(width);
+        _Atomic int marks[N] = {0};
+
+        for (int round = 1; round <= N_ROUNDS; round++) {
+            struct mu_job *j = team_enter(team);
+
+            assert_int_equal(mark_each(j, marks, N), N);
+            mark_all(j, marks, N);
+            assert_int_equal(mu_team_leave(j), 0);
+            for (int i = 0; i < N; i++)
+                assert_int_equal(marks[i], 2 * round);
+        }
+        mu_team_close(team);
+    }
+}
+
+/* What nobody took is the caller's; what a team-mate has is waited for. */
+static void unfork_tells_who_has_it(void **state)
+{
+    struct mu_team *alone = team_of(1);
+    struct mu_team *team = team_of(2);
+    struct mu_job *j = team_enter(alone);
+    struct mu_job *first = j;
+    long result = 77;
+
+    (void)state;
+    mu_fork(j, leaf, 5);
+    assert_int_equal(mu_unfork(j, leaf, &result), 1);
+    assert_ptr_equal(j, first);
+    assert_int_equal(result, 77);
+    assert_int_equal(mu_team_leave(j), 0);
+
+    j = team_enter(team);
+    do
+        mu_fork(j, leaf, 5);
+    while (mu_unfork(j, leaf, &result)); /* until the other one is there */
+    assert_int_equal(result, 5);
+    assert_int_equal(mu_team_leave(j), 0);
+    mu_team_close(alone);
+    mu_team_close(team);
+}
+
 static void million_forks_may_wait(void **state)
 {
     enum { N = 1000000 };
@@ -366,6 +444,8 @@ int main(void)
         cmocka_unit_test(default_team_serves_null),
         cmocka_unit_test(fork_passes_many_types),
         cmocka_unit_test(random_trees_run_every_node_once),
+        cmocka_unit_test(rest_of_a_loop_runs_once),
+        cmocka_unit_test(unfork_tells_who_has_it),
         cmocka_unit_test(million_forks_may_wait),
         cmocka_unit_test(million_forks_deep_recursion),
         cmocka_unit_test(billion_forks_end_well),

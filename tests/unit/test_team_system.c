@@ -1,9 +1,10 @@
-/* test_team_system.c: the team and the system it lives in: fork(), little address
+/* test_team_system.c: the team and the system it lives in: fork(), limits of address
  * space, binding, more threads than CPUs. */
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -227,32 +228,51 @@ static void child_of_a_chunk_ends_with_it(void **state)
     mu_team_close(team);
 }
 
-static void team_opens_in_little_address_space(void **state)
+/* A team of 4 that works, many who enter it at once, and room for the rest. */
+static int use_team_within(int resource, rlim_t bytes)
 {
-    pid_t child;
+    enum { N_ENTERED = 100 };
+    struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
+    struct mu_team_options options = {.n_threads = 4};
+    struct mu_job *entered[N_ENTERED];
+    struct mu_team *team;
+    void *rest;
+
+    if (setrlimit((__rlimit_resource_t)resource, &limit) < 0 ||
+        mu_team_open(&options, &team, NULL) != 0 || mu_team_width(team) != 4)
+        return 1;
+    for (int i = 0; i < N_ENTERED; i++) {
+        entered[i] = mu_team_enter(team);
+        if (!entered[i] || fib(entered[i], 12) != fib_serial(12))
+            return 2;
+    }
+    rest = mmap(NULL, bytes / 4, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (rest == MAP_FAILED)
+        return 3;
+    for (int i = 0; i < N_ENTERED; i++)
+        if (mu_team_leave(entered[i]) != 0)
+            return 4;
+    mu_team_close(team);
+    return 0;
+}
+
+static void team_leaves_room_in_a_limited_process(void **state)
+{
+    static const int resources[] = {RLIMIT_AS, RLIMIT_DATA};
+    static const int bits[] = {30, 32, 35, 38};
 
     (void)state;
     if (TEAM_IS_SLOW)
         return; /* the sanitizers need more than that themselves */
-    child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        struct rlimit limit = {.rlim_cur = (rlim_t)1 << 29,
-                               .rlim_max = (rlim_t)1 << 29};
-        struct mu_team_options options = {.n_threads = 3};
-        struct mu_team *team;
-        struct mu_job *j;
+    for (int i = 0; i < 8; i++) {
+        pid_t child = fork();
 
-        if (setrlimit(RLIMIT_AS, &limit) < 0 ||
-            mu_team_open(&options, &team, NULL) != 0)
-            _exit(1);
-        j = mu_team_enter(team);
-        if (!j || fib(j, 20) != fib_serial(20) || mu_team_leave(j) != 0)
-            _exit(2);
-        mu_team_close(team);
-        _exit(0);
+        assert_true(child >= 0);
+        if (child == 0)
+            _exit(use_team_within(resources[i / 4], (rlim_t)1 << bits[i % 4]));
+        expect_exit(child, 0);
     }
-    expect_exit(child, 0);
 }
 
 static int own_cpus(struct mu_job *j, int unused);
@@ -371,7 +391,7 @@ int main(void)
         cmocka_unit_test(child_leaves_a_region_it_was_born_in),
         cmocka_unit_test(child_of_a_job_ends_with_it),
         cmocka_unit_test(child_of_a_chunk_ends_with_it),
-        cmocka_unit_test(team_opens_in_little_address_space),
+        cmocka_unit_test(team_leaves_room_in_a_limited_process),
         cmocka_unit_test(pinned_threads_have_one_cpu),
         cmocka_unit_test(pinning_keeps_to_the_usable_cpus),
         cmocka_unit_test(crowded_team_ends_every_region),
