@@ -369,6 +369,8 @@ static bool give_lane(struct mu_pool *pool, struct mui_group *group,
 
     if (mui_lane_in_flight(lane) > window / 2)
         return false; /* in batches: see mui_lane_push() */
+    if (mui_lane_is_revoking(lane))
+        return false; /* it is long at a task, and these could not be taken back */
     while (pool->queue.n && mui_lane_in_flight(lane) < window) {
         if (!give_pack(pool, group, i_lane, window - mui_lane_in_flight(lane)))
             give(pool, group, i_lane, mui_job_pop(&pool->queue));
@@ -419,7 +421,8 @@ void mui_pool_take_back(void *ctx, void *owner)
 }
 
 /* When a worker has nothing and the queue has nothing, a worker that has been at
- * one task for long gives the rest of its orders back. */
+ * one task for long gives the rest of its orders back. `look_ns` becomes when one will
+ * have been: nobody may ring until then. */
 static bool rebalance(struct mu_pool *pool)
 {
     const int64_t long_ns = 200 * 1000;
@@ -427,6 +430,7 @@ static bool rebalance(struct mu_pool *pool)
     bool moved = false;
     int64_t now = 0;
 
+    pool->look_ns = MU_NEVER;
     if (pool->queue.n || pool->n_given == 0)
         return false;
     for (unsigned i = 0; i < pool->n_groups; i++)
@@ -440,13 +444,18 @@ static bool rebalance(struct mu_pool *pool)
             struct mui_lane *lane = &group->lanes[j];
             int64_t start;
 
-            if (mui_lane_in_flight(lane) < 2)
+            if (mui_lane_in_flight(lane) < 2 || mui_lane_is_revoking(lane))
                 continue;
             if (!now)
                 now = mu_now_ns();
-            (void)mui_lane_started(lane, &start);
-            if (start > 0 && now - start > long_ns)
+            if (mui_lane_started(lane, &start) == lane->tail)
+                continue; /* there is no rest */
+            if (start <= 0 || start > now)
+                start = now; /* it has yet to begin */
+            if (now - start > long_ns)
                 moved |= mui_lane_revoke(lane, 0, mui_pool_take_back, pool) > 0;
+            else if (start + long_ns < pool->look_ns)
+                pool->look_ns = start + long_ns;
         }
     }
     return moved;

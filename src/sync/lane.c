@@ -450,20 +450,26 @@ void mui_lane_release(struct mui_lane *lane, const struct mui_reply *reply)
     lane_ring_down(lane);
 }
 
+bool mui_lane_is_revoking(const struct mui_lane *lane)
+{
+    /* relaxed: our own word */
+    uint64_t range =
+        atomic_load_explicit(&lane->down->revoked, memory_order_relaxed);
+    uint32_t to = (uint32_t)range;
+
+    return (uint32_t)(range >> 32) != to &&
+           to - lane->head - 1 < lane->tail - lane->head;
+}
+
 unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
                          void (*give)(void *ctx, void *owner), void *ctx)
 {
-    uint64_t old = atomic_load_explicit(&lane->down->revoked,
-                                        /* relaxed: our own word */
-                                        memory_order_relaxed);
-    uint32_t to_old = (uint32_t)old;
     uint32_t from;
     uint32_t started;
     unsigned n = 0;
 
-    if ((uint32_t)(old >> 32) != to_old &&
-        to_old - lane->head - 1 < lane->tail - lane->head)
-        return 0; /* orders of the last range are still owed a reply */
+    if (mui_lane_is_revoking(lane))
+        return 0;
     started = mui_lane_started(lane, NULL);
     from = started + keep;
     if (from - lane->head >= lane->tail - lane->head)

@@ -177,6 +177,10 @@ void mui_lane_release(struct mui_lane *lane, const struct mui_reply *reply);
 unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
                          void (*give)(void *ctx, void *owner), void *ctx);
 
+/* Whether an order of the last revocation is not acknowledged: the worker is at the
+ * task before it. */
+bool mui_lane_is_revoking(const struct mui_lane *lane);
+
 /* Announce what to ring for (MUI_WANT_...), before looking a last time and
  * sleeping. After it returns, every reply that the worker will not ring for is
  * visible to mui_lane_collect(). */
