@@ -420,43 +420,53 @@ void mui_pool_take_back(void *ctx, void *owner)
     mui_pool_requeue(pool, owner, false, false);
 }
 
+/* Take back what a lane has not started, if its worker has been at one task for long;
+ * else note when it will have been. */
+static bool relieve(struct mu_pool *pool, struct mui_lane *lane, int64_t now)
+{
+    const int64_t long_ns = 200 * 1000;
+    int64_t start;
+
+    if (mui_lane_in_flight(lane) < 2 || mui_lane_is_revoking(lane) ||
+        mui_lane_started(lane, &start) == lane->tail)
+        return false; /* there is no rest to be taken */
+    if (start <= 0 || start > now)
+        start = now; /* it has yet to begin */
+    if (now - start > long_ns)
+        return mui_lane_revoke(lane, 0, mui_pool_take_back, pool) > 0;
+    if (start + long_ns < pool->look_ns)
+        pool->look_ns = start + long_ns;
+    return false;
+}
+
+static unsigned count_idle(const struct mu_pool *pool)
+{
+    unsigned n_idle = 0;
+
+    for (unsigned i = 0; i < pool->n_groups; i++)
+        for (unsigned j = 0;
+             pool->groups[i].lanes && j < pool->groups[i].n_lanes; j++)
+            n_idle += mui_lane_in_flight(&pool->groups[i].lanes[j]) == 0;
+    return n_idle;
+}
+
 /* When a worker has nothing and the queue has nothing, a worker that has been at
  * one task for long gives the rest of its orders back. `look_ns` becomes when one will
  * have been: nobody may ring until then. */
 static bool rebalance(struct mu_pool *pool)
 {
-    const int64_t long_ns = 200 * 1000;
-    unsigned n_idle = 0;
     bool moved = false;
-    int64_t now = 0;
+    int64_t now;
 
     pool->look_ns = MU_NEVER;
-    if (pool->queue.n || pool->n_given == 0)
+    if (pool->queue.n || pool->n_given < 2 || count_idle(pool) == 0)
         return false;
-    for (unsigned i = 0; i < pool->n_groups; i++)
-        for (unsigned j = 0;
-             pool->groups[i].lanes && j < pool->groups[i].n_lanes; j++)
-            n_idle += mui_lane_in_flight(&pool->groups[i].lanes[j]) == 0;
-    for (unsigned i = 0; i < pool->n_groups && n_idle; i++) {
-        struct mui_group *group = &pool->groups[i];
+    now = mu_now_ns();
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        const struct mui_group *group = &pool->groups[i];
 
-        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++) {
-            struct mui_lane *lane = &group->lanes[j];
-            int64_t start;
-
-            if (mui_lane_in_flight(lane) < 2 || mui_lane_is_revoking(lane))
-                continue;
-            if (!now)
-                now = mu_now_ns();
-            if (mui_lane_started(lane, &start) == lane->tail)
-                continue; /* there is no rest */
-            if (start <= 0 || start > now)
-                start = now; /* it has yet to begin */
-            if (now - start > long_ns)
-                moved |= mui_lane_revoke(lane, 0, mui_pool_take_back, pool) > 0;
-            else if (start + long_ns < pool->look_ns)
-                pool->look_ns = start + long_ns;
-        }
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++)
+            moved |= relieve(pool, &group->lanes[j], now);
     }
     return moved;
 }

@@ -74,7 +74,7 @@ static inline uint32_t log2_of(unsigned n_slots)
 /* The place of an input in a pack: the bytes, and a 0. */
 static inline uint32_t pack_room(unsigned size)
 {
-    return (size + 8) & ~7u;
+    return (size + 8) & ~7U;
 }
 
 /* The bytes for the input of a pack's order that belong to a slot: see lane.c. */

@@ -132,7 +132,7 @@ static void push_some(unsigned long *i, unsigned n)
         n = room > 1 ? room : 1;
     if (n > N_ORDERS - *i)
         n = (unsigned)(N_ORDERS - *i);
-    if (!mui_lane_room(&lane))
+    if (n == 0 || !mui_lane_room(&lane))
         return;
     for (unsigned j = 0; j < n; j++) {
         unsigned long number = *i + j;
