@@ -1,4 +1,4 @@
-/* serial_main.c: the floor: the work in serial: WORK, or WORK calls for one call a node. */
+/* serial_main.c: the floor: the work in serial; `WORK calls`: with one call a node. */
 #include <math.h>
 #include <stdio.h>
 

@@ -60,7 +60,7 @@ struct mu_team_options {
      * for each CPU that this process may use. */
     unsigned n_threads;
     /* Address space for the C stack of a thread. 0: 1 GiB, or less where the process
-     * is limited (ulimit -v or -d); memory is only used as deep as the recursion goes. */
+     * is limited (ulimit -v or -d); memory is used as deep as the recursion goes. */
     size_t stack_bytes;
     /* How long the last idle thread looks for work before it sleeps too. 0: 2.5
      * ms. Below 0: not at all. The others sleep sooner. */

@@ -24,9 +24,11 @@
 
 #define LENT_ASSEMBLY UINT64_MAX
 #define SPINS_A_LOOK  128
-#define SLICE_NS      10000000 /* of a sleep without membarrier */
-#define SLIP_RUN      64       /* so many messages in a row are a stream */
-#define SLIP_SPINS    256      /* about 3 us */
+#define SPINS_AT_ONCE                                                          \
+    1024 /* without a look at the clock: more than a round trip */
+#define SLICE_NS   10000000 /* of a sleep without membarrier */
+#define SLIP_RUN   64       /* so many messages in a row are a stream */
+#define SLIP_SPINS 256      /* about 3 us */
 
 /* A message above this travels in pieces of this. */
 static uint64_t piece_max(uint64_t ring_bytes)
@@ -265,10 +267,10 @@ static int pieces_send(struct mui_shm_end *e, const char *bytes, size_t size,
             e->must_abort = true;
             return rc;
         }
-        memcpy(room, bytes, n);
-        bytes += n;
         size -= n;
-        mui_ring_commit(&e->out, n, size > 0 ? MUI_RING_MORE : MUI_RING_WHOLE);
+        mui_ring_put(&e->out, room, bytes, n,
+                     size > 0 ? MUI_RING_MORE : MUI_RING_WHOLE);
+        bytes += n;
         peer_wake(&e->out.words->consumer_asleep, e->data_sock);
     }
     return 0;
@@ -292,8 +294,7 @@ int mui_shm_end_send(struct mui_shm_end *e, const void *bytes, size_t size,
     if (size > 0)
         memcpy(room, bytes, size);
 #else
-    mui_ring_copy(room, bytes, size);
-    mui_ring_commit(&e->out, size, MUI_RING_WHOLE);
+    mui_ring_put(&e->out, room, bytes, size, MUI_RING_WHOLE);
 #endif
     peer_wake(&e->out.words->consumer_asleep, e->data_sock);
     return 0;
@@ -347,6 +348,7 @@ static int end_reason(const struct mui_shm_end *e, bool is_hung_up)
 /* Watch the ring for a while. 0: something is there; MU_EMPTY. */
 static int data_spin(struct mui_shm_end *e)
 {
+    int n_spins = e->options->spin_ns == 0 ? SPINS_A_LOOK : SPINS_AT_ONCE;
     int64_t until = 0;
     uint64_t run = e->run;
 
@@ -358,7 +360,7 @@ static int data_spin(struct mui_shm_end *e)
             mui_cpu_pause();
     }
     for (;;) {
-        for (int i = 0; i < SPINS_A_LOOK; i++) {
+        for (int i = 0; i < n_spins; i++) {
             /* A payload of 64 bytes ends in the next line: ask for both at
              * once, or the second would be fetched after the first came. */
             __builtin_prefetch(mui_ring_payload(&e->in) + 56);
@@ -369,6 +371,7 @@ static int data_spin(struct mui_shm_end *e)
         }
         if (e->options->spin_ns == 0)
             return MU_EMPTY;
+        n_spins = SPINS_A_LOOK;
         if (until == 0)
             until = mu_now_ns() + e->options->spin_ns;
         else if (mu_now_ns() > until)

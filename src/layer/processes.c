@@ -66,7 +66,7 @@ static int make_tables(struct mui_processes *p, struct mu_error *err)
     unsigned width = p->base.spec->width;
     int rc;
 
-    p->n_spares = 1 + width / 4;
+    p->n_spares = (width > 1) + 1 + width / 4;
     p->n_peers = 4 * (width + p->n_spares);
     p->plan.terms.limits.own_processes = p->n_peers * p->plan.shape.n_lanes;
     p->peers = calloc(p->n_peers, sizeof *p->peers);
@@ -124,7 +124,9 @@ static int start_workers(struct mui_processes *p, struct mu_error *err)
 
     for (unsigned i = 0; i < n && rc == 0; i++) {
         rc = mui_processes_order_one(p, &p->peers[i]);
-        if (rc == -EAGAIN) { /* more than fit into the socket: the monitor's */
+        /* more than fit into the socket, or the nursery has gone and another is on
+         * its way: the monitor's */
+        if (rc == -EAGAIN || rc == -EPIPE) {
             rc = 0;
             break;
         }

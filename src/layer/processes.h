@@ -137,6 +137,9 @@ bool mui_processes_heed_last_words(struct mui_processes *p,
 /* The same for all, without waiting for bells. Cheap while nobody dies. */
 bool mui_processes_look(struct mui_processes *p);
 
+/* No worker came of it: pause before the next, longer each time. */
+void mui_processes_count_failure(struct mui_processes *p);
+
 /* Note that it is up, if it is. */
 void mui_processes_see_stage(struct mui_processes *p,
                              struct mui_processes_peer *peer);

@@ -196,19 +196,22 @@ bool mui_processes_heed_last_words(struct mui_processes *p,
     return true;
 }
 
-static void note_failure(struct mui_processes *p,
-                         struct mui_processes_peer *peer,
-                         const struct mui_nursery_report *report)
+void mui_processes_count_failure(struct mui_processes *p)
 {
     unsigned shift = p->n_failures < 20 ? p->n_failures : 20;
 
     p->n_failures++;
     p->not_before_ns = mu_after_ns((int64_t)MUI_BACKOFF_NS << shift);
+}
+
+static void note_failure(struct mui_processes *p,
+                         struct mui_processes_peer *peer,
+                         const struct mui_nursery_report *report)
+{
+    mui_processes_count_failure(p);
     if (mui_peer_stage(&peer->peer, &p->failure) == MUI_STAGE_FAILED)
         return;
-    if (!report)
-        (void)mui_fail(&p->failure, MU_ECRASHED, "processes: nursery lost");
-    else if (report->news == MUI_NURSERY_FAILED)
+    if (report->news == MUI_NURSERY_FAILED)
         (void)mui_fail(&p->failure, report->value, "processes: fork");
     else
         (void)mui_fail(&p->failure, MU_ECRASHED,

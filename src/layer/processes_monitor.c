@@ -48,6 +48,7 @@ static void nursery_died(struct mui_processes *p)
 {
     struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN,
                               .how = MUI_DEATH_VANISHED};
+    bool any_up = false;
 
     mui_bells_remove_other(&p->bells, p->channel);
     mui_nursery_disconnect(p->channel);
@@ -57,6 +58,7 @@ static void nursery_died(struct mui_processes *p)
 
         if (peer->state == MUI_PEER_FREE)
             continue;
+        any_up |= peer->up;
         peer->reaped = true;
         if (peer->state == MUI_PEER_ORDERED && peer->i_group < 0)
             mui_processes_bury_later(p, peer);
@@ -67,6 +69,10 @@ static void nursery_died(struct mui_processes *p)
             mui_processes_died(p, &p->peers[i], &death);
     if (p->stopping)
         return;
+    if (!any_up) { /* nor may any ever be: with pauses, and not for ever */
+        mui_processes_count_failure(p);
+        (void)mui_fail(&p->failure, MU_ECRASHED, "processes: nursery lost");
+    }
     if (mui_processes_connect_nursery(p, &p->failure) < 0)
         give_up(p);
 }
@@ -222,9 +228,7 @@ static void tidy(struct mui_processes *p)
 
     desk->ops->lock(desk);
     if (rc < 0 && rc != -EPIPE && rc != -EAGAIN) {
-        p->n_failures++;
-        p->not_before_ns =
-            mu_after_ns((int64_t)MUI_BACKOFF_NS << (p->n_failures % 16));
+        mui_processes_count_failure(p);
         (void)mui_fail(&p->failure, rc, "processes: memory for a worker");
     }
     if (p->n_failures >= MUI_FAILURES_MAX)

@@ -141,23 +141,71 @@ static inline int mui_ring_reserve(struct mui_ring_producer *p, uint64_t size,
     return 0;
 }
 
-/* Publish the record that was reserved, with `size` bytes of it. Producer only. */
-static inline void mui_ring_commit(struct mui_ring_producer *p, uint64_t size,
-                                   enum mui_ring_kind kind)
+/* Write the 0 behind a record of `size` bytes. Producer only. */
+static inline void mui_ring_end(struct mui_ring_producer *p, uint64_t size)
+{
+#ifndef BUG_RING_NO_END
+    /* relaxed: R1 publishes it */
+    atomic_store_explicit(
+        mui_ring_header(p->data, p->bytes, p->tail + mui_ring_record(size)), 0,
+        memory_order_relaxed);
+#else
+    (void)p;
+    (void)size;
+#endif
+}
+
+/* Publish it. */
+static inline void mui_ring_publish(struct mui_ring_producer *p, uint64_t size,
+                                    enum mui_ring_kind kind)
 {
     uint64_t next = p->tail + mui_ring_record(size);
 
-#ifndef BUG_RING_NO_END
-    /* relaxed: R1 publishes it */
-    atomic_store_explicit(mui_ring_header(p->data, p->bytes, next), 0,
-                          memory_order_relaxed);
-#endif
     /* R1, pairs with A1 in mui_ring_peek(): payload and end come before it */
     atomic_store_explicit(mui_ring_header(p->data, p->bytes, p->tail),
                           size << 8 | (uint64_t)kind, MUI_RING_R1);
     p->tail = next;
     mui_cpu_prefetch_write(p->data +
                            ((next + MUI_RING_AHEAD) & (p->bytes - 1)));
+}
+
+/* Publish the record that was reserved and written, with `size` bytes of it. Producer
+ * only. */
+static inline void mui_ring_commit(struct mui_ring_producer *p, uint64_t size,
+                                   enum mui_ring_kind kind)
+{
+    mui_ring_end(p, size);
+    mui_ring_publish(p, size, kind);
+}
+
+/* Copy a payload, small ones here, for the call would cost as much; and from its end. */
+static inline void mui_ring_copy(void *to, const void *from, size_t size)
+{
+    char *t = to;
+    const char *f = from;
+
+    if (size < 16 || size > 128) {
+        if (size > 0)
+            memcpy(to, from, size);
+        return;
+    }
+    memcpy(t + size - 16, f + size - 16, 16);
+    for (size_t at = (size - 1) / 16 * 16; at > 0; at -= 16) {
+        atomic_signal_fence(memory_order_seq_cst); /* in this order */
+        memcpy(t + at - 16, f + at - 16, 16);
+    }
+}
+
+/* Fill the room that was reserved, and publish it. The consumer watches the first line,
+ * and would take it away while the producer waits for the second: so what lies in that
+ * is written before. Producer only. */
+static inline void mui_ring_put(struct mui_ring_producer *p, void *room,
+                                const void *bytes, uint64_t size,
+                                enum mui_ring_kind kind)
+{
+    mui_ring_end(p, size);
+    mui_ring_copy(room, bytes, size);
+    mui_ring_publish(p, size, kind);
 }
 
 /* The header of the oldest record: 0 when there is none. Consumer only. */
@@ -187,22 +235,6 @@ static inline int mui_ring_open(const struct mui_ring_consumer *c,
 static inline char *mui_ring_payload(const struct mui_ring_consumer *c)
 {
     return c->data + (c->head & (c->bytes - 1)) + MUI_RING_HEADER;
-}
-
-/* Copy a payload: small ones here, for the call would cost as much. */
-static inline void mui_ring_copy(void *to, const void *from, size_t size)
-{
-    char *t = to;
-    const char *f = from;
-
-    if (size < 16 || size > 128) {
-        if (size > 0)
-            memcpy(to, from, size);
-        return;
-    }
-    for (size_t at = 0; at < size - 16; at += 16)
-        memcpy(t + at, f + at, 16);
-    memcpy(t + size - 16, f + size - 16, 16);
 }
 
 /* R2. */

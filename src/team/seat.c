@@ -211,9 +211,12 @@ MUI_HOT void mui_seat_stop(struct mui_seat *seat)
 {
     uint64_t epoch = atomic_load_explicit(&seat->epoch, memory_order_relaxed);
 
-    /* relaxed: a hint. Splitting it did not pay: the next is not split at once. */
-    if (seat->expects_long && mu_now_ns() - seat->began_ns < MUI_LONG_WORK_NS)
-        atomic_store_explicit(&seat->asked_epoch, 0, memory_order_relaxed);
+    /* relaxed: a hint. If splitting it did not pay the next is not split at once. */
+    if (seat->expects_long)
+        atomic_store_explicit(
+            &seat->asked_epoch,
+            mu_now_ns() - seat->began_ns < MUI_LONG_WORK_NS ? 0 : epoch,
+            memory_order_relaxed);
     assert(atomic_load_explicit(&seat->range, memory_order_relaxed) ==
            mui_pair(MUI_FIRST_SLOT, MUI_FIRST_SLOT));
     /* relaxed: what is raised from now on is for the next work */

@@ -261,27 +261,36 @@ static void process_echoes_every_message(void **state)
     SUITE_AFTER();
 }
 
+/* Open both ends, run between them, leave a message under way, and fork. */
+static pid_t fork_after(struct run run, struct mu_chan *ret_ends[2])
+{
+    pid_t pid;
+
+    ends_open(ret_ends);
+    run_between_threads(ret_ends[0], ret_ends[1], run);
+    assert_int_equal(mu_chan_send(ret_ends[0], "x", 1, test_deadline()), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    return pid;
+}
+
 /* A fork in between: what was sent before and what the child sends is one stream. */
 static void forked_sender_goes_on(void **state)
 {
-    struct run before = {.n = 300, .seed = 13, .size_max = 3000};
+    struct run run = {.n = 300, .seed = 13, .size_max = 3000};
     struct mu_chan *ends[2];
     pid_t pid;
 
     NEED(SUITE_PROCESS);
-    ends_open(ends);
-    run_between_threads(ends[0], ends[1], before);
-    assert_int_equal(mu_chan_send(ends[0], "x", 1, test_deadline()), 0);
-    pid = fork();
-    assert_true(pid >= 0);
-    before.chan = ends[0];
+    pid = fork_after(run, ends);
+    run.chan = ends[0];
     if (pid == 0) {
-        run_send(&before);
+        run_send(&run);
         _exit(0);
     }
-    before.chan = ends[1];
+    run.chan = ends[1];
     run_recv_one(ends[1], "x", 1);
-    run_recv(&before);
+    run_recv(&run);
     assert_int_equal(test_wait(pid), 0);
     ends_free(ends);
 }
@@ -289,28 +298,24 @@ static void forked_sender_goes_on(void **state)
 /* The same of who receives, with a message under way. */
 static void forked_receiver_goes_on(void **state)
 {
-    struct run before = {.n = 300, .seed = 13, .size_max = 3000};
+    struct run run = {.n = 300, .seed = 13, .size_max = 3000};
     struct mu_chan *ends[2];
     pid_t pid;
 
     NEED(SUITE_PROCESS);
-    ends_open(ends);
-    run_between_threads(ends[0], ends[1], before);
-    assert_int_equal(mu_chan_send(ends[0], "x", 1, test_deadline()), 0);
-    pid = fork();
-    assert_true(pid >= 0);
+    pid = fork_after(run, ends);
     if (pid == 0) {
         struct mu_chan_message m;
 
         CHECK_CHILD(mu_chan_borrow(ends[1], test_deadline(), &m) == 0);
         CHECK_CHILD(m.size == 1);
         mu_chan_release(ends[1]);
-        before.chan = ends[1];
-        run_recv(&before);
+        run.chan = ends[1];
+        run_recv(&run);
         _exit(0);
     }
-    before.chan = ends[0];
-    run_send(&before);
+    run.chan = ends[0];
+    run_send(&run);
     assert_int_equal(test_wait(pid), 0);
     ends_free(ends);
 }

@@ -1,5 +1,6 @@
 /* test_ring_kill.c: peers of a shared-memory channel killed at each instruction. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "channel/channel.h"
@@ -31,7 +32,7 @@ static void sender_killed_wakes_a_sleeping_receiver(void **state)
         assert_int_equal(pthread_create(&thread, NULL, sleeping_receiver, NULL),
                          0);
         while (atomic_load(&e->in.words->consumer_asleep) == 0)
-            ;
+            (void)sched_yield();
         if (!t.pc) {
             t = step_record(pid);
             i = -step_stride(&t);

@@ -80,7 +80,7 @@ for what in '' '--reduce join'; do
     rm -f stalls
     mkfifo stalls
     # shellcheck disable=SC2086
-    timeout 60 "$MUSTER" map --quiet --model "$model" -j 2 --halt now,fail=1 $what work.c:code <stalls &
+    $HANG "$MUSTER" map --quiet --model "$model" -j 2 --halt now,fail=1 $what work.c:code <stalls &
     pid=$!
     exec 3>stalls
     echo 7 >&3

@@ -1,21 +1,12 @@
 /* test_cxx_team.cpp: forks, loops, reductions and tickets from C++. */
-#include <cstdio>
 #include <vector>
 
 #include "muster/muster.h"
 
+#include "check.hpp"
+
 namespace
 {
-int n_failed;
-
-void check(bool is_true, const char *what)
-{
-    if (!is_true) {
-        std::fprintf(stderr, "FAILED: %s\n", what);
-        n_failed++;
-    }
-}
-
 long fib(mu_job *j, int n);
 MU_FORKABLE(long, fib, int)
 long fib(mu_job *j, int n)

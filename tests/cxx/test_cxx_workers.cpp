@@ -1,21 +1,13 @@
-/* test_cxx_workers.cpp: channels, shared memory, locks, workers, supervisors from C++. */
-#include <cstdio>
+/* test_cxx_workers.cpp: channels, shared memory, locks, workers and supervisors from
+ * C++. */
 #include <cstring>
 
 #include "muster/muster.h"
 
+#include "check.hpp"
+
 namespace
 {
-int n_failed;
-
-void check(bool is_true, const char *what)
-{
-    if (!is_true) {
-        std::fprintf(stderr, "FAILED: %s\n", what);
-        n_failed++;
-    }
-}
-
 struct table {
     mu_mutex lock;
     mu_rwlock readers;

@@ -1,6 +1,7 @@
 /* test_pool.c: every call of the pool that can fail is made to fail: the first,
  * then the second, until none is left. An open that fails says why and leaves
- * nothing behind; a task that was submitted ends all the same.
+ * nothing behind; a task that was submitted ends all the same. What fails in the
+ * nursery or in a worker that starts is made good: another is started.
  *
  * The linker sends the calls of the library here (--wrap, tests/CMakeLists.txt). */
 #include <dirent.h>
@@ -17,6 +18,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -25,38 +28,58 @@
 
 #include "muster/muster.h"
 
-/* Calls until the one that fails; 0: none will. */
-static _Atomic int countdown;
-static _Atomic int n_failed;
+enum role { SUPERVISOR, GUARDIAN, NURSERY, WORKER };
+
+/* Of this process; fork() hands it on. */
+static enum role role;
+
+/* In memory that all processes of this test share. */
+static struct {
+    _Atomic int who; /* in which of them it is that calls fail */
+    /* calls until the one that fails; 0: none will */
+    _Atomic int countdown;
+    _Atomic int n_failed;
+} * shared;
 
 static int fails(void)
 {
-    int left = atomic_load_explicit(&countdown, memory_order_relaxed);
+    int left;
 
+    if (!shared ||
+        atomic_load_explicit(&shared->who, memory_order_relaxed) != (int)role)
+        return 0;
+    left = atomic_load_explicit(&shared->countdown, memory_order_relaxed);
     while (left > 0)
-        if (atomic_compare_exchange_weak_explicit(&countdown, &left, left - 1,
-                                                  memory_order_relaxed,
-                                                  memory_order_relaxed)) {
+        if (atomic_compare_exchange_weak_explicit(
+                &shared->countdown, &left, left - 1, memory_order_relaxed,
+                memory_order_relaxed)) {
             if (left > 1)
                 return 0;
-            atomic_fetch_add_explicit(&n_failed, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&shared->n_failed, 1,
+                                      memory_order_relaxed);
             errno = ENOMEM;
             return 1;
         }
     return 0;
 }
 
+static void arm_in(enum role who, int n)
+{
+    atomic_store_explicit(&shared->who, (int)who, memory_order_relaxed);
+    atomic_store_explicit(&shared->n_failed, 0, memory_order_relaxed);
+    atomic_store_explicit(&shared->countdown, n, memory_order_relaxed);
+}
+
 static void arm(int n)
 {
-    atomic_store_explicit(&n_failed, 0, memory_order_relaxed);
-    atomic_store_explicit(&countdown, n, memory_order_relaxed);
+    arm_in(SUPERVISOR, n);
 }
 
 /* Returns whether the call was made to fail. */
 static int disarm(void)
 {
-    atomic_store_explicit(&countdown, 0, memory_order_relaxed);
-    return atomic_load_explicit(&n_failed, memory_order_relaxed);
+    atomic_store_explicit(&shared->countdown, 0, memory_order_relaxed);
+    return atomic_load_explicit(&shared->n_failed, memory_order_relaxed);
 }
 
 #define WRAP(type, name, params, args, failure)                                \
@@ -87,6 +110,32 @@ WRAP(int, pthread_create,
      (pthread_t * thread, const pthread_attr_t *attr, void *(*body)(void *),
       void *arg),
      (thread, attr, body, arg), EAGAIN)
+
+WRAP(int, fork, (void), (), -1)
+WRAP(int, signalfd, (int fd, const sigset_t *set, int flags), (fd, set, flags),
+     -1)
+WRAP(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags),
+     (fd, message, flags), -1)
+
+/* Each process says who it is by its name, which is a call that does not fail. */
+/* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
+int __real_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
+                 unsigned long d);
+int __wrap_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
+                 unsigned long d);
+int __wrap_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
+                 unsigned long d)
+/* NOLINTEND(readability-identifier-naming) */
+{
+    static const char *const names[] = {[GUARDIAN] = "muster-guardian",
+                                        [NURSERY] = "muster-nursery",
+                                        [WORKER] = "muster-worker"};
+
+    for (enum role r = GUARDIAN; option == PR_SET_NAME && r <= WORKER; r++)
+        if (strcmp((const char *)a, names[r]) == 0)
+            role = r;
+    return __real_prctl(option, a, b, c, d);
+}
 
 /* -- what may not be left behind -- */
 
@@ -215,6 +264,46 @@ static void tasks_end_whatever_fails(void **state)
     }
 }
 
+/* Whatever fails once where workers are forked, or in one that starts. */
+static void workers_start_whatever_fails(const char *model, enum role who)
+{
+    enum { N = 8 };
+    int n;
+
+    for (n = 1;; n++) {
+        struct mu_error err = {.text = ""};
+        struct mu_pool *pool;
+        struct mu_outcome *o;
+        int rc;
+
+        arm_in(who, n);
+        rc = mu_pool_open(model, NULL, &pool, &err);
+        if (rc != 0)
+            fail_msg("call %d: %s", n, err.text);
+        for (unsigned i = 0; i < N; i++)
+            assert_int_equal(mu_pool_submit(pool, echo, "x", 1, NULL, NULL), 0);
+        for (unsigned i = 0; i < N; i++) {
+            assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+            assert_int_equal(o->status, MU_DONE);
+            mu_outcome_free(o);
+        }
+        mu_pool_close(pool);
+        if (!disarm())
+            break;
+    }
+    assert_true(n > 2);
+}
+
+static void workers_start_whatever_fails_in_nursery(void **state)
+{
+    workers_start_whatever_fails(*state, NURSERY);
+}
+
+static void workers_start_whatever_fails_in_them(void **state)
+{
+    workers_start_whatever_fails(*state, WORKER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,8 +316,18 @@ int main(void)
         {"threads/tasks", tasks_end_whatever_fails, NULL, NULL, "threads:2"},
         {"processes/tasks", tasks_end_whatever_fails, NULL, NULL,
          "processes:2"},
+        {"processes/nursery", workers_start_whatever_fails_in_nursery, NULL,
+         NULL, "processes:2"},
+        {"processes/workers", workers_start_whatever_fails_in_them, NULL, NULL,
+         "processes:2"},
+        {"processes/threads/workers", workers_start_whatever_fails_in_them,
+         NULL, NULL, "processes:1/threads:2"},
     };
 
+    shared = __real_mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return 1;
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

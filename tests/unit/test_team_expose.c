@@ -128,12 +128,32 @@ static void thief_gets_the_oldest(void **state)
     mu_team_close(team);
 }
 
+/* Work that lived long lets its successor begin with an exposed fork, though nobody
+ * asked for any of it. */
+static void long_work_is_expected_after_long_work(void **state)
+{
+    struct mu_team *team = team_of(1);
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct mu_job *j = team_enter(team);
+        int64_t until = mu_now_ns() + MUI_LONG_WORK_NS;
+
+        assert_true(mui_seat_of(j)->expects_long);
+        while (mu_now_ns() < until)
+            ;
+        assert_int_equal(mu_team_leave(j), 0);
+    }
+    mu_team_close(team);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exposure_doubles_up_to_half),
         cmocka_unit_test(owner_takes_back_half),
         cmocka_unit_test(thief_gets_the_oldest),
+        cmocka_unit_test(long_work_is_expected_after_long_work),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

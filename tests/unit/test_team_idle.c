@@ -167,8 +167,8 @@ static void busy_thread_is_not_waited_for(void **state)
     assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
 }
 
-/* A thread that has lost its CPU, wherever it was: this process stops those of a team in
- * a child, as a debugger does, while the child works on. */
+/* A thread that has lost its CPU, wherever it was: this process stops those of a team
+ * in a child, as a debugger does, while the child works on. */
 struct link {
     int to_child[2];
     int to_parent[2];

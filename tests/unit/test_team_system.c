@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -275,70 +276,70 @@ static void team_leaves_room_in_a_limited_process(void **state)
     }
 }
 
-static int own_cpus(struct mu_job *j, int unused);
-MU_FORKABLE(int, own_cpus, int)
-static int own_cpus(struct mu_job *j, int unused)
+static int cpus_among(struct mu_job *j, const cpu_set_t *cpus);
+MU_FORKABLE(int, cpus_among, const cpu_set_t *)
+static int cpus_among(struct mu_job *j, const cpu_set_t *cpus)
 {
-    cpu_set_t set;
+    cpu_set_t both;
 
     (void)j;
-    (void)unused;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : -1;
+    if (sched_getaffinity(0, sizeof both, &both) < 0)
+        return -1;
+    CPU_AND(&both, &both, cpus);
+    return CPU_COUNT(&both);
 }
 
-static void pinned_threads_have_one_cpu(void **state)
+/* How many of these CPUs a thread of a pinned team may use. */
+static int pinned_among(const cpu_set_t *cpus)
 {
     struct mu_team_options options = {.n_threads = 3, .pin = 1};
     struct mu_ticket ticket = {0};
     struct mu_team *team;
     int n = 0;
 
-    (void)state;
     assert_int_equal(mu_team_open(&options, &team, NULL), 0);
-    assert_int_equal(mu_team_submit(team, &ticket, own_cpus, 0), 0);
+    assert_int_equal(mu_team_submit(team, &ticket, cpus_among, cpus), 0);
     while (__atomic_load_n(&ticket.job.state, __ATOMIC_ACQUIRE) == 0)
-        ; /* let one of the team take it, not this thread */
-    assert_int_equal(mu_team_wait(&ticket, own_cpus, &n), 0);
-    assert_int_equal(n, 1);
+        (void)sched_yield(); /* let one of the team take it, not this thread */
+    assert_int_equal(mu_team_wait(&ticket, cpus_among, &n), 0);
     mu_team_close(team);
+    return n;
+}
+
+/* Bind this thread to one CPU. */
+static void bind_to(int cpu, cpu_set_t *ret_before)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    assert_int_equal(sched_getaffinity(0, sizeof *ret_before, ret_before), 0);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+}
+
+static void pinned_threads_have_one_cpu(void **state)
+{
+    cpu_set_t all;
+
+    (void)state;
+    memset(&all, 0xff, sizeof all);
+    assert_int_equal(pinned_among(&all), 1);
 }
 
 /* Bound to the CPUs that taskset left, and not to the first ones of the machine. */
-static int runs_inside(struct mu_job *j, const cpu_set_t *cpus);
-MU_FORKABLE(int, runs_inside, const cpu_set_t *)
-static int runs_inside(struct mu_job *j, const cpu_set_t *cpus)
-{
-    cpu_set_t both;
-
-    (void)j;
-    if (sched_getaffinity(0, sizeof both, &both) < 0)
-        return 0;
-    CPU_AND(&both, &both, cpus);
-    return CPU_COUNT(&both);
-}
-
 static void pinning_keeps_to_the_usable_cpus(void **state)
 {
-    struct mu_team_options options = {.n_threads = 2, .pin = 1};
-    struct mu_ticket ticket = {0};
+    int last = CPU_SETSIZE - 1;
     cpu_set_t before;
-    cpu_set_t last = {0};
-    struct mu_team *team;
-    int n = 0;
+    cpu_set_t now;
 
     (void)state;
     assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
-    for (int i = CPU_SETSIZE - 1; i >= 0 && CPU_COUNT(&last) == 0; i--)
-        if (CPU_ISSET(i, &before))
-            CPU_SET(i, &last);
-    assert_int_equal(sched_setaffinity(0, sizeof last, &last), 0);
-    assert_int_equal(mu_team_open(&options, &team, NULL), 0);
-    assert_int_equal(mu_team_submit(team, &ticket, runs_inside, &last), 0);
-    while (__atomic_load_n(&ticket.job.state, __ATOMIC_ACQUIRE) == 0)
-        (void)sched_yield(); /* let the team have it */
-    assert_int_equal(mu_team_wait(&ticket, runs_inside, &n), 0);
-    assert_int_equal(n, 1);
-    mu_team_close(team);
+    while (!CPU_ISSET(last, &before))
+        last--;
+    bind_to(last, &before);
+    assert_int_equal(sched_getaffinity(0, sizeof now, &now), 0);
+    assert_int_equal(pinned_among(&now), 1);
     assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
 }
 
@@ -347,14 +348,10 @@ static void crowded_team_ends_every_region(void **state)
 {
     enum { N_ROUNDS = TEAM_IS_SLOW ? 5 : 50 };
     cpu_set_t before;
-    cpu_set_t one;
     struct mu_team *team;
 
     (void)state;
-    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
-    CPU_ZERO(&one);
-    CPU_SET(sched_getcpu(), &one);
-    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    bind_to(sched_getcpu(), &before);
     team = team_of(8);
     for (int round = 0; round < N_ROUNDS; round++) {
         struct mu_job *j = team_enter(team);
