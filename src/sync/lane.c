@@ -64,6 +64,7 @@
  * Progress: push, collect, take, reply are wait-free; sleep blocks. */
 #include "sync/lane.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,8 +213,10 @@ static void write_pack_head(struct slot *slot,
                              .tag = orders[0]->tag};
 
     head.u.pack.tag_step = orders[1]->tag - orders[0]->tag;
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        assert(orders[i]->inline_size < MUI_ORDER_INLINE);
         head.u.pack.sizes[i] = orders[i]->inline_size;
+    }
     write_order(slot, &head, attempt);
 }
 
