@@ -169,6 +169,11 @@ static int input_begin(struct mui_runner *runner, const struct mui_order *order)
         t->input_size = order->inline_size;
         return 0;
     }
+    if (order->form == MUI_FORM_PACK) {
+        t->input = (const uint8_t *)(uintptr_t)order->u.span.address;
+        t->input_size = (size_t)order->u.span.size;
+        return 0;
+    }
     at = t->terms->arena ? t->terms->arena + order->u.span.address
                          : (const uint8_t *)(uintptr_t)order->u.span.address;
     switch ((enum mui_form)order->form) {
@@ -185,6 +190,7 @@ static int input_begin(struct mui_runner *runner, const struct mui_order *order)
     case MUI_FORM_FILE:
         return open_range(runner, (const struct mui_file_range *)at);
     case MUI_FORM_INLINE:
+    case MUI_FORM_PACK:
     case MUI_N_FORMS:
         break;
     }

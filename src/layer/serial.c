@@ -37,6 +37,8 @@ static int serial_pump(struct mui_layer *l, int budget)
     int n;
     int rc;
 
+    /* time has passed since: a wait, or what the caller does between two calls */
+    mui_runner_pause(s->runner);
     for (n = 0; n < budget; n++) {
         rc = mui_lane_take(s->lane, &order, &index);
         if (rc == MU_CLOSED && n == 0) {
@@ -54,7 +56,6 @@ static void serial_doze(struct mui_layer *l, int64_t deadline_ns)
 {
     struct serial_layer *s = (struct serial_layer *)l;
 
-    mui_runner_pause(s->runner);
     mui_lane_sleep(s->lane, deadline_ns);
 }
 

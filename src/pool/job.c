@@ -80,6 +80,16 @@ struct mui_job *mui_job_pop(struct mui_job_list *list)
     return job;
 }
 
+void mui_job_cut(struct mui_job_list *list, struct mui_job *last, size_t n)
+{
+    list->first = last->next;
+    if (last->next)
+        last->next->prev = NULL;
+    else
+        list->last = NULL;
+    list->n -= n;
+}
+
 struct mui_job_store *mui_job_store_new(void)
 {
     return calloc(1, sizeof(struct mui_job_store));
@@ -168,6 +178,7 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
     if (store->spare) { /* the next call's misses begin now */
         const char *ahead = (const char *)store->spare;
 
+#pragma GCC unroll 8
         for (size_t i = 0; i < sizeof *job; i += MUI_CACHE_LINE)
             __builtin_prefetch(ahead + i, 1);
     }
@@ -180,11 +191,10 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
     job->generation++;
     job->out =
         (struct mu_outcome){.id = (uint64_t)job->generation << 32 | job->slot};
-    job->next = NULL;
-    job->prev = NULL;
+    job->state = MUI_JOB_FREE;
     job->held_bytes = 0;
     job->seen_start_ns = 0;
-    job->state = MUI_JOB_FREE;
+    job->frames = NULL;
     job->doom = MU_DONE;
     job->note = MUI_NOTE_NONE;
     job->limit = MUI_LIMIT_NONE;
@@ -193,7 +203,6 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
     job->cancelled = false;
     job->owns_input = false;
     job->n_frames = 0;
-    job->frames = NULL;
     job->small[0] = '\0';
     job->out.output = job->small;
     return job;

@@ -40,17 +40,20 @@ struct mui_job {
     struct mui_job *prev;
     struct mui_order order;
     uint64_t number; /* of mui_pool_submit(): map and reduce count with it */
-    uint64_t held_bytes; /* of input and output, counted by the pool */
     int64_t submit_ns;
     int64_t given_ns;
-    int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
     int64_t timeout_ns;
     uint32_t slot;
     uint32_t generation;
     uint32_t index; /* of its order in its lane */
     uint16_t i_lane;
     uint16_t retries;
-    uint8_t state;    /* enum mui_job_state */
+    uint8_t state; /* enum mui_job_state */
+
+    /* these begin as 0 */
+    uint64_t held_bytes;   /* of input and output, counted by the pool */
+    int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
+    uint64_t *frames;      /* of a crash; NULL: none */
     uint8_t doom;     /* the status it is to end with once its worker is dead */
     uint8_t note;     /* enum mui_job_note */
     uint8_t limit;    /* enum mui_limit that struck */
@@ -59,8 +62,9 @@ struct mui_job {
     bool cancelled;
     bool owns_input; /* order.u.span lies in the arena or heap, ours to free */
     uint8_t n_frames;
-    uint64_t *frames; /* of a crash; NULL: none */
-    char *buffer; /* output that does not; kept from use to use, NULL: none */
+
+    char *
+        buffer; /* output that is not small; kept from use to use, NULL: none */
     size_t buffer_bytes;
     char small[MUI_REPLY_INLINE + 1]; /* output that fits */
 };
@@ -78,6 +82,8 @@ void mui_job_push_back(struct mui_job_list *list, struct mui_job *job);
 void mui_job_push_front(struct mui_job_list *list, struct mui_job *job);
 void mui_job_remove(struct mui_job_list *list, struct mui_job *job);
 struct mui_job *mui_job_pop(struct mui_job_list *list);
+/* Take the first n away, of which `last` is the last. */
+void mui_job_cut(struct mui_job_list *list, struct mui_job *last, size_t n);
 
 /* A store, and the end of its pool's interest in it: it is freed with its last
  * job. */

@@ -59,6 +59,7 @@ struct mu_pool {
     int64_t end_ns;     /* when the task ended whose reply was read last */
     bool has_spare_cpu; /* constant: one more than there are workers */
 
+    int64_t look_ns;    /* when rebalance() has to be called at the latest */
     int64_t alarm_ns;   /* when the layer will call rung() at the latest */
     uint32_t wish;      /* MUI_WANT_... announced to the lanes, less DONE */
     uint64_t n_moves;   /* raised whenever a job changed its place */

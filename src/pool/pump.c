@@ -69,7 +69,8 @@ static bool keep_output(struct mu_pool *pool, struct mui_job *job,
     char *copy;
 
     if (reply->form == MUI_FORM_INLINE) {
-        memcpy(job->small, reply->u.bytes, reply->inline_size);
+        /* all of it: the copy is cheaper than to ask how much */
+        memcpy(job->small, reply->u.bytes, MUI_REPLY_INLINE);
         job->small[reply->inline_size] = '\0';
         job->out.output_size = reply->inline_size;
         return true;
@@ -103,23 +104,30 @@ static void learn_run_time(struct mu_pool *pool, int64_t run_ns)
         pool->run_ns ? pool->run_ns + (run_ns - pool->run_ns) / 8 : run_ns;
 }
 
+static void settle_returned(struct mu_pool *pool, struct mui_job *job)
+{
+    if (!job->cancelled) {
+        mui_pool_requeue(pool, job, false, false);
+        return;
+    }
+    job->out.attempts--;
+    mui_pool_end(pool, job, MU_CANCELLED);
+}
+
 static void settle_reply(struct mu_pool *pool, struct mui_job *job,
                          struct mui_lane *lane, const struct mui_reply *reply)
 {
     enum mu_status status = reply->code ? MU_FAILED : MU_DONE;
 
-    if (reply->kind == MUI_REPLY_RETURNED && job->cancelled) {
-        job->out.attempts--;
-        mui_pool_end(pool, job, MU_CANCELLED);
-        return;
-    }
     if (reply->kind == MUI_REPLY_RETURNED) {
-        mui_pool_requeue(pool, job, false, false);
+        settle_returned(pool, job);
         return;
     }
     job->out.code = reply->code;
     job->out.run_ns = reply->run_ns;
-    job->out.queue_ns = reply->start_ns - job->submit_ns;
+    /* it counts from the end of the task before, which can be earlier */
+    job->out.queue_ns =
+        reply->start_ns > job->submit_ns ? reply->start_ns - job->submit_ns : 0;
     learn_run_time(pool, reply->run_ns);
     pool->end_ns =
         (int64_t)((uint64_t)reply->start_ns + (uint64_t)reply->run_ns);
@@ -132,7 +140,7 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
     }
     if (job->cancelled && status != MU_DONE)
         status = MU_CANCELLED;
-    if (mui_policy_retries(job, status))
+    if (status != MU_DONE && mui_policy_retries(job, status))
         mui_pool_requeue(pool, job, true, false);
     else
         mui_pool_end(pool, job, status);
@@ -209,24 +217,81 @@ static void set_deadline(struct mu_pool *pool, struct mui_job *job)
     pool->layer->ops->alarm(pool->layer, due);
 }
 
+/* A job has been, or is about to be, pushed as number `index` of a lane. */
+static void note_given(struct mu_pool *pool, struct mui_job *job,
+                       unsigned i_worker, uint32_t index)
+{
+    job->out.attempts++;
+    job->state = MUI_JOB_GIVEN;
+    job->index = index;
+    job->i_lane = (uint16_t)i_worker;
+    job->out.worker = i_worker;
+    if (job->timeout_ns)
+        set_deadline(pool, job);
+    pool->n_given++;
+}
+
+/* Which attempt the next will be, as orders say it. */
+static uint8_t next_attempt(const struct mui_job *job)
+{
+    return (uint8_t)(job->out.attempts < 254 ? job->out.attempts + 1 : 255);
+}
+
 static void give(struct mu_pool *pool, struct mui_group *group, unsigned i_lane,
                  struct mui_job *job)
 {
     struct mui_lane *lane = &group->lanes[i_lane];
+    uint32_t index;
 
-    job->out.attempts++;
-    job->state = MUI_JOB_GIVEN;
-    job->i_lane = (uint16_t)(group->i_first + i_lane);
-    job->out.worker = job->i_lane;
-    if (job->timeout_ns)
-        set_deadline(pool, job);
-    (void)mui_lane_push(
-        lane, &job->order,
-        (uint8_t)(job->out.attempts < 255 ? job->out.attempts : 255), job,
-        &job->index);
+    (void)mui_lane_push(lane, &job->order, next_attempt(job), job, &index);
+    note_given(pool, job, group->i_first + i_lane, index);
     if (job->cancelled)
-        mui_lane_cancel(lane, job->index);
-    pool->n_given++;
+        mui_lane_cancel(lane, index);
+}
+
+/* Find how many at the front of the queue, at the most n_max, can go as a pack: see
+ * mui_lane_push_pack(). */
+static unsigned find_pack(const struct mu_pool *pool, unsigned n_max,
+                          const struct mui_order **ret_orders,
+                          void **ret_owners)
+{
+    struct mui_job *job = pool->queue.first;
+    uint64_t fn = job->order.fn;
+    uint64_t tag = job->order.tag;
+    uint64_t step = job->next ? job->next->order.tag - tag : 0;
+    uint8_t attempt = next_attempt(job);
+    unsigned n;
+
+    for (n = 0; n < n_max && job; n++, job = job->next, tag += step) {
+        if (job->order.form != MUI_FORM_INLINE || job->order.fn != fn ||
+            job->order.tag != tag || next_attempt(job) != attempt ||
+            job->cancelled)
+            break;
+        ret_orders[n] = &job->order;
+        ret_owners[n] = job;
+    }
+    return n;
+}
+
+/* Give the front of the queue as a pack, at the most n_max. Returns how many. */
+static unsigned give_pack(struct mu_pool *pool, struct mui_group *group,
+                          unsigned i_lane, unsigned n_max)
+{
+    struct mui_lane *lane = &group->lanes[i_lane];
+    const struct mui_order *orders[MUI_PACK_MAX];
+    void *owners[MUI_PACK_MAX];
+    unsigned room = mui_lane_pack_room(lane);
+    unsigned n = find_pack(pool, n_max < room ? n_max : room, orders, owners);
+    uint32_t index;
+
+    if (n < 2)
+        return 0;
+    mui_lane_push_pack(lane, orders, n, next_attempt(owners[0]), owners,
+                       &index);
+    mui_job_cut(&pool->queue, owners[n - 1], n);
+    for (unsigned i = 0; i < n; i++)
+        note_given(pool, owners[i], group->i_first + i_lane, index + i);
+    return n;
 }
 
 static bool group_is_quiet(const struct mui_group *group)
@@ -304,8 +369,11 @@ static bool give_lane(struct mu_pool *pool, struct mui_group *group,
 
     if (mui_lane_in_flight(lane) > window / 2)
         return false; /* in batches: see mui_lane_push() */
+    if (mui_lane_is_revoking(lane))
+        return false; /* it is long at a task, and these could not be taken back */
     while (pool->queue.n && mui_lane_in_flight(lane) < window) {
-        give(pool, group, i_lane, mui_job_pop(&pool->queue));
+        if (!give_pack(pool, group, i_lane, window - mui_lane_in_flight(lane)))
+            give(pool, group, i_lane, mui_job_pop(&pool->queue));
         moved = true;
     }
     if (moved)
@@ -352,36 +420,53 @@ void mui_pool_take_back(void *ctx, void *owner)
     mui_pool_requeue(pool, owner, false, false);
 }
 
-/* When a worker has nothing and the queue has nothing, a worker that has been at
- * one task for long gives the rest of its orders back. */
-static bool rebalance(struct mu_pool *pool)
+/* Take back what a lane has not started, if its worker has been at one task for long;
+ * else note when it will have been. */
+static bool relieve(struct mu_pool *pool, struct mui_lane *lane, int64_t now)
 {
     const int64_t long_ns = 200 * 1000;
-    unsigned n_idle = 0;
-    bool moved = false;
-    int64_t now = 0;
+    int64_t start;
 
-    if (pool->queue.n || pool->n_given == 0)
-        return false;
+    if (mui_lane_in_flight(lane) < 2 || mui_lane_is_revoking(lane) ||
+        mui_lane_started(lane, &start) == lane->tail)
+        return false; /* there is no rest to be taken */
+    if (start <= 0 || start > now)
+        start = now; /* it has yet to begin */
+    if (now - start > long_ns)
+        return mui_lane_revoke(lane, 0, mui_pool_take_back, pool) > 0;
+    if (start + long_ns < pool->look_ns)
+        pool->look_ns = start + long_ns;
+    return false;
+}
+
+static unsigned count_idle(const struct mu_pool *pool)
+{
+    unsigned n_idle = 0;
+
     for (unsigned i = 0; i < pool->n_groups; i++)
         for (unsigned j = 0;
              pool->groups[i].lanes && j < pool->groups[i].n_lanes; j++)
             n_idle += mui_lane_in_flight(&pool->groups[i].lanes[j]) == 0;
-    for (unsigned i = 0; i < pool->n_groups && n_idle; i++) {
-        struct mui_group *group = &pool->groups[i];
+    return n_idle;
+}
 
-        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++) {
-            struct mui_lane *lane = &group->lanes[j];
-            int64_t start;
+/* When a worker has nothing and the queue has nothing, a worker that has been at
+ * one task for long gives the rest of its orders back. `look_ns` becomes when one will
+ * have been: nobody may ring until then. */
+static bool rebalance(struct mu_pool *pool)
+{
+    bool moved = false;
+    int64_t now;
 
-            if (mui_lane_in_flight(lane) < 2)
-                continue;
-            if (!now)
-                now = mu_now_ns();
-            (void)mui_lane_started(lane, &start);
-            if (start > 0 && now - start > long_ns)
-                moved |= mui_lane_revoke(lane, 0, mui_pool_take_back, pool) > 0;
-        }
+    pool->look_ns = MU_NEVER;
+    if (pool->queue.n || pool->n_given < 2 || count_idle(pool) == 0)
+        return false;
+    now = mu_now_ns();
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        const struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++)
+            moved |= relieve(pool, &group->lanes[j], now);
     }
     return moved;
 }
@@ -430,16 +515,13 @@ void mui_pool_want_news(struct mu_pool *pool)
 void mui_pool_leave(struct mu_pool *pool)
 {
     for (;;) {
-        uint32_t wish = 0;
+        bool wishes = pool->queue.n || pool->suspects.n ||
+                      pool->n_given > pool->model.n_lanes;
 
-        if (pool->queue.n || pool->suspects.n)
-            wish = MUI_WANT_HUNGRY;
-        else if (pool->n_given > pool->model.n_lanes)
-            wish = MUI_WANT_IDLE;
-        if (wish == 0 || wish == pool->wish || pool->n_waiting)
+        if (!wishes || pool->wish || pool->n_waiting)
             return;
-        pool->wish = wish;
-        want_all(pool, wish);
+        pool->wish = MUI_WANT_IDLE;
+        want_all(pool, pool->wish);
         /* what came before the wish was seen is looked for here */
         if (!mui_pool_pump(pool))
             return;

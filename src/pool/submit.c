@@ -108,15 +108,6 @@ static int take_bytes(struct mu_pool *pool, struct mui_job *job,
         job->order.u.span.size = size;
         return 0;
     }
-    /* what is copied is followed by a 0 */
-    if (size < MUI_ORDER_INLINE) {
-        job->order.form = MUI_FORM_INLINE;
-        job->order.inline_size = (uint8_t)size;
-        if (size)
-            memcpy(job->order.u.bytes, input, size);
-        job->order.u.bytes[size] = '\0';
-        return 0;
-    }
     copy = own_span(pool, job, size + 1);
     if (!copy)
         return -ENOMEM;
@@ -167,7 +158,8 @@ static bool under_way(const struct mu_pool *pool)
     return pool->queue.n || pool->suspects.n || pool->n_given;
 }
 
-static int wait_for_room(struct mu_pool *pool, unsigned flags)
+static __attribute__((noinline)) int wait_for_room(struct mu_pool *pool,
+                                                   unsigned flags)
 {
     int rc;
 
@@ -187,29 +179,73 @@ static int wait_for_room(struct mu_pool *pool, unsigned flags)
     return rc;
 }
 
-static int fill_job(struct mu_pool *pool, struct mui_job *job, mu_task_fn fn,
-                    const void *input, size_t size, const struct mu_submit *how)
+/* What the tasks of one call have in common. */
+struct batch {
+    const struct mu_submit *how;
+    uint64_t fn; /* as orders have it */
+    int64_t timeout_ns;
+    uint16_t retries;
+};
+
+static int batch_init(const struct mu_pool *pool, mu_task_fn fn,
+                      const struct mu_submit *how, struct batch *ret_batch)
 {
     const void *address;
-    int rc;
 
-    memcpy(&address, &fn, sizeof address);
-    rc = mui_module_encode(address, &job->order.fn);
-    if (rc < 0)
-        return rc;
-    job->order.tag = how->tag;
-    job->order.inline_size = 0;
-    job->out.tag = how->tag;
-    job->retries =
+    ret_batch->how = how;
+    ret_batch->timeout_ns =
+        how->timeout_ns > 0 ? how->timeout_ns : pool->options.timeout_ns;
+    ret_batch->retries =
         (uint16_t)(how->flags & MU_SUBMIT_RETRIES ? how->retries
                                                   : pool->options.retries);
-    job->timeout_ns =
-        how->timeout_ns > 0 ? how->timeout_ns : pool->options.timeout_ns;
+    memcpy(&address, &fn, sizeof address);
+    return mui_module_encode(address, &ret_batch->fn);
+}
+
+static bool is_small(const struct mu_span *input, const struct mu_submit *how)
+{
+    return input->size < MUI_ORDER_INLINE && (input->data || !input->size) &&
+           !how->path && !how->n_parts && !(how->flags & MU_SUBMIT_BORROW);
+}
+
+/* What is copied is followed by a 0. */
+static void take_small(struct mui_job *job, const struct mu_span *input)
+{
+    job->order.form = MUI_FORM_INLINE;
+    job->order.inline_size = (uint8_t)input->size;
+    if (input->size)
+        memcpy(job->order.u.bytes, input->data, input->size);
+    job->order.u.bytes[input->size] = '\0';
+}
+
+/* Out of the way of what is frequent. */
+static __attribute__((noinline)) int take_other(struct mu_pool *pool,
+                                                struct mui_job *job,
+                                                const struct mu_span *input,
+                                                const struct mu_submit *how)
+{
+    job->order.inline_size = 0;
     if (how->path)
         return take_file(pool, job, how);
     if (how->n_parts)
-        return take_parts(pool, job, input, how->n_parts);
-    return take_bytes(pool, job, input, size, how->flags);
+        return take_parts(pool, job, input->data, how->n_parts);
+    return take_bytes(pool, job, input->data, input->size, how->flags);
+}
+
+/* Make the job of a task. */
+static int fill_job(struct mu_pool *pool, struct mui_job *job,
+                    const struct batch *batch, const struct mu_span *input,
+                    uint64_t tag)
+{
+    job->order.fn = batch->fn;
+    job->order.tag = tag;
+    job->out.tag = tag;
+    job->retries = batch->retries;
+    job->timeout_ns = batch->timeout_ns;
+    if (!is_small(input, batch->how))
+        return take_other(pool, job, input, batch->how);
+    take_small(job, input);
+    return 0;
 }
 
 /* Flags that callers know, and those of map and reduce. */
@@ -241,31 +277,53 @@ static void enqueue(struct mu_pool *pool, struct mui_job *job, int64_t now_ns)
     mui_job_push_back(&pool->queue, job);
 }
 
+/* Whether tasks may wait for a batch although a worker has nothing: they are short,
+ * and there is one that has nothing, is awake, and rings before it sleeps. */
+static bool may_wait(const struct mu_pool *pool)
+{
+    if (!pool->wish || pool->run_ns == 0 ||
+        pool->run_ns > pool->terms.spin_ns / PUMP_BATCH)
+        return false;
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        const struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++)
+            if (mui_lane_in_flight(&group->lanes[j]) == 0 &&
+                mui_lane_is_awake(&group->lanes[j]))
+                return true;
+    }
+    return false;
+}
+
 /* Hand tasks over: at once when a worker may have nothing, else in batches. */
 static void enqueued(struct mu_pool *pool)
 {
-    if (pool->n_given < (uint64_t)2 * pool->model.n_lanes)
-        (void)mui_pool_pump(pool);
-    else if (pool->queue.n >= PUMP_BATCH)
+    if (pool->queue.n >= PUMP_BATCH)
         mui_pool_pump_lazily(pool);
+    else if (pool->n_given < (uint64_t)2 * pool->model.n_lanes &&
+             !may_wait(pool))
+        (void)mui_pool_pump(pool);
     mui_pool_leave(pool);
 }
 
 /* One task into the queue; lock held. */
-static int submit_one(struct mu_pool *pool, mu_task_fn fn,
-                      const struct mu_span *input, const struct mu_submit *how,
+static int submit_one(struct mu_pool *pool, const struct batch *batch,
+                      const struct mu_span *input, uint64_t tag,
                       struct mui_job **ret_job)
 {
+    unsigned flags = batch->how->flags;
     struct mui_job *job;
-    int rc = how->flags & MUI_SUBMIT_ANYWAY ? is_open(pool)
-                                            : wait_for_room(pool, how->flags);
+    int rc = flags & MUI_SUBMIT_ANYWAY ? is_open(pool) : room(pool, flags);
+
+    if (rc == MU_FULL)
+        rc = wait_for_room(pool, flags);
 
     if (rc != 0)
         return rc;
     job = mui_job_new(pool->store);
     if (!job)
         return -ENOMEM;
-    rc = fill_job(pool, job, fn, input->data, input->size, how);
+    rc = fill_job(pool, job, batch, input, tag);
     if (rc < 0) {
         job->state = MUI_JOB_TAKEN;
         mui_job_free(job);
@@ -280,12 +338,15 @@ int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn,
                     uint64_t number, uint64_t *ret_id)
 {
     struct mui_job *job;
+    struct batch batch;
     int rc = check_submit(pool, fn, how);
 
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&pool->lock);
-    rc = submit_one(pool, fn, input, how, &job);
+    rc = batch_init(pool, fn, how, &batch);
+    if (rc == 0)
+        rc = submit_one(pool, &batch, input, how->tag, &job);
     if (rc == 0) {
         job->number = number;
         if (ret_id)
@@ -314,21 +375,24 @@ int mu_pool_submit_many(struct mu_pool *pool, mu_task_fn fn,
                         const struct mu_span *inputs, size_t n_inputs,
                         const struct mu_submit *how, size_t *ret_n)
 {
-    struct mu_submit each = how ? *how : by_default;
     int64_t now_ns = mu_now_ns();
-    int rc = check_submit(pool, fn, &each);
+    struct batch batch;
     size_t n = 0;
+    int rc;
 
     *ret_n = 0;
-    if (rc == 0 && (each.path || each.n_parts || each.flags & OWN_FLAGS))
+    how = how ? how : &by_default;
+    rc = check_submit(pool, fn, how);
+    if (rc == 0 && (how->path || how->n_parts || how->flags & OWN_FLAGS))
         rc = -EINVAL;
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&pool->lock);
-    for (; rc == 0 && n < n_inputs; n++, each.tag++) {
+    rc = batch_init(pool, fn, how, &batch);
+    for (; rc == 0 && n < n_inputs; n++) {
         struct mui_job *job;
 
-        rc = submit_one(pool, fn, &inputs[n], &each, &job);
+        rc = submit_one(pool, &batch, &inputs[n], how->tag + n, &job);
         if (rc != 0)
             break;
         enqueue(pool, job, now_ns);

@@ -9,17 +9,41 @@
  * caller empties a long list. */
 enum { PUMP_EVERY = 32 };
 
-static struct mu_outcome *take(struct mu_pool *pool, struct mui_job *job)
+static struct mu_outcome *note_taken(struct mu_pool *pool, struct mui_job *job)
 {
-    mui_job_remove(&pool->ended, job);
     job->state = MUI_JOB_TAKEN;
     pool->held_bytes -= job->held_bytes;
-    pool->stats.n_taken++;
+    return &job->out;
+}
+
+static void count_taken(struct mu_pool *pool, size_t n)
+{
+    pool->stats.n_taken += n;
     if (pool->stats.n_taken % PUMP_EVERY == 0) {
         (void)mui_pool_look(pool);
         mui_pool_pump_lazily(pool);
     }
-    return &job->out;
+}
+
+/* Take the oldest, up to n_max, or up to where the pool is pumped. Returns how
+ * many. */
+static size_t take_some(struct mu_pool *pool, struct mu_outcome **ret_outcomes,
+                        size_t n_max)
+{
+    size_t to_pump = PUMP_EVERY - pool->stats.n_taken % PUMP_EVERY;
+    struct mui_job *last = NULL;
+    size_t n = 0;
+
+    if (n_max > to_pump)
+        n_max = to_pump;
+    for (struct mui_job *job = pool->ended.first; job && n < n_max;
+         job = job->next) {
+        ret_outcomes[n++] = note_taken(pool, job);
+        last = job;
+    }
+    mui_job_cut(&pool->ended, last, n);
+    count_taken(pool, n);
+    return n;
 }
 
 static bool nothing_left(const struct mu_pool *pool)
@@ -57,7 +81,7 @@ int mu_pool_next_many(struct mu_pool *pool, int64_t deadline,
     (void)pthread_mutex_lock(&pool->lock);
     rc = await_any(pool, deadline);
     while (n < n_max && pool->ended.n)
-        ret_outcomes[n++] = take(pool, pool->ended.first);
+        n += take_some(pool, ret_outcomes + n, n_max - n);
     mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     *ret_n = n;
@@ -90,8 +114,11 @@ int mu_pool_wait(struct mu_pool *pool, uint64_t id, int64_t deadline,
         else
             rc = mui_pool_progress(pool, deadline);
     }
-    if (rc == 0)
-        *ret_outcome = take(pool, job);
+    if (rc == 0) {
+        mui_job_remove(&pool->ended, job);
+        *ret_outcome = note_taken(pool, job);
+        count_taken(pool, 1);
+    }
     mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     return rc;

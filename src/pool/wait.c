@@ -154,6 +154,8 @@ static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
         return;
     }
     if (!mui_pool_pump(pool)) {
+        if (pool->look_ns < deadline)
+            deadline = pool->look_ns;
         (void)pthread_mutex_unlock(&pool->lock);
         if (pool->layer->ops->sleep)
             pool->layer->ops->sleep(pool->layer, deadline);

@@ -37,6 +37,19 @@
  *                  supervisor: mark = 1; read started.
  *     As H1: what the supervisor does not see started is returned unrun.
  *
+ * A pack is up to MUI_PACK_MAX orders in a row that are written closely: what they
+ * share in the slot of the first, published by its lap; their inputs one behind the
+ * other. In all else they are orders like others: each has its index, and is started,
+ * revoked, cancelled and replied to by it. The handshakes know nothing of packs.
+ *     Bytes for an input belong to each slot, and the inputs of a pack end where
+ * those of its last slot do. No input is longer than what belongs to a slot, so none
+ * begins before its own slot's bytes: it lies in those of its own slot and of later
+ * ones of its pack, which are not written again before it has its reply. The head, in
+ * the first slot, is: the worker copies it before it starts the first order.
+ *     The reply to an order of a pack may be brief, which has a place of its own;
+ * the supervisor, who knows which orders were packed, looks in both. So not every lap
+ * word is stored in every lap: see is_plain_lap().
+ *
  * Killed at any instruction. The worker: before R2 the reply is absent, after it
  * whole; `started` names the order that was running. The supervisor: its workers
  * die with it.
@@ -46,7 +59,7 @@
  * must fit. A lap that never comes is a worker that never answers: a deadline's
  * business, which asks mui_lane_is_damaged() whether that was a reply once, and not
  * the task that seems to be running. Indices wrap at 2^32; the lap of index i is
- * (i >> shift) + 1, never 0 and different from the lap before it in the same slot.
+ * (i >> shift) + 1, never 0 and different from any before it in the same slot.
  *
  * Progress: push, collect, take, reply are wait-free; sleep blocks. */
 #include "sync/lane.h"
@@ -55,49 +68,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "muster/base.h"
 
+#include "sync/lane_memory.h"
 #include "sys/futex.h"
 
-/* A worker that rang as idle looks again after this: what it could be given may
- * have been too young then to be taken from another. */
-enum { RING_AGAIN_NS = 250 * 1000 };
+/* How many brief replies ahead of the one that is read their lines are asked for. */
+enum { BRIEFS_AHEAD = 32 };
 
 enum mui_slot_state {
     SLOT_FREE = 0,
     SLOT_ORDERED, /* the worker owes a reply */
+    SLOT_PACKED,  /* the same, for an order of a pack: it may be brief */
     SLOT_TAKEN    /* taken back: the worker owes MUI_REPLY_RETURNED */
-};
-
-/* A record is one cache line; its first word is the lap, stored last. */
-struct slot {
-    _Atomic uint32_t lap;
-    unsigned char body[60];
-} __attribute__((aligned(MUI_CACHE_LINE)));
-
-_Static_assert(sizeof(struct slot) == MUI_CACHE_LINE, "a slot is a line");
-_Static_assert(sizeof(struct mui_order) == sizeof(struct slot), "order");
-_Static_assert(sizeof(struct mui_reply) == sizeof(struct slot), "reply");
-
-struct mui_lane_down {
-    _Atomic uint64_t revoked; /* from << 32 | to; from == to: nothing */
-    _Atomic uint32_t want;
-    _Atomic uint32_t closed;
-    _Atomic uint32_t number; /* of the lane in its pool */
-    _Alignas(
-        MUI_CACHE_LINE) _Atomic uint32_t bell; /* futex: the worker waits */
-    _Atomic uint32_t released;                 /* region replies given back */
-    _Alignas(MUI_CACHE_LINE) struct slot orders[];
-    /* then _Atomic uint8_t cancelled[n_slots] */
-};
-
-struct mui_lane_up {
-    _Atomic uint32_t started; /* orders started so far: index + 1 of the last */
-    _Atomic int64_t start_ns; /* when the last was started */
-    _Alignas(MUI_CACHE_LINE) _Atomic uint32_t sleeping;
-    _Alignas(MUI_CACHE_LINE) struct slot replies[];
 };
 
 static size_t whole_pages(size_t bytes)
@@ -108,30 +92,13 @@ static size_t whole_pages(size_t bytes)
 size_t mui_lane_down_bytes(unsigned n_slots)
 {
     return whole_pages(sizeof(struct mui_lane_down) +
-                       n_slots * (sizeof(struct slot) + 1));
+                       n_slots * (sizeof(struct slot) + MUI_ORDER_INLINE + 1));
 }
 
 size_t mui_lane_up_bytes(unsigned n_slots)
 {
     return whole_pages(sizeof(struct mui_lane_up) +
-                       n_slots * sizeof(struct slot));
-}
-
-static uint32_t lap_of(uint32_t index, uint32_t shift)
-{
-    return (index >> shift) + 1;
-}
-
-static uint32_t log2_of(unsigned n_slots)
-{
-    assert(n_slots >= 2 && n_slots <= 4096 && (n_slots & (n_slots - 1)) == 0);
-    return (uint32_t)__builtin_ctz(n_slots);
-}
-
-static _Atomic uint8_t *cancel_marks(const struct mui_lane_down *down,
-                                     uint32_t mask)
-{
-    return (_Atomic uint8_t *)(uintptr_t)&down->orders[(size_t)mask + 1];
+                       n_slots * (sizeof(struct slot) + sizeof(struct brief)));
 }
 
 /* -- the supervisor's end -- */
@@ -184,7 +151,7 @@ static void write_order(struct slot *slot, const struct mui_order *order,
                         uint8_t attempt)
 {
     uint32_t head = (uint32_t)order->form | (uint32_t)order->inline_size << 8 |
-                    (uint32_t)attempt << 16;
+                    (uint32_t)attempt << 16 | (uint32_t)order->words << 24;
 
     memcpy(slot->body, &head, sizeof head);
     memcpy(slot->body + sizeof head, &order->fn,
@@ -221,6 +188,92 @@ int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
     lane->tail = index + 1;
     *ret_index = index;
     return MU_OK;
+}
+
+unsigned mui_lane_pack_room(const struct mui_lane *lane)
+{
+    unsigned room = mui_lane_room(lane);
+    unsigned to_end = lane->mask + 1 - (lane->tail & lane->mask);
+
+    if (is_plain_lap(lap_of(lane->tail, lane->shift)))
+        return 0;
+    room = room < to_end ? room : to_end;
+    return room < MUI_PACK_MAX ? room : MUI_PACK_MAX;
+}
+
+/* Write what the orders of a pack share; their inputs take `room` bytes. */
+static void write_pack_head(struct slot *slot,
+                            const struct mui_order *const *orders, unsigned n,
+                            uint8_t attempt, uint32_t room)
+{
+    struct mui_order head = {.form = MUI_FORM_PACK,
+                             .inline_size = (uint8_t)n,
+                             .words = (uint8_t)(room / 8),
+                             .fn = orders[0]->fn,
+                             .tag = orders[0]->tag};
+
+    head.u.pack.tag_step = orders[1]->tag - orders[0]->tag;
+    for (unsigned i = 0; i < n; i++) {
+        assert(orders[i]->inline_size < MUI_ORDER_INLINE);
+        head.u.pack.sizes[i] = orders[i]->inline_size;
+    }
+    write_order(slot, &head, attempt);
+}
+
+/* Ask for the lines of the next pack, for writing, as if it were like the one before:
+ * the worker that read them a lap ago has them. */
+static void ask_for_pack(const struct mui_lane *lane, unsigned n, uint32_t room)
+{
+    uint32_t i_slot = lane->tail & lane->mask;
+    const uint8_t *end = pack_bytes(lane->down, lane->mask, i_slot + n);
+
+    if (i_slot + n > lane->mask + 1)
+        return;
+    mui_cpu_prefetch_write(&lane->down->orders[i_slot]);
+    for (const uint8_t *at = end - room; at < end; at += MUI_CACHE_LINE)
+        mui_cpu_prefetch_write(at);
+}
+
+void mui_lane_push_pack(struct mui_lane *lane,
+                        const struct mui_order *const *orders, unsigned n,
+                        uint8_t attempt, void *const *owners,
+                        uint32_t *ret_index)
+{
+    uint32_t index = lane->tail;
+    uint32_t i_slot = index & lane->mask;
+    uint32_t room = 0;
+    uint8_t *at;
+
+    assert(n >= 2 && n <= mui_lane_pack_room(lane));
+#ifdef BUG_LANE_PACK_FIRST
+    lane->n_flushed = index - 1;
+    atomic_store_explicit(&lane->down->orders[i_slot].lap,
+                          lap_of(index, lane->shift), memory_order_release);
+#endif
+    for (unsigned i = 0; i < n; i++)
+        room += pack_room(orders[i]->inline_size);
+    at = pack_bytes(lane->down, lane->mask, i_slot + n) - room;
+    for (unsigned i = 0; i < n; i++) {
+        const uint8_t *from = orders[i]->u.bytes;
+        const uint8_t *end = at + pack_room(orders[i]->inline_size);
+
+        for (; at != end; at += 8, from += 8)
+            memcpy(at, from, 8);
+        lane->owner[i_slot + i] = owners[i];
+        lane->state[i_slot + i] = SLOT_PACKED;
+    }
+    write_pack_head(&lane->down->orders[i_slot], orders, n, attempt, room);
+    for (unsigned i = 0; lane->any_cancelled && i < n; i++)
+        /* relaxed: the lap below publishes it */
+        atomic_store_explicit(&cancel_marks(lane->down, lane->mask)[i_slot + i],
+                              0, memory_order_relaxed);
+    /* R1: as in mui_lane_push(), for all of them */
+    if (index != lane->n_flushed)
+        atomic_store_explicit(&lane->down->orders[i_slot].lap,
+                              lap_of(index, lane->shift), memory_order_release);
+    lane->tail = index + n;
+    *ret_index = index;
+    ask_for_pack(lane, n, room);
 }
 
 /* H2, the supervisor's side; see mui_lane_sleep(). */
@@ -289,13 +342,67 @@ static bool reply_is_forged(const struct mui_lane *lane,
     return false;
 }
 
+/* The reply read last is settled: its order's slot is free. Gives its owner. */
+static inline void *free_slot(struct mui_lane *lane, uint32_t index)
+{
+    uint32_t i_slot = index & lane->mask;
+    void *owner = lane->owner[i_slot];
+
+    lane->n_replies++;
+    lane->owner[i_slot] = NULL;
+    lane->state[i_slot] = SLOT_FREE;
+    while (lane->head != lane->tail &&
+           lane->state[lane->head & lane->mask] == SLOT_FREE)
+        lane->head++;
+    return owner;
+}
+
+/* The same of a brief reply, if it is one. */
+static inline int collect_brief(struct mui_lane *lane,
+                                struct mui_reply *ret_reply, void **ret_owner)
+{
+    struct brief *brief = brief_of(lane->up, lane->mask, lane->n_replies);
+    uint32_t run_ns;
+    uint64_t output;
+
+    /* A2, as below */
+    if (atomic_load_explicit(&brief->lap, memory_order_acquire) !=
+        lap_of(lane->n_replies, lane->shift))
+        return MU_EMPTY;
+    /* relaxed: behind the lap; read once, for the worker can change them meanwhile */
+    run_ns = atomic_load_explicit(&brief->run_ns, memory_order_relaxed);
+    output = atomic_load_explicit(&brief->output, memory_order_relaxed);
+    if ((uint8_t)output > MUI_BRIEF_BYTES)
+        return MU_ECORRUPT;
+    ret_reply->index = lane->n_replies;
+    ret_reply->code = 0;
+    ret_reply->kind = MUI_REPLY_RAN;
+    ret_reply->form = MUI_FORM_INLINE;
+    ret_reply->inline_size = (uint8_t)output;
+    ret_reply->limit = 0;
+    ret_reply->start_ns = (int64_t)lane->end_ns;
+    ret_reply->run_ns = run_ns;
+    output >>= 8;
+    memcpy(ret_reply->u.bytes, &output, sizeof output);
+    lane->end_ns += run_ns;
+    __builtin_prefetch(
+        brief_of(lane->up, lane->mask, lane->n_replies + BRIEFS_AHEAD));
+    *ret_owner = free_slot(lane, lane->n_replies);
+    return MU_OK;
+}
+
 int mui_lane_collect(struct mui_lane *lane, struct mui_reply *ret_reply,
                      void **ret_owner)
 {
     struct slot *slot = &lane->up->replies[lane->n_replies & lane->mask];
     uint32_t lap = lap_of(lane->n_replies, lane->shift);
-    uint32_t i_slot;
 
+    if (lane->state[lane->n_replies & lane->mask] == SLOT_PACKED) {
+        int rc = collect_brief(lane, ret_reply, ret_owner);
+
+        if (rc != MU_EMPTY)
+            return rc;
+    }
     /* A2, pairs with R2 in mui_lane_reply() */
     if (atomic_load_explicit(&slot->lap, memory_order_acquire) != lap)
         return MU_EMPTY;
@@ -306,15 +413,11 @@ int mui_lane_collect(struct mui_lane *lane, struct mui_reply *ret_reply,
     if (reply_is_forged(lane, ret_reply))
         return MU_ECORRUPT;
 
-    i_slot = ret_reply->index & lane->mask;
-    lane->n_replies++;
-    __builtin_prefetch(&lane->up->replies[(lane->n_replies + 4) & lane->mask]);
-    *ret_owner = lane->owner[i_slot];
-    lane->owner[i_slot] = NULL;
-    lane->state[i_slot] = SLOT_FREE;
-    while (lane->head != lane->tail &&
-           lane->state[lane->head & lane->mask] == SLOT_FREE)
-        lane->head++;
+    if (ret_reply->kind != MUI_REPLY_RETURNED)
+        lane->end_ns =
+            (uint64_t)ret_reply->start_ns + (uint64_t)ret_reply->run_ns;
+    __builtin_prefetch(&lane->up->replies[(lane->n_replies + 5) & lane->mask]);
+    *ret_owner = free_slot(lane, ret_reply->index);
     return MU_OK;
 }
 
@@ -322,6 +425,17 @@ bool mui_lane_has(const struct mui_lane *lane, unsigned n)
 {
     uint32_t last = lane->n_replies + n - 1;
 
+    /* A2, as below */
+    if (lane->state[last & lane->mask] == SLOT_PACKED &&
+        atomic_load_explicit(&brief_of(lane->up, lane->mask, last)->lap,
+                             memory_order_acquire) ==
+            lap_of(last, lane->shift)) {
+        /* they are about to be read */
+        for (unsigned i = 0; i < n && i < BRIEFS_AHEAD; i += 4)
+            __builtin_prefetch(
+                brief_of(lane->up, lane->mask, lane->n_replies + i));
+        return true;
+    }
     /* A2: replies are written in order, so this one's lap answers for those before */
     return atomic_load_explicit(&lane->up->replies[last & lane->mask].lap,
                                 memory_order_acquire) ==
@@ -339,20 +453,26 @@ void mui_lane_release(struct mui_lane *lane, const struct mui_reply *reply)
     lane_ring_down(lane);
 }
 
+bool mui_lane_is_revoking(const struct mui_lane *lane)
+{
+    /* relaxed: our own word */
+    uint64_t range =
+        atomic_load_explicit(&lane->down->revoked, memory_order_relaxed);
+    uint32_t to = (uint32_t)range;
+
+    return (uint32_t)(range >> 32) != to &&
+           to - lane->head - 1 < lane->tail - lane->head;
+}
+
 unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
                          void (*give)(void *ctx, void *owner), void *ctx)
 {
-    uint64_t old = atomic_load_explicit(&lane->down->revoked,
-                                        /* relaxed: our own word */
-                                        memory_order_relaxed);
-    uint32_t to_old = (uint32_t)old;
     uint32_t from;
     uint32_t started;
     unsigned n = 0;
 
-    if ((uint32_t)(old >> 32) != to_old &&
-        to_old - lane->head - 1 < lane->tail - lane->head)
-        return 0; /* orders of the last range are still owed a reply */
+    if (mui_lane_is_revoking(lane))
+        return 0;
     started = mui_lane_started(lane, NULL);
     from = started + keep;
     if (from - lane->head >= lane->tail - lane->head)
@@ -369,7 +489,7 @@ unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
     for (uint32_t i = from; i != lane->tail; i++) {
         uint32_t i_slot = i & lane->mask;
 
-        if (lane->state[i_slot] != SLOT_ORDERED)
+        if (!lane->owner[i_slot])
             continue;
         lane->state[i_slot] = SLOT_TAKEN;
         give(ctx, lane->owner[i_slot]);
@@ -389,6 +509,12 @@ void mui_lane_want(struct mui_lane *lane, uint32_t want)
     atomic_store_explicit(&lane->down->want, lane->want, memory_order_seq_cst);
     (void)atomic_load_explicit(&lane->up->started, memory_order_seq_cst);
     (void)atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst);
+}
+
+bool mui_lane_is_awake(const struct mui_lane *lane)
+{
+    /* H3, the supervisor's side: as in mui_lane_want(), later */
+    return !atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst);
 }
 
 uint32_t mui_lane_started(const struct mui_lane *lane, int64_t *ret_start_ns)
@@ -454,276 +580,4 @@ void mui_lane_close(struct mui_lane *lane)
     /* release, pairs with the acquire in mui_lane_take() */
     atomic_store_explicit(&lane->down->closed, 1, memory_order_release);
     lane_ring_down(lane);
-}
-
-/* -- the worker's end -- */
-
-void mui_lane_worker_init(struct mui_lane_worker *w, const void *down, void *up,
-                          void *region, uint64_t region_bytes, unsigned n_slots,
-                          bool shared)
-{
-    *w = (struct mui_lane_worker){
-        .down = down,
-        .up = up,
-        .region = region,
-        .region_bytes = region_bytes,
-        .mask = n_slots - 1,
-        .shift = log2_of(n_slots),
-        .shared = shared,
-    };
-}
-
-static bool order_is_there(const struct mui_lane_worker *w, uint32_t index)
-{
-    /* A1, pairs with R1 in mui_lane_push() */
-    return atomic_load_explicit(&w->down->orders[index & w->mask].lap,
-                                memory_order_acquire) ==
-           lap_of(index, w->shift);
-}
-
-bool mui_lane_has_order(const struct mui_lane_worker *w)
-{
-    return order_is_there(w, w->next);
-}
-
-/* H3, the worker's side, when the caller exchanged `started` or `sleeping` before.
- * Returns what it rang for; 0: it did not. */
-static uint32_t ring_if_wished(struct mui_lane_worker *w, uint32_t states)
-{
-    uint32_t want = atomic_load_explicit(&w->down->want, memory_order_seq_cst);
-    uint32_t why = want & states;
-
-    w->dirty = false;
-    if (want == w->wish || !why)
-        return 0;
-    w->wish = want;
-    why = why & MUI_WANT_DONE ? MUI_WANT_DONE : why;
-    w->ring(w, why);
-    return why;
-}
-
-static bool is_revoked(const struct mui_lane_worker *w, uint32_t index)
-{
-    uint64_t range =
-        atomic_load_explicit(&w->down->revoked, memory_order_seq_cst);
-    uint32_t from = (uint32_t)(range >> 32);
-
-    return index - from < (uint32_t)range - from;
-}
-
-static bool is_taken_back(const struct mui_lane_worker *w, uint32_t index)
-{
-    return is_revoked(w, index) || mui_lane_is_cancelled(w, index);
-}
-
-/* Note an order as started. Whether it is to be run. */
-static inline bool begin(struct mui_lane_worker *w, uint32_t index)
-{
-#ifdef BUG_LANE_LOOK_FIRST
-    /* what the hardware may make of a `started` that is merely stored */
-    bool was_taken_back = is_taken_back(w, index);
-#endif
-    /* H1, the worker's side; see mui_lane_revoke() */
-    atomic_exchange_explicit(&w->up->started, index + 1, memory_order_seq_cst);
-    w->next = index + 1;
-    if (w->dirty)
-        (void)ring_if_wished(w, MUI_WANT_DONE);
-#ifdef BUG_LANE_LOOK_FIRST
-    return !was_taken_back;
-#endif
-    return !is_taken_back(w, index);
-}
-
-/* Nothing there: say so if that is wished, and tell an end from a pause. */
-static int take_nothing(struct mui_lane_worker *w)
-{
-    if (w->dirty)
-        /* without a handshake: if it misses a wish, mui_lane_sleep() will not */
-        (void)ring_if_wished(w, MUI_WANT_DONE);
-    /* acquire, pairs with mui_lane_close(): its orders are visible too */
-    if (atomic_load_explicit(&w->down->closed, memory_order_acquire) &&
-        !order_is_there(w, w->next))
-        return MU_CLOSED;
-    return mui_lane_is_spent(w, 0) ? MU_CLOSED : MU_EMPTY;
-}
-
-int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
-                  uint32_t *ret_index)
-{
-    for (;;) {
-        uint32_t index = w->next;
-
-        if (!order_is_there(w, index))
-            return take_nothing(w);
-        /* asked when the order is seen, and before it is begun: who gave it after
-         * another lane's task had spent this worker, and was known to have ended,
-         * does not find it here */
-        if (mui_lane_is_spent(w, 0))
-            return MU_CLOSED;
-        if (begin(w, index)) {
-            *ret_order =
-                (const struct mui_order *)&w->down->orders[index & w->mask];
-            *ret_index = index;
-            return MU_OK;
-        }
-        mui_lane_reply(
-            w, &(struct mui_reply){.index = index, .kind = MUI_REPLY_RETURNED});
-    }
-}
-
-void mui_lane_note_start(struct mui_lane_worker *w, int64_t now_ns)
-{
-    /* relaxed: a hint for deadlines */
-    atomic_store_explicit(&w->up->start_ns, now_ns, memory_order_relaxed);
-}
-
-void mui_lane_reply(struct mui_lane_worker *w, const struct mui_reply *reply)
-{
-    struct slot *slot = &w->up->replies[w->n_replies & w->mask];
-
-    memcpy(slot->body, &reply->index, sizeof slot->body);
-    /* R2, pairs with A2 in mui_lane_collect(): the reply comes before its lap */
-    atomic_store_explicit(&slot->lap, lap_of(w->n_replies, w->shift),
-                          memory_order_release);
-    w->n_replies++;
-    w->dirty = true;
-}
-
-static bool has_work(const struct mui_lane_worker *w)
-{
-    return order_is_there(w, w->next) ||
-           /* acquire: as in take_nothing() */
-           atomic_load_explicit(&w->down->closed, memory_order_acquire);
-}
-
-/* Spin for `spin_ns`. Returns whether there is something to do. */
-static bool spin_for_work(const struct mui_lane_worker *w, int64_t spin_ns)
-{
-    int64_t end;
-
-    if (spin_ns <= 0)
-        return has_work(w);
-    end = mu_now_ns() + spin_ns;
-    do {
-        for (int i = 0; i < 64; i++) {
-            if (has_work(w))
-                return true;
-            mui_cpu_pause();
-        }
-    } while (mu_now_ns() < end);
-    return false;
-}
-
-void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
-{
-    int64_t again_ns = MU_NEVER;
-    uint32_t bell;
-
-    /* spin before ringing: a caller that is about to hand out more needs none */
-    if (spin_for_work(w, w->spin_ns))
-        return;
-    /* system calls: before the sleep is announced, while nobody pays for a wake-up */
-    if (mui_lane_is_spent(w, MUI_LOOK_CLOSELY) || has_work(w))
-        return;
-    /* H2, the worker's side; see lane_ring_down() */
-    bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
-    atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
-    if (ring_if_wished(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
-        again_ns = mu_after_ns(RING_AGAIN_NS);
-    if (!has_work(w) && !mui_lane_is_spent(w, 0) &&
-        atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
-        (void)mui_futex_wait(&w->down->bell, bell, w->shared,
-                             deadline_ns < again_ns ? deadline_ns : again_ns);
-    /* relaxed: a supervisor that still sees 1 wakes nobody, which is harmless */
-    atomic_store_explicit(&w->up->sleeping, 0, memory_order_relaxed);
-}
-
-void mui_lane_leave(struct mui_lane_worker *w)
-{
-    /* H3, the worker's side: as before a sleep, but nobody need wake this flow */
-    (void)atomic_exchange_explicit(&w->up->sleeping, 0, memory_order_seq_cst);
-    (void)ring_if_wished(w, MUI_WANT_DONE);
-}
-
-int64_t mui_lane_running_since(const struct mui_lane_worker *w)
-{
-    /* acquire, pairs with the release in call() of layer/run.c: the start that is
-     * read is that of this task or of a later one */
-    if (!atomic_load_explicit(&w->is_running, memory_order_acquire))
-        return MU_NEVER;
-    /* relaxed: see above */
-    return atomic_load_explicit(&w->up->start_ns, memory_order_relaxed);
-}
-
-bool mui_lane_is_cancelled(const struct mui_lane_worker *w, uint32_t index)
-{
-    /* H4, the worker's side; see mui_lane_cancel() */
-    return atomic_load_explicit(
-               &cancel_marks(w->down, w->mask)[index & w->mask],
-               memory_order_seq_cst) != 0;
-}
-
-uint32_t mui_lane_number(const struct mui_lane_worker *w)
-{
-    /* relaxed: published by the first order's lap */
-    return atomic_load_explicit(&w->down->number, memory_order_relaxed);
-}
-
-void mui_lane_nudge(struct mui_lane_worker *w)
-{
-    /* It announces its sleep, then asks is_spent(), then sleeps on a word that only
-     * the supervisor may change. So when it does not announce, it will ask; when it
-     * does, it is woken until it has woken. A forged announcement is not believed
-     * for ever. */
-    enum { TRIES_MAX = 2000, PAUSE_NS = 50 * 1000 };
-    const struct timespec pause = {.tv_nsec = PAUSE_NS};
-
-    for (int i = 0; i < TRIES_MAX; i++) {
-        if (!atomic_load_explicit(&w->up->sleeping, memory_order_seq_cst))
-            return;
-        mui_futex_wake(&w->down->bell, 1, w->shared);
-        (void)nanosleep(&pause, NULL);
-    }
-}
-
-bool mui_lane_is_spent(struct mui_lane_worker *w, unsigned look)
-{
-    return w->is_spent && w->is_spent(w, look);
-}
-
-uint32_t mui_lane_released(const struct mui_lane_worker *w)
-{
-    /* acquire, pairs with mui_lane_release(): the region may be written again */
-    return atomic_load_explicit(&w->down->released, memory_order_acquire);
-}
-
-/* The same for memory of the region. */
-static bool spin_for_release(const struct mui_lane_worker *w, uint32_t seen)
-{
-    int64_t end = mu_now_ns() + w->spin_ns;
-
-    do {
-        for (int i = 0; i < 64; i++) {
-            if (mui_lane_released(w) != seen)
-                return true;
-            mui_cpu_pause();
-        }
-    } while (mu_now_ns() < end);
-    return false;
-}
-
-void mui_lane_wait_release(struct mui_lane_worker *w, uint32_t seen)
-{
-    uint32_t bell;
-
-    if (spin_for_release(w, seen))
-        return;
-    bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
-    atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
-    w->ring(w, MUI_WANT_DONE);
-    if (mui_lane_released(w) == seen &&
-        atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
-        (void)mui_futex_wait(&w->down->bell, bell, w->shared, MU_NEVER);
-    /* relaxed: as in mui_lane_sleep() */
-    atomic_store_explicit(&w->up->sleeping, 0, memory_order_relaxed);
 }

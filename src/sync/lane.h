@@ -28,19 +28,23 @@ enum mui_form {
     MUI_FORM_SPAN,  /* at `address` (arena or region offset, or a pointer) */
     MUI_FORM_FILE,  /* input: a struct mui_file_range at `address` */
     MUI_FORM_PARTS, /* input: a struct mui_parts at `address` */
+    /* order: the first of a pack, the lane's own; taken, it and the others are
+     * spans whose address is a pointer of the worker's */
+    MUI_FORM_PACK,
     MUI_N_FORMS
 };
 
-enum { MUI_ORDER_INLINE = 40, MUI_REPLY_INLINE = 32 };
+enum { MUI_ORDER_INLINE = 40, MUI_REPLY_INLINE = 32, MUI_PACK_MAX = 32 };
 
 /* Supervisor to worker. */
 struct mui_order {
-    uint32_t lap;        /* the lane's own */
-    uint8_t form;        /* enum mui_form */
-    uint8_t inline_size; /* of u.bytes, with MUI_FORM_INLINE */
-    uint8_t attempt;     /* 255 stands for more */
-    uint8_t unused;
-    uint64_t fn; /* see sys/module.h */
+    uint32_t lap; /* the lane's own */
+    uint8_t form; /* enum mui_form */
+    uint8_t
+        inline_size; /* of u.bytes, with MUI_FORM_INLINE; orders of a pack */
+    uint8_t attempt; /* 255 stands for more */
+    uint8_t words;   /* with MUI_FORM_PACK: room of its inputs, in 8 bytes */
+    uint64_t fn;     /* see sys/module.h */
     uint64_t tag;
     union {
         uint8_t bytes[MUI_ORDER_INLINE];
@@ -48,6 +52,10 @@ struct mui_order {
             uint64_t address;
             uint64_t size;
         } span;
+        struct {
+            uint64_t tag_step;
+            uint8_t sizes[MUI_PACK_MAX];
+        } pack;
     } u;
 };
 
@@ -84,10 +92,10 @@ struct mui_reply {
  * that a worker rings once a wish. */
 enum {
     MUI_WANT_DONE = 1, /* ring when a reply is there: somebody sleeps for it */
-    MUI_WANT_HUNGRY = 2, /* ring when orders ran out: the queue has more */
-    MUI_WANT_IDLE = 4, /* ring when about to sleep: work may be had elsewhere */
-    MUI_WANT_MASK = 7,
-    MUI_WANT_STEP = 8
+    MUI_WANT_IDLE =
+        2, /* ring when about to sleep: there may be work to be had */
+    MUI_WANT_MASK = 3,
+    MUI_WANT_STEP = 4
 };
 
 struct mui_lane_down;
@@ -114,6 +122,7 @@ struct mui_lane {
     uint32_t want;
     uint32_t idle_head; /* for mui_lane_idle_since() */
     int64_t idle_ns;    /* 0: its oldest order had started */
+    uint64_t end_ns;    /* when the task of the reply read last ended */
     bool any_cancelled; /* some cancel mark is set */
     bool shared;        /* futex words lie in memory of several processes */
     void **owner; /* [n_slots] whose order it is; NULL: replied or taken back */
@@ -130,6 +139,15 @@ void mui_lane_fini(struct mui_lane *lane);
  * Wait-free. The worker sees it after mui_lane_flush(). */
 int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
                   uint8_t attempt, void *owner, uint32_t *ret_index);
+
+/* The same for n orders at once, from 2 to mui_lane_pack_room(): as if pushed one by
+ * one, but cheaper. All inline, of less than MUI_ORDER_INLINE bytes, of one function,
+ * with tags that are an equal step apart. *ret_index is the first's. */
+void mui_lane_push_pack(struct mui_lane *lane,
+                        const struct mui_order *const *orders, unsigned n,
+                        uint8_t attempt, void *const *owners,
+                        uint32_t *ret_index);
+unsigned mui_lane_pack_room(const struct mui_lane *lane);
 
 /* Let the worker see the orders pushed since the last flush, and wake it if it
  * sleeps. Needed before any other call but push. */
@@ -159,10 +177,17 @@ void mui_lane_release(struct mui_lane *lane, const struct mui_reply *reply);
 unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
                          void (*give)(void *ctx, void *owner), void *ctx);
 
+/* Whether an order of the last revocation is not acknowledged: the worker is at the
+ * task before it. */
+bool mui_lane_is_revoking(const struct mui_lane *lane);
+
 /* Announce what to ring for (MUI_WANT_...), before looking a last time and
  * sleeping. After it returns, every reply that the worker will not ring for is
  * visible to mui_lane_collect(). */
 void mui_lane_want(struct mui_lane *lane, uint32_t want);
+
+/* Whether the worker does not sleep: it will ring for what was wished before. */
+bool mui_lane_is_awake(const struct mui_lane *lane);
 
 /* Orders without a reply; those that can still be pushed. */
 unsigned mui_lane_in_flight(const struct mui_lane *lane);
@@ -200,6 +225,17 @@ enum {
     MUI_LOOK_CLOSELY = 2 /* it has time for system calls */
 };
 
+/* The pack whose orders a worker takes. */
+struct mui_lane_pack {
+    uint32_t first;  /* the index of its first order */
+    uint32_t n;      /* 0: the order taken last was of none */
+    uint32_t n_left; /* not taken yet */
+    uint64_t tag_step;
+    const uint8_t *input;   /* of the next */
+    struct mui_order order; /* the one taken last */
+    uint8_t sizes[MUI_PACK_MAX];
+};
+
 /* The worker's end. One thread or fiber scheduler. */
 struct mui_lane_worker {
     const struct mui_lane_down *down;
@@ -210,7 +246,9 @@ struct mui_lane_worker {
     uint32_t shift;
     uint32_t next;      /* index of the next order to take */
     uint32_t n_replies; /* replies written */
-    uint32_t wish;      /* the wish that was rung for last */
+    struct mui_lane_pack pack;
+    int64_t end_ns; /* when the task of the reply written last ended */
+    uint32_t wish;  /* the wish that was rung for last */
     bool shared;
     bool dirty;  /* replies were written since the last look at the wishes */
     int spin_ns; /* how long to spin before sleeping */
@@ -229,7 +267,8 @@ void mui_lane_worker_init(struct mui_lane_worker *w, const void *down, void *up,
                           void *region, uint64_t region_bytes, unsigned n_slots,
                           bool shared);
 
-/* Take the next order and note it as started. Lent until its reply is written;
+/* Take the next order and note it as started. Lent until its reply is written, and of
+ * a pack no longer than until the next is taken;
  * *ret_index is what the reply has to name. 0; MU_EMPTY; MU_CLOSED: none will
  * come any more, or the worker is spent: see is_spent. Acknowledges revoked orders by
  * itself. Never blocks. */

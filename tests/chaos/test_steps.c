@@ -32,6 +32,11 @@ static struct {
 
 static int owners[N_ORDERS + N_SLOTS];
 
+/* Whether orders go as a pack, and replies are brief. */
+static bool packed;
+
+enum { INPUT_BYTES = 32, BRIEF_BYTES = 7 };
+
 static void no_ring(struct mui_lane_worker *w, uint32_t why)
 {
     (void)w;
@@ -41,30 +46,43 @@ static void no_ring(struct mui_lane_worker *w, uint32_t why)
 /* An order and its reply carry one number in every byte, so a torn one shows. */
 static struct mui_order order_of(unsigned i)
 {
-    struct mui_order order = {.fn = 0x0101010101010101U * (i + 1),
+    struct mui_order order = {.fn = 0x7e7e7e7e7e7e7e7e,
                               .tag = 0x0101010101010101U * (i + 1),
-                              .inline_size = MUI_ORDER_INLINE};
+                              .inline_size = INPUT_BYTES};
 
-    memset(order.u.bytes, (int)(i + 1), sizeof order.u.bytes);
+    memset(order.u.bytes, (int)(i + 1), INPUT_BYTES);
     return order;
 }
 
 static void check_order(const struct mui_order *order, unsigned i)
 {
     struct mui_order whole = order_of(i);
+    const void *input = order->u.bytes;
 
     assert_true(order->fn == whole.fn);
     assert_true(order->tag == whole.tag);
-    assert_int_equal(order->inline_size, whole.inline_size);
-    assert_memory_equal(order->u.bytes, whole.u.bytes, sizeof whole.u.bytes);
+    assert_int_equal(order->attempt, 1);
+    if (packed) {
+        assert_int_equal(order->form, MUI_FORM_PACK);
+        assert_int_equal(order->u.span.size, INPUT_BYTES);
+        input = (const void *)(uintptr_t)order->u.span.address;
+    } else {
+        assert_int_equal(order->inline_size, INPUT_BYTES);
+    }
+    assert_memory_equal(input, whole.u.bytes, INPUT_BYTES + 1);
+}
+
+static unsigned reply_bytes(void)
+{
+    return packed ? BRIEF_BYTES : MUI_REPLY_INLINE;
 }
 
 static void check_reply(const struct mui_reply *reply, unsigned i)
 {
     assert_int_equal(reply->kind, MUI_REPLY_RAN);
-    assert_int_equal(reply->code, i + 1);
-    assert_int_equal(reply->inline_size, MUI_REPLY_INLINE);
-    for (unsigned j = 0; j < MUI_REPLY_INLINE; j++)
+    assert_int_equal(reply->run_ns, i + 1);
+    assert_int_equal(reply->inline_size, reply_bytes());
+    for (unsigned j = 0; j < reply_bytes(); j++)
         assert_int_equal(reply->u.bytes[j], i + 1);
 }
 
@@ -101,13 +119,23 @@ static void worker_end(struct mui_lane_worker *w)
 
 static void push_all(void)
 {
-    for (unsigned i = 0; i < N_ORDERS; i++) {
-        struct mui_order order = order_of(i);
-        uint32_t index;
+    struct mui_order orders[N_ORDERS];
+    const struct mui_order *pointers[N_ORDERS];
+    void *their[N_ORDERS];
+    uint32_t index;
 
-        (void)mui_lane_push(&the.lane, &order, 1, &owners[i], &index);
+    for (unsigned i = 0; i < N_ORDERS; i++) {
+        orders[i] = order_of(i);
+        pointers[i] = &orders[i];
+        their[i] = &owners[i];
+    }
+    if (packed)
+        mui_lane_push_pack(&the.lane, pointers, N_ORDERS, 1, their, &index);
+    for (unsigned i = 0; i < N_ORDERS && !packed; i++) {
+        (void)mui_lane_push(&the.lane, &orders[i], 1, their[i], &index);
         mui_lane_flush(&the.lane);
     }
+    mui_lane_flush(&the.lane);
 }
 
 static void serve_all(void)
@@ -119,10 +147,11 @@ static void serve_all(void)
     worker_end(&w);
     while (mui_lane_take(&w, &order, &index) == MU_OK) {
         struct mui_reply reply = {.index = index,
-                                  .code = (int32_t)(order->fn & 0xff),
-                                  .inline_size = MUI_REPLY_INLINE};
+                                  .start_ns = w.end_ns,
+                                  .run_ns = (int64_t)(order->tag & 0xff),
+                                  .inline_size = (uint8_t)reply_bytes()};
 
-        memset(reply.u.bytes, reply.code, sizeof reply.u.bytes);
+        memset(reply.u.bytes, (int)reply.run_ns, sizeof reply.u.bytes);
         mui_lane_reply(&w, &reply);
     }
 }
@@ -292,12 +321,22 @@ static void revocation_cut_at_each_instruction(void **state)
     drop_lane();
 }
 
+static void the_same_of_a_pack(void **state)
+{
+    packed = true;
+    worker_killed_at_each_instruction(state);
+    supervisor_killed_at_each_instruction(state);
+    revocation_cut_at_each_instruction(state);
+    packed = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(worker_killed_at_each_instruction),
         cmocka_unit_test(supervisor_killed_at_each_instruction),
         cmocka_unit_test(revocation_cut_at_each_instruction),
+        cmocka_unit_test(the_same_of_a_pack),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

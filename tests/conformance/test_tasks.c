@@ -300,6 +300,29 @@ static void little_text_fits_a_small_limit(void **state)
     mu_pool_close(pool);
 }
 
+/* Under `serial`, where there is no other flow that could be late. */
+static void time_between_tasks_is_of_none(void **state)
+{
+    struct mu_pool *pool;
+
+    if (strcmp(*state, "serial") != 0)
+        return;
+    pool = models_open(state, NULL);
+    for (int i = 0; i < 3; i++) {
+        const int64_t begin = mu_now_ns();
+        struct mu_outcome *o;
+
+        assert_int_equal(mu_pool_submit(pool, models_echo, "", 1, NULL, NULL),
+                         MU_OK);
+        o = models_take(pool);
+        assert_true(o->queue_ns + o->run_ns <= mu_now_ns() - begin);
+        mu_outcome_free(o);
+        while (mu_now_ns() - begin < 1000000)
+            continue;
+    }
+    mu_pool_close(pool);
+}
+
 static void close_with_work_left(void **state)
 {
     struct mu_pool *pool = models_open(state, NULL);
@@ -337,6 +360,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(file_input_is_mapped),
     MODEL_TEST(arg_is_seen),
     MODEL_TEST(little_text_fits_a_small_limit),
+    MODEL_TEST(time_between_tasks_is_of_none),
     MODEL_TEST(close_with_work_left),
     MODEL_TEST(outcome_outlives_pool),
 };

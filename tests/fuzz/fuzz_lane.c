@@ -65,6 +65,31 @@ static void push(struct mui_lane *lane, unsigned i)
     mui_lane_flush(lane);
 }
 
+static void push_pack(struct mui_lane *lane, unsigned i, unsigned n)
+{
+    struct mui_order orders[N_SLOTS];
+    const struct mui_order *pointers[N_SLOTS];
+    void *owners[N_SLOTS];
+    uint32_t index;
+
+    if (n > mui_lane_pack_room(lane))
+        n = mui_lane_pack_room(lane);
+    for (unsigned j = 0; j < n; j++) {
+        if (given[(i + j) % N_OWNERS])
+            n = j;
+        orders[j] = (struct mui_order){
+            .fn = 1, .tag = j, .inline_size = (uint8_t)(i % MUI_ORDER_INLINE)};
+        pointers[j] = &orders[j];
+        owners[j] = &given[(i + j) % N_OWNERS];
+    }
+    if (n < 2)
+        return;
+    mui_lane_push_pack(lane, pointers, n, 1, owners, &index);
+    for (unsigned j = 0; j < n; j++)
+        given[(i + j) % N_OWNERS] = true;
+    mui_lane_flush(lane);
+}
+
 /* Returns whether the lane can still be used. */
 static bool collect(struct mui_lane *lane)
 {
@@ -113,6 +138,21 @@ static void forge(struct program *p, struct mui_lane *lane)
            sizeof reply);
 }
 
+static void forge_brief(struct program *p, const struct mui_lane *lane)
+{
+    /* the briefs follow the slots: see lane_memory.h */
+    const struct {
+        uint32_t lap;
+        uint32_t run_ns;
+        uint64_t output;
+    } brief = {(lane->n_replies >> lane->shift) + 1, next(p) << 24,
+               next(p) % 16 | (uint64_t)next(p) << 40};
+
+    memcpy(up + 128 + N_SLOTS * sizeof(struct mui_reply) +
+               (lane->n_replies & lane->mask) * sizeof brief,
+           &brief, sizeof brief);
+}
+
 static void read_crash(struct program *p)
 {
     struct mui_crash copy;
@@ -142,7 +182,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (mui_lane_init(&lane, down, up, region, REGION_BYTES, N_SLOTS, true) < 0)
         return 0;
     while (p.left && usable) {
-        switch (next(&p) % 9) {
+        switch (next(&p) % 11) {
         case 0:
         case 1:
             push(&lane, next(&p));
@@ -169,6 +209,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             break;
         case 8:
             read_crash(&p);
+            break;
+        case 9:
+            push_pack(&lane, next(&p), next(&p) % N_SLOTS + 1);
+            break;
+        case 10:
+            forge_brief(&p, &lane);
+            usable = collect(&lane);
             break;
         }
     }

@@ -50,9 +50,22 @@ static void ring(struct mui_lane_worker *w, uint32_t why)
     mui_futex_wake(&bell, 1, 0);
 }
 
+static uint64_t input_of(const struct mui_order *order)
+{
+    const void *bytes = order->u.bytes;
+    uint64_t input;
+
+    if (order->form == MUI_FORM_PACK)
+        bytes = (const void *)(uintptr_t)order->u.span.address;
+    memcpy(&input, bytes, sizeof input);
+    return input;
+}
+
 static void *worker_main(void *arg)
 {
     const struct mui_order *order;
+    struct mui_reply reply;
+    int64_t end_ns = 0;
     uint32_t index;
     int rc;
 
@@ -62,11 +75,17 @@ static void *worker_main(void *arg)
             mui_lane_sleep(&worker, MU_NEVER);
             continue;
         }
-        if (order->tag >= N_ORDERS || order->fn != ~order->tag)
+        if (order->tag >= N_ORDERS || order->fn != 7 ||
+            input_of(order) != ~order->tag)
             fail("a torn order", order->tag);
         n_runs[order->tag]++;
-        mui_lane_reply(&worker, &(struct mui_reply){.index = index,
-                                                    .code = (int)order->tag});
+        /* those that say more are not brief */
+        reply = (struct mui_reply){.index = index,
+                                   .run_ns = (int64_t)order->tag,
+                                   .start_ns = end_ns,
+                                   .code = order->tag % 8 == 0};
+        end_ns += reply.run_ns;
+        mui_lane_reply(&worker, &reply);
     }
     return NULL;
 }
@@ -91,13 +110,46 @@ static bool collect(void)
             continue;
         if (reply.kind == MUI_REPLY_RETURNED)
             n_back[(uintptr_t)owner - 1]++;
-        else if ((uintptr_t)owner - 1 != (uintptr_t)reply.code)
+        else if ((int64_t)((uintptr_t)owner - 1) != reply.run_ns)
             fail("the reply of another order", (uintptr_t)owner - 1);
         n_open--;
     }
     if (rc == MU_ECORRUPT)
         fail("an order was run after it was taken back", 0);
     return any;
+}
+
+/* Push up to `n`, from number *i on: as a pack where there is room for one. */
+static void push_some(unsigned long *i, unsigned n)
+{
+    struct mui_order orders[MUI_PACK_MAX];
+    const struct mui_order *pointers[MUI_PACK_MAX];
+    void *owners[MUI_PACK_MAX];
+    unsigned room = mui_lane_pack_room(&lane);
+    uint32_t index;
+
+    if (n > 1 && n > room)
+        n = room > 1 ? room : 1;
+    if (n > N_ORDERS - *i)
+        n = (unsigned)(N_ORDERS - *i);
+    if (n == 0 || !mui_lane_room(&lane))
+        return;
+    for (unsigned j = 0; j < n; j++) {
+        unsigned long number = *i + j;
+        uint64_t input = ~(uint64_t)number;
+
+        orders[j] = (struct mui_order){
+            .tag = number, .fn = 7, .inline_size = sizeof input};
+        memcpy(orders[j].u.bytes, &input, sizeof input);
+        pointers[j] = &orders[j];
+        owners[j] = (void *)(uintptr_t)(number + 1);
+    }
+    if (n > 1)
+        mui_lane_push_pack(&lane, pointers, n, 1, owners, &index);
+    else
+        (void)mui_lane_push(&lane, orders, 1, owners[0], &index);
+    n_open += n;
+    *i += n;
 }
 
 static void sleep_for_replies(void)
@@ -128,16 +180,10 @@ static void supervise(uint64_t *random)
 
     while (n < N_ORDERS) {
         unsigned batch = next_random(random) % 4 + 1;
-        uint32_t index;
 
-        while (batch-- > 0 && n < N_ORDERS && mui_lane_room(&lane)) {
-            struct mui_order order = {.tag = n, .fn = ~n};
-
-            (void)mui_lane_push(&lane, &order, 1, (void *)(uintptr_t)(n + 1),
-                                &index);
-            n_open++;
-            n++;
-        }
+        while (batch-- > 0 && n < N_ORDERS)
+            push_some(
+                &n, next_random(random) % 2 ? 1 : next_random(random) % 7 + 2);
         mui_lane_flush(&lane);
         switch (next_random(random) % 8) {
         case 0:

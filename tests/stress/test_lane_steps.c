@@ -8,7 +8,7 @@
 #include "support/step.h"
 #include "sync/lane.h"
 
-enum { SLOTS = 4, N_ORDERS = 2, BLOCK = 8192 };
+enum { SLOTS = 4, N_ORDERS = 3, BLOCK = 8192 };
 
 /* In memory of both ends. */
 struct scene {
@@ -16,6 +16,7 @@ struct scene {
     unsigned char up[BLOCK];
     struct mui_lane_worker worker;
     struct mui_lane lane;
+    bool packed; /* orders go as a pack, and short replies are brief */
     _Atomic uint32_t n_rings;
     void *owner[SLOTS]; /* the lane's own notes, too: see begin_scene() */
     uint8_t state[SLOTS];
@@ -41,9 +42,10 @@ static void ring(struct mui_lane_worker *w, uint32_t why)
 }
 
 /* Either end may be a child's, and be ours afterwards. */
-static void begin_scene(struct scene *s, const struct act *a)
+static void begin_scene(struct scene *s, const struct act *a, bool packed)
 {
     memset(s, 0, sizeof *s);
+    s->packed = packed;
     assert_int_equal(
         mui_lane_init(&s->lane, s->down, s->up, NULL, 0, SLOTS, true), 0);
     mui_lane_fini(&s->lane);
@@ -63,19 +65,19 @@ static void prepare(void *arg)
     (void)alarm((unsigned)(TEST_HANG_NS / 1000000000));
 }
 
-static void at_each_instruction(const struct act *a)
+static void at_each_instruction_of(const struct act *a, bool packed)
 {
     struct scene *s = test_shared(sizeof *s);
     struct step_trace t;
     int n_stopped = 0;
 
-    begin_scene(s, a);
+    begin_scene(s, a, packed);
     t = step_record_to(step_start(prepare, a->act, s),
                        a->goes_to_sleep ? SYS_futex : -1);
     for (long i = 0; i < t.n; i += step_stride(&t)) {
         pid_t pid;
 
-        begin_scene(s, a);
+        begin_scene(s, a, packed);
         pid = step_start(prepare, a->act, s);
         if (!step_stop(pid, &t, i))
             continue;
@@ -89,20 +91,63 @@ static void at_each_instruction(const struct act *a)
     munmap(s, sizeof *s);
 }
 
+static void at_each_instruction(const struct act *a)
+{
+    at_each_instruction_of(a, false);
+    at_each_instruction_of(a, true);
+}
+
 /* -- what the two ends do -- */
+
+enum { FN = 0x5a5a };
 
 static void push_all(void *arg)
 {
     struct scene *s = arg;
+    struct mui_order orders[N_ORDERS];
+    const struct mui_order *pointers[N_ORDERS];
+    void *owners[N_ORDERS];
+    uint32_t index;
 
     for (uint64_t i = 0; i < N_ORDERS; i++) {
-        const struct mui_order order = {.tag = i, .fn = ~i};
-        uint32_t index;
+        const uint64_t input = ~i;
 
-        CHECK_CHILD(mui_lane_push(&s->lane, &order, 1, &s->n_back[i], &index) ==
-                    MU_OK);
+        orders[i] =
+            (struct mui_order){.tag = i, .fn = FN, .inline_size = sizeof input};
+        memcpy(orders[i].u.bytes, &input, sizeof input);
+        pointers[i] = &orders[i];
+        owners[i] = &s->n_back[i];
     }
+    if (s->packed)
+        mui_lane_push_pack(&s->lane, pointers, N_ORDERS, 1, owners, &index);
+    for (uint64_t i = 0; i < N_ORDERS && !s->packed; i++)
+        CHECK_CHILD(mui_lane_push(&s->lane, &orders[i], 1, owners[i], &index) ==
+                    MU_OK);
     mui_lane_flush(&s->lane);
+}
+
+/* Whether an order is as it was pushed. */
+static bool is_whole(const struct mui_order *order)
+{
+    const void *bytes = order->u.bytes;
+    uint64_t input;
+
+    if (order->form == MUI_FORM_PACK)
+        bytes = (const void *)(uintptr_t)order->u.span.address;
+    memcpy(&input, bytes, sizeof input);
+    return order->fn == FN && order->attempt == 1 && order->tag < N_ORDERS &&
+           input == ~order->tag;
+}
+
+static struct mui_reply reply_to(uint32_t index, uint64_t tag)
+{
+    struct mui_reply reply = {
+        .index = index, .run_ns = (int64_t)tag + 1, .inline_size = 1};
+
+    for (uint64_t i = 0; i < tag; i++)
+        reply.start_ns += (int64_t)i + 1;
+    reply.u.bytes[0] = (uint8_t)(tag + 1);
+    return reply;
 }
 
 /* Run what is there. */
@@ -113,9 +158,12 @@ static void serve(void *arg)
     uint32_t index;
 
     while (mui_lane_take(&s->worker, &order, &index) == MU_OK) {
-        CHECK_CHILD(order->tag < N_ORDERS && order->fn == ~order->tag);
+        struct mui_reply reply;
+
+        CHECK_CHILD(is_whole(order));
         s->n_runs[order->tag]++;
-        mui_lane_reply(&s->worker, &(struct mui_reply){.index = index});
+        reply = reply_to(index, order->tag);
+        mui_lane_reply(&s->worker, &reply);
     }
 }
 
@@ -170,6 +218,10 @@ static void collect(void *arg)
         s->n_collected++;
         if (owner && reply.kind == MUI_REPLY_RETURNED)
             give_back(NULL, owner);
+        if (reply.kind != MUI_REPLY_RAN)
+            continue;
+        assert_int_equal(reply.run_ns, (unsigned *)owner - s->n_back + 1);
+        assert_int_equal(reply.u.bytes[0], reply.run_ns);
     }
     assert_int_equal(rc, MU_EMPTY);
 }
