@@ -191,7 +191,7 @@ static inline void mui_ring_copy(void *to, const void *from, size_t size)
     }
     memcpy(t + size - 16, f + size - 16, 16);
     for (size_t at = (size - 1) / 16 * 16; at > 0; at -= 16) {
-        atomic_signal_fence(memory_order_seq_cst); /* in this order */
+        mui_fence_compiler(); /* in this order */
         memcpy(t + at - 16, f + at - 16, 16);
     }
 }

@@ -32,11 +32,17 @@ static inline void mui_fence_full(void)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* Hold the compiler back, and nothing else. */
+static inline void mui_fence_compiler(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
 static inline void mui_fence_light(void)
 {
     /* relaxed: set before the ring that is fenced was made */
     if (atomic_load_explicit(&mui_fence_is_asymmetric, memory_order_relaxed))
-        atomic_signal_fence(memory_order_seq_cst);
+        mui_fence_compiler();
     else
         mui_fence_full();
 }
