@@ -33,6 +33,7 @@ struct stream {
     /* main thread: [start, text.size) is not consumed */
     struct text text;
     size_t start;
+    struct stream *next_left;
 
     /* under lock, when a reader runs */
     pthread_mutex_t lock;
@@ -161,7 +162,10 @@ int stream_open(const char *path, struct stream **ret_stream)
     return 0;
 }
 
-/* A stream that a reader still uses stays: the process is about to end. */
+/* Streams that are not wanted any more while a reader uses them stay, for the process is
+ * about to end. The list is for who looks for leaks. */
+static struct stream *left;
+
 void stream_free(struct stream *s)
 {
     if (!s)
@@ -172,8 +176,11 @@ void stream_free(struct stream *s)
         (void)pthread_mutex_lock(&s->lock);
         at_end = s->at_end;
         (void)pthread_mutex_unlock(&s->lock);
-        if (!at_end)
+        if (!at_end) {
+            s->next_left = left;
+            left = s;
             return;
+        }
         (void)pthread_mutex_destroy(&s->lock);
         (void)pthread_cond_destroy(&s->has_room);
     }
