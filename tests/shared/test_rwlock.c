@@ -275,6 +275,56 @@ static void reader_of_one_process_more_waits(void **state)
     munmap(a, sizeof *a);
 }
 
+static void *read_after_the_dead(void *arg)
+{
+    struct arena *a = arg;
+
+    CHECK_CHILD(mu_rwlock_read(&a->lock, test_deadline()) == MU_OWNER_DIED);
+    CHECK_CHILD(mu_rwlock_read_unlock(&a->lock) == 0);
+    return NULL;
+}
+
+static void wait_to_write(void *arg)
+{
+    struct arena *a = arg;
+
+    (void)!mu_rwlock_write(&a->lock, test_deadline());
+}
+
+/* A writer dies while it waits for all seats: who is told sits down once one is free. */
+static void who_is_told_waits_for_one_seat(void **state)
+{
+    struct arena *a = test_shared(sizeof *a);
+    pid_t pids[MU_RWLOCK_PROCESSES];
+    _Atomic uint64_t *word = (_Atomic uint64_t *)&a->lock.word;
+    pid_t writer;
+    uint64_t dead;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);
+    for (int i = 0; i < MU_RWLOCK_PROCESSES; i++)
+        pids[i] = test_fork(hold_reading, a);
+    for (int i = 0; i < MU_RWLOCK_PROCESSES; i++)
+        assert_int_equal(mu_semaphore_take(&a->inside, test_deadline()), 0);
+    assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
+    writer = test_fork(wait_to_write, a);
+    while (((dead = atomic_load(word)) & MUI_OWNER_MASK) == 0)
+        (void)sched_yield();
+    (void)kill(writer, SIGKILL);
+    (void)test_wait(writer);
+    assert_int_equal(pthread_create(&thread, NULL, read_after_the_dead, a), 0);
+    while (((atomic_load(word) ^ dead) & MUI_OWNER_MASK) == 0)
+        (void)
+            sched_yield(); /* until it has taken over, and every seat is taken */
+    assert_int_equal(mu_semaphore_give(&a->go_on, 1), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(mu_semaphore_give(&a->go_on, MU_RWLOCK_PROCESSES - 1), 0);
+    for (int i = 0; i < MU_RWLOCK_PROCESSES; i++)
+        assert_int_equal(test_wait(pids[i]), 0);
+    munmap(a, sizeof *a);
+}
+
 static void dead_readers_make_room(void **state)
 {
     struct arena *a = test_shared(sizeof *a);
@@ -335,13 +385,18 @@ static char process_state(pid_t pid)
     return strrchr(text, ')')[2];
 }
 
-static void process_lives_without_its_first_thread(void **state)
+/* As the one that has the word, or beside it in a seat. */
+static void live_without_first_thread(bool beside)
 {
     struct arena *a = test_shared(sizeof *a);
-    pid_t pid = test_fork(leave_a_thread, a);
+    pid_t pid;
 
-    (void)state;
+    if (beside)
+        assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);
+    pid = test_fork(leave_a_thread, a);
     assert_int_equal(mu_semaphore_take(&a->inside, test_deadline()), 0);
+    if (beside)
+        assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
     while (process_state(pid) != 'Z')
         (void)sched_yield();
     assert_int_equal(mu_rwlock_write(&a->lock, MU_NOW), MU_TIMEOUT);
@@ -349,6 +404,13 @@ static void process_lives_without_its_first_thread(void **state)
     assert_int_equal(mu_rwlock_write(&a->lock, test_deadline()), 0);
     assert_int_equal(test_wait(pid), 0);
     munmap(a, sizeof *a);
+}
+
+static void process_lives_without_its_first_thread(void **state)
+{
+    (void)state;
+    live_without_first_thread(false);
+    live_without_first_thread(true);
 }
 
 /* ---- nobody starves ---------------------------------------------------------- */
@@ -422,6 +484,7 @@ int main(void)
         cmocka_unit_test(reader_with_the_word_keeps_no_reader),
         cmocka_unit_test(reader_of_one_process_more_waits),
         cmocka_unit_test(dead_readers_make_room),
+        cmocka_unit_test(who_is_told_waits_for_one_seat),
         cmocka_unit_test(dead_reader_keeps_no_writer),
         cmocka_unit_test(process_lives_without_its_first_thread),
         cmocka_unit_test(nobody_starves),
