@@ -102,8 +102,8 @@ static void kill_stray(void *ctx, pid_t child)
         mui_brood_signal(child, SIGKILL);
 }
 
-/* Wait for the dead; kill what a dead nursery left to us, and a nursery that somebody
- * stopped: pools would wait for it. Returns whether the nursery is among the dead. */
+/* Wait for the dead; kill what a dead nursery left to us. Returns whether the nursery
+ * is among the dead, or was stopped: pools would wait for it, so it is killed too. */
 static bool reap(struct guardian *g)
 {
     struct signalfd_siginfo infos[16];
@@ -117,12 +117,7 @@ static bool reap(struct guardian *g)
                 0 ||
             info.si_pid == 0)
             break;
-        if (info.si_pid != g->nursery)
-            continue;
-        if (info.si_code == CLD_STOPPED)
-            (void)kill(g->nursery, SIGKILL);
-        else
-            lost = true;
+        lost |= info.si_pid == g->nursery;
     }
     if (lost)
         g->nursery = 0;
