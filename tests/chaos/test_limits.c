@@ -2,15 +2,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/fs.h>
 #include <locale.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -99,6 +100,13 @@ static int remove_file(struct mu_task *task)
 static int make_public(struct mu_task *task)
 {
     return chmod(mu_task_input(task, NULL), 0644) == 0 ? 0 : errno;
+}
+
+/* As chattr(1) does, on a file that needs to be open for reading only. */
+static int flag_file(struct mu_task *task)
+{
+    (void)task;
+    return ioctl(-1, FS_IOC_SETFLAGS, NULL) == 0 ? 0 : errno;
 }
 
 /* The system call of that number, with nothing sensible. */
@@ -275,73 +283,6 @@ static void strict_hides_changes_from_all_lanes(void **state)
     }
 }
 
-static int say_pid(struct mu_task *task)
-{
-    return mu_task_printf(task, "%d", (int)getpid());
-}
-
-/* Longer than a task that is looked at afterwards; the length is the point. */
-static void take_long(void)
-{
-    const int64_t end_ns = mu_after_ns(1000 * 1000);
-
-    while (mu_now_ns() < end_ns)
-        continue;
-}
-
-static int leak_and_say_pid(struct mu_task *task)
-{
-    char *volatile leak = malloc(4 << 20);
-
-    memset(leak, 1, 4 << 20);
-    take_long();
-    return say_pid(task);
-}
-
-static void *stay(void *arg)
-{
-    for (;;)
-        (void)pause();
-    return arg;
-}
-
-static int leave_thread(struct mu_task *task)
-{
-    pthread_t thread;
-
-    take_long();
-    return pthread_create(&thread, NULL, stay, NULL) ? 1 : say_pid(task);
-}
-
-static int leave_child(struct mu_task *task)
-{
-    if (fork() == 0)
-        (void)stay(NULL);
-    take_long();
-    return say_pid(task);
-}
-
-static int close_all(struct mu_task *task)
-{
-    (void)close_range(3, ~0U, 0);
-    take_long();
-    return say_pid(task);
-}
-
-/* The bell is a socket, and so is what takes its place. */
-static int replace_all(struct mu_task *task)
-{
-    int pair[2];
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
-        return 1;
-    for (int fd = 3; fd < 64; fd++)
-        if (fd != pair[0] && fd != pair[1])
-            (void)dup2(pair[0], fd);
-    take_long();
-    return say_pid(task);
-}
-
 /* -- tests -- */
 
 static void pure_refuses_what_is_not_computing(void **state)
@@ -365,6 +306,16 @@ static void pure_refuses_what_is_not_computing(void **state)
     }
 }
 
+/* Of the system call of that number. */
+static void expect_call(const struct mu_pool_options *options, long number,
+                        const char *expected)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%ld", number);
+    expect(models[number % 2], options, call_number, text, expected);
+}
+
 static void no_network_refuses_sockets(void **state)
 {
     const struct mu_pool_options options = {.sandbox = MU_SANDBOX_NO_NETWORK};
@@ -375,6 +326,8 @@ static void no_network_refuses_sockets(void **state)
         expect(models[i], &options, open_socket, "unix", "done");
         expect(models[i], &options, read_file, "/etc/passwd", "done");
     }
+    /* which could make one, too */
+    expect_call(&options, SYS_io_uring_setup, "returned 38");
 }
 
 static void files_are_kept(void **state)
@@ -413,7 +366,12 @@ static void files_are_kept(void **state)
 /* Where nothing may be written, each call that would is named. */
 static void read_only_names_what_it_refuses(void **state)
 {
-    enum { FCHMODAT2 = 452, SETXATTRAT = 463, REMOVEXATTRAT = 466 };
+    enum {
+        FCHMODAT2 = 452,
+        SETXATTRAT = 463,
+        REMOVEXATTRAT = 466,
+        FILE_SETATTR = 469
+    };
     static const long refused[] = {
         SYS_linkat,
         SYS_mkdirat,
@@ -437,19 +395,16 @@ static void read_only_names_what_it_refuses(void **state)
         FCHMODAT2,
         SETXATTRAT,
         REMOVEXATTRAT,
+        FILE_SETATTR,
     };
     const struct mu_pool_options options = {.sandbox = MU_SANDBOX_READ_ONLY};
-    char number[16];
 
     (void)state;
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        (void)snprintf(number, sizeof number, "%ld", refused[i]);
-        expect(models[i % 2], &options, call_number, number, "SIGSYS: ");
-    }
-    (void)snprintf(number, sizeof number, "%d", SYS_openat2);
-    expect(models[0], &options, call_number, number, "returned 38");
-    (void)snprintf(number, sizeof number, "%d", SYS_io_uring_setup);
-    expect(models[0], &options, call_number, number, "returned 38");
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        expect_call(&options, refused[i], "SIGSYS: ");
+    expect_call(&options, SYS_openat2, "returned 38");
+    expect_call(&options, SYS_io_uring_setup, "returned 38");
+    expect(models[0], &options, flag_file, "", "SIGSYS: ioctl");
 }
 
 static void limits_name_themselves(void **state)
@@ -687,53 +642,6 @@ static void groups_go_with_their_pool(void **state)
     await_no_groups();
 }
 
-static unsigned count_pids(const struct mu_pool_options *options, mu_task_fn fn,
-                           unsigned n_tasks)
-{
-    struct mu_pool *pool;
-    long last = 0;
-    unsigned n = 0;
-
-    assert_int_equal(mu_pool_open("processes:1", options, &pool, NULL), 0);
-    for (unsigned i = 0; i < n_tasks; i++) {
-        struct mu_outcome *o;
-        long pid;
-
-        assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, NULL, NULL), 0);
-        assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
-        assert_int_equal(o->status, MU_DONE);
-        assert_int_equal(o->attempts, 1);
-        pid = strtol(o->output, NULL, 10);
-        n += pid != last;
-        last = pid;
-        mu_outcome_free(o);
-    }
-    mu_pool_close(pool);
-    return n;
-}
-
-static void workers_are_recycled(void **state)
-{
-    const struct mu_pool_options by_tasks = {.recycle_tasks = 10};
-    const struct mu_pool_options by_bytes = {.recycle_bytes = 10 << 20};
-
-    (void)state;
-    assert_int_equal(count_pids(NULL, say_pid, 100), 1);
-    assert_int_equal(count_pids(&by_tasks, say_pid, 100), 10);
-    assert_int_equal(count_pids(NULL, leak_and_say_pid, 12), 1);
-    assert_in_range(count_pids(&by_bytes, leak_and_say_pid, 12), 4, 6);
-}
-
-/* Also without being asked to: after a task that took long. */
-static void changed_workers_are_replaced(void **state)
-{
-    (void)state;
-    assert_int_equal(count_pids(NULL, leave_thread, 5), 5);
-    assert_int_equal(count_pids(NULL, leave_child, 5), 5);
-    assert_int_equal(count_pids(NULL, close_all, 5), 5);
-    assert_int_equal(count_pids(NULL, replace_all, 5), 5);
-}
-
 static void threads_cannot_have_them(void **state)
 {
     const struct mu_pool_options options[] = {
@@ -751,7 +659,7 @@ static void threads_cannot_have_them(void **state)
         assert_int_equal(mu_pool_open("threads:2", &options[i], &pool, NULL),
                          MU_EMODEL);
     assert_int_equal(mu_pool_open("threads:2", NULL, &pool, NULL), 0);
-    assert_int_equal(mu_pool_submit(pool, say_pid, NULL, 0, &late, NULL),
+    assert_int_equal(mu_pool_submit(pool, compute, NULL, 0, &late, NULL),
                      MU_EMODEL);
     mu_pool_close(pool);
 }
@@ -782,10 +690,8 @@ int main(void)
         cmocka_unit_test(processes_are_limited),
         cmocka_unit_test(processes_are_limited_without_groups),
         cmocka_unit_test(groups_go_with_their_pool),
-        cmocka_unit_test(workers_are_recycled),
         cmocka_unit_test(strict_hides_changes),
         cmocka_unit_test(strict_hides_changes_from_all_lanes),
-        cmocka_unit_test(changed_workers_are_replaced),
         cmocka_unit_test(threads_cannot_have_them),
         cmocka_unit_test(missing_path_is_an_error_of_open),
     };
