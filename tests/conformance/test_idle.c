@@ -79,7 +79,7 @@ static void idle_pool_sleeps(void **state)
         assert_int_equal(mu_pool_submit(pool, models_echo, "x", 1, NULL, NULL),
                          0);
     for (int i = 0; i < 100; i++)
-        mu_outcome_free(models_take(pool));
+        mu_outcome_free(test_take(pool));
     do {
         assert_true(mu_now_ns() < end);
         asleep = look(pool, &before);

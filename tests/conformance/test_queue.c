@@ -71,7 +71,7 @@ static void workers_stay(void **state)
             fill_workers(state, pool, mu_pool_width(pool));
             open_gate();
             for (unsigned k = 0; k < mu_pool_width(pool); k++)
-                mu_outcome_free(models_take(pool));
+                mu_outcome_free(test_take(pool));
         }
         mu_pool_stats(pool, &stats);
         assert_int_equal(stats.n_workers_died, 0);
@@ -89,7 +89,7 @@ static void cancelled_before_its_start_does_not_run(void **state)
     assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
     open_gate();
     for (int i = 0; i < N; i++)
-        mu_outcome_free(models_take(pool));
+        mu_outcome_free(test_take(pool));
     assert_int_equal(atomic_load(&gate->n_started), models_width(state, pool));
     mu_pool_close(pool);
 }
@@ -108,7 +108,7 @@ static void full_queue_says_so(void **state)
         n, 4 + (strcmp(*state, "serial") == 0 ? 1 : mu_pool_width(pool)));
     assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
     while (n-- > 0) {
-        o = models_take(pool);
+        o = test_take(pool);
         assert_int_equal(o->status, MU_CANCELLED);
         mu_outcome_free(o);
     }
@@ -158,7 +158,7 @@ static void submit_waits_for_room(void **state)
     if (opener > 0)
         assert_int_equal(test_wait(opener), 0);
     for (n++; n > 0; n--)
-        mu_outcome_free(models_take(pool));
+        mu_outcome_free(test_take(pool));
     mu_pool_close(pool);
 }
 
@@ -177,7 +177,7 @@ static void queue_is_full_of_bytes_too(void **state)
     assert_int_equal(n, FIT + 1); /* the last one is let in */
     assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
     while (n-- > 0)
-        mu_outcome_free(models_take(pool));
+        mu_outcome_free(test_take(pool));
     mu_pool_close(pool);
 }
 
@@ -192,7 +192,7 @@ static void cancel_waiting_leaves_what_runs(void **state)
     fill_workers(state, pool, N);
     assert_int_equal(mu_pool_cancel_waiting(pool), 0);
     for (unsigned i = 0; i < N - n_running; i++) {
-        o = models_take(pool);
+        o = test_take(pool);
         assert_int_equal(o->status, MU_CANCELLED);
         mu_outcome_free(o);
     }
@@ -200,7 +200,7 @@ static void cancel_waiting_leaves_what_runs(void **state)
     assert_int_equal(stats.n_queued, 0);
     open_gate();
     for (unsigned i = 0; i < n_running; i++) {
-        o = models_take(pool);
+        o = test_take(pool);
         assert_int_equal(o->status, MU_DONE);
         mu_outcome_free(o);
     }
@@ -244,7 +244,7 @@ static void interrupt_ends_a_wait(void **state)
     assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_TIMEOUT);
     assert_int_equal(mu_pool_next(pool, mu_after_ns(1000), &o), MU_TIMEOUT);
     assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
-    mu_outcome_free(models_take(pool));
+    mu_outcome_free(test_take(pool));
     mu_pool_close(pool);
 }
 
