@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "conformance/models.h"
-#include "support/check.h"
 
 static int wait_for_cancel(struct mu_task *t)
 {
@@ -54,6 +53,35 @@ static void fill_workers(void **state, struct mu_pool *pool, unsigned n)
 static void open_gate(void)
 {
     atomic_store(&gate->is_open, true);
+}
+
+static int count_start(struct mu_task *t)
+{
+    (void)t;
+    atomic_fetch_add(&gate->n_started, 1);
+    return 0;
+}
+
+/* Whatever their number, and how many of them wait for a batch: who submits them need
+ * not call again. */
+static void submitted_tasks_run_by_themselves(void **state)
+{
+    const int64_t deadline = test_deadline();
+    struct mu_pool *pool = models_open(state, NULL);
+
+    for (unsigned n = 1; n < 200 && models_width(state, pool) > 0; n++) {
+        atomic_store(&gate->n_started, 0);
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(
+                mu_pool_submit(pool, count_start, NULL, 0, NULL, NULL), MU_OK);
+        while (atomic_load(&gate->n_started) < n) {
+            assert_true(mu_now_ns() < deadline);
+            (void)sched_yield();
+        }
+        for (unsigned i = 0; i < n; i++)
+            test_take_as(pool, MU_DONE);
+    }
+    mu_pool_close(pool);
 }
 
 /* No worker ends before it has done anything, nor between two tasks: each round needs
@@ -249,6 +277,7 @@ static void interrupt_ends_a_wait(void **state)
 }
 
 static const struct model_test suite[] = {
+    MODEL_TEST(submitted_tasks_run_by_themselves),
     MODEL_TEST(workers_stay),
     MODEL_TEST(cancelled_before_its_start_does_not_run),
     MODEL_TEST(full_queue_says_so),
