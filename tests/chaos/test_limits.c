@@ -125,6 +125,19 @@ static int have_children(struct mu_task *task)
     return rc; /* they are killed with the worker */
 }
 
+/* As many MiB as the input says, or as there are; then the error that a request for
+ * what it may not have gives. They are held when it returns. */
+static int hold_and_fail(struct mu_task *task)
+{
+    int n = atoi(mu_task_input(task, NULL));
+    char *volatile piece;
+
+    while (n-- > 0 && (piece = malloc(1 << 20)) != NULL)
+        memset(piece, 1, 1 << 20);
+    piece = malloc(1 << 30);
+    return piece ? 0 : -errno;
+}
+
 static bool have_groups(enum mui_confine_kind kind)
 {
     if (mui_confine_is_possible(kind))
@@ -142,9 +155,30 @@ static void memory_limit_is_named(void **state)
     for (int i = 0; i < 2; i++) {
         expect(models[i], &options, deed_named("leak")->fn, "",
                "out of memory: memory limit (RLIMIT_DATA), SIGSEGV");
+        expect(models[i], &options, hold_and_fail, "1000",
+               "failed: returned -12 at its memory limit (RLIMIT_DATA)");
+        expect(models[i], &options, hold_and_fail, "40",
+               "failed: returned -12 at its memory limit (RLIMIT_DATA)");
         expect(models[i], &options, hold_shared, "",
                groups ? "out of memory: memory limit (cgroup), SIGKILL"
                       : "done");
+    }
+}
+
+/* Who is far from it when he fails has other reasons, for all that we know. */
+static void memory_limit_is_not_named_for_nothing(void **state)
+{
+    const struct mu_pool_options options = {.memory_bytes = 64 << 20};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_outcome *o =
+            expect_outcome(models[i], &options, hold_and_fail, "10");
+        char text[100];
+
+        (void)mu_outcome_describe(o, text, sizeof text);
+        assert_string_equal(text, "failed: returned -12");
+        mu_outcome_free(o);
     }
 }
 
@@ -308,6 +342,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_name_themselves),
         cmocka_unit_test(memory_limit_is_named),
+        cmocka_unit_test(memory_limit_is_not_named_for_nothing),
         cmocka_unit_test(children_share_the_memory_limit),
         cmocka_unit_test(processes_are_limited),
         cmocka_unit_test(processes_are_limited_without_groups),
