@@ -1,6 +1,5 @@
-/* test_leftovers.c: what a task leaves in its process costs its worker, and who comes
- * after it does not see it: state of the process (with `strict`), what it keeps of memory
- * and descriptors, threads, children. */
+/* test_leftovers.c: what a task leaves in its process, and who comes after it does not
+ * see or miss: state of the process (with `strict`), memory and descriptors. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -11,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
@@ -19,29 +17,16 @@
 
 #include "muster/muster.h"
 
-#include "support/check.h"
+#include "support/pool.h"
 #include "sys/arithmetic.h"
-
-static struct mu_pool *open_pool(const char *model,
-                                 const struct mu_pool_options *options)
-{
-    struct mu_pool *pool;
-    struct mu_error err;
-
-    if (mu_pool_open(model, options, &pool, &err) != 0)
-        fail_msg("%s", err.text);
-    return pool;
-}
 
 /* Given to the caller. */
 static struct mu_outcome *run(struct mu_pool *pool, mu_task_fn fn, uint64_t tag)
 {
     const struct mu_submit how = {.tag = tag};
-    struct mu_outcome *o = NULL;
 
     assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, &how, NULL), MU_OK);
-    assert_int_equal(mu_pool_next(pool, test_deadline(), &o), MU_OK);
-    return o;
+    return test_take(pool);
 }
 
 /* -- state -- */
@@ -169,7 +154,7 @@ static void strict_hides(const char *model, bool alone)
 {
     const struct mu_pool_options options = {
         .strict = 1, .arg = alone ? "" : NULL, .arg_size = alone};
-    struct mu_pool *pool = open_pool(model, &options);
+    struct mu_pool *pool = test_pool(model, &options);
     struct mu_outcome *first = run(pool, say_and_change, NOTHING);
 
     assert_int_equal(first->status, MU_DONE);
@@ -204,7 +189,7 @@ static void strict_keeps_the_unchanged(void **state)
     (void)state;
     for (int i = 0; i < 4; i++) {
         const struct mu_pool_options options = {.strict = 1, .pin = i % 2};
-        struct mu_pool *pool = open_pool(models[i / 2], &options);
+        struct mu_pool *pool = test_pool(models[i / 2], &options);
         struct mu_pool_stats stats;
 
         for (int k = 0; k < 20; k++)
@@ -213,122 +198,6 @@ static void strict_keeps_the_unchanged(void **state)
         assert_int_equal(stats.n_workers_died, 0);
         mu_pool_close(pool);
     }
-}
-
-/* -- what costs a worker -- */
-
-static int say_pid(struct mu_task *task)
-{
-    return mu_task_printf(task, "%d", (int)getpid());
-}
-
-/* Longer than a task that is looked at afterwards; the length is the point. */
-static void take_long(void)
-{
-    const int64_t end_ns = mu_after_ns(1000 * 1000);
-
-    while (mu_now_ns() < end_ns)
-        continue;
-}
-
-static int leak_and_say_pid(struct mu_task *task)
-{
-    char *volatile leak = malloc(4 << 20);
-
-    memset(leak, 1, 4 << 20);
-    take_long();
-    return say_pid(task);
-}
-
-static void *stay(void *arg)
-{
-    for (;;)
-        (void)pause();
-    return arg;
-}
-
-static int leave_thread(struct mu_task *task)
-{
-    pthread_t thread;
-
-    take_long();
-    return pthread_create(&thread, NULL, stay, NULL) ? 1 : say_pid(task);
-}
-
-static int leave_child(struct mu_task *task)
-{
-    if (fork() == 0)
-        (void)stay(NULL);
-    take_long();
-    return say_pid(task);
-}
-
-static int close_all(struct mu_task *task)
-{
-    (void)close_range(3, ~0U, 0);
-    take_long();
-    return say_pid(task);
-}
-
-/* The bell is a socket, and so is what takes its place. */
-static int replace_all(struct mu_task *task)
-{
-    int pair[2];
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
-        return 1;
-    for (int fd = 3; fd < 64; fd++)
-        if (fd != pair[0] && fd != pair[1])
-            (void)dup2(pair[0], fd);
-    take_long();
-    return say_pid(task);
-}
-
-static unsigned count_pids(const struct mu_pool_options *options, mu_task_fn fn,
-                           unsigned n_tasks)
-{
-    struct mu_pool *pool;
-    long last = 0;
-    unsigned n = 0;
-
-    assert_int_equal(mu_pool_open("processes:1", options, &pool, NULL), 0);
-    for (unsigned i = 0; i < n_tasks; i++) {
-        struct mu_outcome *o;
-        long pid;
-
-        assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, NULL, NULL), 0);
-        assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
-        assert_int_equal(o->status, MU_DONE);
-        assert_int_equal(o->attempts, 1);
-        pid = strtol(o->output, NULL, 10);
-        n += pid != last;
-        last = pid;
-        mu_outcome_free(o);
-    }
-    mu_pool_close(pool);
-    return n;
-}
-
-static void workers_are_recycled(void **state)
-{
-    const struct mu_pool_options by_tasks = {.recycle_tasks = 10};
-    const struct mu_pool_options by_bytes = {.recycle_bytes = 10 << 20};
-
-    (void)state;
-    assert_int_equal(count_pids(NULL, say_pid, 100), 1);
-    assert_int_equal(count_pids(&by_tasks, say_pid, 100), 10);
-    assert_int_equal(count_pids(NULL, leak_and_say_pid, 12), 1);
-    assert_in_range(count_pids(&by_bytes, leak_and_say_pid, 12), 4, 6);
-}
-
-/* Also without being asked to: after a task that took long. */
-static void changed_workers_are_replaced(void **state)
-{
-    (void)state;
-    assert_int_equal(count_pids(NULL, leave_thread, 5), 5);
-    assert_int_equal(count_pids(NULL, leave_child, 5), 5);
-    assert_int_equal(count_pids(NULL, close_all, 5), 5);
-    assert_int_equal(count_pids(NULL, replace_all, 5), 5);
 }
 
 /* -- what it keeps -- */
@@ -345,7 +214,7 @@ static int keep(struct mu_task *t)
             return ENOMEM;
         memset(piece, 1, PIECE);
     }
-    return say_pid(t);
+    return mu_task_printf(t, "%d", (int)getpid());
 }
 
 /* A task that looks whether there is memory, as it should. */
@@ -369,7 +238,7 @@ static void kept_memory_is_not_missed(void **state)
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        struct mu_pool *pool = open_pool(models[i], &options);
+        struct mu_pool *pool = test_pool(models[i], &options);
 
         for (int k = 0; k < 3; k++) {
             struct mu_outcome *o = run(pool, keep, 50);
@@ -389,7 +258,7 @@ static void kept_memory_is_not_missed(void **state)
 static void little_memory_is_kept(void **state)
 {
     const struct mu_pool_options options = {.memory_bytes = LIMIT};
-    struct mu_pool *pool = open_pool("processes:1", &options);
+    struct mu_pool *pool = test_pool("processes:1", &options);
     long pid = 0;
 
     (void)state;
@@ -405,20 +274,23 @@ static void little_memory_is_kept(void **state)
     mu_pool_close(pool);
 }
 
-/* Open as many as the tag says. */
+/* Open as many as the tag says, for longer than a task that is not looked at. */
 static int open_some(struct mu_task *t)
 {
+    const int64_t end_ns = mu_after_ns(1000 * 1000);
+
     for (uint64_t i = 0; i < mu_task_tag(t); i++)
         if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
             return errno;
-    take_long();
+    while (mu_now_ns() < end_ns)
+        continue;
     return 0;
 }
 
 static void kept_descriptors_are_not_missed(void **state)
 {
     const struct mu_pool_options options = {.open_files = 100};
-    struct mu_pool *pool = open_pool("processes:1", &options);
+    struct mu_pool *pool = test_pool("processes:1", &options);
     struct stat st;
 
     (void)state;
@@ -435,8 +307,6 @@ static void kept_descriptors_are_not_missed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(workers_are_recycled),
-        cmocka_unit_test(changed_workers_are_replaced),
         cmocka_unit_test(strict_hides_state),
         cmocka_unit_test(strict_keeps_the_unchanged),
         cmocka_unit_test(kept_memory_is_not_missed),
