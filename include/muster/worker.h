@@ -76,10 +76,10 @@ struct mu_worker_exit {
  * A program that wants the first starts its processes first, and says so in
  * options.inherits: then it is told where it would get the second.
  * arg       [size], copied; may be NULL when size is 0
- * Returns   0; MU_EINIT for a process when other threads run and mu_init() was never
- *           called; MU_EMODEL for a fiber, and for a process that inherits when
- *           other threads run; -EINVAL when fn lies in no loaded module or there is
- *           no such CPU; -errno, also when it cannot be bound to it
+ * Returns   0; MU_EMODEL for a fiber; -EINVAL when there is no such CPU; -errno, also
+ *           when it cannot be bound to it. For a process when other threads run besides:
+ *           MU_EINIT when mu_init() was never called; MU_EMODEL when it inherits; -EINVAL
+ *           when fn lies in no loaded module, as what is made at run time
  * Context   not in a signal handler
  * Threads   any
  * Models    thread, process */

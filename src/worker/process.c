@@ -103,7 +103,11 @@ static int fork_there(struct mu_worker *w, struct mu_error *err)
     int rc = mui_module_encode((void *)(uintptr_t)w->fn, &w->page->fn_code);
 
     if (rc != 0)
-        return mui_fail(err, rc, "worker: its function");
+        return mui_fail(err, rc,
+                        rc == -EINVAL
+                            ? "worker: its function lies in no loaded module, "
+                              "and other threads run"
+                            : "worker: its function");
     rc = mui_nursery_connect(nursery_entry, &bytes, sizeof bytes, &w->page_fd,
                              1, &w->fd, err);
     if (rc != 0)

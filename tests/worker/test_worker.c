@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -15,6 +16,8 @@
 #include "muster/worker.h"
 
 #include "support/check.h"
+
+enum { CODE_BYTES = 4096, CODE_AT = 64 };
 
 static int return_sum(void *arg, size_t size)
 {
@@ -311,6 +314,54 @@ static void nursery_forks_when_threads_run(void **state)
     mu_chan_free(ends[1]);
 }
 
+/* Code that lies in no module, as a compiler at run time makes it: returns 7. NULL for
+ * a processor that this test does not know. */
+static mu_worker_fn code_make(void)
+{
+#if defined __x86_64__
+    static const unsigned char code[] = {0xb8, 7, 0, 0, 0, 0xc3};
+#elif defined __aarch64__
+    static const unsigned char code[] = {0xe0, 0, 0x80, 0x52,
+                                         0xc0, 3, 0x5f, 0xd6};
+#else
+    static const unsigned char code[1];
+#endif
+    char *page = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (sizeof code == 1)
+        return NULL;
+    assert_true(page != MAP_FAILED);
+    /* not first: some sanitizers read what stands before a function */
+    memcpy(page + CODE_AT, code, sizeof code);
+    assert_int_equal(mprotect(page, CODE_BYTES, PROT_READ | PROT_EXEC), 0);
+    __builtin___clear_cache(page, page + CODE_BYTES);
+    return (mu_worker_fn)(uintptr_t)(page + CODE_AT);
+}
+
+/* A process that is forked from here has it, and a thread; no other can. The first of
+ * all, while there is one thread for sure: one that was joined is counted for a while. */
+static void function_of_no_module_runs_where_it_is(void **state)
+{
+    struct mu_worker_options how = {.kind = MU_WORKER_PROCESS};
+    struct mu_error err = {.text = ""};
+    mu_worker_fn fn = code_make();
+    struct mu_worker *thread;
+    struct mu_worker *w;
+
+    (void)state;
+    if (!fn)
+        skip();
+    assert_int_equal(join(start(MU_WORKER_PROCESS, fn)).code, 7);
+    assert_int_equal(join(start(MU_WORKER_THREAD, fn)).code, 7);
+    thread = start(MU_WORKER_THREAD, wait_until_asked);
+    assert_int_equal(mu_worker_start(&how, fn, NULL, 0, &w, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "its function lies in no loaded module"));
+    mu_worker_ask(thread);
+    (void)join(thread);
+    (void)munmap((char *)(uintptr_t)fn - CODE_AT, CODE_BYTES);
+}
+
 static int leave_thread(void *arg, size_t size)
 {
     (void)arg;
@@ -438,6 +489,7 @@ static void worker_that_cannot_be_bound_is_not_started(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(function_of_no_module_runs_where_it_is),
         cmocka_unit_test(process_end_is_told),
         cmocka_unit_test(both_kinds_return_and_are_asked),
         cmocka_unit_test(kill_0_is_its_own),
