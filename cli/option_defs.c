@@ -98,7 +98,8 @@ static int read_timeout(struct options *o, const struct option_def *def,
                           "write seconds, or 1.5m, 2h",
                           value);
     if (parse_duration(value, &o->timeout_ns) < 0 || o->timeout_ns <= 0)
-        return say_refuse("--timeout %s: it is seconds, or 1.5m, 2h, 1d",
+        return say_refuse("--timeout %s: it is seconds, or 1.5m, 2h, 1d: more "
+                          "than 0, less than " PARSE_SECONDS_END " seconds",
                           value);
     return 0;
 }
@@ -108,7 +109,9 @@ static int read_delay(struct options *o, const struct option_def *def,
 {
     (void)def;
     if (parse_duration(value, &o->delay_ns) < 0)
-        return say_refuse("--delay %s: it is seconds, or 1.5m, 2h", value);
+        return say_refuse("--delay %s: it is seconds, or 1.5m, 2h: less "
+                          "than " PARSE_SECONDS_END " seconds",
+                          value);
     return 0;
 }
 
@@ -119,7 +122,7 @@ static int read_memory(struct options *o, const struct option_def *def,
     if (parse_size(value, &o->memory_bytes) < 0 ||
         o->memory_bytes < MEMORY_BYTES_MIN)
         return say_refuse("--memory %s: it is bytes for each worker, 1M or "
-                          "more: 512M, 2G",
+                          "more, less than " PARSE_BYTES_END ": 512M, 2G",
                           value);
     return 0;
 }

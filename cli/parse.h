@@ -6,6 +6,10 @@
 
 /* Each returns 0, or -1 for text that is no such number; says nothing. */
 
+/* What sizes and durations stay below. */
+#define PARSE_BYTES_END   "8192P"
+#define PARSE_SECONDS_END "9000000000"
+
 /* Decimal digits alone. */
 int parse_count(const char *text, uint64_t *ret_count);
 

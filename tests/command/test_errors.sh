@@ -72,6 +72,10 @@ one_line "'0' is no size" map --each record=0 work.c:echo
 one_line '--halt always: it is never' map --halt always work.c:echo
 one_line '--retries x: ' map --retries x work.c:echo
 one_line '--timeout soon: it is seconds' map --timeout soon work.c:echo
+for time in 0 1e10 9000000000; do
+    one_line "--timeout $time: .*: more than 0, less than 9000000000 seconds" \
+        map --timeout "$time" work.c:echo
+done
 one_line 'median is not offered' map --timeout 200% work.c:echo
 one_line '--memory lots: it is bytes' map --memory lots work.c:echo
 one_line '--children 0: it is how many' map --children 0 work.c:echo
@@ -98,7 +102,10 @@ one_line 'no option -u: .* as a whole' map -ku -- echo
 one_line 'no option --link: write :::[+]' map --link -- echo ::: a ::: b
 one_line 'no option --pipe: --each chunk=SIZE' map --pipe -- wc
 one_line 'no option --nosuch: see muster map' map --nosuch work.c:echo
-one_line '--memory 1: it is bytes for each worker, 1M or more' map --memory 1 work.c:echo
+for size in 1 1048575 8192P; do
+    one_line "--memory $size: it is bytes for each worker, 1M or more, less than 8192P" \
+        map --memory "$size" work.c:echo
+done
 one_line '-d .ab.: it is one byte' map -d ab work.c:echo
 one_line '-n 0: it is how many' map -n 0 -- echo
 one_line '-n 2 is for commands' map -n 2 work.c:echo ::: a
@@ -148,7 +155,7 @@ before "'[{]2[}]': an input is one value" -- echo '{2}' ::: a
 one_line '--colsep is for commands' map --colsep , work.c:echo ::: a
 one_line '--colsep cannot go with -n 2' map --colsep , -n 2 -- echo ::: a
 one_line "--colsep '[(]': .*: it is a regular expression" map --colsep '(' -- echo ::: a
-one_line '--delay x: it is seconds' map --delay x work.c:echo ::: a
+one_line '--delay x: it is seconds.*: less than 9000000000' map --delay x work.c:echo ::: a
 before '[{][}] has no meaning with --each record or chunk' --each chunk=1K -- echo {} ::: work.c
 before 'is a directory' -a . work.c:echo
 before 'cannot stop a task at a timeout' --model serial --timeout 3 work.c:echo ::: a
