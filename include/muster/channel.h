@@ -125,7 +125,10 @@ MU_API MU_NODISCARD int mu_chan_open(const char *address,
                                      struct mu_error *err);
 
 /* Connect to an address that another opened.
- * On shm:NAME it waits until the other side receives or accepts.
+ * On shm:NAME it waits until the other side receives or accepts, on tcp with a secret
+ * until it accepts. On tcp without one it does not wait, nor learn that the other side
+ * asks for a secret: what it sends is lost then, the next receive gives MU_ECORRUPT or
+ * MU_ECRASHED, and sends MU_ECRASHED once the other side has hung up.
  * Returns   0; MU_TIMEOUT; -ECONNREFUSED, -ENOENT when nobody opened it, or it was
  *           closed; -EACCES when the peer is not allowed or has another secret;
  *           -errno */
