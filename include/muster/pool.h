@@ -191,6 +191,11 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  *           MU_ECRASHED when no worker can be started any more; -EINVAL when fn
  *           lies in no loaded module, a borrowed input is not visible to the
  *           workers, or a flag is unknown; -ENOMEM. Unless 0, nothing was submitted
+ * When      it runs without any further call, but under `serial`. While tasks take a
+ *           microsecond or so and a worker is awake with nothing to do, one that is
+ *           submitted alone is handed over with those behind it: with the 32nd, with
+ *           the next call that looks for outcomes, or as the worker is about to
+ *           sleep, some 50 us later
  * Context   blocks while the queue is full; under `serial` it runs tasks
  *           meanwhile */
 MU_API MU_NODISCARD int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,

@@ -296,7 +296,7 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
     reply.run_ns = end_ns - reply.start_ns;
     runner->now_ns = end_ns;
     if (reply.kind == MUI_REPLY_RAN && reply.code)
-        reply.limit = (uint8_t)mui_limits_struck();
+        reply.limit = (uint8_t)mui_limits_struck(reply.code);
     look(runner, reply.run_ns);
     mui_output_post(&t->output, &reply);
     mui_lane_reply(t->lane, &reply);
