@@ -13,7 +13,7 @@
 
 enum { RING_BYTES = 16384, N_RECORDS = 100000, SIZE_LIMIT = 200 };
 /* Of those that go past the caches, to a far consumer. */
-enum { N_LARGE = 20000, LARGE_LIMIT = 4000 };
+enum { N_LARGE = 2000, LARGE_LIMIT = 4000 };
 
 struct ring {
     struct mui_ring_words *words;
