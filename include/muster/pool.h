@@ -65,7 +65,9 @@ struct mu_pool_options {
      * a model that isolates. Kept by RLIMIT_DATA: malloc() returns NULL. Where a
      * control group can be made, the worker with its children, shared memory and
      * outputs is besides kept below this and output_bytes (when that is 0: twice
-     * this): then killed. The outcome says which. */
+     * this): then killed. The outcome says which. A worker that keeps more than a
+     * quarter of it after a task, with no other beside, is replaced, so that what one
+     * leaks the next does not miss; recycle_bytes says another share. */
     uint64_t memory_bytes;
     /* Output that one task may write, in bytes. 0: 4 GiB; less under processes where
      * address space is limited (ulimit -v). */
@@ -93,9 +95,11 @@ struct mu_pool_options {
     unsigned recycle_tasks;
     uint64_t recycle_bytes;
     /* After each task, replace a worker process that the task changed: working
-     * directory, umask, environment, locale, signal handlers, limits, threads or
-     * children left behind. It costs some 30 us a task. Without it a worker is
-     * looked at when it has nothing to do, and after each millisecond of tasks. */
+     * directory, umask, environment, locale, signal handlers and mask, limits, standard
+     * streams, user, timers, priority, CPUs, rounding; threads or children left behind,
+     * or a quarter of the descriptors that it may have. It costs some 40 us a task.
+     * Without it a worker is looked at when it has nothing to do, and after each
+     * millisecond of tasks. */
     int strict;
     /* What the kernel refuses to a worker: MU_SANDBOX_... A refused system call ends
      * the task as `crashed` by SIGSYS, and mu_outcome_describe() names the call. */

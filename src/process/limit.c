@@ -136,6 +136,14 @@ uint64_t mui_limits_data_bytes(void)
     return pages * PAGE;
 }
 
+uint64_t mui_limits_files(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? RLIM_INFINITY
+                                                : limit.rlim_cur;
+}
+
 static void set_limit(__rlimit_resource_t resource, uint64_t soft,
                       uint64_t hard)
 {

@@ -52,4 +52,7 @@ void mui_limits_renew_cpu(int64_t cpu_ns);
 /* Private memory of this process now; 0: not known. Signal-safe. */
 uint64_t mui_limits_data_bytes(void);
 
+/* Descriptors that this process may have open. */
+uint64_t mui_limits_files(void);
+
 #endif

@@ -126,7 +126,9 @@ static int want_some(struct mu_task *task)
 
 static void who_comes_after_a_hoarder_is_not_charged(void **state)
 {
-    const struct mu_pool_options options = {.memory_bytes = LIMIT};
+    /* or it would cost the worker */
+    const struct mu_pool_options options = {.memory_bytes = LIMIT,
+                                            .recycle_bytes = LIMIT};
     struct mu_pool *pool = test_pool("processes:1", &options);
 
     (void)state;

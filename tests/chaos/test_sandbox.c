@@ -1,11 +1,13 @@
 /* test_sandbox.c: what the kernel refuses to worker processes when it was asked to. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -56,6 +58,13 @@ static int remove_file(struct mu_task *task)
 static int make_public(struct mu_task *task)
 {
     return chmod(mu_task_input(task, NULL), 0644) == 0 ? 0 : errno;
+}
+
+/* As chattr(1) does, on a file that needs to be open for reading only. */
+static int flag_file(struct mu_task *task)
+{
+    (void)task;
+    return ioctl(-1, FS_IOC_SETFLAGS, NULL) == 0 ? 0 : errno;
 }
 
 /* The system call of that number, with nothing sensible. */
@@ -124,6 +133,16 @@ static void pure_refuses_what_is_not_computing(void **state)
     }
 }
 
+/* Of the system call of that number. */
+static void expect_call(const struct mu_pool_options *options, long number,
+                        const char *words)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%ld", number);
+    expect(models[number % 2], options, call_number, text, words);
+}
+
 static void no_network_refuses_sockets(void **state)
 {
     const struct mu_pool_options options = {.sandbox = MU_SANDBOX_NO_NETWORK};
@@ -134,6 +153,8 @@ static void no_network_refuses_sockets(void **state)
         expect(models[i], &options, open_socket, "unix", "done");
         expect(models[i], &options, read_file, "/etc/passwd", "done");
     }
+    /* which could make one, too */
+    expect_call(&options, SYS_io_uring_setup, "returned 38");
 }
 
 static void files_are_kept(void **state)
@@ -172,7 +193,12 @@ static void files_are_kept(void **state)
 /* Where nothing may be written, each call that would is named. */
 static void read_only_names_what_it_refuses(void **state)
 {
-    enum { FCHMODAT2 = 452, SETXATTRAT = 463, REMOVEXATTRAT = 466 };
+    enum {
+        FCHMODAT2 = 452,
+        SETXATTRAT = 463,
+        REMOVEXATTRAT = 466,
+        FILE_SETATTR = 469
+    };
     static const long refused[] = {
         SYS_linkat,
         SYS_mkdirat,
@@ -196,19 +222,16 @@ static void read_only_names_what_it_refuses(void **state)
         FCHMODAT2,
         SETXATTRAT,
         REMOVEXATTRAT,
+        FILE_SETATTR,
     };
     const struct mu_pool_options options = {.sandbox = MU_SANDBOX_READ_ONLY};
-    char number[16];
 
     (void)state;
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        (void)snprintf(number, sizeof number, "%ld", refused[i]);
-        expect(models[i % 2], &options, call_number, number, "SIGSYS: ");
-    }
-    (void)snprintf(number, sizeof number, "%d", SYS_openat2);
-    expect(models[0], &options, call_number, number, "returned 38");
-    (void)snprintf(number, sizeof number, "%d", SYS_io_uring_setup);
-    expect(models[0], &options, call_number, number, "returned 38");
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        expect_call(&options, refused[i], "SIGSYS: ");
+    expect_call(&options, SYS_openat2, "returned 38");
+    expect_call(&options, SYS_io_uring_setup, "returned 38");
+    expect(models[0], &options, flag_file, "", "SIGSYS: ioctl");
 }
 
 static void missing_path_is_an_error_of_open(void **state)
