@@ -75,9 +75,9 @@ static int parse_line(const char *at, const char *end, struct line *ret)
     }
     if (column[0][0] < '0' || column[0][0] > '9')
         return -1;
-    errno = 0;
+    /* of a number that is too large: the largest */
     ret->seq = strtoull(column[0], &rest, 10);
-    if (errno || *rest != '\t' || ret->seq == 0 || ret->seq > JOBLOG_SEQ_MAX)
+    if (*rest != '\t' || ret->seq == 0 || ret->seq > JOBLOG_SEQ_MAX)
         return -1;
     ret->succeeded =
         strncmp(column[6], "0\t", 2) == 0 && strncmp(column[7], "0\t", 2) == 0;

@@ -38,7 +38,10 @@ void run_stop(struct run *r, int now)
     r->inputs_ended = 1;
     r->has_input = 0;
     /* with --reduce, steps that combine wait in the same queue: there the library
-     * cancels the inputs, when it is told so where it asks for the next */
+     * cancels the inputs, when it is told so where it asks for the next. Interrupted
+     * it asks once more, which matters after a halt (a signal has interrupted it
+     * already): it may have been told that there are no more inputs, while the last
+     * ones still wait for workers that combine */
     if (!r->is_ending && r->options->reduce)
         mu_pool_interrupt(r->pool);
     else if (!r->is_ending)

@@ -182,11 +182,14 @@ static int open_function(struct work *w, const struct options *o)
     struct text file = {0};
     int rc;
 
-    if (!colon && !compile_can(o->work) && !strstr(o->work, ".so"))
-        return say_refuse(
-            "WORK '%s' is not file.c:function or lib.so:function: "
-            "for a command write -- %s",
-            o->work, o->work);
+    if (!colon && !compile_can(o->work) && !strstr(o->work, ".so")) {
+        text_put_shell(&file, o->work, strlen(o->work));
+        rc = say_refuse("WORK '%s' is not file.c:function or lib.so:function: "
+                        "for a command write -- %s",
+                        o->work, text_string(&file));
+        text_fini(&file);
+        return rc;
+    }
     text_append(&file, o->work,
                 colon ? (size_t)(colon - o->work) : strlen(o->work));
     rc = load(w, file.data);

@@ -11,7 +11,7 @@ table=$(mktemp)
 export TORTURE_TABLE="$table"
 trap 'rm -f "$table"' EXIT
 failed=
-for name in deeds supervisor blame lies host host_children limits steps; do
+for name in deeds supervisor blame lies beside host host_children limits renewal sandbox steps; do
     "$build/tests/test_chaos_$name" || failed="$failed $name"
 done
 {

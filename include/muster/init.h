@@ -24,7 +24,9 @@ MU_BEGIN_DECLS
  * Threads   one caller
  * Models    needed by those with `processes`; harmless for the others
  * Leaves    one child process that ends with this one; no signal handler, no
- *           signal mask, no descriptor below 3; descriptors close on exec */
+ *           signal mask, no descriptor below 3; descriptors close on exec. A program
+ *           that closes all it does not know, as daemons do, does so before, and is
+ *           told MU_EINIT when it did it after */
 MU_API int mu_init(struct mu_error *err);
 
 MU_END_DECLS

@@ -65,7 +65,9 @@ struct mu_pool_options {
      * a model that isolates. Kept by RLIMIT_DATA: malloc() returns NULL. Where a
      * control group can be made, the worker with its children, shared memory and
      * outputs is besides kept below this and output_bytes (when that is 0: twice
-     * this): then killed. The outcome says which. */
+     * this): then killed. The outcome says which. A worker that keeps more than a
+     * quarter of it after a task, with no other beside, is replaced, so that what one
+     * leaks the next does not miss; recycle_bytes says another share. */
     uint64_t memory_bytes;
     /* Output that one task may write, in bytes. 0: 4 GiB; less under processes where
      * address space is limited (ulimit -v). */
@@ -93,9 +95,11 @@ struct mu_pool_options {
     unsigned recycle_tasks;
     uint64_t recycle_bytes;
     /* After each task, replace a worker process that the task changed: working
-     * directory, umask, environment, locale, signal handlers, limits, threads or
-     * children left behind. It costs some 30 us a task. Without it a worker is
-     * looked at when it has nothing to do, and after each millisecond of tasks. */
+     * directory, umask, environment, locale, signal handlers and mask, limits, standard
+     * streams, user, timers, priority, CPUs, rounding; threads or children left behind,
+     * or a quarter of the descriptors that it may have. It costs some 40 us a task.
+     * Without it a worker is looked at when it has nothing to do, and after each
+     * millisecond of tasks. */
     int strict;
     /* What the kernel refuses to a worker: MU_SANDBOX_... A refused system call ends
      * the task as `crashed` by SIGSYS, and mu_outcome_describe() names the call. */
@@ -191,6 +195,11 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  *           MU_ECRASHED when no worker can be started any more; -EINVAL when fn
  *           lies in no loaded module, a borrowed input is not visible to the
  *           workers, or a flag is unknown; -ENOMEM. Unless 0, nothing was submitted
+ * When      it runs without any further call, but under `serial`. While tasks take a
+ *           microsecond or so and a worker is awake with nothing to do, one that is
+ *           submitted alone is handed over with those behind it: with the 32nd, with
+ *           the next call that looks for outcomes, or as the worker is about to
+ *           sleep, some 50 us later
  * Context   blocks while the queue is full; under `serial` it runs tasks
  *           meanwhile */
 MU_API MU_NODISCARD int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,

@@ -22,9 +22,10 @@ struct mu_worker;
 
 enum mu_worker_kind {
     MU_WORKER_THREAD = 0,
-    /* Isolated, in a process group of its own. While the program has one thread it is
-     * forked from it, and has a copy of its memory, arenas and channels included. Later
-     * it is forked by the nursery of mu_init(): see mu_worker_start(). */
+    /* Isolated, in a process group of its own; killed when the program ends. While the
+     * program has one thread it is forked from it, and has a copy of its memory, arenas
+     * and channels included; what it starts itself is its own to end. Later it is forked
+     * by the nursery of mu_init(), which ends that with it: see mu_worker_start(). */
     MU_WORKER_PROCESS = 1,
     MU_WORKER_FIBER = 2 /* planned: MU_EMODEL today */
 };

@@ -23,8 +23,11 @@
 static int fifo_descriptor(const char *path, int flags, struct mu_error *err)
 {
     struct stat st;
-    int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+    int fd;
 
+    if (*path == '\0')
+        return mui_fail(err, -EINVAL, "fifo: it needs a path");
+    fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return mui_fail(err, errno == ENXIO ? -ECONNREFUSED : -errno,
                         "fifo: open %s", path);
@@ -57,7 +60,7 @@ static int fifo_open(struct mu_chan *c, const char *rest, struct mu_error *err)
 {
     int fd;
 
-    if (mkfifo(rest, 0600) < 0 && errno != EEXIST)
+    if (*rest && mkfifo(rest, 0600) < 0 && errno != EEXIST)
         return mui_fail(err, -errno, "fifo: make %s", rest);
     fd = fifo_descriptor(rest, O_RDONLY, err);
     if (fd < 0)

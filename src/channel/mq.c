@@ -181,11 +181,26 @@ static int mq_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
     return rc;
 }
 
+/* The kernel would say EACCES of some. */
+static int check_name(const char *rest, struct mu_error *err)
+{
+    if (rest[0] == '/' && rest[1] != '\0' && !strchr(rest + 1, '/'))
+        return 0;
+    return mui_fail(err, -EINVAL,
+                    "mq: \"%s\": a name is a slash and what has none, as in "
+                    "mq:/jobs",
+                    rest);
+}
+
 static int mq_open_name(struct mu_chan *c, const char *rest,
                         struct mu_error *err)
 {
-    mqd_t in = mq_make(rest, O_RDONLY | O_CREAT, &c->options);
+    int rc = check_name(rest, err);
+    mqd_t in;
 
+    if (rc < 0)
+        return rc;
+    in = mq_make(rest, O_RDONLY | O_CREAT, &c->options);
     if (in < 0)
         return mui_fail(err, -errno, "mq: open \"%s\"", rest);
     return mq_take(c, -1, in, -1, err);
@@ -194,9 +209,13 @@ static int mq_open_name(struct mu_chan *c, const char *rest,
 static int mq_connect(struct mu_chan *c, const char *rest, int64_t deadline,
                       struct mu_error *err)
 {
-    mqd_t out = mq_make(rest, O_WRONLY, &c->options);
+    int rc = check_name(rest, err);
+    mqd_t out;
 
     (void)deadline;
+    if (rc < 0)
+        return rc;
+    out = mq_make(rest, O_WRONLY, &c->options);
     if (out < 0)
         return mui_fail(err, -errno, "mq: connect to \"%s\"", rest);
     return mq_take(c, out, -1, -1, err);

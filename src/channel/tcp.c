@@ -255,7 +255,12 @@ static int tcp_connect(struct mu_chan *c, const char *rest, int64_t deadline,
     }
     if (rc == 0 || rc == MU_TIMEOUT)
         return rc;
-    return mui_fail(err, rc, "tcp: connect to %s", rest);
+    return mui_fail(err, rc,
+                    rc == -EACCES
+                        ? "tcp: connect to %s: it has another secret, "
+                          "or none"
+                        : "tcp: connect to %s",
+                    rest);
 }
 
 static int tcp_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
@@ -275,7 +280,11 @@ static int tcp_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
     }
     if (rc == MU_TIMEOUT || rc == -ECONNRESET || rc == -EPIPE)
         rc = -EACCES; /* connected, and never proved the secret */
-    return rc == 0 ? 0 : mui_fail(err, rc, "tcp: accept");
+    return rc == 0 ? 0
+                   : mui_fail(err, rc,
+                              rc == -EACCES
+                                  ? "tcp: accept: it did not prove the secret"
+                                  : "tcp: accept");
 }
 
 /* Connect to an own listener and see that it is us who came. */

@@ -87,7 +87,9 @@ static int unix_address(const char *path, struct sockaddr_un *ret,
 {
     *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
     if (*path == '\0' || strlen(path) >= sizeof ret->sun_path)
-        return mui_fail(err, -EINVAL, "unix: the path \"%s\"", path);
+        return mui_fail(err, -EINVAL,
+                        "unix: a path of 1 to %zu bytes is needed, not \"%s\"",
+                        sizeof ret->sun_path - 1, path);
     memcpy(ret->sun_path, path, strlen(path) + 1);
     return 0;
 }

@@ -82,7 +82,7 @@ static int arena_share(struct mui_arena *arena, struct mu_error *err)
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", arena->fd);
     arena->read_fd = open(path, O_RDONLY | O_CLOEXEC);
     if (arena->read_fd < 0)
-        return mui_fail(err, -errno, "pool: open %s", path);
+        return mui_fail(err, -errno, "pool: open %s (is /proc mounted?)", path);
     return 0;
 }
 

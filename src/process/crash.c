@@ -130,9 +130,7 @@ static int lane_of_flow(void)
 
 /* -- memory -- */
 
-/* Whether memory ran out: less than an eighth of what was allowed is left; or less
- * than half, when it looks as if the NULL of a malloc() was used. */
-static bool is_out_of_memory(int signal, uint64_t address)
+bool mui_crash_is_short_of_memory(bool was_refused)
 {
     /* acquire, pairs with mui_crash_set_memory() */
     uint64_t limit = atomic_load_explicit(&memory_limit, memory_order_acquire);
@@ -141,7 +139,7 @@ static bool is_out_of_memory(int signal, uint64_t address)
     uint64_t near =
         atomic_load_explicit(&memory_allowed, memory_order_relaxed) / 8;
 
-    if (signal == SIGSEGV && address < PAGE)
+    if (was_refused)
         near *= 4;
     return used > 0 && used + near >= limit;
 }
@@ -342,7 +340,9 @@ static void describe(struct mui_crash *record, int signal,
     record->dumps_core = wants_core();
     record->stack_overflow =
         !sent && is_stack_overflow(signal, record->address, context);
-    record->out_of_memory = is_out_of_memory(signal, record->address);
+    /* below the first page: as if the NULL of a malloc() was used */
+    record->out_of_memory = mui_crash_is_short_of_memory(
+        signal == SIGSEGV && record->address < PAGE);
     record->in_common = !record->stack_overflow && is_common(info);
     add_frames(record, context);
 }
@@ -458,7 +458,7 @@ void mui_crash_install(const struct mui_crash_setup *setup)
 void mui_crash_set_memory(uint64_t limit, uint64_t allowed)
 {
     atomic_store_explicit(&memory_allowed, allowed, memory_order_relaxed);
-    /* release, pairs with is_out_of_memory() */
+    /* release, pairs with mui_crash_is_short_of_memory() */
     atomic_store_explicit(&memory_limit, limit, memory_order_release);
 }
 

@@ -102,8 +102,8 @@ static void kill_stray(void *ctx, pid_t child)
         mui_brood_signal(child, SIGKILL);
 }
 
-/* Wait for the dead; kill what a dead nursery left to us. Returns whether the
- * nursery is among the dead. */
+/* Wait for the dead; kill what a dead nursery left to us. Returns whether the nursery
+ * is among the dead, or was stopped: pools would wait for it, so it is killed too. */
 static bool reap(struct guardian *g)
 {
     struct signalfd_siginfo infos[16];
@@ -113,7 +113,8 @@ static bool reap(struct guardian *g)
     (void)!read(g->child_fd, infos, sizeof infos);
     for (;;) {
         info.si_pid = 0;
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) < 0 ||
+        if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | __WALL) <
+                0 ||
             info.si_pid == 0)
             break;
         lost |= info.si_pid == g->nursery;

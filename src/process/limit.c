@@ -136,6 +136,14 @@ uint64_t mui_limits_data_bytes(void)
     return pages * PAGE;
 }
 
+uint64_t mui_limits_files(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? RLIM_INFINITY
+                                                : limit.rlim_cur;
+}
+
 static void set_limit(__rlimit_resource_t resource, uint64_t soft,
                       uint64_t hard)
 {
@@ -170,26 +178,31 @@ int mui_limits_begin(const struct mui_limits *limits)
     return has_group ? mui_confine_limit_processes(limits->processes) : 0;
 }
 
+static bool has_no_descriptor(void)
+{
+    int fd = open("/", O_PATH | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == EMFILE;
+    (void)close(fd);
+    return false;
+}
+
 /* The kernel counts refusals for a group. Else it does not: there is still none left,
  * or the task has given some back and knows itself why it failed. */
-enum mui_limit mui_limits_struck(void)
+enum mui_limit mui_limits_struck(int code)
 {
-    int fd;
+    const bool may_look = !(the.sandbox & MU_SANDBOX_PURE);
 
     if (has_group && mui_confine_has_struck())
         return MUI_LIMIT_PROCESSES;
-    if (the.sandbox & MU_SANDBOX_PURE)
-        return MUI_LIMIT_NONE;
-    if (nproc && count_threads_of_user() >= nproc)
+    if (nproc && may_look && count_threads_of_user() >= nproc)
         return MUI_LIMIT_NPROC;
-    if (!the.open_files)
-        return MUI_LIMIT_NONE;
-    fd = open("/", O_PATH | O_CLOEXEC);
-    if (fd < 0 && errno == EMFILE)
+    if (the.open_files && may_look && has_no_descriptor())
         return MUI_LIMIT_FILES;
-    if (fd >= 0)
-        (void)close(fd);
-    return MUI_LIMIT_NONE;
+    return mui_crash_is_short_of_memory(code == ENOMEM || code == -ENOMEM)
+               ? MUI_LIMIT_DATA
+               : MUI_LIMIT_NONE;
 }
 
 void mui_limits_renew_cpu(int64_t cpu_ns)

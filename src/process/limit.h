@@ -43,13 +43,16 @@ int mui_limits_init(const struct mui_limits *limits);
 /* From now on. 0 or -errno. */
 int mui_limits_begin(const struct mui_limits *limits);
 
-/* In a worker, after a task that failed: what may have made it fail. */
-enum mui_limit mui_limits_struck(void);
+/* In a worker, after a task that returned that code: what may have made it fail. */
+enum mui_limit mui_limits_struck(int code);
 
 /* Give the next task its CPU time; a system call or two. */
 void mui_limits_renew_cpu(int64_t cpu_ns);
 
 /* Private memory of this process now; 0: not known. Signal-safe. */
 uint64_t mui_limits_data_bytes(void);
+
+/* Descriptors that this process may have open. */
+uint64_t mui_limits_files(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -24,7 +25,8 @@
 /* The nursery of this process. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-    int main_fd; /* -1: none */
+    int main_fd;      /* -1: none */
+    ino_t main_inode; /* tells it from what the host put in its place */
     pid_t guardian;
     uint32_t forked; /* whose nursery it is: see sys/forked.h */
     unsigned n_refs;
@@ -53,6 +55,14 @@ static unsigned count_threads(void)
         n = mui_census_threads();
     }
     return n;
+}
+
+/* Of a socket; 0: it is none. */
+static ino_t inode_of(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
 }
 
 /* Under `lock`. */
@@ -99,10 +109,18 @@ static int start(struct mu_error *err)
         return mui_fail(err, pid, "start worker processes");
     }
     the.main_fd = fds[0];
+    the.main_inode = inode_of(fds[0]);
     the.guardian = pid;
     the.forked = mui_forked();
     the.n_refs = 0;
     return 0;
+}
+
+/* The host may close all descriptors that it does not know, and the number of ours be
+ * another's by now. Under `lock`. */
+static bool is_closed(void)
+{
+    return the.main_fd >= 0 && inode_of(the.main_fd) != the.main_inode;
 }
 
 /* Under `lock`. */
@@ -113,6 +131,10 @@ static void end(void)
 
     if (the.main_fd < 0)
         return;
+    if (is_closed()) {
+        the.main_fd = -1; /* the guardian saw it, and has ended or will */
+        return;
+    }
     /* a child of the host may hold a copy: closing ours alone ends nothing */
     if (the.forked == mui_forked())
         (void)shutdown(the.main_fd, SHUT_RDWR);
@@ -149,6 +171,12 @@ static int hold(bool for_good, struct mu_error *err)
     bool again = the.for_good && the.forked == mui_forked();
     int rc = 0;
 
+    /* others of ours went the same way, which nothing brings back */
+    if (is_closed())
+        return mui_fail(err, MU_EINIT,
+                        "processes: descriptors of mu_init() were closed by "
+                        "this program: close before mu_init(), or only what is "
+                        "yours");
     if (the.main_fd >= 0 && (the.forked != mui_forked() || is_gone()))
         end();
     /* its nursery would load it too, and so on */

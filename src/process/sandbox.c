@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdint.h>
@@ -204,11 +205,19 @@ static int allow_pure(scmp_filter_ctx filter)
     return rc;
 }
 
-/* Sockets but those of this machine. */
+/* What a ring does is not in the arguments of a call; who uses one can do without. */
+static int refuse_rings(scmp_filter_ctx filter)
+{
+    return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS),
+                            SCMP_SYS(io_uring_setup), 0);
+}
+
+/* Sockets but those of this machine, also by a ring. */
 static int refuse_network(scmp_filter_ctx filter)
 {
     return seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(socket), 1,
-                            SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
+                            SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0)) |
+           refuse_rings(filter);
 }
 
 /* -- system calls that write files, told by their arguments -- */
@@ -250,9 +259,18 @@ static const int changing_calls[] = {
     SCMP_SYS(utime),
     SCMP_SYS(utimensat),
     SCMP_SYS(utimes),
-    452, /* fchmodat2, setxattrat, removexattrat: younger than the headers */
-    463,
+    452, /* fchmodat2, setxattrat, removexattrat, file_setattr: younger than */
+    463, /* the headers */
     466,
+    469,
+};
+
+/* Requests of ioctl() that change a file which is open for reading: its flags, version
+ * and project; verity; encryption of a directory (FS_IOC_SET_ENCRYPTION_POLICY). */
+static const uint32_t changing_requests[] = {
+    FS_IOC_SETFLAGS,     FS_IOC32_SETFLAGS, FS_IOC_SETVERSION,
+    FS_IOC32_SETVERSION, FS_IOC_FSSETXATTR, 0x40806685 /* verity */,
+    0x800c6613,
 };
 
 /* One whose flags, argument `i_flags`, ask for more than reading. */
@@ -274,15 +292,18 @@ static int refuse_writing(scmp_filter_ctx filter)
 
     for (size_t i = 0; i < sizeof changing_calls / sizeof *changing_calls; i++)
         rc |= seccomp_rule_add(filter, SCMP_ACT_TRAP, changing_calls[i], 0);
+    for (size_t i = 0; i < sizeof changing_requests / sizeof *changing_requests;
+         i++)
+        rc |= seccomp_rule_add(
+            filter, SCMP_ACT_TRAP, SCMP_SYS(ioctl), 1,
+            SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, changing_requests[i]));
     rc |= trap_writing(filter, SCMP_SYS(open), 1);
     rc |= trap_writing(filter, SCMP_SYS(openat), 2);
     rc |= trap_writing(filter, SCMP_SYS(open_by_handle_at), 2);
-    /* what these do is not in their arguments; who uses them can do without */
+    /* nor is what this does */
     rc |=
         seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2), 0);
-    rc |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS),
-                           SCMP_SYS(io_uring_setup), 0);
-    return rc;
+    return rc | refuse_rings(filter);
 }
 
 int mui_sandbox_enter_calls(unsigned flags)

@@ -3,12 +3,17 @@
 
 #include <fcntl.h>
 #include <locale.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
+
+#include "sys/arithmetic.h"
 
 enum { N_LIMITS = RLIM_NLIMITS, TEXT = 2048 };
 
@@ -101,6 +106,78 @@ static unsigned read_mask(bool alone)
     return line ? (unsigned)strtoul(line + 7, NULL, 8) : 0;
 }
 
+static uint64_t hash_streams(void)
+{
+    uint64_t hash = hash_start;
+    struct stat st;
+
+    for (int fd = 0; fd <= 2; fd++) {
+        bool open = fstat(fd, &st) == 0;
+
+        hash = add_bytes(hash, &open, sizeof open);
+        if (open) {
+            hash = add_bytes(hash, &st.st_dev, sizeof st.st_dev);
+            hash = add_bytes(hash, &st.st_ino, sizeof st.st_ino);
+        }
+    }
+    return hash;
+}
+
+static uint64_t hash_user(void)
+{
+    uid_t users[3] = {0};
+    gid_t groups[3] = {0};
+
+    (void)getresuid(&users[0], &users[1], &users[2]);
+    (void)getresgid(&groups[0], &groups[1], &groups[2]);
+    return add_bytes(add_bytes(hash_start, users, sizeof users), groups,
+                     sizeof groups);
+}
+
+/* alarm() and setitimer(); timer_create(), where the kernel lists them. */
+static uint64_t which_timers(void)
+{
+    static const __itimer_which_t kinds[] = {ITIMER_REAL, ITIMER_VIRTUAL,
+                                             ITIMER_PROF};
+    uint64_t set = 0;
+    struct itimerval timer;
+    char byte;
+    int fd;
+
+    for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (getitimer(kinds[i], &timer) == 0 &&
+            (timer.it_value.tv_sec || timer.it_value.tv_usec))
+            set |= UINT64_C(1) << i;
+    fd = open("/proc/self/timers", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return set;
+    if (read(fd, &byte, 1) == 1)
+        set |= UINT64_C(1) << 63;
+    (void)close(fd);
+    return set;
+}
+
+static uint64_t hash_schedule(void)
+{
+    int now[2] = {sched_getscheduler(0), getpriority(PRIO_PROCESS, 0)};
+
+    return add_bytes(hash_start, now, sizeof now);
+}
+
+/* Other threads have others from the start. */
+static uint64_t hash_thread(void)
+{
+    sigset_t blocked;
+    cpu_set_t cpus;
+
+    memset(&blocked, 0, sizeof blocked); /* the kernel fills a part of it */
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    CPU_ZERO(&cpus);
+    (void)sched_getaffinity(0, sizeof cpus, &cpus);
+    return add_bytes(add_bytes(hash_start, &blocked, sizeof blocked), &cpus,
+                     sizeof cpus);
+}
+
 void mui_state_take(bool alone, struct mui_state *ret_state)
 {
     const char *locale = setlocale(LC_ALL, NULL);
@@ -114,9 +191,17 @@ void mui_state_take(bool alone, struct mui_state *ret_state)
     ret_state->locale =
         locale ? add_bytes(hash_start, locale, strlen(locale)) : 0;
     ret_state->handlers = hash_handlers(false);
-    ret_state->system_handlers = hash_handlers(true);
     ret_state->limits = hash_limits();
+    ret_state->schedule = hash_schedule();
+    ret_state->arithmetic = mui_arithmetic();
+    ret_state->alone = alone ? hash_thread() : 0;
     ret_state->mask = read_mask(alone);
+    ret_state->passing = (struct mui_state_passing){
+        .handlers = hash_handlers(true),
+        .streams = hash_streams(),
+        .user = hash_user(),
+        .timers = which_timers(),
+    };
 }
 
 bool mui_state_equals(const struct mui_state *a, const struct mui_state *b,
@@ -125,7 +210,7 @@ bool mui_state_equals(const struct mui_state *a, const struct mui_state *b,
     struct mui_state like_a = *b;
 
     if (beside)
-        like_a.system_handlers = a->system_handlers;
+        like_a.passing = a->passing;
     /* padding is zeroed too: NOLINTNEXTLINE(bugprone-*, cert-exp42-c) */
     return memcmp(a, &like_a, sizeof *a) == 0;
 }

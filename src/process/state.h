@@ -1,6 +1,6 @@
 /* state.h: what a task can change of its process for the tasks after it, as far as
- * it can be compared: working directory, umask, environment, locale, signal
- * handlers, limits. */
+ * it can be compared: working directory, umask, environment, locale, signal handlers
+ * and mask, limits, standard streams, user, timers, priority and CPUs, rounding. */
 #ifndef MUI_PROCESS_STATE_H
 #define MUI_PROCESS_STATE_H
 
@@ -13,18 +13,25 @@ struct mui_state {
     uint64_t environment;
     uint64_t locale;
     uint64_t handlers;
-    uint64_t
-        system_handlers; /* of SIGINT and SIGQUIT, ignored during system() */
     uint64_t limits;
-    unsigned mask; /* umask */
+    uint64_t schedule;   /* policy and nice value of the thread that looks */
+    uint64_t arithmetic; /* its rounding and traps */
+    uint64_t alone;      /* its signal mask and CPUs; 0 when there are others */
+    unsigned mask;       /* umask */
+    /* What a task may change for as long as it runs. */
+    struct mui_state_passing {
+        uint64_t handlers; /* of SIGINT and SIGQUIT, ignored during system() */
+        uint64_t streams;  /* descriptors 0 to 2 */
+        uint64_t user;     /* and group */
+        uint64_t timers;   /* that are set */
+    } passing;
 };
 
-/* Some 80 system calls: 10 us, and as much again when the process has more threads
+/* Some 100 system calls: 20 us, and 10 more when the process has more threads
  * than the one that is here (`alone`). One thread at a time. */
 void mui_state_take(bool alone, struct mui_state *ret_state);
 
-/* With `beside`, other tasks ran when one was taken: what their system() changes for
- * as long as it runs does not count. */
+/* With `beside`, other tasks ran when one was taken: what passes does not count. */
 bool mui_state_equals(const struct mui_state *a, const struct mui_state *b,
                       bool beside);
 

@@ -39,6 +39,8 @@ static struct {
     struct mui_limits limits;
     unsigned n_threads;        /* that belong here; constant once `up` */
     uint64_t data_bytes;       /* before the first task; constant once `up` */
+    uint64_t may_grow_bytes;   /* beyond that; 0: however much; the same */
+    uint64_t n_files;          /* open before the first task; the same */
     struct mui_state state;    /* the same */
     pthread_mutex_t look_lock; /* one thread looks at a time */
     _Atomic uint32_t up;       /* futex: lanes can be served */
@@ -161,17 +163,34 @@ static bool is_changed(const struct mui_lane_worker *lane)
     return changed;
 }
 
+/* Whether so much memory stays that those who come later would miss it. What tasks
+ * hold that still run beside is not left behind, unless every byte was asked about. */
+static bool has_grown(const struct mui_lane_worker *lane)
+{
+    return the.may_grow_bytes &&
+           mui_limits_data_bytes() > the.data_bytes + the.may_grow_bytes &&
+           (the.limits.recycle_bytes || others_run_since(lane) == MU_NEVER);
+}
+
+/* The same of descriptors: a quarter of those that it may open. */
+static bool keeps_files(const struct mui_lane_worker *lane)
+{
+    uint64_t n = mui_census_files();
+    uint64_t may_open = mui_limits_files();
+
+    return n > the.n_files && may_open > the.n_files &&
+           n - the.n_files > (may_open - the.n_files) / 4 &&
+           others_run_since(lane) == MU_NEVER;
+}
+
 /* Things that only system calls tell. */
 static bool has_leftovers(const struct mui_lane_worker *lane)
 {
-    if (the.limits.recycle_bytes &&
-        mui_limits_data_bytes() > the.data_bytes + the.limits.recycle_bytes)
-        return true;
-    if (!bell_is_ours())
+    if (has_grown(lane) || !bell_is_ours())
         return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)
         return false; /* it could leave nothing, and may not look */
-    return has_orphans(lane) || is_changed(lane);
+    return has_orphans(lane) || is_changed(lane) || keeps_files(lane);
 }
 
 static bool has_run_enough(void)
@@ -207,6 +226,9 @@ static bool is_spent(struct mui_lane_worker *lane, unsigned look)
     if (look & MUI_LOOK_RAN && the.limits.cpu_ns)
         mui_limits_renew_cpu(the.limits.cpu_ns);
     spent = look & MUI_LOOK_RAN && has_run_enough();
+    /* soon: who comes next may want all that a worker may have */
+    if (!spent && look & MUI_LOOK_GLANCE && the.limits.memory_bytes)
+        spent = has_grown(lane);
     if (look & MUI_LOOK_RAN && the.limits.strict)
         look |= MUI_LOOK_CLOSELY;
     if (!spent && look & MUI_LOOK_CLOSELY &&
@@ -288,6 +310,14 @@ static void announce(uint32_t stage)
     (void)ring();
 }
 
+/* What a worker keeps counts towards its limit: of that no task may leave more than
+ * a quarter to those behind it, or malloc() would tell them what it did. */
+static uint64_t may_grow(const struct mui_limits *limits)
+{
+    return limits->recycle_bytes ? limits->recycle_bytes
+                                 : limits->memory_bytes / 4;
+}
+
 int mui_worker_up(void)
 {
     int rc;
@@ -295,8 +325,10 @@ int mui_worker_up(void)
     rc = mui_limits_begin(&the.limits);
     if (rc < 0)
         return rc;
-    if (the.limits.recycle_bytes)
+    the.may_grow_bytes = may_grow(&the.limits);
+    if (the.may_grow_bytes)
         the.data_bytes = mui_limits_data_bytes();
+    the.n_files = mui_census_files();
     the.n_threads = mui_census_threads();
     if (!(the.limits.sandbox & MU_SANDBOX_PURE))
         mui_state_take(the.n_threads == 1, &the.state);

@@ -237,8 +237,9 @@ void mui_lane_close(struct mui_lane *lane);
 
 /* Why a worker asks whether it is spent. */
 enum {
-    MUI_LOOK_RAN = 1,    /* it has run a task */
-    MUI_LOOK_CLOSELY = 2 /* it has time for system calls */
+    MUI_LOOK_RAN = 1,     /* it has run a task */
+    MUI_LOOK_CLOSELY = 2, /* it has time for system calls */
+    MUI_LOOK_GLANCE = 4   /* for one, after tasks of some length */
 };
 
 /* The pack whose orders a worker takes. */

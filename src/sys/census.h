@@ -10,6 +10,9 @@
  * ask. */
 unsigned mui_census_threads(void);
 
+/* Descriptors that this process has open; 0: the kernel does not tell (before 6.2). */
+unsigned mui_census_files(void);
+
 /* Whether it has a child, running or not waited for. Waits for none. */
 bool mui_census_has_children(void);
 

@@ -114,13 +114,16 @@ int mu_worker_start(const struct mu_worker_options *options, mu_worker_fn fn,
         return mui_fail(err, MU_EMODEL,
                         "worker: no scheduler of fibers runs here: take a "
                         "thread or a process");
-    if ((unsigned)o->kind > MU_WORKER_FIBER || !fn)
-        return mui_fail(err, -EINVAL, "worker: kind or function");
+    if ((unsigned)o->kind > MU_WORKER_FIBER)
+        return mui_fail(err, -EINVAL, "worker: there is no kind %d",
+                        (int)o->kind);
+    if (!fn)
+        return mui_fail(err, -EINVAL, "worker: it has no function");
     if (o->cpu > 0) {
         rc = mui_thread_cpus();
         if (rc < 0 || o->cpu > rc)
             return mui_fail(err, rc < 0 ? rc : -EINVAL,
-                            "worker: fewer CPUs are usable");
+                            "worker: CPU %d of %d that are usable", o->cpu, rc);
     }
     w = calloc(1, sizeof *w);
     if (!w)

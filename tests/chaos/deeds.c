@@ -640,3 +640,11 @@ const struct deed deeds[] = {
 };
 
 const unsigned n_deeds = sizeof deeds / sizeof deeds[0];
+
+const struct deed *deed_named(const char *name)
+{
+    for (unsigned i = 0; i < n_deeds; i++)
+        if (strcmp(deeds[i].name, name) == 0)
+            return &deeds[i];
+    abort();
+}

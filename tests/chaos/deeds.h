@@ -21,6 +21,9 @@ struct deed {
 extern const struct deed deeds[];
 extern const unsigned n_deeds;
 
+/* The one of that name, which there has to be. */
+const struct deed *deed_named(const char *name);
+
 /* Gives its input back, by way of the heap. */
 int deed_innocent(struct mu_task *task);
 

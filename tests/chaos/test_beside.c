@@ -8,9 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "muster/muster.h"
-
-#include "support/check.h"
+#include "support/pool.h"
 #include "sys/census.h"
 
 static const char model[] = "processes:1/threads:2";
@@ -25,11 +23,8 @@ static struct mu_pool *open_pool(unsigned recycle_tasks)
 {
     const struct mu_pool_options options = {.recycle_tasks = recycle_tasks,
                                             .window = 1};
-    struct mu_pool *pool;
-    struct mu_error err;
+    struct mu_pool *pool = test_pool(model, &options);
 
-    if (mu_pool_open(model, &options, &pool, &err) != 0)
-        fail_msg("%s", err.text);
     atomic_store(&gate->has_begun, false);
     atomic_store(&gate->may_end, false);
     return pool;
@@ -38,10 +33,9 @@ static struct mu_pool *open_pool(unsigned recycle_tasks)
 /* The output, a number, of the task that ends next. */
 static long take(struct mu_pool *pool)
 {
-    struct mu_outcome *o = NULL;
+    struct mu_outcome *o = test_take(pool);
     long number;
 
-    assert_int_equal(mu_pool_next(pool, test_deadline(), &o), MU_OK);
     assert_int_equal(o->status, MU_DONE);
     number = strtol(o->output, NULL, 10);
     mu_outcome_free(o);

@@ -13,40 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "muster/muster.h"
-
-#include "support/check.h"
-
-static struct mu_pool *open_pool(const char *model,
-                                 const struct mu_pool_options *options)
-{
-    struct mu_pool *pool;
-    struct mu_error err;
-
-    if (mu_pool_open(model, options, &pool, &err) != 0)
-        fail_msg("%s: %s", model, err.text);
-    return pool;
-}
+#include "support/pool.h"
 
 static void submit(struct mu_pool *pool, mu_task_fn fn, uint64_t tag)
 {
     const struct mu_submit how = {.tag = tag};
 
     assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, &how, NULL), 0);
-}
-
-static struct mu_outcome *take(struct mu_pool *pool)
-{
-    struct mu_outcome *o;
-
-    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
-    return o;
-}
-
-static struct mu_outcome *run(struct mu_pool *pool, mu_task_fn fn)
-{
-    submit(pool, fn, 0);
-    return take(pool);
 }
 
 static int say_pid(struct mu_task *task)
@@ -92,12 +65,12 @@ static int damage_and_use(struct mu_task *task)
 
 static void finder_of_a_damaged_heap_is_not_charged(void **state)
 {
-    struct mu_pool *pool = open_pool("processes:1", NULL);
+    struct mu_pool *pool = test_pool("processes:1", NULL);
 
     (void)state;
     for (int i = 0; i < 5; i++) {
-        struct mu_outcome *first = run(pool, damage_heap);
-        struct mu_outcome *second = run(pool, use_heap);
+        struct mu_outcome *first = test_run(pool, damage_heap);
+        struct mu_outcome *second = test_run(pool, use_heap);
 
         assert_int_equal(first->status, MU_DONE);
         assert_int_equal(second->status, MU_DONE);
@@ -118,17 +91,11 @@ static void damage_to_oneself_is_charged(void **state)
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        struct mu_pool *pool = open_pool(models[i], NULL);
-        struct mu_outcome *o = run(pool, say_pid);
+        struct mu_pool *pool = test_pool(models[i], NULL);
 
-        mu_outcome_free(o);
-        o = run(pool, damage_and_use);
-        assert_int_equal(o->status, MU_CRASHED);
-        assert_int_equal(o->attempts, 1);
-        mu_outcome_free(o);
-        o = run(pool, use_heap);
-        assert_int_equal(o->status, MU_DONE);
-        mu_outcome_free(o);
+        test_run_as(pool, say_pid, MU_DONE);
+        test_run_as(pool, damage_and_use, MU_CRASHED);
+        test_run_as(pool, use_heap, MU_DONE);
         mu_pool_close(pool);
     }
 }
@@ -159,19 +126,15 @@ static int want_some(struct mu_task *task)
 
 static void who_comes_after_a_hoarder_is_not_charged(void **state)
 {
-    const struct mu_pool_options options = {.memory_bytes = LIMIT};
-    struct mu_pool *pool = open_pool("processes:1", &options);
+    /* or it would cost the worker */
+    const struct mu_pool_options options = {.memory_bytes = LIMIT,
+                                            .recycle_bytes = LIMIT};
+    struct mu_pool *pool = test_pool("processes:1", &options);
 
     (void)state;
     for (int i = 0; i < 3; i++) {
-        struct mu_outcome *o = run(pool, hoard);
-
-        assert_int_equal(o->status, MU_DONE);
-        mu_outcome_free(o);
-        o = run(pool, want_some);
-        assert_int_equal(o->status, MU_DONE);
-        assert_int_equal(o->attempts, 1);
-        mu_outcome_free(o);
+        test_run_as(pool, hoard, MU_DONE);
+        test_run_as(pool, want_some, MU_DONE);
     }
     mu_pool_close(pool);
 }
@@ -259,18 +222,18 @@ static struct mu_outcome *run_large(struct mu_pool *pool, mu_task_fn fn)
     atomic_store_explicit(n_runs, 0, memory_order_relaxed);
     assert_int_equal(mu_pool_submit(pool, fn, input, sizeof input, NULL, NULL),
                      0);
-    return take(pool);
+    return test_take(pool);
 }
 
 static void who_meets_what_another_took_away_is_not_charged(void **state)
 {
     static const mu_task_fn pairs[][2] = {{protect_page, write_page},
                                           {unmap_inputs, read_input}};
-    struct mu_pool *pool = open_pool("processes:1", NULL);
+    struct mu_pool *pool = test_pool("processes:1", NULL);
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        struct mu_outcome *first = run(pool, pairs[i][0]);
+        struct mu_outcome *first = test_run(pool, pairs[i][0]);
         struct mu_outcome *second = run_large(pool, pairs[i][1]);
 
         assert_int_equal(first->status, MU_DONE);
@@ -293,13 +256,13 @@ static void who_took_it_away_is_charged(void **state)
         int n_runs;
     } cases[] = {
         {protect_and_write, 2}, {unmap_and_read, 2}, {read_nowhere, 1}};
-    struct mu_pool *pool = open_pool("processes:1", NULL);
+    struct mu_pool *pool = test_pool("processes:1", NULL);
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct mu_outcome *o = run(pool, say_pid); /* it is not the first */
+        struct mu_outcome *o;
 
-        mu_outcome_free(o);
+        test_run_as(pool, say_pid, MU_DONE); /* it is not the first */
         o = run_large(pool, cases[i].fn);
         assert_int_equal(o->status, MU_CRASHED);
         assert_int_equal(o->signal, SIGSEGV);
@@ -332,15 +295,11 @@ static int crash_unless_first(struct mu_task *task)
 /* So only one that runs alone on a fresh worker can end well, each time. */
 static void suspects_run_on_fresh_workers(void **state)
 {
-    struct mu_pool *pool = open_pool("processes:2", NULL);
+    struct mu_pool *pool = test_pool("processes:2", NULL);
 
     (void)state;
-    for (int i = 0; i < 20; i++) {
-        struct mu_outcome *o = run(pool, crash_unless_first);
-
-        assert_int_equal(o->status, MU_DONE);
-        mu_outcome_free(o);
-    }
+    for (int i = 0; i < 20; i++)
+        test_run_as(pool, crash_unless_first, MU_DONE);
     mu_pool_close(pool);
 }
 
@@ -381,19 +340,14 @@ static int write_over(struct mu_task *task)
 
 static void who_was_written_over_is_not_charged(void **state)
 {
-    struct mu_pool *pool = open_pool("processes:1/threads:2", NULL);
+    struct mu_pool *pool = test_pool("processes:1/threads:2", NULL);
 
     (void)state;
     n_runs[VICTIM] = n_runs[WRITER] = 0;
     submit(pool, be_written_over, 0);
     submit(pool, write_over, 1);
-    for (int i = 0; i < 2; i++) {
-        struct mu_outcome *o = take(pool);
-
-        assert_int_equal(o->status, MU_DONE);
-        assert_int_equal(o->attempts, 1);
-        mu_outcome_free(o);
-    }
+    test_take_as(pool, MU_DONE);
+    test_take_as(pool, MU_DONE);
     assert_int_equal(n_runs[VICTIM], 2);
     assert_int_equal(n_runs[WRITER], 2);
     mu_pool_close(pool);
@@ -431,20 +385,15 @@ static int hold_lock(struct mu_task *task)
 static void who_waits_for_a_neighbour_is_not_charged(void **state)
 {
     const struct mu_submit how = {.timeout_ns = INT64_C(3000000000)};
-    struct mu_pool *pool = open_pool("processes:1/threads:2", NULL);
+    struct mu_pool *pool = test_pool("processes:1/threads:2", NULL);
 
     (void)state;
     n_runs[VICTIM] = 0;
     assert_int_equal(mu_pool_submit(pool, wait_for_lock, NULL, 0, &how, NULL),
                      0);
     submit(pool, hold_lock, 1);
-    for (int i = 0; i < 2; i++) {
-        struct mu_outcome *o = take(pool);
-
-        assert_int_equal(o->status, MU_DONE);
-        assert_int_equal(o->attempts, 1);
-        mu_outcome_free(o);
-    }
+    test_take_as(pool, MU_DONE);
+    test_take_as(pool, MU_DONE);
     assert_int_equal(n_runs[VICTIM], 2);
     mu_pool_close(pool);
 }
@@ -479,21 +428,17 @@ static void who_takes_too_long_is_charged(void **state)
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        struct mu_pool *pool = open_pool(models[i], NULL);
-        struct mu_outcome *o = NULL;
+        struct mu_pool *pool = test_pool(models[i], NULL);
 
         n_runs[VICTIM] = 0;
         /* each thread has run something */
         for (int n = 0; n < 2; n++)
             submit(pool, i == 0 ? say_pid : meet_neighbour, 0);
         for (int n = 0; n < 2; n++)
-            mu_outcome_free(take(pool));
+            mu_outcome_free(test_take(pool));
         assert_int_equal(
             mu_pool_submit(pool, wait_for_ever, NULL, 0, &how, NULL), 0);
-        o = take(pool);
-        assert_int_equal(o->status, MU_TIMED_OUT);
-        assert_int_equal(o->attempts, 1);
-        mu_outcome_free(o);
+        test_take_as(pool, MU_TIMED_OUT);
         assert_int_equal(n_runs[VICTIM], i + 1);
         mu_pool_close(pool);
     }

@@ -1,12 +1,9 @@
 /* test_deeds.c: for each deed, innocent tasks around it, under models that isolate:
  * only that task is lost, its outcome names the deed, nobody innocent is lost or
  * charged, the pool goes on, and nothing is left behind. */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "muster/muster.h"
-
 #include "chaos/deeds.h"
 #include "chaos/descent.h"
 #include "chaos/table.h"
+#include "support/pool.h"
 
 static const char *const models[] = {"processes:2", "processes:2/threads:2"};
 
@@ -78,12 +72,8 @@ static struct mu_pool *open_pool(const char *model, const struct deed *deed)
                                             .arg_size = sizeof around,
                                             .strict = deed ? deed->strict : 0,
                                             .window = deed ? deed->window : 0};
-    struct mu_pool *pool;
-    struct mu_error err;
 
-    if (mu_pool_open(model, &options, &pool, &err) != 0)
-        fail_msg("%s: %s", model, err.text);
-    return pool;
+    return test_pool(model, &options);
 }
 
 static void submit(struct mu_pool *pool, unsigned i, const struct deed *deed)
@@ -155,7 +145,7 @@ static void only_the_deed_is_lost(void **state)
         for (unsigned i = 0; i < n_tasks; i++)
             submit(pool, i, e->deed);
         for (unsigned i = 0; i < n_tasks; i++) {
-            assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+            o = test_take(pool);
             if (o->tag == n_tasks / 2)
                 check_guilty(o, e->deed, text, sizeof text);
             else
@@ -212,7 +202,7 @@ static void random_kills_lose_nothing(void **state)
             assert_int_equal(
                 mu_pool_submit(pool, deed_innocent, "x", 1, NULL, NULL), 0);
         while (n_submitted - n_ended > (over ? 0 : AHEAD)) {
-            assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+            o = test_take(pool);
             assert_true(o->status == MU_DONE ||
                         (o->status == MU_CRASHED && o->signal == SIGKILL));
             n_ended++;

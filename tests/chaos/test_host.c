@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -517,6 +518,26 @@ static void closed_stdio_stays_closed(void)
     mu_pool_close(pool);
 }
 
+/* A host that closes all it does not know, and opens others in their place, which are
+ * left alone. */
+static void closed_descriptors_are_noticed(void)
+{
+    struct mu_pool *pool;
+    struct mu_error err;
+    int pair[2];
+    char byte;
+
+    CHECK_CHILD(mu_init(NULL) == 0);
+    CHECK_CHILD(close_range(3, ~0U, 0) == 0);
+    for (int i = 0; i < 10; i++)
+        CHECK_CHILD(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    CHECK_CHILD(mu_pool_open("processes:2", NULL, &pool, &err) == MU_EINIT);
+    CHECK_CHILD(strstr(err.text, "were closed"));
+    CHECK_CHILD(mu_init(&err) == MU_EINIT);
+    for (int fd = 3; fd <= pair[1]; fd++)
+        CHECK_CHILD(recv(fd, &byte, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+}
+
 /* A descriptor of the host does not reach a worker. */
 static int count_descriptors(struct mu_task *task)
 {
@@ -624,6 +645,7 @@ CASE(task_opens_a_pool)
 CASE(forks_of_all_kinds_open_pools)
 CASE(task_beside_threads_is_refused)
 CASE(closed_stdio_stays_closed)
+CASE(closed_descriptors_are_noticed)
 CASE(descriptors_are_not_inherited)
 CASE(exit_handlers_and_buffers_are_the_hosts)
 CASE(limits_of_files_are_respected)
@@ -648,6 +670,7 @@ int main(void)
         cmocka_unit_test(test_forks_of_all_kinds_open_pools),
         cmocka_unit_test(test_task_beside_threads_is_refused),
         cmocka_unit_test(test_closed_stdio_stays_closed),
+        cmocka_unit_test(test_closed_descriptors_are_noticed),
         cmocka_unit_test(test_descriptors_are_not_inherited),
         cmocka_unit_test(test_exit_handlers_and_buffers_are_the_hosts),
         cmocka_unit_test(test_limits_of_files_are_respected),

@@ -1,28 +1,13 @@
 /* test_host_children.c: what the host does beside its pools. */
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "muster/muster.h"
-
-static struct mu_pool *open_pool(const char *model)
-{
-    struct mu_pool *pool;
-    struct mu_error err;
-
-    if (mu_pool_open(model, NULL, &pool, &err) != 0)
-        fail_msg("%s: %s", model, err.text);
-    return pool;
-}
+#include "support/pool.h"
 
 static int do_nothing(struct mu_task *t)
 {
@@ -32,20 +17,15 @@ static int do_nothing(struct mu_task *t)
 
 static void run_one(struct mu_pool *pool)
 {
-    struct mu_outcome *o = NULL;
-
     assert_int_equal(mu_pool_submit(pool, do_nothing, NULL, 0, NULL, NULL), 0);
-    assert_int_equal(mu_pool_next(pool, mu_after_ns(INT64_C(60000000000)), &o),
-                     0);
-    assert_int_equal(o->status, MU_DONE);
-    mu_outcome_free(o);
+    test_take_as(pool, MU_DONE);
 }
 
 /* Without mu_init(): the nursery ends with its last pool. A child of the host holds
  * copies of all descriptors meanwhile. */
 static void close_does_not_wait_for_children_of_the_host(void **state)
 {
-    struct mu_pool *pool = open_pool("processes:1");
+    struct mu_pool *pool = test_pool("processes:1", NULL);
     pid_t child;
 
     (void)state;

@@ -15,10 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "muster/muster.h"
-
 #include "process/block.h"
-#include "support/check.h"
+#include "support/pool.h"
 
 static pid_t host;
 
@@ -31,28 +29,8 @@ static struct mu_latch *all_look;
 static struct mu_pool *open_pool(const char *model, int64_t timeout_ns)
 {
     const struct mu_pool_options options = {.timeout_ns = timeout_ns};
-    struct mu_pool *pool;
-    struct mu_error err;
 
-    if (mu_pool_open(model, &options, &pool, &err) != 0)
-        fail_msg("%s: %s", model, err.text);
-    return pool;
-}
-
-/* The outcome, or a failure after 20 s. */
-static struct mu_outcome *take(struct mu_pool *pool)
-{
-    struct mu_outcome *o = NULL;
-
-    assert_int_equal(mu_pool_next(pool, mu_after_ns(INT64_C(60000000000)), &o),
-                     0);
-    return o;
-}
-
-static struct mu_outcome *run(struct mu_pool *pool, mu_task_fn fn)
-{
-    assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, NULL, NULL), 0);
-    return take(pool);
+    return test_pool(model, &options);
 }
 
 /* Where this process has mapped what is called so. */
@@ -95,15 +73,13 @@ static int do_nothing(struct mu_task *t)
 static void module_table_is_out_of_reach(void **state)
 {
     struct mu_pool *pool = open_pool("processes:1", 0);
-    struct mu_outcome *o = run(pool, scribble_modules);
+    struct mu_outcome *o = test_run(pool, scribble_modules);
 
     (void)state;
     assert_int_equal(o->status, MU_CRASHED);
     assert_int_equal(o->signal, SIGSEGV);
     mu_outcome_free(o);
-    o = run(pool, do_nothing);
-    assert_int_equal(o->status, MU_DONE);
-    mu_outcome_free(o);
+    test_run_as(pool, do_nothing, MU_DONE);
     mu_pool_close(pool);
 }
 
@@ -190,7 +166,7 @@ static void lane_is_sealed_and_of_one_worker(void **state)
         assert_int_equal(
             mu_pool_submit(pool, look_at_lane, NULL, 0, NULL, NULL), 0);
     for (int i = 0; i < 40; i++) {
-        struct mu_outcome *o = take(pool);
+        struct mu_outcome *o = test_take(pool);
 
         assert_int_equal(o->code, 0);
         assert_int_equal(o->status, MU_DONE);
@@ -228,7 +204,7 @@ static int deny_and_stay(struct mu_task *t)
 static void who_denies_its_start_is_to_blame(void **state)
 {
     struct mu_pool *pool = open_pool("processes:2", 0);
-    struct mu_outcome *o = run(pool, deny_and_die);
+    struct mu_outcome *o = test_run(pool, deny_and_die);
 
     (void)state;
     assert_int_equal(o->status, MU_CRASHED);
@@ -240,7 +216,7 @@ static void who_denies_its_start_is_to_blame(void **state)
 static void who_denies_its_start_times_out(void **state)
 {
     struct mu_pool *pool = open_pool("processes:2", INT64_C(50000000));
-    struct mu_outcome *o = run(pool, deny_and_stay);
+    struct mu_outcome *o = test_run(pool, deny_and_stay);
 
     (void)state;
     assert_int_equal(o->status, MU_TIMED_OUT);
@@ -360,7 +336,7 @@ static struct mu_pool *lose_reply(const unsigned char *how, int64_t timeout_ns,
 static void check_outcomes(struct mu_pool *pool, const enum mu_status *expect)
 {
     for (int i = 0; i < 4; i++) {
-        struct mu_outcome *o = take(pool);
+        struct mu_outcome *o = test_take(pool);
 
         assert_int_equal(o->status, expect[o->tag]);
         assert_int_equal(o->attempts, 1);
@@ -415,7 +391,7 @@ static void who_feigns_death_is_killed(void **state)
     const struct timespec pause = {.tv_nsec = 1000 * 1000};
     const int64_t end_ns = mu_after_ns(INT64_C(60000000000));
     struct mu_pool *pool = open_pool("processes:2", 0);
-    struct mu_outcome *o = run(pool, feign_death);
+    struct mu_outcome *o = test_run(pool, feign_death);
 
     (void)state;
     assert_int_equal(o->status, MU_CRASHED);
@@ -451,13 +427,13 @@ static void second_attempt_inherits_nothing(void **state)
 
     (void)state;
     assert_int_equal(mu_pool_open("processes:1", &options, &pool, NULL), 0);
-    o = run(pool, crash_first);
+    o = test_run(pool, crash_first);
     assert_int_equal(o->status, MU_DONE);
     assert_int_equal(o->attempts, 2);
     assert_int_equal(o->signal, 0);
     assert_int_equal(mu_outcome_backtrace(o, text, sizeof text), 0);
     mu_outcome_free(o);
-    o = run(pool, stop_first);
+    o = test_run(pool, stop_first);
     assert_int_equal(o->signal, SIGABRT);
     (void)mu_outcome_describe(o, text, sizeof text);
     assert_null(strstr(text, "stopped"));
@@ -496,7 +472,7 @@ static void innocent_gets_a_worker_alone(void **state)
         assert_int_equal(mu_pool_submit(pool, crash_soon, NULL, 0, NULL, NULL),
                          0);
     for (int i = 0; i <= N_CRASHES; i++) {
-        o = take(pool);
+        o = test_take(pool);
         assert_int_equal(o->status, o->tag ? MU_DONE : MU_CRASHED);
         mu_outcome_free(o);
     }
@@ -539,7 +515,7 @@ static void what_has_ended_does_not_run_again(void **state)
         assert_int_equal(mu_pool_submit(pool, crash_now, NULL, 0, NULL, NULL),
                          0);
         for (int i = 0; i <= N_EACH; i++)
-            mu_outcome_free(take(pool));
+            mu_outcome_free(test_take(pool));
         assert_int_equal(lseek(fd, 0, SEEK_END), round * N_EACH);
     }
     mu_pool_close(pool);

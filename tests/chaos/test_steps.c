@@ -4,21 +4,9 @@
  * A child runs the code under ptrace, one instruction at a time. A kill leaves the
  * shared memory as it is when the child stops, so after each instruction a copy of
  * that memory is checked. */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "muster/base.h"
-
+#include "support/step.h"
 #include "sync/lane.h"
 
 enum { N_SLOTS = 4, N_ORDERS = 3, REGION_BYTES = 4096, STEPS_MAX = 200000 };
@@ -190,33 +178,23 @@ static void check_copy(void (*check)(void))
     the = live;
 }
 
+static void run_body(void *body)
+{
+    (*(void (**)(void))body)();
+}
+
 /* Run `body` in a child, and `check` before its first instruction and after each.
- * The child is killed at the end. Returns the number of instructions. */
+ * Returns the number of instructions. */
 static unsigned step_through(void (*body)(void), void (*check)(void))
 {
     unsigned n = 0;
-    int status;
-    pid_t pid = fork();
+    pid_t pid = step_start(NULL, run_body, &body);
 
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        (void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-        (void)raise(SIGSTOP);
-        body();
-        (void)raise(SIGSTOP);
-        _exit(1);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    for (; n < STEPS_MAX; n++) {
+    do {
+        assert_in_range(n, 0, STEPS_MAX);
         check_copy(check);
-        assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_true(WIFSTOPPED(status));
-        if (WSTOPSIG(status) == SIGSTOP)
-            break;
-    }
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
+        n++;
+    } while (step_once(pid, PTRACE_SINGLESTEP));
     return n;
 }
 

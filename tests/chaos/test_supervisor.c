@@ -352,6 +352,22 @@ static void killed_nursery_is_replaced(void **state)
     mu_pool_close(pool);
 }
 
+/* Who is stopped forks and buries nobody, and pools wait for him. */
+static void stopped_nursery_is_replaced(void **state)
+{
+    struct mu_pool *pool;
+    pid_t nursery;
+    pid_t guardian;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:3", NULL, &pool, NULL), 0);
+    nursery = parent_of(run_one(pool));
+    guardian = parent_of(nursery);
+    assert_int_equal(kill(nursery, SIGSTOP), 0);
+    (void)next_nursery(pool, nursery, guardian);
+    mu_pool_close(pool);
+}
+
 /* By its nursery, which gets a nursery: after it either can be killed again. */
 static void killed_guardian_is_replaced(void **state)
 {
@@ -461,6 +477,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_supervisor_leaves_nothing),
         cmocka_unit_test(killed_nursery_is_replaced),
+        cmocka_unit_test(stopped_nursery_is_replaced),
         cmocka_unit_test(loss_of_both_is_said),
         cmocka_unit_test(killed_guardian_is_replaced),
     };

@@ -68,8 +68,8 @@ static void resume_counts_every_whole_record(void **state)
 
 static void resume_failed_counts_the_last_word(void **state)
 {
-    static const char log[] = HEADER LINE(1, 0, 0) LINE(2, 1, 0) LINE(3, 0, 11)
-        LINE(2, 0, 0) LINE(4, 0, 0) LINE(4, 5, 0);
+    static const char log[] = HEADER LINE(900, 1, 0) LINE(1, 0, 0) LINE(2, 1, 0)
+        LINE(3, 0, 11) LINE(2, 0, 0) LINE(4, 0, 0) LINE(4, 5, 0);
     struct seq_set run = {0};
 
     (void)state;
@@ -79,6 +79,7 @@ static void resume_failed_counts_the_last_word(void **state)
     assert_true(seq_set_has(&run, 2));
     assert_false(seq_set_has(&run, 3));
     assert_false(seq_set_has(&run, 4));
+    assert_false(seq_set_has(&run, 900));
     seq_set_fini(&run);
 }
 
@@ -88,6 +89,11 @@ static void lines_of_something_else_are_refused(void **state)
         HEADER "hello\n",
         HEADER "1\t2\n",
         HEADER "0\t:\t1\t1\t1\t1\t0\t0\tx\n",
+        HEADER "1x\t:\t1\t1\t1\t1\t0\t0\tx\n",
+        HEADER " 1\t:\t1\t1\t1\t1\t0\t0\tx\n",
+        HEADER "-1\t:\t1\t1\t1\t1\t0\t0\tx\n",
+        HEADER "/\t:\t1\t1\t1\t1\t0\t0\tx\n",
+        HEADER "10000000001\t:\t1\t1\t1\t1\t0\t0\tx\n", /* JOBLOG_SEQ_MAX + 1 */
         HEADER "99999999999999999999999\t:\t1\t1\t1\t1\t0\t0\tx\n",
         "root:x:0:0\n",
     };

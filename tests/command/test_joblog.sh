@@ -37,6 +37,11 @@ for model in $MODELS; do
     same 'a torn line is no record' '5' \
         "$(m --joblog log --resume -- 'echo {}' ::: 0 3 0 4 5)"
     same 'and is cut off' '' "$(grep '^9' log)"
+    head -c 10000 /dev/zero | tr '\0' x >>log
+    same 'nor is a long one' '6' "$(m --joblog log --resume -- 'echo {}' ::: 0 3 0 4 5 6)"
+    same 'which is cut off too' '' "$(grep xx log)"
+    same '+FILE is gone on with' '7' \
+        "$(m --joblog +log --resume -- 'echo {}' ::: 0 3 0 4 5 6 7)"
     same 'a log that is not there' '1' "$(m --joblog new --resume work.c:echo ::: 1)"
     same 'has a header then' 2 "$(wc -l <new)"
     rm -f new

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "support/check.h"
-
 static const char *const models[] = {
     "serial",      "threads:1",   "threads:4",
     "processes:1", "processes:4", "processes:2/threads:2",
@@ -36,20 +34,7 @@ int models_run(const struct model_test *suite, size_t n_tests)
 
 struct mu_pool *models_open(void **state, const struct mu_pool_options *options)
 {
-    struct mu_pool *pool = NULL;
-    struct mu_error err = {.text = ""};
-
-    if (mu_pool_open(*state, options, &pool, &err) != 0)
-        fail_msg("%s: %s", (const char *)*state, err.text);
-    return pool;
-}
-
-struct mu_outcome *models_take(struct mu_pool *pool)
-{
-    struct mu_outcome *o = NULL;
-
-    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), MU_OK);
-    return o;
+    return test_pool(*state, options);
 }
 
 unsigned models_width(void **state, const struct mu_pool *pool)

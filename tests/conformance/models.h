@@ -3,7 +3,7 @@
 #ifndef TEST_MODELS_H
 #define TEST_MODELS_H
 
-#include "muster/muster.h"
+#include "support/pool.h"
 
 struct model_test {
     const char *name;
@@ -21,9 +21,6 @@ int models_run(const struct model_test *suite, size_t n_tests);
 /* A pool of the model of this test. */
 struct mu_pool *models_open(void **state,
                             const struct mu_pool_options *options);
-
-/* The next outcome, which has to be there or to come. */
-struct mu_outcome *models_take(struct mu_pool *pool);
 
 /* How many tasks run while the caller does something else. */
 unsigned models_width(void **state, const struct mu_pool *pool);

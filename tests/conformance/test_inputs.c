@@ -41,7 +41,7 @@ static void every_size_is_a_string(void **state)
             assert_int_equal(
                 mu_pool_submit(pool, is_a_string, text, size, NULL, NULL), 0);
     for (; n > 0; n--) {
-        struct mu_outcome *o = models_take(pool);
+        struct mu_outcome *o = test_take(pool);
 
         assert_int_equal(o->status, MU_DONE);
         mu_outcome_free(o);
@@ -65,7 +65,7 @@ static void every_part_is_a_string(void **state)
             mu_pool_submit(pool, is_a_string, spans, 0, &how, NULL), 0);
     }
     for (; n > 0; n--) {
-        struct mu_outcome *o = models_take(pool);
+        struct mu_outcome *o = test_take(pool);
 
         assert_int_equal(o->status, MU_DONE);
         mu_outcome_free(o);
@@ -85,7 +85,7 @@ static void arg_is_a_string_too(void **state)
 
     assert_int_equal(mu_pool_submit(pool, arg_is_a_string, NULL, 0, NULL, NULL),
                      0);
-    o = models_take(pool);
+    o = test_take(pool);
     assert_int_equal(o->status, MU_DONE);
     mu_outcome_free(o);
     mu_pool_close(pool);
@@ -136,7 +136,7 @@ static void only_what_was_reserved_is_committed(void **state)
         struct mu_outcome *o;
 
         assert_int_equal(mu_pool_submit(pool, fns[i], NULL, 0, NULL, NULL), 0);
-        o = models_take(pool);
+        o = test_take(pool);
         assert_int_equal(o->code, 0);
         assert_int_equal(o->status, MU_DONE);
         assert_string_equal(o->output, i == 0 ? "0123456789ab" : "");

@@ -1,12 +1,14 @@
 /* test_map.c: map and reduce, under every model. */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "conformance/models.h"
-#include "support/check.h"
 
 /* -- map and reduce -- */
 
@@ -225,6 +227,8 @@ static void reduce_goes_on_in_a_full_pool(void **state)
 
 /* -- an end that leaves what has not started -- */
 
+enum { END_AFTER = 5 };
+
 struct early_end {
     struct range range;
     unsigned end_after; /* outcomes */
@@ -252,37 +256,81 @@ static int early_outcome(void *ctx, const struct mu_outcome *outcome)
     return 0;
 }
 
-static int echo_slowly(struct mu_task *t)
+/* Opened when the pool has cancelled tasks; in memory that the workers see. */
+static _Atomic bool *gate;
+
+/* Inputs behind those that bring the end wait for the gate. */
+static int echo_at_gate(struct mu_task *t)
 {
-    (void)usleep(20000);
+    while (strtoul(mu_task_input(t, NULL), NULL, 10) >= END_AFTER &&
+           !atomic_load(gate))
+        (void)sched_yield();
     return models_echo(t);
 }
 
-/* Far more inputs are under way than run before the end is known: all of them would
- * take many seconds. */
-static void early_end_leaves_what_waits(void **state)
+static void *open_when_cancelled(void *pool)
+{
+    struct mu_pool_stats stats;
+    uint64_t n_before;
+
+    mu_pool_stats(pool, &stats);
+    n_before = stats.ended[MU_CANCELLED];
+    do {
+        (void)sched_yield();
+        mu_pool_stats(pool, &stats);
+    } while (stats.ended[MU_CANCELLED] == n_before && !atomic_load(gate));
+    atomic_store(gate, true);
+    return NULL;
+}
+
+/* Far more inputs are under way than run before the end is known. Those that run are
+ * held where they are until the others have been cancelled: one for each worker. */
+static void early_end(void **state, bool reduces)
 {
     struct mu_pool *pool = models_open(state, NULL);
-    struct early_end e = {.range = {.end = 1500, .pool = pool}, .end_after = 5};
-    struct mu_outcome *o;
-    const unsigned n_most = 1000; /* the end may be late on a busy machine */
-    unsigned n_parts = 0;
+    struct early_end e = {.range = {.end = 1000000, .pool = pool},
+                          .end_after = END_AFTER};
+    const bool is_serial = models_width(state, pool) == 0;
+    struct mu_outcome *o = NULL;
+    pthread_t opener;
 
-    assert_int_equal(
-        mu_map(pool, echo_slowly, 0, early_input, early_outcome, &e, NULL), 0);
-    assert_in_range(e.range.n_out, 5, n_most);
-    e = (struct early_end){.range = {.end = 1500, .pool = pool},
-                           .end_after = 5};
-    assert_int_equal(mu_reduce(pool, echo_slowly, concatenate, early_input,
-                               early_outcome, &e, &o, NULL),
+    atomic_store(gate, is_serial);
+    assert_int_equal(pthread_create(&opener, NULL, open_when_cancelled, pool),
                      0);
-    assert_in_range(e.range.n_out, 5, n_most);
-    for (size_t i = 0; i < o->output_size; i++)
-        n_parts += ((const char *)o->output)[i] == ' ';
-    assert_int_equal(n_parts, e.range.n_out); /* all that ran is in it */
+    if (reduces)
+        assert_int_equal(mu_reduce(pool, echo_at_gate, concatenate, early_input,
+                                   early_outcome, &e, &o, NULL),
+                         0);
+    else
+        assert_int_equal(
+            mu_map(pool, echo_at_gate, 0, early_input, early_outcome, &e, NULL),
+            0);
+    atomic_store(gate, true);
+    assert_int_equal(pthread_join(opener, NULL), 0);
+    /* the caller runs them some at a time */
+    assert_in_range(e.range.n_out, END_AFTER,
+                    is_serial ? e.range.end / 2
+                              : END_AFTER + models_width(state, pool));
+    if (reduces) {
+        unsigned n_parts = 0;
+
+        for (size_t i = 0; i < o->output_size; i++)
+            n_parts += ((const char *)o->output)[i] == ' ';
+        assert_int_equal(n_parts, e.range.n_out); /* all that ran is in it */
+    }
     mu_outcome_free(o);
     assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), MU_EMPTY);
     mu_pool_close(pool);
+}
+
+static void early_end_leaves_what_waits(void **state)
+{
+    early_end(state, false);
+}
+
+static void early_end_of_reduce_leaves_what_waits(void **state)
+{
+    early_end(state, true);
 }
 
 static int combine_fails(struct mu_task *t)
@@ -314,10 +362,12 @@ static const struct model_test suite[] = {
     MODEL_TEST(inputs_may_wait_for_an_outcome),
     MODEL_TEST(reduce_goes_on_in_a_full_pool),
     MODEL_TEST(early_end_leaves_what_waits),
+    MODEL_TEST(early_end_of_reduce_leaves_what_waits),
     MODEL_TEST(reduce_says_when_combining_fails),
 };
 
 int main(void)
 {
+    gate = test_shared(sizeof *gate); /* before there are workers */
     return models_run(suite, sizeof suite / sizeof *suite);
 }

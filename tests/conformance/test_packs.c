@@ -118,7 +118,7 @@ static void inputs_and_outputs_are_their_own(void **state)
                              MU_OK);
         }
         for (size_t i = 0; i < N_TASKS; i++) {
-            struct mu_outcome *o = models_take(pool);
+            struct mu_outcome *o = test_take(pool);
 
             check_output(o);
             mu_outcome_free(o);
@@ -157,7 +157,7 @@ static void check_bad_and_others(void **state, struct mu_pool *pool,
                                  enum mu_status bad)
 {
     for (size_t i = 0; i < N_TASKS; i++) {
-        struct mu_outcome *o = models_take(pool);
+        struct mu_outcome *o = test_take(pool);
 
         assert_int_equal(o->status, is_bad(o->tag) ? bad : MU_DONE);
         assert_int_equal(o->attempts, 1);
@@ -212,7 +212,7 @@ static void long_tasks_hold_up_nobody(void **state)
     }
     submit_all(pool, wait_if_bad, 0);
     for (size_t i = 0; i < N_TASKS; i++) {
-        struct mu_outcome *o = models_take(pool);
+        struct mu_outcome *o = test_take(pool);
 
         assert_int_equal(o->status, MU_DONE);
         assert_int_equal(is_bad(o->tag), i >= N_TASKS - N_BAD);
@@ -262,7 +262,7 @@ static void one_of_them_is_cancelled(void **state)
     assert_int_equal(mu_pool_cancel(pool, ids[20], 0), 0);
     assert_int_equal(mu_pool_cancel(pool, ids[0], 0), 0);
     for (size_t i = 0; i < N_TASKS; i++) {
-        o = models_take(pool);
+        o = test_take(pool);
         assert_int_equal(o->status, o->tag == 20 ? MU_CANCELLED : MU_DONE);
         assert_int_equal(n_runs(o->tag), o->tag == 20 ? 0 : 1);
         mu_outcome_free(o);
@@ -289,7 +289,7 @@ static void recycled_workers_lose_nothing(void **state)
     pool = models_open(state, &options);
     submit_all(pool, just_count, 0);
     for (size_t i = 0; i < N_TASKS; i++) {
-        struct mu_outcome *o = models_take(pool);
+        struct mu_outcome *o = test_take(pool);
 
         assert_int_equal(o->status, MU_DONE);
         assert_int_equal(o->attempts, 1);

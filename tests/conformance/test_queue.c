@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "conformance/models.h"
-#include "support/check.h"
 
 static int wait_for_cancel(struct mu_task *t)
 {
@@ -56,6 +55,35 @@ static void open_gate(void)
     atomic_store(&gate->is_open, true);
 }
 
+static int count_start(struct mu_task *t)
+{
+    (void)t;
+    atomic_fetch_add(&gate->n_started, 1);
+    return 0;
+}
+
+/* Whatever their number, and how many of them wait for a batch: who submits them need
+ * not call again. */
+static void submitted_tasks_run_by_themselves(void **state)
+{
+    const int64_t deadline = test_deadline();
+    struct mu_pool *pool = models_open(state, NULL);
+
+    for (unsigned n = 1; n < 200 && models_width(state, pool) > 0; n++) {
+        atomic_store(&gate->n_started, 0);
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(
+                mu_pool_submit(pool, count_start, NULL, 0, NULL, NULL), MU_OK);
+        while (atomic_load(&gate->n_started) < n) {
+            assert_true(mu_now_ns() < deadline);
+            (void)sched_yield();
+        }
+        for (unsigned i = 0; i < n; i++)
+            test_take_as(pool, MU_DONE);
+    }
+    mu_pool_close(pool);
+}
+
 /* No worker ends before it has done anything, nor between two tasks: each round needs
  * all of them, and one that had to be replaced would be counted. */
 static void workers_stay(void **state)
@@ -71,7 +99,7 @@ static void workers_stay(void **state)
             fill_workers(state, pool, mu_pool_width(pool));
             open_gate();
             for (unsigned k = 0; k < mu_pool_width(pool); k++)
-                mu_outcome_free(models_take(pool));
+                mu_outcome_free(test_take(pool));
         }
         mu_pool_stats(pool, &stats);
         assert_int_equal(stats.n_workers_died, 0);
@@ -89,7 +117,7 @@ static void cancelled_before_its_start_does_not_run(void **state)
     assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
     open_gate();
     for (int i = 0; i < N; i++)
-        mu_outcome_free(models_take(pool));
+        mu_outcome_free(test_take(pool));
     assert_int_equal(atomic_load(&gate->n_started), models_width(state, pool));
     mu_pool_close(pool);
 }
@@ -108,7 +136,7 @@ static void full_queue_says_so(void **state)
         n, 4 + (strcmp(*state, "serial") == 0 ? 1 : mu_pool_width(pool)));
     assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
     while (n-- > 0) {
-        o = models_take(pool);
+        o = test_take(pool);
         assert_int_equal(o->status, MU_CANCELLED);
         mu_outcome_free(o);
     }
@@ -158,7 +186,7 @@ static void submit_waits_for_room(void **state)
     if (opener > 0)
         assert_int_equal(test_wait(opener), 0);
     for (n++; n > 0; n--)
-        mu_outcome_free(models_take(pool));
+        mu_outcome_free(test_take(pool));
     mu_pool_close(pool);
 }
 
@@ -177,7 +205,7 @@ static void queue_is_full_of_bytes_too(void **state)
     assert_int_equal(n, FIT + 1); /* the last one is let in */
     assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
     while (n-- > 0)
-        mu_outcome_free(models_take(pool));
+        mu_outcome_free(test_take(pool));
     mu_pool_close(pool);
 }
 
@@ -192,7 +220,7 @@ static void cancel_waiting_leaves_what_runs(void **state)
     fill_workers(state, pool, N);
     assert_int_equal(mu_pool_cancel_waiting(pool), 0);
     for (unsigned i = 0; i < N - n_running; i++) {
-        o = models_take(pool);
+        o = test_take(pool);
         assert_int_equal(o->status, MU_CANCELLED);
         mu_outcome_free(o);
     }
@@ -200,7 +228,7 @@ static void cancel_waiting_leaves_what_runs(void **state)
     assert_int_equal(stats.n_queued, 0);
     open_gate();
     for (unsigned i = 0; i < n_running; i++) {
-        o = models_take(pool);
+        o = test_take(pool);
         assert_int_equal(o->status, MU_DONE);
         mu_outcome_free(o);
     }
@@ -244,11 +272,12 @@ static void interrupt_ends_a_wait(void **state)
     assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_TIMEOUT);
     assert_int_equal(mu_pool_next(pool, mu_after_ns(1000), &o), MU_TIMEOUT);
     assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
-    mu_outcome_free(models_take(pool));
+    mu_outcome_free(test_take(pool));
     mu_pool_close(pool);
 }
 
 static const struct model_test suite[] = {
+    MODEL_TEST(submitted_tasks_run_by_themselves),
     MODEL_TEST(workers_stay),
     MODEL_TEST(cancelled_before_its_start_does_not_run),
     MODEL_TEST(full_queue_says_so),

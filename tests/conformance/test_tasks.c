@@ -79,7 +79,7 @@ static void every_task_ends_once(void **state)
     for (unsigned i = 0; i < N; i++) {
         unsigned value;
 
-        o = models_take(pool);
+        o = test_take(pool);
         assert_int_equal(o->status, MU_DONE);
         assert_int_equal(o->output_size, sizeof value);
         memcpy(&value, o->output, sizeof value);
@@ -111,7 +111,7 @@ static void sizes_of_all_kinds_travel(void **state)
         assert_int_equal(mu_pool_submit(pool, make_bytes, &sizes[i],
                                         sizeof sizes[i], NULL, NULL),
                          MU_OK);
-        o = models_take(pool);
+        o = test_take(pool);
         assert_int_equal(o->status, MU_DONE);
         assert_int_equal(o->output_size, sizes[i]);
         bytes = o->output;
@@ -122,7 +122,7 @@ static void sizes_of_all_kinds_travel(void **state)
         assert_int_equal(mu_pool_submit(pool, models_echo, o->output,
                                         o->output_size, NULL, NULL),
                          MU_OK);
-        back = models_take(pool);
+        back = test_take(pool);
         assert_int_equal(back->output_size, sizes[i]);
         assert_memory_equal(back->output, o->output, sizes[i]);
         mu_outcome_free(back);
@@ -143,7 +143,7 @@ static void many_outputs_in_flight(void **state)
             MU_OK);
     }
     for (size_t i = 0; i < N_LARGE; i++) {
-        struct mu_outcome *o = models_take(pool);
+        struct mu_outcome *o = test_take(pool);
         const unsigned char *bytes = o->output;
 
         for (size_t j = 0; j < o->output_size; j++)
@@ -163,7 +163,7 @@ static void failure_has_code_and_output(void **state)
 
     assert_int_equal(mu_pool_submit(pool, fail_with_tag, NULL, 0, &how, NULL),
                      MU_OK);
-    o = models_take(pool);
+    o = test_take(pool);
     assert_int_equal(o->status, MU_FAILED);
     assert_int_equal(o->code, 42);
     assert_string_equal(o->output, "attempt 1");
@@ -182,13 +182,13 @@ static void retries_until_done(void **state)
 
     assert_int_equal(
         mu_pool_submit(pool, fail_until_third, NULL, 0, NULL, NULL), MU_OK);
-    o = models_take(pool);
+    o = test_take(pool);
     assert_int_equal(o->status, MU_DONE);
     assert_int_equal(o->attempts, 3);
     mu_outcome_free(o);
     assert_int_equal(
         mu_pool_submit(pool, fail_until_third, NULL, 0, &how, NULL), MU_OK);
-    o = models_take(pool);
+    o = test_take(pool);
     assert_int_equal(o->status, MU_FAILED);
     assert_int_equal(o->attempts, 2);
     mu_outcome_free(o);
@@ -207,7 +207,7 @@ static void many_retries_in_a_row(void **state)
 
         assert_int_equal(
             mu_pool_submit(pool, fail_until_third, NULL, 0, NULL, NULL), MU_OK);
-        o = models_take(pool);
+        o = test_take(pool);
         assert_int_equal(o->attempts, 3);
         mu_outcome_free(o);
     }
@@ -225,7 +225,7 @@ static void borrowed_input_is_read_in_place(void **state)
     memset(memory, 2, SIZE);
     assert_int_equal(mu_pool_submit(pool, sum_bytes, memory, SIZE, &how, NULL),
                      MU_OK);
-    o = models_take(pool);
+    o = test_take(pool);
     assert_string_equal(o->output, "3145728 6291456");
     mu_outcome_free(o);
     mu_pool_free(pool, memory);
@@ -245,21 +245,21 @@ static void file_input_is_mapped(void **state)
     assert_int_equal(write(fd, text, 10), 10);
     assert_int_equal(mu_pool_submit(pool, models_echo, NULL, 0, &how, NULL),
                      MU_OK);
-    o = models_take(pool);
+    o = test_take(pool);
     assert_string_equal(o->output, "0123456789");
     mu_outcome_free(o);
     how.offset = 3;
     how.size = 4;
     assert_int_equal(mu_pool_submit(pool, models_echo, NULL, 0, &how, NULL),
                      MU_OK);
-    o = models_take(pool);
+    o = test_take(pool);
     assert_string_equal(o->output, "3456");
     mu_outcome_free(o);
     (void)unlink(path);
     (void)close(fd);
     assert_int_equal(mu_pool_submit(pool, models_echo, NULL, 0, &how, NULL),
                      MU_OK);
-    o = models_take(pool);
+    o = test_take(pool);
     assert_int_equal(o->status, MU_FAILED);
     assert_int_equal(o->code, -ENOENT);
     mu_outcome_free(o);
@@ -274,7 +274,7 @@ static void arg_is_seen(void **state)
 
     assert_int_equal(mu_pool_submit(pool, show_arg, NULL, 0, NULL, NULL),
                      MU_OK);
-    o = models_take(pool);
+    o = test_take(pool);
     assert_string_equal(o->output, "context");
     mu_outcome_free(o);
     mu_pool_close(pool);
@@ -293,7 +293,7 @@ static void little_text_fits_a_small_limit(void **state)
 
     assert_int_equal(mu_pool_submit(pool, print_little, NULL, 0, NULL, NULL),
                      MU_OK);
-    o = models_take(pool);
+    o = test_take(pool);
     assert_int_equal(o->status, MU_DONE);
     assert_string_equal(o->output, "little");
     mu_outcome_free(o);
@@ -314,7 +314,7 @@ static void time_between_tasks_is_of_none(void **state)
 
         assert_int_equal(mu_pool_submit(pool, models_echo, "", 1, NULL, NULL),
                          MU_OK);
-        o = models_take(pool);
+        o = test_take(pool);
         assert_true(o->queue_ns + o->run_ns <= mu_now_ns() - begin);
         mu_outcome_free(o);
         while (mu_now_ns() - begin < 1000000)
@@ -342,7 +342,7 @@ static void outcome_outlives_pool(void **state)
     assert_int_equal(
         mu_pool_submit(pool, make_bytes, &size, sizeof size, NULL, NULL),
         MU_OK);
-    o = models_take(pool);
+    o = test_take(pool);
     mu_pool_close(pool);
     assert_int_equal(o->output_size, size);
     assert_int_equal(((const unsigned char *)o->output)[1], 31);

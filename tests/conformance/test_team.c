@@ -51,7 +51,7 @@ static void run_tasks(void **state, int n, mu_task_fn fn,
                          MU_OK);
     }
     for (int i = 0; i < n; i++) {
-        struct mu_outcome *o = models_take(pool);
+        struct mu_outcome *o = test_take(pool);
         struct report report;
 
         assert_int_equal(o->status, MU_DONE);

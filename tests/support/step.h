@@ -82,8 +82,10 @@ __attribute__((noinline, unused)) static pid_t step_start(step_fn before,
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         abort();
-    if (WIFEXITED(status) && WEXITSTATUS(status) == STEP_REFUSED)
+    if (WIFEXITED(status) && WEXITSTATUS(status) == STEP_REFUSED) {
+        print_message("skipped: no child may be traced here\n");
         skip();
+    }
     if (!WIFSTOPPED(status))
         abort();
     return pid;

@@ -1,76 +1,16 @@
 /* test_lane.c: orders down and replies up, honest and forged. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "muster/base.h"
-
-#include "sync/lane.h"
+#include "support/lane_pair.h"
 
 #define N_OF(array) (sizeof(array) / sizeof(array)[0])
-
-enum { SLOTS = 8, REGION = 4096 };
-
-struct pair {
-    struct mui_lane lane;
-    struct mui_lane_worker worker;
-    void *down;
-    void *up;
-    unsigned char region[REGION];
-    unsigned n_rings;
-    unsigned taken[64]; /* what a revocation gave back */
-    unsigned n_taken;
-    char owners[64];
-};
-
-static void ring(struct mui_lane_worker *w, uint32_t why)
-{
-    (void)why;
-    ((struct pair *)w->ring_ctx)->n_rings++;
-}
-
-static int setup(void **state)
-{
-    struct pair *p = calloc(1, sizeof *p);
-
-    p->down = aligned_alloc(4096, mui_lane_down_bytes(SLOTS));
-    p->up = aligned_alloc(4096, mui_lane_up_bytes(SLOTS));
-    memset(p->down, 0, mui_lane_down_bytes(SLOTS));
-    memset(p->up, 0, mui_lane_up_bytes(SLOTS));
-    assert_int_equal(mui_lane_init(&p->lane, p->down, p->up, p->region, REGION,
-                                   SLOTS, false),
-                     0);
-    mui_lane_worker_init(&p->worker, p->down, p->up, p->region, REGION, SLOTS,
-                         false);
-    p->worker.ring = ring;
-    p->worker.ring_ctx = p;
-    *state = p;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct pair *p = *state;
-
-    mui_lane_fini(&p->lane);
-    free(p->down);
-    free(p->up);
-    free(p);
-    return 0;
-}
 
 static void push(struct pair *p, unsigned number)
 {
     struct mui_order order = {.tag = number, .inline_size = 3, .fn = 7};
     uint32_t index;
 
-    assert_int_equal(
-        mui_lane_push(&p->lane, &order, 2, &p->owners[number % 64], &index),
-        MU_OK);
+    assert_int_equal(mui_lane_push(&p->lane, &order, 2,
+                                   &p->owners[number % N_OWNERS], &index),
+                     MU_OK);
 }
 
 /* Take one order, check it, reply. */
@@ -94,14 +34,7 @@ static void collect(struct pair *p, unsigned number)
 
     assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
     assert_int_equal(reply.code, number);
-    assert_ptr_equal(owner, &p->owners[number % 64]);
-}
-
-static void give(void *ctx, void *owner)
-{
-    struct pair *p = ctx;
-
-    p->taken[p->n_taken++] = (unsigned)((char *)owner - p->owners);
+    assert_ptr_equal(owner, &p->owners[number % N_OWNERS]);
 }
 
 static void order_and_identity_are_kept_over_many_laps(void **state)
@@ -187,11 +120,11 @@ static void revocation_takes_what_did_not_start(void **state)
         push(p, i);
     mui_lane_flush(&p->lane);
     assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_OK);
-    assert_int_equal(mui_lane_revoke(&p->lane, 1, give, p), 4);
+    assert_int_equal(mui_lane_revoke(&p->lane, 1, note_taken, p), 4);
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(p->taken[i], i + 2);
     /* one at a time */
-    assert_int_equal(mui_lane_revoke(&p->lane, 0, give, p), 0);
+    assert_int_equal(mui_lane_revoke(&p->lane, 0, note_taken, p), 0);
     push(p, 40); /* an order after the revoked ones is served */
     mui_lane_flush(&p->lane);
     mui_lane_reply(&p->worker, &(struct mui_reply){.index = index});
@@ -289,7 +222,7 @@ static void forged_replies_are_refused(void **state)
         struct mui_reply reply;
         void *owner;
 
-        assert_int_equal(setup((void **)&p), 0);
+        assert_int_equal(make_pair((void **)&p), 0);
         push(p, 0);
         push(p, 1);
         mui_lane_flush(&p->lane);
@@ -297,7 +230,7 @@ static void forged_replies_are_refused(void **state)
         if (mui_lane_collect(&p->lane, &reply, &owner) != MU_ECORRUPT)
             fail_msg("forgery %zu was believed", i);
         assert_int_equal(mui_lane_in_flight(&p->lane), 2);
-        (void)teardown((void **)&p);
+        (void)drop_pair((void **)&p);
     }
     (void)state;
 }
@@ -326,7 +259,7 @@ static void running_a_revoked_order_is_forgery(void **state)
     push(p, 0);
     push(p, 1);
     mui_lane_flush(&p->lane);
-    assert_int_equal(mui_lane_revoke(&p->lane, 0, give, p), 2);
+    assert_int_equal(mui_lane_revoke(&p->lane, 0, note_taken, p), 2);
     mui_lane_reply(&p->worker, &(struct mui_reply){.index = 0});
     assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_ECORRUPT);
 }
@@ -343,7 +276,7 @@ static void lie_about_started_stays_in_range(void **state)
     memset(p->up, 0xa5, 64);
     assert_int_equal(mui_lane_started(&p->lane, NULL), 2);
     assert_true(mui_lane_is_damaged(&p->lane));
-    assert_int_equal(mui_lane_revoke(&p->lane, 0, give, p), 0);
+    assert_int_equal(mui_lane_revoke(&p->lane, 0, note_taken, p), 0);
 }
 
 /* A reply that was there when the next order was started, read or not, and is there no
@@ -398,25 +331,23 @@ static void idle_time_is_of_the_oldest_order(void **state)
     assert_int_equal(mui_lane_idle_since(&p->lane, 60), 60);
 }
 
-#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(order_and_identity_are_kept_over_many_laps),
-        T(full_lane_says_so),
-        T(orders_are_seen_after_the_flush),
-        T(replies_may_come_in_any_order),
-        T(revocation_takes_what_did_not_start),
-        T(closed_lane_is_served_to_its_end),
-        T(bell_rings_once_a_wish),
-        T(cancelled_order_comes_back_unrun),
-        T(forged_replies_are_refused),
-        T(replying_twice_is_forgery),
-        T(running_a_revoked_order_is_forgery),
-        T(lie_about_started_stays_in_range),
-        T(lost_reply_is_damage),
-        T(idle_time_is_of_the_oldest_order),
+        PAIR_TEST(order_and_identity_are_kept_over_many_laps),
+        PAIR_TEST(full_lane_says_so),
+        PAIR_TEST(orders_are_seen_after_the_flush),
+        PAIR_TEST(replies_may_come_in_any_order),
+        PAIR_TEST(revocation_takes_what_did_not_start),
+        PAIR_TEST(closed_lane_is_served_to_its_end),
+        PAIR_TEST(bell_rings_once_a_wish),
+        PAIR_TEST(cancelled_order_comes_back_unrun),
+        PAIR_TEST(forged_replies_are_refused),
+        PAIR_TEST(replying_twice_is_forgery),
+        PAIR_TEST(running_a_revoked_order_is_forgery),
+        PAIR_TEST(lie_about_started_stays_in_range),
+        PAIR_TEST(lost_reply_is_damage),
+        PAIR_TEST(idle_time_is_of_the_oldest_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,71 +1,5 @@
 /* test_lane_pack.c: orders that travel as a pack are orders like others. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "muster/base.h"
-
-#include "sync/lane_memory.h"
-
-enum { SLOTS = 8, REGION = 4096, N_OWNERS = 64 };
-
-struct pair {
-    struct mui_lane lane;
-    struct mui_lane_worker worker;
-    struct mui_lane_down *down;
-    struct mui_lane_up *up;
-    unsigned char region[REGION];
-    char owners[N_OWNERS];
-    unsigned taken[SLOTS]; /* what a revocation gave back */
-    unsigned n_taken;
-    int64_t end_ns; /* of the task served last */
-};
-
-static void ring(struct mui_lane_worker *w, uint32_t why)
-{
-    (void)w;
-    (void)why;
-}
-
-static int setup(void **state)
-{
-    struct pair *p = calloc(1, sizeof *p);
-
-    p->down = aligned_alloc(4096, mui_lane_down_bytes(SLOTS));
-    p->up = aligned_alloc(4096, mui_lane_up_bytes(SLOTS));
-    memset(p->down, 0, mui_lane_down_bytes(SLOTS));
-    memset(p->up, 0, mui_lane_up_bytes(SLOTS));
-    assert_int_equal(mui_lane_init(&p->lane, p->down, p->up, p->region, REGION,
-                                   SLOTS, false),
-                     0);
-    mui_lane_worker_init(&p->worker, p->down, p->up, p->region, REGION, SLOTS,
-                         false);
-    p->worker.ring = ring;
-    *state = p;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct pair *p = *state;
-
-    mui_lane_fini(&p->lane);
-    free(p->down);
-    free(p->up);
-    free(p);
-    return 0;
-}
-
-static void give(void *ctx, void *owner)
-{
-    struct pair *p = ctx;
-
-    p->taken[p->n_taken++] = (unsigned)((char *)owner - p->owners);
-}
+#include "support/lane_pair.h"
 
 /* Its input is of a size and of bytes that tell the number. */
 static struct mui_order order_of(unsigned number)
@@ -126,13 +60,12 @@ static uint32_t take(struct pair *p, unsigned number)
 static void serve(struct pair *p, unsigned number)
 {
     struct mui_reply reply = {.index = take(p, number),
-                              .start_ns = p->end_ns,
+                              .start_ns = p->worker.end_ns,
                               .run_ns = number,
                               .inline_size = sizeof number};
 
     memcpy(reply.u.bytes, &number, sizeof number);
     mui_lane_reply(&p->worker, &reply);
-    p->end_ns += number;
 }
 
 static void collect(struct pair *p, unsigned number)
@@ -230,9 +163,8 @@ static void all_that_a_reply_says_arrives(void **state)
             mui_lane_flush(&p->lane);
         }
         sent.index = take(p, i);
-        sent.start_ns += p->end_ns;
+        sent.start_ns += p->worker.end_ns;
         mui_lane_reply(&p->worker, &sent);
-        p->end_ns = sent.start_ns + sent.run_ns;
         assert_true(mui_lane_has(&p->lane, 1));
         assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
         check_same(&reply, &sent);
@@ -251,7 +183,7 @@ static void revocation_takes_what_did_not_start(void **state)
     serve(p, 0);
     assert_int_equal(take(p, 1), 1);
     assert_int_equal(mui_lane_started(&p->lane, NULL), 2);
-    assert_int_equal(mui_lane_revoke(&p->lane, 1, give, p), 3);
+    assert_int_equal(mui_lane_revoke(&p->lane, 1, note_taken, p), 3);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(p->taken[i], i + 3);
     push(p, 6, 2); /* orders after the revoked ones are served */
@@ -356,7 +288,7 @@ static void brief_reply_to_a_revoked_order_is_nothing(void **state)
 
     push(p, 0, 2);
     mui_lane_flush(&p->lane);
-    assert_int_equal(mui_lane_revoke(&p->lane, 0, give, p), 2);
+    assert_int_equal(mui_lane_revoke(&p->lane, 0, note_taken, p), 2);
     atomic_store(brief_of(p->up, SLOTS - 1, 0), brief_word(1, 0, false));
     assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_EMPTY);
 }
@@ -391,20 +323,18 @@ static void every_lap_word_is_stored_every_so_often(void **state)
     assert_int_equal(mui_lane_pack_room(&p->lane), SLOTS);
 }
 
-#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(order_and_input_are_kept_over_many_laps),
-        T(all_that_a_reply_says_arrives),
-        T(revocation_takes_what_did_not_start),
-        T(cancelled_one_comes_back_unrun),
-        T(replies_may_come_in_any_order),
-        T(pack_ends_with_the_lap),
-        T(forged_brief_reply_is_refused),
-        T(brief_reply_to_a_revoked_order_is_nothing),
-        T(every_lap_word_is_stored_every_so_often),
+        PAIR_TEST(order_and_input_are_kept_over_many_laps),
+        PAIR_TEST(all_that_a_reply_says_arrives),
+        PAIR_TEST(revocation_takes_what_did_not_start),
+        PAIR_TEST(cancelled_one_comes_back_unrun),
+        PAIR_TEST(replies_may_come_in_any_order),
+        PAIR_TEST(pack_ends_with_the_lap),
+        PAIR_TEST(forged_brief_reply_is_refused),
+        PAIR_TEST(brief_reply_to_a_revoked_order_is_nothing),
+        PAIR_TEST(every_lap_word_is_stored_every_so_often),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

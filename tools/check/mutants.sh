@@ -1,12 +1,13 @@
 #!/bin/sh
-# mutants.sh [AREA | AREA/NAME]...: every promise has its test; this shows that the
+# mutants.sh [-n] [AREA | AREA/NAME]...: every promise has its test; this shows that the
 # test sees the promise broken. mutants/AREA.list names for each promise of an area the
 # code that keeps it, as an edit that takes it away, and a test. A copy of the tree is
 # built with one edit at a time, and that test has to fail.
 #
 # An edit that no longer changes anything is an error, and so is a test that fails
-# without any. All of them take an hour or so; with areas or names (shell patterns)
-# only those are looked at.
+# without any. All of them take hours; with areas or names (shell patterns) only those
+# are looked at. With -n nothing is built: whether each edit still changes something,
+# which takes seconds.
 #
 # A list has entries of this form, with empty lines between them:
 #
@@ -18,6 +19,11 @@
 # Where two things keep one promise, the mutant takes both away.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+only_edits=
+if [ "${1:-}" = -n ]; then
+    only_edits=1
+    shift
+fi
 home=${MUTANTS_HOME:-$PWD/build/mutants}
 tree=$home/tree
 build=$home/build
@@ -102,7 +108,7 @@ while IFS= read -r file; do
 done <"$home/files"
 (cd "$tree" && find . -type f | sed 's|^\./||' | sort) >"$home/there"
 sort "$home/files" | comm -13 - "$home/there" | (cd "$tree" && xargs -r rm -f)
-if ! cmake -S "$tree" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+if [ ! "$only_edits" ] && ! cmake -S "$tree" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DMUSTER_WERROR=OFF >"$log" 2>&1; then
     cat "$log"
     exit 1
@@ -155,6 +161,11 @@ restore() {
 }
 
 look_at() {
+    if [ "$only_edits" ]; then
+        apply && n_noticed=$((n_noticed + 1))
+        restore
+        return
+    fi
     if ! passes_unchanged; then
         wrong "$test $only does not pass as things are"
         return
@@ -222,5 +233,9 @@ while IFS= read -r line <&3; do
 done 3<"$list"
 finish_one "$@"
 
-echo "$n_noticed noticed, $n_unnoticed not noticed, $n_wrong wrong"
+if [ "$only_edits" ]; then
+    echo "$n_noticed change something, $n_wrong wrong"
+else
+    echo "$n_noticed noticed, $n_unnoticed not noticed, $n_wrong wrong"
+fi
 [ $n_unnoticed -eq 0 ] && [ $n_wrong -eq 0 ]

@@ -1,0 +1,320 @@
+/* test_leftovers.c: what a task leaves in its process, and who comes after it does not
+ * see or miss: state of the process (with `strict`), memory and descriptors. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "muster/muster.h"
+
+#include "support/pool.h"
+#include "sys/arithmetic.h"
+
+/* Given to the caller. */
+static struct mu_outcome *run(struct mu_pool *pool, mu_task_fn fn, uint64_t tag)
+{
+    const struct mu_submit how = {.tag = tag};
+
+    assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, &how, NULL), MU_OK);
+    return test_take(pool);
+}
+
+/* -- state -- */
+
+/* What one task changes. */
+enum change {
+    NOTHING,
+    AN_ALARM,
+    A_TIMER,
+    ROUNDING,
+    USER,
+    GROUP,
+    NICE,
+    POLICY,
+    STREAM,
+    N_FOR_ALL,
+    /* where it has its process alone */
+    MASK = N_FOR_ALL,
+    CPUS,
+    N_CHANGES
+};
+
+static int round_up(void)
+{
+#ifdef __x86_64__
+    enum { UP = 0x4000 };
+
+    __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | UP);
+#endif
+    return 0;
+}
+
+static int use_one_cpu(void)
+{
+    cpu_set_t cpus;
+    int i = 0;
+
+    if (sched_getaffinity(0, sizeof cpus, &cpus) < 0)
+        return errno;
+    while (!CPU_ISSET(i, &cpus))
+        i++;
+    CPU_ZERO(&cpus);
+    CPU_SET(i, &cpus);
+    return sched_setaffinity(0, sizeof cpus, &cpus);
+}
+
+static int change(enum change what)
+{
+    enum { NOBODY = 65534, NEVER_S = 1000000 };
+    const struct itimerspec when = {.it_value = {.tv_sec = NEVER_S}};
+    const struct sched_param plain = {.sched_priority = 0};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
+                             .sigev_signo = SIGUSR1};
+    sigset_t one;
+    timer_t timer;
+
+    switch (what) {
+    case AN_ALARM:
+        return (int)alarm(NEVER_S);
+    case A_TIMER:
+        return timer_create(CLOCK_MONOTONIC, &event, &timer) < 0 ||
+               timer_settime(timer, 0, &when, NULL) < 0;
+    case ROUNDING:
+        return round_up();
+    case USER: /* whoever is no other already */
+        return geteuid() == 0 && setresuid(NOBODY, NOBODY, 0) < 0;
+    case GROUP:
+        return geteuid() == 0 && setresgid(NOBODY, NOBODY, 0) < 0;
+    case NICE:
+        return setpriority(PRIO_PROCESS, 0, 5);
+    case POLICY:
+        return sched_setscheduler(0, SCHED_BATCH, &plain);
+    case STREAM:
+        return dup2(1, 0) < 0;
+    case MASK:
+        (void)sigemptyset(&one);
+        (void)sigaddset(&one, SIGUSR1);
+        return pthread_sigmask(SIG_BLOCK, &one, NULL);
+    case CPUS:
+        return use_one_cpu();
+    default:
+        return 0;
+    }
+}
+
+/* Whether the kernel lists a timer of timer_create(). */
+static bool has_timer(void)
+{
+    char byte;
+    int fd = open("/proc/self/timers", O_RDONLY | O_CLOEXEC);
+    bool has = fd >= 0 && read(fd, &byte, 1) == 1;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return has;
+}
+
+/* Say what there is; then change what the tag names. */
+static int say_and_change(struct mu_task *t)
+{
+    struct itimerval alarm_now = {.it_value = {.tv_sec = 0}};
+    struct stat in = {.st_ino = 0};
+    sigset_t blocked;
+    cpu_set_t cpus;
+
+    (void)getitimer(ITIMER_REAL, &alarm_now);
+    (void)fstat(0, &in);
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    CPU_ZERO(&cpus);
+    (void)sched_getaffinity(0, sizeof cpus, &cpus);
+    (void)mu_task_printf(t,
+                         "alarm %d timer %d round %llx user %d group %d nice "
+                         "%d policy %d in %lu",
+                         alarm_now.it_value.tv_sec != 0, has_timer(),
+                         (unsigned long long)mui_arithmetic(), (int)getuid(),
+                         (int)getgid(), getpriority(PRIO_PROCESS, 0),
+                         sched_getscheduler(0), (unsigned long)in.st_ino);
+    if (mu_task_arg(t, NULL))
+        (void)mu_task_printf(t, " mask %d cpus %d",
+                             sigismember(&blocked, SIGUSR1), CPU_COUNT(&cpus));
+    return change((enum change)mu_task_tag(t));
+}
+
+static void strict_hides(const char *model, bool alone)
+{
+    const struct mu_pool_options options = {
+        .strict = 1, .arg = alone ? "" : NULL, .arg_size = alone};
+    struct mu_pool *pool = test_pool(model, &options);
+    struct mu_outcome *first = run(pool, say_and_change, NOTHING);
+
+    assert_int_equal(first->status, MU_DONE);
+    for (unsigned what = 0; what < (alone ? N_CHANGES : N_FOR_ALL); what++) {
+        struct mu_outcome *o = run(pool, say_and_change, what);
+
+        assert_int_equal(o->status, MU_DONE);
+        mu_outcome_free(o);
+        o = run(pool, say_and_change, NOTHING);
+        if (strcmp(o->output, first->output) != 0)
+            fail_msg("%s after change %u: %s", (const char *)first->output,
+                     what, (const char *)o->output);
+        mu_outcome_free(o);
+    }
+    mu_outcome_free(first);
+    mu_pool_close(pool);
+}
+
+static void strict_hides_state(void **state)
+{
+    (void)state;
+    strict_hides("processes:1", true);
+    strict_hides("processes:1/threads:2", false);
+}
+
+/* Who changes nothing keeps the worker: nothing of what is compared is our own doing. */
+static void strict_keeps_the_unchanged(void **state)
+{
+    static const char *const models[] = {"processes:1",
+                                         "processes:1/threads:2"};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        const struct mu_pool_options options = {.strict = 1, .pin = i % 2};
+        struct mu_pool *pool = test_pool(models[i / 2], &options);
+        struct mu_pool_stats stats;
+
+        for (int k = 0; k < 20; k++)
+            mu_outcome_free(run(pool, say_and_change, NOTHING));
+        mu_pool_stats(pool, &stats);
+        assert_int_equal(stats.n_workers_died, 0);
+        mu_pool_close(pool);
+    }
+}
+
+/* -- what it keeps -- */
+
+enum { LIMIT = 64 << 20, PIECE = 1 << 20 };
+
+/* As many pieces as the tag says, kept for ever, but less than the limit. */
+static int keep(struct mu_task *t)
+{
+    for (uint64_t i = 0; i < mu_task_tag(t); i++) {
+        char *volatile piece = malloc(PIECE);
+
+        if (!piece)
+            return ENOMEM;
+        memset(piece, 1, PIECE);
+    }
+    return mu_task_printf(t, "%d", (int)getpid());
+}
+
+/* A task that looks whether there is memory, as it should. */
+static int want(struct mu_task *t)
+{
+    size_t size = mu_task_tag(t) * PIECE;
+    char *volatile piece = malloc(size);
+
+    if (!piece)
+        return ENOMEM;
+    memset(piece, 1, size);
+    free(piece);
+    return 0;
+}
+
+static void kept_memory_is_not_missed(void **state)
+{
+    static const char *const models[] = {"processes:1",
+                                         "processes:1/threads:2"};
+    const struct mu_pool_options options = {.memory_bytes = LIMIT};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_pool *pool = test_pool(models[i], &options);
+
+        for (int k = 0; k < 3; k++) {
+            struct mu_outcome *o = run(pool, keep, 50);
+
+            assert_int_equal(o->status, MU_DONE);
+            mu_outcome_free(o);
+            o = run(pool, want, 40);
+            assert_int_equal(o->status, MU_DONE);
+            assert_int_equal(o->attempts, 1);
+            mu_outcome_free(o);
+        }
+        mu_pool_close(pool);
+    }
+}
+
+/* A cache that does not grow is worth its worker. */
+static void little_memory_is_kept(void **state)
+{
+    const struct mu_pool_options options = {.memory_bytes = LIMIT};
+    struct mu_pool *pool = test_pool("processes:1", &options);
+    long pid = 0;
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        struct mu_outcome *o = run(pool, keep, 3);
+        long now = strtol(o->output, NULL, 10);
+
+        assert_int_equal(o->status, MU_DONE);
+        assert_true(k == 0 || now == pid);
+        pid = now;
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+/* Open as many as the tag says, for longer than a task that is not looked at. */
+static int open_some(struct mu_task *t)
+{
+    const int64_t end_ns = mu_after_ns(1000 * 1000);
+
+    for (uint64_t i = 0; i < mu_task_tag(t); i++)
+        if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
+            return errno;
+    while (mu_now_ns() < end_ns)
+        continue;
+    return 0;
+}
+
+static void kept_descriptors_are_not_missed(void **state)
+{
+    const struct mu_pool_options options = {.open_files = 100};
+    struct mu_pool *pool = test_pool("processes:1", &options);
+    struct stat st;
+
+    (void)state;
+    for (int k = 0; k < 5; k++) {
+        struct mu_outcome *o = run(pool, open_some, 50);
+
+        if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0)
+            assert_int_equal(o->status, MU_DONE); /* the kernel tells */
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(strict_hides_state),
+        cmocka_unit_test(strict_keeps_the_unchanged),
+        cmocka_unit_test(kept_memory_is_not_missed),
+        cmocka_unit_test(little_memory_is_kept),
+        cmocka_unit_test(kept_descriptors_are_not_missed),
+    };
+
+    if (mu_init(NULL) != 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

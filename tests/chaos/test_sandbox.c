@@ -1,0 +1,263 @@
+/* test_sandbox.c: what the kernel refuses to worker processes when it was asked to. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "chaos/deeds.h"
+#include "chaos/expect.h"
+
+static const char *const models[] = {"processes:2", "processes:1/threads:2"};
+
+/* -- tasks: 0 when what they tried was allowed, else errno -- */
+
+static int read_file(struct mu_task *task)
+{
+    char byte;
+    int fd = open(mu_task_input(task, NULL), O_RDONLY);
+
+    if (fd < 0)
+        return errno;
+    return read(fd, &byte, 1) < 0 ? errno : 0;
+}
+
+/* access() is not restricted: so what a list refuses is told from what modes do. */
+static int refused_by_list(struct mu_task *task)
+{
+    const char *path = mu_task_input(task, NULL);
+
+    return open(path, O_RDONLY) < 0 && errno == EACCES &&
+                   access(path, R_OK) == 0
+               ? 0
+               : -1;
+}
+
+static int write_file(struct mu_task *task)
+{
+    int fd = open(mu_task_input(task, NULL), O_WRONLY | O_CREAT, 0600);
+
+    if (fd < 0)
+        return errno;
+    return write(fd, "x", 1) == 1 ? 0 : errno;
+}
+
+static int remove_file(struct mu_task *task)
+{
+    return unlink(mu_task_input(task, NULL)) == 0 ? 0 : errno;
+}
+
+static int make_public(struct mu_task *task)
+{
+    return chmod(mu_task_input(task, NULL), 0644) == 0 ? 0 : errno;
+}
+
+/* As chattr(1) does, on a file that needs to be open for reading only. */
+static int flag_file(struct mu_task *task)
+{
+    (void)task;
+    return ioctl(-1, FS_IOC_SETFLAGS, NULL) == 0 ? 0 : errno;
+}
+
+/* The system call of that number, with nothing sensible. */
+static int call_number(struct mu_task *task)
+{
+    const long number = atol(mu_task_input(task, NULL));
+
+    return syscall(number, -1, -1, -1, -1, -1, -1) == -1 ? errno : 0;
+}
+
+static int open_socket(struct mu_task *task)
+{
+    int domain =
+        *(const char *)mu_task_input(task, NULL) == 'u' ? AF_UNIX : AF_INET;
+
+    return socket(domain, SOCK_STREAM, 0) >= 0 ? 0 : errno;
+}
+
+static int fork_child(struct mu_task *task)
+{
+    (void)task;
+    return fork() >= 0 ? 0 : errno;
+}
+
+static int kill_parent(struct mu_task *task)
+{
+    (void)task;
+    return kill(getppid(), 0) == 0 ? 0 : errno;
+}
+
+static int compute(struct mu_task *task)
+{
+    char *memory = malloc(50 << 20);
+    double x = 0;
+
+    memset(memory, 1, 50 << 20);
+    for (int i = 0; i < 1000; i++)
+        x += memory[i * 1000];
+    free(memory);
+    return mu_task_printf(task, "%g\n", x);
+}
+
+/* -- tests -- */
+
+static void pure_refuses_what_is_not_computing(void **state)
+{
+    const struct mu_pool_options options = {.sandbox = MU_SANDBOX_PURE,
+                                            .memory_bytes = 128 << 20};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        expect(models[i], &options, compute, "", "done");
+        expect(models[i], &options, read_file, "/etc/passwd",
+               "SIGSYS: openat refused in");
+        expect(models[i], &options, write_file, "/tmp/x", "SIGSYS: openat");
+        expect(models[i], &options, remove_file, "/tmp/x", "SIGSYS: unlink");
+        expect(models[i], &options, open_socket, "unix", "SIGSYS: socket");
+        expect(models[i], &options, fork_child, "", "SIGSYS: clone");
+        expect(models[i], &options, kill_parent, "", "SIGSYS: kill");
+        expect(models[i], &options, deed_named("segv")->fn, "",
+               "crashed: SIGSEGV");
+        expect(models[i], &options, deed_named("abort")->fn, "",
+               "crashed: SIGABRT");
+        expect(models[i], &options, deed_named("exit")->fn, "",
+               "exited with status 3");
+    }
+}
+
+/* Of the system call of that number. */
+static void expect_call(const struct mu_pool_options *options, long number,
+                        const char *words)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%ld", number);
+    expect(models[number % 2], options, call_number, text, words);
+}
+
+static void no_network_refuses_sockets(void **state)
+{
+    const struct mu_pool_options options = {.sandbox = MU_SANDBOX_NO_NETWORK};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        expect(models[i], &options, open_socket, "inet", "SIGSYS: socket");
+        expect(models[i], &options, open_socket, "unix", "done");
+        expect(models[i], &options, read_file, "/etc/passwd", "done");
+    }
+    /* which could make one, too */
+    expect_call(&options, SYS_io_uring_setup, "returned 38");
+}
+
+static void files_are_kept(void **state)
+{
+    static const char *const write_paths[] = {"/tmp", NULL};
+    static const char *const read_paths[] = {"/usr", "/etc/passwd", NULL};
+    struct mu_pool_options options = {.sandbox = MU_SANDBOX_READ_ONLY};
+    char path[64];
+    char outside[64];
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "/tmp/test-limits.%d", (int)getpid());
+    (void)snprintf(outside, sizeof outside, "/var/tmp/test-limits.%d",
+                   (int)getpid());
+    for (int i = 0; i < 2; i++) {
+        options = (struct mu_pool_options){.sandbox = MU_SANDBOX_READ_ONLY};
+        expect(models[i], &options, read_file, "/etc/passwd", "done");
+        expect(models[i], &options, write_file, path,
+               "SIGSYS: openat refused in");
+        expect(models[i], &options, remove_file, path, "SIGSYS: unlink");
+        expect(models[i], &options, make_public, path, "SIGSYS: chmod");
+        options.write_paths = write_paths;
+        expect(models[i], &options, write_file, path, "done");
+        expect(models[i], &options, make_public, path, "done");
+        expect(models[i], &options, remove_file, path, "done");
+        expect(models[i], &options, write_file, outside, "returned 13");
+        expect(models[i], &options, remove_file, "/etc/passwd", "returned 13");
+        options = (struct mu_pool_options){.read_paths = read_paths};
+        expect(models[i], &options, read_file, "/etc/passwd", "done");
+        expect(models[i], &options, read_file, "/etc/group", "returned 13");
+        expect(models[i], &options, refused_by_list, "/etc/group", "done");
+        expect(models[i], &options, write_file, path, "returned 13");
+    }
+}
+
+/* Where nothing may be written, each call that would is named. */
+static void read_only_names_what_it_refuses(void **state)
+{
+    enum {
+        FCHMODAT2 = 452,
+        SETXATTRAT = 463,
+        REMOVEXATTRAT = 466,
+        FILE_SETATTR = 469
+    };
+    static const long refused[] = {
+        SYS_linkat,
+        SYS_mkdirat,
+        SYS_mknodat,
+        SYS_renameat2,
+        SYS_symlinkat,
+        SYS_truncate,
+        SYS_unlinkat,
+        SYS_fchmod,
+        SYS_fchmodat,
+        SYS_fchown,
+        SYS_fchownat,
+        SYS_fremovexattr,
+        SYS_fsetxattr,
+        SYS_lremovexattr,
+        SYS_lsetxattr,
+        SYS_removexattr,
+        SYS_setxattr,
+        SYS_utimensat,
+        SYS_open_by_handle_at,
+        FCHMODAT2,
+        SETXATTRAT,
+        REMOVEXATTRAT,
+        FILE_SETATTR,
+    };
+    const struct mu_pool_options options = {.sandbox = MU_SANDBOX_READ_ONLY};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        expect_call(&options, refused[i], "SIGSYS: ");
+    expect_call(&options, SYS_openat2, "returned 38");
+    expect_call(&options, SYS_io_uring_setup, "returned 38");
+    expect(models[0], &options, flag_file, "", "SIGSYS: ioctl");
+}
+
+static void missing_path_is_an_error_of_open(void **state)
+{
+    static const char *const paths[] = {"/no/such/path", NULL};
+    const struct mu_pool_options options = {.read_paths = paths};
+    struct mu_pool *pool;
+    struct mu_error err;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:2", &options, &pool, &err),
+                     -ENOENT);
+    assert_non_null(strstr(err.text, "/no/such/path"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pure_refuses_what_is_not_computing),
+        cmocka_unit_test(no_network_refuses_sockets),
+        cmocka_unit_test(files_are_kept),
+        cmocka_unit_test(read_only_names_what_it_refuses),
+        cmocka_unit_test(missing_path_is_an_error_of_open),
+    };
+
+    if (mu_init(NULL) != 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,55 @@
+/* pool.h: a pool, and tasks of it one after the other; what goes wrong, or hangs, fails
+ * the test. */
+#ifndef TEST_POOL_H
+#define TEST_POOL_H
+
+#include "muster/muster.h"
+
+#include "support/check.h"
+
+static inline struct mu_pool *test_pool(const char *model,
+                                        const struct mu_pool_options *options)
+{
+    struct mu_pool *pool = NULL;
+    struct mu_error err = {.text = ""};
+
+    if (mu_pool_open(model, options, &pool, &err) != 0)
+        fail_msg("%s: %s", model, err.text);
+    return pool;
+}
+
+/* The next outcome, which has to be there or to come. */
+static inline struct mu_outcome *test_take(struct mu_pool *pool)
+{
+    struct mu_outcome *o = NULL;
+
+    assert_int_equal(mu_pool_next(pool, test_deadline(), &o), MU_OK);
+    return o;
+}
+
+/* A task without input, and its outcome. */
+static inline struct mu_outcome *test_run(struct mu_pool *pool, mu_task_fn fn)
+{
+    assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, NULL, NULL), MU_OK);
+    return test_take(pool);
+}
+
+/* Take an outcome that has to be so, at the first attempt. */
+static inline void test_take_as(struct mu_pool *pool, enum mu_status status)
+{
+    struct mu_outcome *o = test_take(pool);
+
+    assert_int_equal(o->status, status);
+    assert_int_equal(o->attempts, 1);
+    mu_outcome_free(o);
+}
+
+/* The same of a task without input. */
+static inline void test_run_as(struct mu_pool *pool, mu_task_fn fn,
+                               enum mu_status status)
+{
+    assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, NULL, NULL), MU_OK);
+    test_take_as(pool, status);
+}
+
+#endif
