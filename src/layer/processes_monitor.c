@@ -175,7 +175,8 @@ int mui_processes_order_one(struct mui_processes *p,
         return rc;
     mui_board_clear(p->board, i_place);
     desk->ops->lock(desk);
-    rc = p->channel < 0
+    /* one that is ordered now would be sent home by nobody */
+    rc = p->channel < 0 || p->stopping
              ? -EPIPE
              : mui_nursery_order(p->channel, p->n_ids, i_place, theirs, 3);
     if (rc == 0)

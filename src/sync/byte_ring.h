@@ -16,9 +16,11 @@
  *                                                read payload
  *   A2  load head    (acquire) <-----------  R2  store head  (release)
  *
- * R1 publishes payload and the 0 behind it; R2 gives the room back. The consumer
- * stores head when a sixteenth of the ring is free, or when it finds nothing more,
- * and the producer loads it only when the ring looks full.
+ * R1 publishes payload and the 0 behind it, also of a payload that went past the caches:
+ * its copy ends in a fence (sys/copy.h). R2 gives the room back. The consumer stores
+ * head when a sixteenth of the ring is free, or when it finds nothing more, and the
+ * producer loads it only when the ring looks full. How long that takes tells a producer
+ * of large payloads how far away its consumer runs (distance.h).
  *
  * Sleeping goes through two words, `*_asleep`, and the fence that costs only who
  * sleeps (fence.h):
@@ -47,7 +49,9 @@
 
 #include "muster/base.h"
 
+#include "sync/distance.h"
 #include "sync/fence.h"
+#include "sys/copy.h"
 #include "sys/cpu.h"
 
 /* Bugs on purpose, that the tests have to see. */
@@ -63,6 +67,10 @@
 #endif
 
 #define MUI_RING_HEADER 8
+
+/* From so many bytes on a payload is copied as suits the distance of the consumer: of
+ * fewer the way through memory takes longer than that from cache to cache. */
+#define MUI_RING_LARGE 1024
 
 /* How far ahead the producer asks for lines that the consumer had last. */
 #define MUI_RING_AHEAD 512
@@ -86,6 +94,8 @@ struct mui_ring_producer {
     uint64_t bytes; /* a power of two */
     uint64_t tail;
     uint64_t head_seen;
+    struct mui_distance consumer;
+    bool is_timed; /* a large payload was copied: loads of head are timed */
 };
 
 struct mui_ring_consumer {
@@ -129,7 +139,9 @@ static inline int mui_ring_reserve(struct mui_ring_producer *p, uint64_t size,
     if (p->tail + need - p->head_seen > p->bytes) {
         /* A2, pairs with R2 in mui_ring_give_back() */
         uint64_t head =
-            atomic_load_explicit(&p->words->head, memory_order_acquire);
+            p->is_timed
+                ? mui_distance_load(&p->consumer, &p->words->head, p->head_seen)
+                : atomic_load_explicit(&p->words->head, memory_order_acquire);
 
         if (p->tail - head > p->bytes)
             return MU_ECORRUPT;
@@ -196,6 +208,18 @@ static inline void mui_ring_copy(void *to, const void *from, size_t size)
     }
 }
 
+/* The same for large ones. A far consumer takes each line out of this core's cache, and
+ * this core takes it back for the next lap: past the caches both go to memory instead. */
+static inline void mui_ring_copy_large(struct mui_ring_producer *p, void *to,
+                                       const void *from, size_t size)
+{
+    p->is_timed = true;
+    if (p->consumer.is_far)
+        mui_copy_to_memory(to, from, size);
+    else
+        memcpy(to, from, size);
+}
+
 /* Fill the room that was reserved, and publish it. The consumer watches the first line,
  * and would take it away while the producer waits for the second: so what lies in that
  * is written before. Producer only. */
@@ -204,7 +228,10 @@ static inline void mui_ring_put(struct mui_ring_producer *p, void *room,
                                 enum mui_ring_kind kind)
 {
     mui_ring_end(p, size);
-    mui_ring_copy(room, bytes, size);
+    if (size < MUI_RING_LARGE)
+        mui_ring_copy(room, bytes, size);
+    else
+        mui_ring_copy_large(p, room, bytes, size);
     mui_ring_publish(p, size, kind);
 }
 

@@ -10,5 +10,7 @@ elseif(NOT MUSTER_SANITIZE)
   add_bug_test(BUG_RING_NO_END channel/test_ring.c)
   add_bug_test(BUG_SHM_PUBLISH_FIRST channel/test_ring_kill.c
                ${channel}/shm_end.c)
+  add_bug_test(BUG_COPY_NO_FENCE channel/test_far_kill.c
+               ${CMAKE_SOURCE_DIR}/src/sys/copy.c)
   add_bug_test(BUG_SHM_NO_SECOND_LOOK channel/test_shm_steps.c ${channel}/shm_end.c)
 endif()

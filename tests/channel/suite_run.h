@@ -74,6 +74,10 @@ static uint64_t next_random(uint64_t *seed)
 #    define SUITE_BEFORE()
 #    define SUITE_AFTER()
 #endif
+/* To be done with each end before it is used. */
+#ifndef SUITE_READY
+#    define SUITE_READY(chan) ((void)(chan))
+#endif
 
 #if defined(SUITE_NAME) || defined(SUITE_FREE_NAME)
 
@@ -179,6 +183,7 @@ static void ends_open_with(struct mu_chan *ends[2],
     suite_pair(ends, options);
     for (int i = 0; i < 2; i++) {
         suite_inner[i] = ends[i];
+        SUITE_READY(suite_inner[i]);
         if (suite_wrap)
             assert_int_equal(mu_chan_wrap(suite_wrap, suite_inner[i],
                                           suite_trace, NULL, &ends[i], NULL),
