@@ -46,9 +46,10 @@
  * begins before its own slot's bytes: it lies in those of its own slot and of later
  * ones of its pack, which are not written again before it has its reply. The head, in
  * the first slot, is: the worker copies it before it starts the first order.
- *     The reply to an order of a pack may be brief, which has a place of its own;
- * the supervisor, who knows which orders were packed, looks in both. So not every lap
- * word is stored in every lap: see is_plain_lap().
+ *     The reply to an order of a pack may be brief: one word in a place of its own, its
+ * lap in the upper half, R2 and A2 by itself; output, if it has any, is in a word that is
+ * stored before. The supervisor, who knows which orders were packed, looks in both places.
+ * So not every lap word is stored in every lap: see is_plain_lap().
  *
  * Killed at any instruction. The worker: before R2 the reply is absent, after it
  * whole; `started` names the order that was running. The supervisor: its workers
