@@ -206,8 +206,8 @@ static void run_batches(struct mu_pool *pool, size_t n_tasks)
         for (size_t i = 0; i < n; i++) {
             if (outcomes[i]->status != MU_DONE)
                 exit(1);
-            mu_outcome_free(outcomes[i]);
         }
+        mu_outcome_free_many(outcomes, n);
     }
 }
 

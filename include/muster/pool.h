@@ -308,6 +308,9 @@ MU_API void mu_pool_close(struct mu_pool *pool);
 /* Give an outcome back. Accepts NULL. Outcomes outlive their pool. */
 MU_API void mu_outcome_free(struct mu_outcome *outcome);
 
+/* Give n outcomes back at once: the same, cheaper. None is NULL. */
+MU_API void mu_outcome_free_many(struct mu_outcome *const *outcomes, size_t n);
+
 /* How it ended, for a person, in one line: "crashed: SIGSEGV at 0x10 in parse
  * (parse.c:41)".
  * Returns   as snprintf: the length it has or would have had */

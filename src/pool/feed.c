@@ -4,13 +4,12 @@
 #include <errno.h>
 
 #include "base/error.h"
-#include "pool/pool.h"
 
 void mui_feed_init(struct mui_feed *feed, struct mu_pool *pool, mu_task_fn fn,
                    mu_input_fn input, void *ctx)
 {
-    *feed =
-        (struct mui_feed){.pool = pool, .fn = fn, .input = input, .ctx = ctx};
+    *feed = (struct mui_feed){.pool = pool, .input = input, .ctx = ctx};
+    feed->rc = mui_pool_prepare(&feed->kind, fn);
 }
 
 /* Ask for the next input, to keep in `span` until the pool has room. 0 or an error of
@@ -42,6 +41,8 @@ int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err)
 {
     int rc;
 
+    if (feed->i_here < feed->n_here && !feed->interrupted)
+        return 0;
     for (;;) {
         bool may_submit = feed->n_given < limit;
 
@@ -58,8 +59,10 @@ int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err)
         feed->how.flags |=
             MUI_SUBMIT_LIGHTLY |
             (feed->interrupted ? MUI_SUBMIT_ANYWAY : MU_SUBMIT_NO_WAIT);
-        rc = mui_pool_submit(feed->pool, feed->fn, &feed->span, &feed->how,
-                             feed->n_given, NULL);
+        rc = feed->rc;
+        if (rc == 0)
+            rc = mui_pool_submit(feed->pool, &feed->kind, &feed->span,
+                                 &feed->how, feed->n_given, NULL);
         if (rc == MU_FULL)
             return 0;
         if (rc != 0)
@@ -70,14 +73,31 @@ int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err)
     }
 }
 
+static void free_spent(struct mui_feed *feed)
+{
+    mui_job_free_many(feed->spent, feed->n_spent);
+    feed->n_spent = 0;
+}
+
+/* What holds much is taken one by one, and given back at once: its memory is in the
+ * cache then, and the pool counts it. */
+static int take_more(struct mui_feed *feed)
+{
+    free_spent(feed);
+    feed->i_here = 0;
+    return mu_pool_next_many(feed->pool, MU_NEVER, feed->here,
+                             feed->is_heavy ? 1 : MUI_FEED_MANY, &feed->n_here);
+}
+
 int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
                   struct mu_error *err)
 {
-    int rc;
+    int rc = 0;
 
     if (feed->n_taken == feed->n_given + feed->n_extra)
         return MU_EMPTY;
-    rc = mu_pool_next(feed->pool, MU_NEVER, ret_outcome);
+    if (feed->i_here == feed->n_here)
+        rc = take_more(feed);
     /* also when there are outcomes all the time, and nobody waits */
     feed->interrupted |= rc == -EINTR || mui_pool_take_interrupt(feed->pool);
     if (rc == -EINTR) {
@@ -86,14 +106,32 @@ int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
     }
     if (rc != 0)
         return mui_fail(err, rc, "map: wait for an outcome");
+    *ret_outcome = feed->here[feed->i_here++];
+    feed->is_heavy = ((const struct mui_job *)*ret_outcome)->held_bytes > 0;
     feed->n_taken++;
     return 0;
+}
+
+void mui_feed_free(struct mui_feed *feed, struct mu_outcome *outcome)
+{
+    struct mui_job *job = (struct mui_job *)outcome;
+
+    if (job->held_bytes > 0) {
+        mui_job_free(job);
+        return;
+    }
+    if (feed->n_spent == MUI_FEED_MANY)
+        free_spent(feed);
+    feed->spent[feed->n_spent++] = job;
 }
 
 void mui_feed_fini(struct mui_feed *feed)
 {
     struct mu_outcome *outcome;
 
+    free_spent(feed);
+    for (; feed->i_here < feed->n_here; feed->n_taken++)
+        mu_outcome_free(feed->here[feed->i_here++]);
     if (feed->n_taken == feed->n_given + feed->n_extra)
         return;
     (void)mu_pool_cancel_all(feed->pool,

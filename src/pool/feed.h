@@ -8,13 +8,19 @@
 
 #include "muster/map.h"
 
+#include "pool/pool.h"
+
 /* Numbers of tasks: those of inputs lie below, those of other tasks above. */
 #define MUI_FEED_LEVEL_SHIFT 56
 #define MUI_FEED_INPUTS_MAX  ((UINT64_C(1) << MUI_FEED_LEVEL_SHIFT) - 1)
 
+/* Outcomes that are taken, or given back, at a time, when they hold little. */
+enum { MUI_FEED_MANY = 64 };
+
 struct mui_feed {
     struct mu_pool *pool;
-    mu_task_fn fn;
+    struct mui_kind kind;
+    int rc; /* of finding `kind` */
     mu_input_fn input;
     void *ctx;
     struct mu_span span; /* an input that the pool had no room for */
@@ -24,20 +30,32 @@ struct mui_feed {
     bool interrupted; /* ask the callback, whatever the window says */
     uint64_t n_given; /* inputs submitted; numbered from 0 */
     uint64_t n_extra; /* other tasks submitted: combine steps */
-    uint64_t n_taken; /* outcomes taken, of both */
+    uint64_t n_taken; /* outcomes handed over, of both */
+
+    /* outcomes taken and not handed over yet, from i_here on */
+    struct mu_outcome *here[MUI_FEED_MANY];
+    size_t i_here;
+    size_t n_here;
+    bool is_heavy; /* what was handed over last held much */
+    struct mui_job *spent[MUI_FEED_MANY]; /* to be given back */
+    size_t n_spent;
 };
 
 void mui_feed_init(struct mui_feed *feed, struct mu_pool *pool, mu_task_fn fn,
                    mu_input_fn input, void *ctx);
 
-/* Submit inputs up to number `limit`, or until the pool is full or they end. What
- * an input callback returns below 0 is returned. */
+/* Submit inputs up to number `limit`, or until the pool is full or they end; not while
+ * outcomes are there that were taken, unless interrupted. What an input callback returns
+ * below 0 is returned. */
 int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err);
 
 /* Wait for the next outcome. 0; MU_EMPTY: none is under way; an error. Interrupted, it
  * gives NULL, and the next fill asks the input callback whether to go on. */
 int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
                   struct mu_error *err);
+
+/* Give an outcome back, at once or with others. */
+void mui_feed_free(struct mui_feed *feed, struct mu_outcome *outcome);
 
 /* Cancel what is under way and throw its outcomes away. */
 void mui_feed_fini(struct mui_feed *feed);

@@ -13,11 +13,17 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Buffers up to BUFFER_MAX stay with their job when it is given back, KEEP_MAX of
  * them in all: a fresh one faults in each of its pages, which costs more than
  * the copy. */
 enum { CHUNK = 256, BUFFER_MAX = 4 << 20, KEEP_MAX = 64 << 20 };
+
+_Static_assert(offsetof(struct mui_job, order) == 2 * MUI_CACHE_LINE &&
+                   offsetof(struct mui_job, retries) ==
+                       (size_t)MUI_JOB_HOT_LINES * MUI_CACHE_LINE,
+               "what most tasks need lies in the first lines");
 
 struct mui_job_store {
     struct mui_job **chunks; /* [n_chunks] of CHUNK jobs each */
@@ -54,6 +60,19 @@ void mui_job_push_front(struct mui_job_list *list, struct mui_job *job)
         list->last = job;
     list->first = job;
     list->n++;
+}
+
+void mui_job_join(struct mui_job_list *list, struct mui_job *first,
+                  struct mui_job *last, size_t n)
+{
+    first->prev = list->last;
+    last->next = NULL;
+    if (list->last)
+        list->last->next = first;
+    else
+        list->first = first;
+    list->last = last;
+    list->n += n;
 }
 
 void mui_job_remove(struct mui_job_list *list, struct mui_job *job)
@@ -150,13 +169,13 @@ static int store_grow(struct mui_job_store *store)
     if (!chunks)
         return -1;
     store->chunks = chunks;
-    chunk = calloc(CHUNK, sizeof *chunk);
+    chunk = aligned_alloc(MUI_CACHE_LINE, CHUNK * sizeof *chunk);
     if (!chunk)
         return -1;
+    memset(chunk, 0, CHUNK * sizeof *chunk);
     for (size_t i = CHUNK; i-- > 0;) {
         chunk[i].store = store;
         chunk[i].slot = (uint32_t)(store->n_chunks * CHUNK + i);
-        chunk[i].generation = 0;
         chunk[i].next = store->spare;
         store->spare = &chunk[i];
     }
@@ -175,14 +194,9 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
         return NULL;
     job = store->spare;
     store->spare = job->next;
-    if (store->spare) { /* the next call's misses begin now */
-        const char *ahead = (const char *)store->spare;
-
-#pragma GCC unroll 8
-        for (size_t i = 0; i < sizeof *job; i += MUI_CACHE_LINE)
-            __builtin_prefetch(ahead + i, 1);
-    }
-    if (job->buffer)
+    if (job->next)
+        mui_job_ask_for(job->next); /* the next call's misses begin now */
+    if (job->has_buffer)
         /* relaxed: a count */
         (void)atomic_fetch_sub_explicit(&store->kept_bytes,
                                         (int64_t)job->buffer_bytes,
@@ -190,11 +204,9 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
     store->n_out++;
     job->generation++;
     job->out =
-        (struct mu_outcome){.id = (uint64_t)job->generation << 32 | job->slot};
+        (struct mu_outcome){.id = (uint64_t)job->generation << 32 | job->slot,
+                            .output = job->small};
     job->state = MUI_JOB_FREE;
-    job->held_bytes = 0;
-    job->seen_start_ns = 0;
-    job->frames = NULL;
     job->doom = MU_DONE;
     job->note = MUI_NOTE_NONE;
     job->limit = MUI_LIMIT_NONE;
@@ -203,8 +215,9 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
     job->cancelled = false;
     job->owns_input = false;
     job->n_frames = 0;
-    job->small[0] = '\0';
-    job->out.output = job->small;
+    job->held_bytes = 0;
+    job->seen_start_ns = 0;
+    job->frames = NULL;
     return job;
 }
 
@@ -235,10 +248,11 @@ void mui_job_each(struct mui_job_store *store,
 
 char *mui_job_output(struct mui_job *job, size_t size)
 {
-    if (!job->buffer || job->buffer_bytes < size + 1) {
+    if (!job->has_buffer || job->buffer_bytes < size + 1) {
         free(job->buffer);
         job->buffer = malloc(size + 1);
         job->buffer_bytes = size + 1;
+        job->has_buffer = job->buffer != NULL;
     }
     if (!job->buffer)
         return NULL;
@@ -249,8 +263,12 @@ char *mui_job_output(struct mui_job *job, size_t size)
 
 void mui_job_drop_output(struct mui_job *job)
 {
-    if (job->out.output != job->small && job->out.output != job->buffer)
+    if (job->out.output == job->small) {
+        if (job->out.output_size > 0)
+            job->small[0] = '\0';
+    } else if (job->out.output != job->buffer) {
         free((void *)(uintptr_t)job->out.output);
+    }
     job->out.output = job->small;
     job->out.output_size = 0;
 }
@@ -273,29 +291,61 @@ static bool keeps_buffer(struct mui_job_store *store, const struct mui_job *job)
     return false;
 }
 
-void mui_job_free(struct mui_job *job)
+/* Let go of what it holds. */
+static inline void empty(struct mui_job *job)
 {
-    struct mui_job_store *store = job->store;
-    struct mui_job *first;
-
     mui_job_drop_output(job);
-    if (job->buffer && !keeps_buffer(store, job)) {
+    if (job->has_buffer && !keeps_buffer(job->store, job)) {
         free(job->buffer);
         job->buffer = NULL;
+        job->has_buffer = false;
     }
-    free(job->frames);
-    job->frames = NULL;
+    if (job->frames) {
+        free(job->frames);
+        job->frames = NULL;
+    }
+}
+
+/* Put n jobs, from `first` to `last`, back on the stack. */
+static void give_back(struct mui_job_store *store, struct mui_job *first,
+                      struct mui_job *last, int64_t n)
+{
     /* acquire: pairs with reclaim(), should it be CLOSED */
-    first = atomic_load_explicit(&store->returned, memory_order_acquire);
+    struct mui_job *top =
+        atomic_load_explicit(&store->returned, memory_order_acquire);
+
     do {
-        if (first == CLOSED) {
-            if (atomic_fetch_sub_explicit(&store->n_left, 1,
-                                          memory_order_acq_rel) == 1)
+        if (top == CLOSED) {
+            if (atomic_fetch_sub_explicit(&store->n_left, n,
+                                          memory_order_acq_rel) == n)
                 store_free(store);
             return;
         }
-        job->next = first;
-    } while (!atomic_compare_exchange_weak_explicit(&store->returned, &first,
-                                                    job, memory_order_release,
+        last->next = top;
+    } while (!atomic_compare_exchange_weak_explicit(&store->returned, &top,
+                                                    first, memory_order_release,
                                                     memory_order_acquire));
+}
+
+void mui_job_free(struct mui_job *job)
+{
+    empty(job);
+    give_back(job->store, job, job, 1);
+}
+
+void mui_job_free_many(struct mui_job *const *jobs, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        struct mui_job *first = jobs[i];
+        struct mui_job *last = first;
+        size_t i_first = i;
+
+        empty(first);
+        for (i++; i < n && jobs[i]->store == first->store; i++) {
+            empty(jobs[i]);
+            last->next = jobs[i];
+            last = jobs[i];
+        }
+        give_back(first->store, first, last, (int64_t)(i - i_first));
+    }
 }

@@ -12,6 +12,7 @@
 
 #include "layer/layer.h"
 #include "sync/lane.h"
+#include "sys/cpu.h"
 
 enum mui_job_state {
     MUI_JOB_FREE = 0,
@@ -33,27 +34,17 @@ enum mui_job_note {
     MUI_NOTE_VANISHED   /* its workers vanished again and again */
 };
 
+/* What most tasks need lies in the first four cache lines. */
 struct mui_job {
     struct mu_outcome out; /* first: mu_outcome_free() gets its address */
-    struct mui_job_store *store;
     struct mui_job *next;
     struct mui_job *prev;
-    struct mui_order order;
-    uint64_t number; /* of mui_pool_submit(): map and reduce count with it */
     int64_t submit_ns;
-    int64_t given_ns;
-    int64_t timeout_ns;
-    uint32_t slot;
-    uint32_t generation;
     uint32_t index; /* of its order in its lane */
     uint16_t i_lane;
-    uint16_t retries;
     uint8_t state; /* enum mui_job_state */
 
     /* these begin as 0 */
-    uint64_t held_bytes;   /* of input and output, counted by the pool */
-    int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
-    uint64_t *frames;      /* of a crash; NULL: none */
     uint8_t doom;     /* the status it is to end with once its worker is dead */
     uint8_t note;     /* enum mui_job_note */
     uint8_t limit;    /* enum mui_limit that struck */
@@ -62,12 +53,28 @@ struct mui_job {
     bool cancelled;
     bool owns_input; /* order.u.span lies in the arena or heap, ours to free */
     uint8_t n_frames;
+    bool has_buffer; /* this not: `buffer` is there, kept from use to use */
 
-    char *
-        buffer; /* output that is not small; kept from use to use, NULL: none */
+    _Alignas(MUI_CACHE_LINE) struct mui_order order;
+
+    struct mui_job_store *store;
+    uint64_t number; /* of mui_pool_submit(): map and reduce count with it */
+    int64_t timeout_ns;
+    uint32_t slot;
+    uint32_t generation;
+    uint64_t held_bytes; /* of input and output, counted by the pool; first 0 */
+    int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
+    uint64_t *frames;      /* of a crash; NULL: none */
+    int64_t given_ns;
+
+    uint16_t retries;
+    char *buffer; /* output that is not small */
     size_t buffer_bytes;
-    char small[MUI_REPLY_INLINE + 1]; /* output that fits */
+    char small[MUI_REPLY_INLINE +
+               1]; /* output that fits; "" while there is none */
 };
+
+enum { MUI_JOB_HOT_LINES = 4 };
 
 struct mui_job_store;
 
@@ -80,6 +87,9 @@ struct mui_job_list {
 
 void mui_job_push_back(struct mui_job_list *list, struct mui_job *job);
 void mui_job_push_front(struct mui_job_list *list, struct mui_job *job);
+/* Put n at the back, from `first` to `last`, linked already. */
+void mui_job_join(struct mui_job_list *list, struct mui_job *first,
+                  struct mui_job *last, size_t n);
 void mui_job_remove(struct mui_job_list *list, struct mui_job *job);
 struct mui_job *mui_job_pop(struct mui_job_list *list);
 /* Take the first n away, of which `last` is the last. */
@@ -89,6 +99,15 @@ void mui_job_cut(struct mui_job_list *list, struct mui_job *last, size_t n);
  * job. */
 struct mui_job_store *mui_job_store_new(void);
 void mui_job_store_abandon(struct mui_job_store *store);
+
+/* Its lines are about to be written. */
+static inline void mui_job_ask_for(const struct mui_job *job)
+{
+    const char *at = (const char *)job;
+
+    for (int i = 0; i < MUI_JOB_HOT_LINES; i++)
+        __builtin_prefetch(at + i * MUI_CACHE_LINE, 1);
+}
 
 /* A fresh job, with an id. NULL: no memory. The pool's lock is held. */
 struct mui_job *mui_job_new(struct mui_job_store *store);
@@ -104,5 +123,7 @@ char *mui_job_output(struct mui_job *job, size_t size);
 void mui_job_drop_output(struct mui_job *job);
 /* Give a job back. Any thread, no lock. Its output goes too. */
 void mui_job_free(struct mui_job *job);
+/* The same for n, which is cheaper. */
+void mui_job_free_many(struct mui_job *const *jobs, size_t n);
 
 #endif

@@ -14,7 +14,8 @@ struct ordered {
     uint64_t next; /* the number whose turn it is */
 };
 
-static int hand_over(struct ordered *o, mu_outcome_fn outcome, void *ctx)
+static int hand_over(struct ordered *o, struct mui_feed *feed,
+                     mu_outcome_fn outcome)
 {
     int rc = 0;
 
@@ -23,8 +24,8 @@ static int hand_over(struct ordered *o, mu_outcome_fn outcome, void *ctx)
 
         o->ring[o->next % o->window] = NULL;
         o->next++;
-        rc = outcome(ctx, first);
-        mu_outcome_free(first);
+        rc = outcome(feed->ctx, first);
+        mui_feed_free(feed, first);
     }
     return rc;
 }
@@ -51,7 +52,7 @@ int mu_map(struct mu_pool *pool, mu_task_fn fn, size_t window,
         if (!one)
             continue; /* interrupted */
         o.ring[mui_feed_number(one) % o.window] = one;
-        rc = hand_over(&o, outcome, ctx);
+        rc = hand_over(&o, &feed, outcome);
     } while (rc == 0);
     mui_feed_fini(&feed);
     for (size_t i = 0; i < o.window; i++)

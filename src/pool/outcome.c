@@ -28,6 +28,11 @@ void mu_outcome_free(struct mu_outcome *outcome)
         mui_job_free((struct mui_job *)outcome);
 }
 
+void mu_outcome_free_many(struct mu_outcome *const *outcomes, size_t n)
+{
+    mui_job_free_many((struct mui_job *const *)outcomes, n);
+}
+
 static const struct mui_job *job_of(const struct mu_outcome *outcome)
 {
     return (const struct mui_job *)outcome;

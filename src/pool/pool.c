@@ -169,6 +169,19 @@ static void own_ring(struct mui_lane_worker *w, uint32_t why)
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
+/* n of `size` bytes, zeroed, in cache lines of their own: the ends of a lane write each
+ * to theirs all the time. */
+static void *line_calloc(size_t n, size_t size)
+{
+    size_t bytes =
+        (n * size + MUI_CACHE_LINE - 1) & ~(size_t)(MUI_CACHE_LINE - 1);
+    void *memory = aligned_alloc(MUI_CACHE_LINE, bytes);
+
+    if (memory)
+        memset(memory, 0, bytes);
+    return memory;
+}
+
 static int own_lanes_init(struct mu_pool *pool, struct mu_error *err)
 {
     size_t down = mui_lane_down_bytes(LANE_SLOTS);
@@ -176,8 +189,8 @@ static int own_lanes_init(struct mu_pool *pool, struct mu_error *err)
     unsigned n = pool->model.n_lanes;
     uint8_t *memory;
 
-    pool->own_lanes = calloc(n, sizeof *pool->own_lanes);
-    pool->own_workers = calloc(n, sizeof *pool->own_workers);
+    pool->own_lanes = line_calloc(n, sizeof *pool->own_lanes);
+    pool->own_workers = line_calloc(n, sizeof *pool->own_workers);
     if (!pool->own_lanes || !pool->own_workers)
         return mui_fail(err, -ENOMEM, "pool: %u lanes", n);
     memory = mmap(NULL, each * n, PROT_READ | PROT_WRITE,

@@ -15,6 +15,7 @@
 #include "pool/job.h"
 #include "pool/model.h"
 #include "sync/lane.h"
+#include "sys/clock.h"
 
 /* The lanes of one worker of the outermost layer. */
 struct mui_group {
@@ -54,10 +55,11 @@ struct mu_pool {
     uint64_t held_bytes;          /* of all jobs not taken */
     uint64_t n_timeouts;          /* jobs not ended that have one */
     struct mu_pool_stats stats;
-    int64_t run_ns;     /* moving average of a task's run time; 0: not known */
-    int64_t wait_ns;    /* the same of what callers waited for a task to end */
-    int64_t end_ns;     /* when the task ended whose reply was read last */
-    bool has_spare_cpu; /* constant: one more than there are workers */
+    int64_t run_ns;  /* moving average of a task's run time; 0: not known */
+    int64_t wait_ns; /* the same of what callers waited for a task to end */
+    int64_t end_ns;  /* when the task ended whose reply was read last */
+    struct mui_clock clock; /* for the time of submit */
+    bool has_spare_cpu;     /* constant: one more than there are workers */
 
     int64_t look_ns;    /* when rebalance() has to be called at the latest */
     int64_t alarm_ns;   /* when the layer will call rung() at the latest */
@@ -127,8 +129,16 @@ void mui_pool_news(struct mu_pool *pool);
 /* Another: with large inputs, no more than keeps the workers busy. */
 #define MUI_SUBMIT_LIGHTLY 0x40000000u
 
+/* A function as orders name it. */
+struct mui_kind {
+    uint64_t fn;
+};
+
+/* 0; -EINVAL when fn lies in no loaded module. */
+int mui_pool_prepare(struct mui_kind *kind, mu_task_fn fn);
+
 /* mu_pool_submit() with a number that stays with the job, for map and reduce. */
-int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn,
+int mui_pool_submit(struct mu_pool *pool, const struct mui_kind *kind,
                     const struct mu_span *input, const struct mu_submit *how,
                     uint64_t number, uint64_t *ret_id);
 

@@ -61,6 +61,18 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
 
 /* -- collecting -- */
 
+/* Keep `size` bytes of output, which are the first of `room` that can be read. */
+static inline void keep_small(struct mui_job *job, const void *bytes,
+                              size_t room, size_t size)
+{
+    if (!size)
+        return;
+    /* all of them: the copy is cheaper than to ask how many */
+    memcpy(job->small, bytes, room);
+    job->small[size] = '\0';
+    job->out.output_size = size;
+}
+
 /* Keep the output that came with a reply. */
 static bool keep_output(struct mu_pool *pool, struct mui_job *job,
                         struct mui_lane *lane, const struct mui_reply *reply)
@@ -69,10 +81,7 @@ static bool keep_output(struct mu_pool *pool, struct mui_job *job,
     char *copy;
 
     if (reply->form == MUI_FORM_INLINE) {
-        /* all of it: the copy is cheaper than to ask how much */
-        memcpy(job->small, reply->u.bytes, MUI_REPLY_INLINE);
-        job->small[reply->inline_size] = '\0';
-        job->out.output_size = reply->inline_size;
+        keep_small(job, reply->u.bytes, MUI_REPLY_INLINE, reply->inline_size);
         return true;
     }
     if (!lane->region) { /* a block of the heap, ours from now on */
@@ -93,15 +102,21 @@ static bool keep_output(struct mu_pool *pool, struct mui_job *job,
     return true;
 }
 
-static void learn_run_time(struct mu_pool *pool, int64_t run_ns)
+/* Learn from n tasks that took run_ns together. */
+static void learn_run_time(struct mu_pool *pool, int64_t run_ns, unsigned n)
 {
+    enum { WEIGHT = 8 }; /* a task is an eighth of the average */
+
+    run_ns /= n;
     /* a worker's word: within reason */
     if (run_ns < 1)
         run_ns = 1;
     if (run_ns > INT64_C(1000000000000))
         run_ns = INT64_C(1000000000000);
-    pool->run_ns =
-        pool->run_ns ? pool->run_ns + (run_ns - pool->run_ns) / 8 : run_ns;
+    if (!pool->run_ns || n >= WEIGHT)
+        pool->run_ns = run_ns;
+    else
+        pool->run_ns += (run_ns - pool->run_ns) * n / WEIGHT;
 }
 
 static void settle_returned(struct mu_pool *pool, struct mui_job *job)
@@ -128,7 +143,7 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
     /* it counts from the end of the task before, which can be earlier */
     job->out.queue_ns =
         reply->start_ns > job->submit_ns ? reply->start_ns - job->submit_ns : 0;
-    learn_run_time(pool, reply->run_ns);
+    learn_run_time(pool, reply->run_ns, 1);
     pool->end_ns =
         (int64_t)((uint64_t)reply->start_ns + (uint64_t)reply->run_ns);
     job->limit = reply->limit;
@@ -146,6 +161,62 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
         mui_pool_end(pool, job, status);
 }
 
+/* The same for what a brief reply says, but for what is counted: these were packed, so
+ * each is small, has nobody's worker for itself, and is `done`. */
+static inline void settle_brief(struct mu_pool *pool,
+                                const struct mui_lane_brief *brief,
+                                int64_t start_ns)
+{
+    struct mui_job *job = brief->owner;
+    uint64_t bytes = brief->output >> 8;
+
+    job->out.status = MU_DONE;
+    job->out.code = 0;
+    job->out.run_ns = brief->run_ns;
+    job->out.queue_ns =
+        start_ns > job->submit_ns ? start_ns - job->submit_ns : 0;
+    keep_small(job, &bytes, sizeof bytes, (uint8_t)brief->output);
+    job->state = MUI_JOB_ENDED;
+    pool->n_timeouts -= job->timeout_ns != 0;
+}
+
+/* Settle the brief replies that are next. Returns whether there were any. */
+static bool collect_briefs(struct mu_pool *pool, struct mui_lane *lane)
+{
+    enum { MANY = 64, AHEAD = 6 };
+    struct mui_lane_brief briefs[MANY];
+    struct mui_job *first;
+    struct mui_job *last;
+    int64_t start_ns;
+    int64_t begin_ns;
+    unsigned n = mui_lane_collect_briefs(lane, briefs, MANY, &start_ns);
+
+    if (n == 0)
+        return false;
+    begin_ns = start_ns;
+    first = briefs[0].owner;
+    last = first;
+    for (unsigned i = 0; i < n; i++) {
+        struct mui_job *job = briefs[i].owner;
+
+        mui_job_ask_for(briefs[i + AHEAD < n ? i + AHEAD : n - 1].owner);
+        settle_brief(pool, &briefs[i], start_ns);
+        start_ns = (int64_t)((uint64_t)start_ns + briefs[i].run_ns);
+        last->next = job;
+        job->prev = last;
+        last = job;
+    }
+    mui_job_join(&pool->ended, first, last, n);
+    learn_run_time(pool, (int64_t)((uint64_t)start_ns - (uint64_t)begin_ns), n);
+    pool->end_ns = start_ns;
+    pool->n_given -= n;
+    pool->stats.ended[MU_DONE] += n;
+    pool->n_moves += n;
+    if (pool->n_waiting)
+        mui_pool_news(pool);
+    return true;
+}
+
 bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
                       struct mui_lane *lane, bool *ret_forged)
 {
@@ -154,9 +225,15 @@ bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
     bool moved = false;
     int rc;
 
-    while ((rc = mui_lane_collect(lane, &reply, &owner)) == MU_OK) {
-        struct mui_job *job = owner;
+    for (;;) {
+        struct mui_job *job;
 
+        while (collect_briefs(pool, lane))
+            moved = true;
+        rc = mui_lane_collect(lane, &reply, &owner);
+        if (rc != MU_OK)
+            break;
+        job = owner;
         moved = true;
         if (!job)
             continue; /* taken back before */
@@ -228,7 +305,6 @@ static void note_given(struct mu_pool *pool, struct mui_job *job,
     job->out.worker = i_worker;
     if (job->timeout_ns)
         set_deadline(pool, job);
-    pool->n_given++;
 }
 
 /* Which attempt the next will be, as orders say it. */
@@ -245,6 +321,7 @@ static void give(struct mu_pool *pool, struct mui_group *group, unsigned i_lane,
 
     (void)mui_lane_push(lane, &job->order, next_attempt(job), job, &index);
     note_given(pool, job, group->i_first + i_lane, index);
+    pool->n_given++;
     if (job->cancelled)
         mui_lane_cancel(lane, index);
 }
@@ -291,6 +368,7 @@ static unsigned give_pack(struct mu_pool *pool, struct mui_group *group,
     mui_job_cut(&pool->queue, owners[n - 1], n);
     for (unsigned i = 0; i < n; i++)
         note_given(pool, owners[i], group->i_first + i_lane, index + i);
+    pool->n_given += n;
     return n;
 }
 

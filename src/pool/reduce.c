@@ -27,7 +27,8 @@ struct level {
 
 struct reduce {
     struct mui_feed feed;
-    mu_task_fn combine;
+    struct mui_kind kind; /* of combine steps */
+    int rc;               /* of finding it */
     mu_outcome_fn outcome;
     void *ctx;
     struct level levels[LEVELS];
@@ -82,9 +83,11 @@ static int combine_family(struct reduce *r, unsigned i_level, uint64_t i_family,
     }
     parts = (struct mu_span){spans, 0};
     do {
-        rc = mui_pool_submit(r->feed.pool, r->combine, &parts, &how,
-                             (uint64_t)(i_level + 1) << LEVEL_SHIFT | i_family,
-                             NULL);
+        rc = r->rc;
+        if (rc == 0)
+            rc = mui_pool_submit(
+                r->feed.pool, &r->kind, &parts, &how,
+                (uint64_t)(i_level + 1) << LEVEL_SHIFT | i_family, NULL);
         r->feed.interrupted |= rc == -EINTR;
     } while (rc == -EINTR);
     for (unsigned i = 0; i < ARITY; i++)
@@ -247,11 +250,12 @@ int mu_reduce(struct mu_pool *pool, mu_task_fn fn, mu_task_fn combine,
               mu_input_fn input, mu_outcome_fn outcome, void *ctx,
               struct mu_outcome **ret_result, struct mu_error *err)
 {
-    struct reduce r = {.combine = combine, .outcome = outcome, .ctx = ctx};
+    struct reduce r = {.outcome = outcome, .ctx = ctx};
     int rc;
 
     for (unsigned i = 0; i < LEVELS; i++)
         r.levels[i].n_nodes = UINT64_MAX;
+    r.rc = mui_pool_prepare(&r.kind, combine);
     mui_feed_init(&r.feed, pool, fn, input, ctx);
     rc = run(&r, err);
     mui_feed_fini(&r.feed);

@@ -179,33 +179,48 @@ static __attribute__((noinline)) int wait_for_room(struct mu_pool *pool,
     return rc;
 }
 
+int mui_pool_prepare(struct mui_kind *kind, mu_task_fn fn)
+{
+    const void *address;
+
+    if (!fn)
+        return -EINVAL;
+    memcpy(&address, &fn, sizeof address);
+    return mui_module_encode(address, &kind->fn);
+}
+
 /* What the tasks of one call have in common. */
 struct batch {
     const struct mu_submit *how;
     uint64_t fn; /* as orders have it */
     int64_t timeout_ns;
+    int64_t now_ns;
     uint16_t retries;
 };
 
-static int batch_init(const struct mu_pool *pool, mu_task_fn fn,
-                      const struct mu_submit *how, struct batch *ret_batch)
+static void batch_init(struct mu_pool *pool, const struct mui_kind *kind,
+                       const struct mu_submit *how, struct batch *ret_batch)
 {
-    const void *address;
-
-    ret_batch->how = how;
-    ret_batch->timeout_ns =
-        how->timeout_ns > 0 ? how->timeout_ns : pool->options.timeout_ns;
-    ret_batch->retries =
-        (uint16_t)(how->flags & MU_SUBMIT_RETRIES ? how->retries
-                                                  : pool->options.retries);
-    memcpy(&address, &fn, sizeof address);
-    return mui_module_encode(address, &ret_batch->fn);
+    *ret_batch = (struct batch){
+        .how = how,
+        .fn = kind->fn,
+        .timeout_ns =
+            how->timeout_ns > 0 ? how->timeout_ns : pool->options.timeout_ns,
+        .now_ns = mui_clock_now(&pool->clock),
+        .retries =
+            (uint16_t)(how->flags & MU_SUBMIT_RETRIES ? how->retries
+                                                      : pool->options.retries)};
 }
 
-static bool is_small(const struct mu_span *input, const struct mu_submit *how)
+/* Whether inputs are copied as they are, when they are short. */
+static inline bool is_plain(const struct mu_submit *how)
 {
-    return input->size < MUI_ORDER_INLINE && (input->data || !input->size) &&
-           !how->path && !how->n_parts && !(how->flags & MU_SUBMIT_BORROW);
+    return !how->path && !how->n_parts && !(how->flags & MU_SUBMIT_BORROW);
+}
+
+static inline bool is_small(const struct mu_span *input)
+{
+    return input->size < MUI_ORDER_INLINE && (input->data || !input->size);
 }
 
 /* What is copied is followed by a 0. */
@@ -232,20 +247,17 @@ static __attribute__((noinline)) int take_other(struct mu_pool *pool,
     return take_bytes(pool, job, input->data, input->size, how->flags);
 }
 
-/* Make the job of a task. */
-static int fill_job(struct mu_pool *pool, struct mui_job *job,
-                    const struct batch *batch, const struct mu_span *input,
-                    uint64_t tag)
+/* Fill in all of the job of a task but its input. */
+static inline void fill_job(struct mui_job *job, const struct batch *batch,
+                            uint64_t tag, uint64_t number)
 {
     job->order.fn = batch->fn;
     job->order.tag = tag;
     job->out.tag = tag;
+    job->number = number;
     job->retries = batch->retries;
     job->timeout_ns = batch->timeout_ns;
-    if (!is_small(input, batch->how))
-        return take_other(pool, job, input, batch->how);
-    take_small(job, input);
-    return 0;
+    job->submit_ns = batch->now_ns;
 }
 
 /* Flags that callers know, and those of map and reduce. */
@@ -254,10 +266,9 @@ enum {
     OWN_FLAGS = MUI_SUBMIT_ANYWAY | MUI_SUBMIT_LIGHTLY
 };
 
-static int check_submit(const struct mu_pool *pool, mu_task_fn fn,
-                        const struct mu_submit *how)
+static int check_submit(const struct mu_pool *pool, const struct mu_submit *how)
 {
-    if (!fn || how->flags & ~(unsigned)(FLAGS | OWN_FLAGS) ||
+    if (how->flags & ~(unsigned)(FLAGS | OWN_FLAGS) ||
         how->retries > UINT16_MAX || how->timeout_ns < 0)
         return -EINVAL;
     if (how->timeout_ns &&
@@ -266,13 +277,11 @@ static int check_submit(const struct mu_pool *pool, mu_task_fn fn,
     return mui_pool_check(pool);
 }
 
-static void enqueue(struct mu_pool *pool, struct mui_job *job, int64_t now_ns)
+static void enqueue(struct mu_pool *pool, struct mui_job *job)
 {
     job->state = MUI_JOB_QUEUED;
-    job->submit_ns = now_ns;
     pool->held_bytes += job->held_bytes;
-    if (job->timeout_ns)
-        pool->n_timeouts++;
+    pool->n_timeouts += job->timeout_ns != 0;
     pool->stats.n_submitted++;
     mui_job_push_back(&pool->queue, job);
 }
@@ -306,53 +315,88 @@ static void enqueued(struct mu_pool *pool)
     mui_pool_leave(pool);
 }
 
+static int await_room(struct mu_pool *pool, unsigned flags)
+{
+    int rc = flags & MUI_SUBMIT_ANYWAY ? is_open(pool) : room(pool, flags);
+
+    return rc == MU_FULL ? wait_for_room(pool, flags) : rc;
+}
+
 /* One task into the queue; lock held. */
 static int submit_one(struct mu_pool *pool, const struct batch *batch,
                       const struct mu_span *input, uint64_t tag,
-                      struct mui_job **ret_job)
+                      uint64_t number, uint64_t *ret_id)
 {
-    unsigned flags = batch->how->flags;
     struct mui_job *job;
-    int rc = flags & MUI_SUBMIT_ANYWAY ? is_open(pool) : room(pool, flags);
-
-    if (rc == MU_FULL)
-        rc = wait_for_room(pool, flags);
+    int rc = await_room(pool, batch->how->flags);
 
     if (rc != 0)
         return rc;
     job = mui_job_new(pool->store);
     if (!job)
         return -ENOMEM;
-    rc = fill_job(pool, job, batch, input, tag);
+    fill_job(job, batch, tag, number);
+    if (is_plain(batch->how) && is_small(input))
+        take_small(job, input);
+    else
+        rc = take_other(pool, job, input, batch->how);
     if (rc < 0) {
         job->state = MUI_JOB_TAKEN;
         mui_job_free(job);
         return rc;
     }
-    *ret_job = job;
+    if (ret_id)
+        *ret_id = job->out.id;
+    enqueue(pool, job);
     return 0;
 }
 
-int mui_pool_submit(struct mu_pool *pool, mu_task_fn fn,
+/* The same for up to n that are small, as far as there is room, without waiting for
+ * it. Returns how many, from the first. */
+static size_t submit_small(struct mu_pool *pool, const struct batch *batch,
+                           const struct mu_span *inputs, size_t n, uint64_t tag)
+{
+    struct mui_job head; /* only its links */
+    struct mui_job *last = &head;
+    size_t limit = pool->options.queue_tasks;
+    size_t i;
+
+    if (!is_plain(batch->how) || room(pool, batch->how->flags) != MU_OK)
+        return 0;
+    if (n > limit - pool->queue.n)
+        n = limit - pool->queue.n;
+    for (i = 0; i < n && is_small(&inputs[i]); i++) {
+        struct mui_job *job = mui_job_new(pool->store);
+
+        if (!job)
+            break;
+        fill_job(job, batch, tag + i, 0);
+        take_small(job, &inputs[i]);
+        job->state = MUI_JOB_QUEUED;
+        job->prev = last;
+        last->next = job;
+        last = job;
+    }
+    if (i > 0) {
+        mui_job_join(&pool->queue, head.next, last, i);
+        pool->stats.n_submitted += i;
+        pool->n_timeouts += batch->timeout_ns ? i : 0;
+    }
+    return i;
+}
+
+int mui_pool_submit(struct mu_pool *pool, const struct mui_kind *kind,
                     const struct mu_span *input, const struct mu_submit *how,
                     uint64_t number, uint64_t *ret_id)
 {
-    struct mui_job *job;
     struct batch batch;
-    int rc = check_submit(pool, fn, how);
+    int rc = check_submit(pool, how);
 
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&pool->lock);
-    rc = batch_init(pool, fn, how, &batch);
-    if (rc == 0)
-        rc = submit_one(pool, &batch, input, how->tag, &job);
-    if (rc == 0) {
-        job->number = number;
-        if (ret_id)
-            *ret_id = job->out.id;
-        enqueue(pool, job, mu_now_ns());
-    }
+    batch_init(pool, kind, how, &batch);
+    rc = submit_one(pool, &batch, input, how->tag, number, ret_id);
     enqueued(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     return rc;
@@ -365,39 +409,65 @@ int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn, const void *input,
                    uint64_t *ret_id)
 {
     struct mu_span span = {input, input_size};
+    struct mui_kind kind;
+    int rc;
 
-    if (how && how->flags & OWN_FLAGS)
+    how = how ? how : &by_default;
+    if (how->flags & OWN_FLAGS)
         return -EINVAL;
-    return mui_pool_submit(pool, fn, &span, how ? how : &by_default, 0, ret_id);
+    rc = mui_pool_prepare(&kind, fn);
+    return rc < 0 ? rc : mui_pool_submit(pool, &kind, &span, how, 0, ret_id);
+}
+
+/* Up to PUMP_BATCH of the inputs. *ret_n is how many, also on an error. */
+static int submit_some(struct mu_pool *pool, const struct batch *batch,
+                       const struct mu_span *inputs, size_t n, uint64_t tag,
+                       size_t *ret_n)
+{
+    int rc;
+
+    if (n > PUMP_BATCH)
+        n = PUMP_BATCH;
+    *ret_n = submit_small(pool, batch, inputs, n, tag);
+    if (*ret_n > 0)
+        return 0;
+    /* large, or there is no room, or no memory */
+    rc = submit_one(pool, batch, inputs, tag, 0, NULL);
+    *ret_n = rc == 0;
+    return rc;
 }
 
 int mu_pool_submit_many(struct mu_pool *pool, mu_task_fn fn,
                         const struct mu_span *inputs, size_t n_inputs,
                         const struct mu_submit *how, size_t *ret_n)
 {
-    int64_t now_ns = mu_now_ns();
+    struct mui_kind kind;
     struct batch batch;
+    size_t n_pumped = 0;
     size_t n = 0;
     int rc;
 
     *ret_n = 0;
     how = how ? how : &by_default;
-    rc = check_submit(pool, fn, how);
+    rc = mui_pool_prepare(&kind, fn);
+    if (rc == 0)
+        rc = check_submit(pool, how);
     if (rc == 0 && (how->path || how->n_parts || how->flags & OWN_FLAGS))
         rc = -EINVAL;
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&pool->lock);
-    rc = batch_init(pool, fn, how, &batch);
-    for (; rc == 0 && n < n_inputs; n++) {
-        struct mui_job *job;
+    batch_init(pool, &kind, how, &batch);
+    while (rc == 0 && n < n_inputs) {
+        size_t more;
 
-        rc = submit_one(pool, &batch, &inputs[n], how->tag + n, &job);
-        if (rc != 0)
-            break;
-        enqueue(pool, job, now_ns);
-        if ((n + 1) % PUMP_BATCH == 0)
+        rc = submit_some(pool, &batch, inputs + n, n_inputs - n, how->tag + n,
+                         &more);
+        n += more;
+        if (n - n_pumped >= PUMP_BATCH) {
+            n_pumped = n;
             mui_pool_pump_lazily(pool);
+        }
     }
     enqueued(pool);
     (void)pthread_mutex_unlock(&pool->lock);

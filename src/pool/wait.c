@@ -9,7 +9,7 @@
 
 int mui_pool_check(const struct mu_pool *pool)
 {
-    return mui_forked() == pool->forked ? 0 : -EINVAL;
+    return mui_forked_since() == pool->forked ? 0 : -EINVAL;
 }
 
 void mui_pool_news(struct mu_pool *pool)

@@ -46,9 +46,10 @@
  * begins before its own slot's bytes: it lies in those of its own slot and of later
  * ones of its pack, which are not written again before it has its reply. The head, in
  * the first slot, is: the worker copies it before it starts the first order.
- *     The reply to an order of a pack may be brief, which has a place of its own;
- * the supervisor, who knows which orders were packed, looks in both. So not every lap
- * word is stored in every lap: see is_plain_lap().
+ *     The reply to an order of a pack may be brief: one word in a place of its own, its
+ * lap in the upper half, R2 and A2 by itself; output, if it has any, is in a word that is
+ * stored before. The supervisor, who knows which orders were packed, looks in both places.
+ * So not every lap word is stored in every lap: see is_plain_lap().
  *
  * Killed at any instruction. The worker: before R2 the reply is absent, after it
  * whole; `started` names the order that was running. The supervisor: its workers
@@ -74,8 +75,8 @@
 #include "sync/lane_memory.h"
 #include "sys/futex.h"
 
-/* How many brief replies ahead of the one that is read their lines are asked for. */
-enum { BRIEFS_AHEAD = 32 };
+/* How many brief replies ahead of those that are read their lines are asked for. */
+enum { BRIEFS_AHEAD = 32, BRIEFS_A_LINE = 8 };
 
 enum mui_slot_state {
     SLOT_FREE = 0,
@@ -98,7 +99,7 @@ size_t mui_lane_down_bytes(unsigned n_slots)
 size_t mui_lane_up_bytes(unsigned n_slots)
 {
     return whole_pages(sizeof(struct mui_lane_up) +
-                       n_slots * (sizeof(struct slot) + sizeof(struct brief)));
+                       n_slots * (sizeof(struct slot) + 2 * sizeof(uint64_t)));
 }
 
 /* -- the supervisor's end -- */
@@ -342,7 +343,15 @@ static bool reply_is_forged(const struct mui_lane *lane,
     return false;
 }
 
-/* The reply read last is settled: its order's slot is free. Gives its owner. */
+/* Replies were read whose orders' slots are free now. */
+static inline void move_head(struct mui_lane *lane)
+{
+    while (lane->head != lane->tail &&
+           lane->state[lane->head & lane->mask] == SLOT_FREE)
+        lane->head++;
+}
+
+/* A reply is read: its order's slot is free. Gives its owner. */
 static inline void *free_slot(struct mui_lane *lane, uint32_t index)
 {
     uint32_t i_slot = index & lane->mask;
@@ -351,43 +360,74 @@ static inline void *free_slot(struct mui_lane *lane, uint32_t index)
     lane->n_replies++;
     lane->owner[i_slot] = NULL;
     lane->state[i_slot] = SLOT_FREE;
-    while (lane->head != lane->tail &&
-           lane->state[lane->head & lane->mask] == SLOT_FREE)
-        lane->head++;
     return owner;
 }
 
-/* The same of a brief reply, if it is one. */
-static inline int collect_brief(struct mui_lane *lane,
-                                struct mui_reply *ret_reply, void **ret_owner)
+/* Read the next reply, if it is a brief one: its word comes before the rest. */
+static inline int read_brief(const struct mui_lane *lane,
+                             struct mui_lane_brief *ret_brief)
 {
-    struct brief *brief = brief_of(lane->up, lane->mask, lane->n_replies);
-    uint32_t run_ns;
-    uint64_t output;
+    uint32_t index = lane->n_replies;
+    uint64_t word;
 
-    /* A2, as below */
-    if (atomic_load_explicit(&brief->lap, memory_order_acquire) !=
-        lap_of(lane->n_replies, lane->shift))
+    if (lane->state[index & lane->mask] != SLOT_PACKED)
         return MU_EMPTY;
-    /* relaxed: behind the lap; read once, for the worker can change them meanwhile */
-    run_ns = atomic_load_explicit(&brief->run_ns, memory_order_relaxed);
-    output = atomic_load_explicit(&brief->output, memory_order_relaxed);
-    if ((uint8_t)output > MUI_BRIEF_BYTES)
-        return MU_ECORRUPT;
-    ret_reply->index = lane->n_replies;
-    ret_reply->code = 0;
-    ret_reply->kind = MUI_REPLY_RAN;
-    ret_reply->form = MUI_FORM_INLINE;
-    ret_reply->inline_size = (uint8_t)output;
-    ret_reply->limit = 0;
-    ret_reply->start_ns = (int64_t)lane->end_ns;
-    ret_reply->run_ns = run_ns;
-    output >>= 8;
-    memcpy(ret_reply->u.bytes, &output, sizeof output);
-    lane->end_ns += run_ns;
-    __builtin_prefetch(
-        brief_of(lane->up, lane->mask, lane->n_replies + BRIEFS_AHEAD));
+    /* A2, as below; read once, for the worker can change it meanwhile */
+    word = atomic_load_explicit(brief_of(lane->up, lane->mask, index),
+                                memory_order_acquire);
+    if (!brief_is_of(word, lap_of(index, lane->shift)))
+        return MU_EMPTY;
+    ret_brief->run_ns = (uint32_t)word & MUI_BRIEF_NS_MAX;
+    ret_brief->output = 0;
+    if ((uint32_t)word > MUI_BRIEF_NS_MAX)
+        /* relaxed: behind its word; once, too */
+        ret_brief->output = atomic_load_explicit(
+            brief_output_of(lane->up, lane->mask, index), memory_order_relaxed);
+    return (uint8_t)ret_brief->output > MUI_BRIEF_BYTES ? MU_ECORRUPT : MU_OK;
+}
+
+unsigned mui_lane_collect_briefs(struct mui_lane *lane,
+                                 struct mui_lane_brief *ret_briefs,
+                                 unsigned n_max, int64_t *ret_start_ns)
+{
+    uint64_t end_ns = lane->end_ns;
+    unsigned n;
+
+    *ret_start_ns = (int64_t)end_ns;
+    for (n = 0; n < n_max; n++) {
+        if (read_brief(lane, &ret_briefs[n]) != MU_OK)
+            break;
+        if (lane->n_replies % BRIEFS_A_LINE == 0)
+            __builtin_prefetch(
+                brief_of(lane->up, lane->mask, lane->n_replies + BRIEFS_AHEAD));
+        end_ns += ret_briefs[n].run_ns;
+        ret_briefs[n].owner = free_slot(lane, lane->n_replies);
+    }
+    lane->end_ns = end_ns;
+    move_head(lane);
+    return n;
+}
+
+/* The same of one, as mui_lane_collect() gives it. */
+static int collect_brief(struct mui_lane *lane, struct mui_reply *ret_reply,
+                         void **ret_owner)
+{
+    struct mui_lane_brief brief;
+    int rc = read_brief(lane, &brief);
+
+    if (rc != MU_OK)
+        return rc;
+    *ret_reply = (struct mui_reply){
+        .index = lane->n_replies,
+        .inline_size = (uint8_t)brief.output,
+        .start_ns = (int64_t)lane->end_ns,
+        .run_ns = brief.run_ns,
+    };
+    brief.output >>= 8;
+    memcpy(ret_reply->u.bytes, &brief.output, sizeof brief.output);
+    lane->end_ns += brief.run_ns;
     *ret_owner = free_slot(lane, lane->n_replies);
+    move_head(lane);
     return MU_OK;
 }
 
@@ -397,12 +437,10 @@ int mui_lane_collect(struct mui_lane *lane, struct mui_reply *ret_reply,
     struct slot *slot = &lane->up->replies[lane->n_replies & lane->mask];
     uint32_t lap = lap_of(lane->n_replies, lane->shift);
 
-    if (lane->state[lane->n_replies & lane->mask] == SLOT_PACKED) {
-        int rc = collect_brief(lane, ret_reply, ret_owner);
+    int rc = collect_brief(lane, ret_reply, ret_owner);
 
-        if (rc != MU_EMPTY)
-            return rc;
-    }
+    if (rc != MU_EMPTY)
+        return rc;
     /* A2, pairs with R2 in mui_lane_reply() */
     if (atomic_load_explicit(&slot->lap, memory_order_acquire) != lap)
         return MU_EMPTY;
@@ -418,6 +456,7 @@ int mui_lane_collect(struct mui_lane *lane, struct mui_reply *ret_reply,
             (uint64_t)ret_reply->start_ns + (uint64_t)ret_reply->run_ns;
     __builtin_prefetch(&lane->up->replies[(lane->n_replies + 5) & lane->mask]);
     *ret_owner = free_slot(lane, ret_reply->index);
+    move_head(lane);
     return MU_OK;
 }
 
@@ -427,11 +466,11 @@ bool mui_lane_has(const struct mui_lane *lane, unsigned n)
 
     /* A2, as below */
     if (lane->state[last & lane->mask] == SLOT_PACKED &&
-        atomic_load_explicit(&brief_of(lane->up, lane->mask, last)->lap,
-                             memory_order_acquire) ==
-            lap_of(last, lane->shift)) {
+        brief_is_of(atomic_load_explicit(brief_of(lane->up, lane->mask, last),
+                                         memory_order_acquire),
+                    lap_of(last, lane->shift))) {
         /* they are about to be read */
-        for (unsigned i = 0; i < n && i < BRIEFS_AHEAD; i += 4)
+        for (unsigned i = 0; i < n && i < BRIEFS_AHEAD; i += BRIEFS_A_LINE)
             __builtin_prefetch(
                 brief_of(lane->up, lane->mask, lane->n_replies + i));
         return true;

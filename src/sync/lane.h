@@ -163,6 +163,22 @@ void mui_lane_alert(struct mui_lane *lane);
 int mui_lane_collect(struct mui_lane *lane, struct mui_reply *ret_reply,
                      void **ret_owner);
 
+/* What a brief reply says: it ran, and returned 0. */
+struct mui_lane_brief {
+    void *owner;
+    uint64_t
+        output; /* its size, at the most 7, in the first byte, then the bytes */
+    uint32_t run_ns;
+};
+
+/* Read replies that are brief, as most of those to packs are, up to n_max and until one
+ * is not: that, and one that no honest worker wrote, is left for mui_lane_collect().
+ * Returns how many. The first began at *ret_start_ns, each other when the one before
+ * it ended. Wait-free, O(n). */
+unsigned mui_lane_collect_briefs(struct mui_lane *lane,
+                                 struct mui_lane_brief *ret_briefs,
+                                 unsigned n_max, int64_t *ret_start_ns);
+
 /* Whether at least n replies are there, by one look. A worker may lie; collect does
  * not believe it. */
 bool mui_lane_has(const struct mui_lane *lane, unsigned n);

@@ -20,16 +20,12 @@ _Static_assert(sizeof(struct mui_order) == sizeof(struct slot), "order");
 _Static_assert(sizeof(struct mui_reply) == sizeof(struct slot), "reply");
 
 /* The reply to an order of a pack, when there is little to say: it ran, returned 0,
- * began when the task before it ended, and wrote no more than this. Four to a line. */
+ * began when the task before it ended, ran for less than two seconds, and wrote no more
+ * than a few bytes. One word says so, eight to a line; what it wrote is in another, in
+ * which nobody looks when it wrote nothing. */
 enum { MUI_BRIEF_BYTES = 7 };
 
-struct brief {
-    _Atomic uint32_t lap; /* stored last */
-    _Atomic uint32_t run_ns;
-    _Atomic uint64_t output; /* its size in the first byte, then the bytes */
-};
-
-_Static_assert(sizeof(struct brief) == 16, "four briefs are a line");
+#define MUI_BRIEF_NS_MAX 0x7fffffffU
 
 struct mui_lane_down {
     _Atomic uint64_t revoked; /* from << 32 | to; from == to: nothing */
@@ -49,7 +45,7 @@ struct mui_lane_up {
     _Atomic int64_t start_ns; /* when the last was started */
     _Alignas(MUI_CACHE_LINE) _Atomic uint32_t sleeping;
     _Alignas(MUI_CACHE_LINE) struct slot replies[];
-    /* then struct brief briefs[n_slots] */
+    /* then _Atomic uint64_t briefs[n_slots], and as many for their outputs */
 };
 
 static inline uint32_t lap_of(uint32_t index, uint32_t shift)
@@ -91,11 +87,29 @@ static inline _Atomic uint8_t *cancel_marks(const struct mui_lane_down *down,
     return (_Atomic uint8_t *)pack_bytes(down, mask, mask + 1);
 }
 
-static inline struct brief *brief_of(const struct mui_lane_up *up,
-                                     uint32_t mask, uint32_t index)
+static inline _Atomic uint64_t *brief_of(const struct mui_lane_up *up,
+                                         uint32_t mask, uint32_t index)
 {
-    return (struct brief *)(uintptr_t)&up->replies[(size_t)mask + 1] +
+    return (_Atomic uint64_t *)(uintptr_t)&up->replies[(size_t)mask + 1] +
            (index & mask);
+}
+
+static inline _Atomic uint64_t *brief_output_of(const struct mui_lane_up *up,
+                                                uint32_t mask, uint32_t index)
+{
+    return brief_of(up, mask, 0) + mask + 1 + (index & mask);
+}
+
+/* The word of a brief reply: its lap in the upper half. */
+static inline uint64_t brief_word(uint32_t lap, uint32_t run_ns,
+                                  bool has_output)
+{
+    return (uint64_t)lap << 32 | (uint64_t)has_output << 31 | run_ns;
+}
+
+static inline bool brief_is_of(uint64_t word, uint32_t lap)
+{
+    return word >> 32 == lap;
 }
 
 #endif

@@ -187,27 +187,29 @@ static bool is_brief(const struct mui_lane_worker *w,
            reply->form == MUI_FORM_INLINE &&
            reply->inline_size <= MUI_BRIEF_BYTES &&
            reply->start_ns == w->end_ns &&
-           (uint64_t)reply->run_ns <= UINT32_MAX;
+           (uint64_t)reply->run_ns <= MUI_BRIEF_NS_MAX;
 }
 
 static void write_brief(struct mui_lane_worker *w,
                         const struct mui_reply *reply)
 {
-    struct brief *brief = brief_of(w->up, w->mask, w->n_replies);
+    uint64_t word = brief_word(lap_of(w->n_replies, w->shift),
+                               (uint32_t)reply->run_ns, reply->inline_size > 0);
     uint64_t output;
 
-    memcpy(&output, reply->u.bytes, sizeof output);
 #ifdef BUG_LANE_BRIEF_FIRST
-    atomic_store_explicit(&brief->lap, lap_of(w->n_replies, w->shift),
+    atomic_store_explicit(brief_of(w->up, w->mask, w->n_replies), word,
                           memory_order_release);
 #endif
-    /* relaxed: the lap below publishes them */
-    atomic_store_explicit(&brief->run_ns, (uint32_t)reply->run_ns,
-                          memory_order_relaxed);
-    atomic_store_explicit(&brief->output, output << 8 | reply->inline_size,
-                          memory_order_relaxed);
+    if (reply->inline_size > 0) {
+        memcpy(&output, reply->u.bytes, sizeof output);
+        /* relaxed: the word below publishes it */
+        atomic_store_explicit(brief_output_of(w->up, w->mask, w->n_replies),
+                              output << 8 | reply->inline_size,
+                              memory_order_relaxed);
+    }
     /* R2 */
-    atomic_store_explicit(&brief->lap, lap_of(w->n_replies, w->shift),
+    atomic_store_explicit(brief_of(w->up, w->mask, w->n_replies), word,
                           memory_order_release);
 }
 
@@ -222,8 +224,8 @@ static void write_reply(struct mui_lane_worker *w,
     atomic_store_explicit(&slot->lap, lap, memory_order_release);
     if (is_plain_lap(lap))
         /* relaxed: nobody looks there in this lap */
-        atomic_store_explicit(&brief_of(w->up, w->mask, w->n_replies)->lap, lap,
-                              memory_order_relaxed);
+        atomic_store_explicit(brief_of(w->up, w->mask, w->n_replies),
+                              brief_word(lap, 0, false), memory_order_relaxed);
 }
 
 void mui_lane_reply(struct mui_lane_worker *w, const struct mui_reply *reply)

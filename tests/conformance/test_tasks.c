@@ -349,6 +349,41 @@ static void outcome_outlives_pool(void **state)
     mu_outcome_free(o);
 }
 
+/* Those of several pools, also of one that is closed; small outputs and large ones. */
+static void outcomes_go_back_together(void **state)
+{
+    enum { N = 24 };
+    struct mu_pool *pools[] = {models_open(state, NULL),
+                               models_open(state, NULL)};
+    struct mu_outcome *outcomes[N];
+
+    for (size_t i = 0; i < N; i++) {
+        struct mu_pool *pool = pools[i / 3 % 2];
+        size_t size = i % 4 ? i : 100000;
+
+        assert_int_equal(
+            mu_pool_submit(pool, make_bytes, &size, sizeof size, NULL, NULL),
+            MU_OK);
+        outcomes[i] = test_take(pool);
+        assert_int_equal(outcomes[i]->output_size, size);
+    }
+    mu_pool_close(pools[0]);
+    mu_outcome_free_many(outcomes, N / 2);
+    mu_outcome_free_many(outcomes, 0);
+    for (size_t size = 0; size < N; size++) { /* what comes next is as new */
+        struct mu_outcome *o;
+
+        assert_int_equal(mu_pool_submit(pools[1], make_bytes, &size,
+                                        sizeof size, NULL, NULL),
+                         MU_OK);
+        o = test_take(pools[1]);
+        assert_int_equal(o->output_size, size);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pools[1]);
+    mu_outcome_free_many(outcomes + N / 2, N / 2);
+}
+
 static const struct model_test suite[] = {
     MODEL_TEST(every_task_ends_once),
     MODEL_TEST(sizes_of_all_kinds_travel),
@@ -363,6 +398,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(time_between_tasks_is_of_none),
     MODEL_TEST(close_with_work_left),
     MODEL_TEST(outcome_outlives_pool),
+    MODEL_TEST(outcomes_go_back_together),
 };
 
 int main(void)

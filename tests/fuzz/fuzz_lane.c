@@ -138,19 +138,37 @@ static void forge(struct program *p, struct mui_lane *lane)
            sizeof reply);
 }
 
-static void forge_brief(struct program *p, const struct mui_lane *lane)
+/* Several at once: the supervisor reads them in a run. */
+static void forge_briefs(struct program *p, const struct mui_lane *lane)
 {
-    /* the briefs follow the slots: see lane_memory.h */
-    const struct {
-        uint32_t lap;
-        uint32_t run_ns;
-        uint64_t output;
-    } brief = {(lane->n_replies >> lane->shift) + 1, next(p) << 24,
-               next(p) % 16 | (uint64_t)next(p) << 40};
+    unsigned n = next(p) % (N_SLOTS + 1);
 
-    memcpy(up + 128 + N_SLOTS * sizeof(struct mui_reply) +
-               (lane->n_replies & lane->mask) * sizeof brief,
-           &brief, sizeof brief);
+    for (uint32_t i = lane->n_replies; n-- > 0; i++) {
+        /* the briefs follow the slots, and their outputs those: see lane_memory.h */
+        uint8_t *at = up + 128 + N_SLOTS * sizeof(struct mui_reply) +
+                      (i & lane->mask) * sizeof(uint64_t);
+        uint64_t word =
+            (uint64_t)((i >> lane->shift) + 1) << 32 | (uint64_t)next(p) << 24;
+        uint64_t output = next(p) % 16 | (uint64_t)next(p) << 40;
+
+        memcpy(at, &word, sizeof word);
+        memcpy(at + N_SLOTS * sizeof word, &output, sizeof output);
+    }
+}
+
+/* Nothing is lost whatever they are: what is not brief is left for collect(). */
+static void collect_briefs(struct mui_lane *lane, unsigned n_max)
+{
+    struct mui_lane_brief briefs[N_SLOTS];
+    uint32_t n_before = lane->tail - lane->n_replies;
+    int64_t start_ns;
+    unsigned n = mui_lane_collect_briefs(lane, briefs, n_max, &start_ns);
+
+    assert(n <= n_max && n <= n_before);
+    for (unsigned i = 0; i < n; i++) {
+        assert((uint8_t)briefs[i].output < sizeof briefs[i].output);
+        come_back(briefs[i].owner);
+    }
 }
 
 static void read_crash(struct program *p)
@@ -182,7 +200,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (mui_lane_init(&lane, down, up, region, REGION_BYTES, N_SLOTS, true) < 0)
         return 0;
     while (p.left && usable) {
-        switch (next(&p) % 11) {
+        switch (next(&p) % 12) {
         case 0:
         case 1:
             push(&lane, next(&p));
@@ -214,8 +232,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             push_pack(&lane, next(&p), next(&p) % N_SLOTS + 1);
             break;
         case 10:
-            forge_brief(&p, &lane);
+            forge_briefs(&p, &lane);
             usable = collect(&lane);
+            break;
+        case 11:
+            forge_briefs(&p, &lane);
+            collect_briefs(&lane, next(&p) % (N_SLOTS + 1));
             break;
         }
     }

@@ -136,8 +136,9 @@ static void all_that_a_reply_says_arrives(void **state)
 {
     static const struct mui_reply replies[] = {
         {.run_ns = 5, .inline_size = 0},
-        {.run_ns = UINT32_MAX, .inline_size = 7, .u.bytes = "1234567"},
+        {.run_ns = INT32_MAX, .inline_size = 7, .u.bytes = "1234567"},
         {.run_ns = 5, .inline_size = 8, .u.bytes = "12345678"},
+        {.run_ns = (int64_t)INT32_MAX + 1},
         {.run_ns = (int64_t)UINT32_MAX + 1},
         {.run_ns = 5, .code = 3},
         {.run_ns = 5, .code = -1, .limit = 2},
@@ -264,14 +265,17 @@ static void pack_ends_with_the_lap(void **state)
 static void forged_brief_reply_is_refused(void **state)
 {
     struct pair *p = *state;
-    struct brief *brief = brief_of(p->up, SLOTS - 1, 0);
+    struct mui_lane_brief brief;
     struct mui_reply reply;
+    int64_t start_ns;
     void *owner;
 
     push(p, 0, 2);
     mui_lane_flush(&p->lane);
-    atomic_store(&brief->output, MUI_BRIEF_BYTES + 1);
-    atomic_store(&brief->lap, 1);
+    atomic_store(brief_output_of(p->up, SLOTS - 1, 0), MUI_BRIEF_BYTES + 1);
+    atomic_store(brief_of(p->up, SLOTS - 1, 0), brief_word(1, 0, true));
+    assert_int_equal(mui_lane_collect_briefs(&p->lane, &brief, 1, &start_ns),
+                     0);
     assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_ECORRUPT);
     assert_int_equal(mui_lane_in_flight(&p->lane), 2);
 }
@@ -285,7 +289,7 @@ static void brief_reply_to_a_revoked_order_is_nothing(void **state)
     push(p, 0, 2);
     mui_lane_flush(&p->lane);
     assert_int_equal(mui_lane_revoke(&p->lane, 0, note_taken, p), 2);
-    atomic_store(&brief_of(p->up, SLOTS - 1, 0)->lap, 1);
+    atomic_store(brief_of(p->up, SLOTS - 1, 0), brief_word(1, 0, false));
     assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_EMPTY);
 }
 
@@ -313,7 +317,7 @@ static void every_lap_word_is_stored_every_so_often(void **state)
     for (unsigned i = 0; i < SLOTS; i++) {
         assert_int_equal(atomic_load(&p->down->orders[i].lap), 65536);
         assert_int_equal(atomic_load(&p->up->replies[i].lap), 65536);
-        assert_int_equal(atomic_load(&brief_of(p->up, SLOTS - 1, i)->lap),
+        assert_int_equal(atomic_load(brief_of(p->up, SLOTS - 1, i)) >> 32,
                          65536);
     }
     assert_int_equal(mui_lane_pack_room(&p->lane), SLOTS);
