@@ -43,9 +43,12 @@ same '--dry-run' "printf c 'a b'" "$(m --dry-run --colsep , -- printf '{2}' '{1}
 m --joblog log --colsep , -- 'echo {2} {1}' <lines >/dev/null
 same 'its record' "echo c 'a b'" "$(tail -n 1 log | cut -f9)"
 
-# the second is not due for an hour: a signal finds one done
-mkfifo out
+# the second is not due for an hour: a signal finds one done. A pipe each: the first
+# one's nursery can have its end of it open for a moment longer, and the second reader
+# would find that alone
 for what in 'work.c:echo' '-- echo'; do
+    rm -f out
+    mkfifo out
     # shellcheck disable=SC2086
     seq 2 | $HANG "$MUSTER" map --model "$model" --delay 1h $what >out 2>err &
     pid=$!
