@@ -49,9 +49,9 @@ static int make_plan(struct mui_processes *p,
         return mui_fail(err, -EINVAL,
                         "processes: output_bytes above 1 TiB a task");
     plan->terms = *config->terms;
-    plan->has_sandbox_fd = p->sandbox_fd >= 0;
-    if (plan->terms.limits.sandbox & MU_SANDBOX_READ_ONLY &&
-        !config->terms->write_paths)
+    plan->has_ruleset = p->files.ruleset_fd >= 0;
+    plan->has_lists = p->files.list_fd >= 0;
+    if (plan->has_ruleset && !config->terms->write_paths)
         plan->terms.limits.sandbox |= MUI_SANDBOX_NO_WRITING;
     plan->shape = (struct mui_block_shape){
         .n_lanes = lanes_below(plan->below),
@@ -154,14 +154,14 @@ static int processes_open(struct mui_layer *l,
 
     p->desk = config->desk;
     p->channel = -1;
-    p->sandbox_fd = -1;
+    p->files = (struct mui_sandbox_files){-1, -1};
     p->alarm_ns = MU_NEVER;
     rc = mui_limits_check(&config->terms->limits, err);
     if (rc < 0)
         return rc;
     rc = mui_sandbox_prepare(config->terms->limits.sandbox,
                              config->terms->read_paths,
-                             config->terms->write_paths, &p->sandbox_fd, err);
+                             config->terms->write_paths, &p->files, err);
     if (rc == 0)
         rc = make_plan(p, config, err);
     if (rc == 0)
@@ -333,8 +333,7 @@ static void processes_fini(struct mui_layer *l)
             mui_peer_close(&p->peers[i].peer, &p->plan.shape);
     if (p->channel >= 0)
         mui_nursery_disconnect(p->channel);
-    if (p->sandbox_fd >= 0)
-        (void)close(p->sandbox_fd);
+    mui_sandbox_close(&p->files);
     mui_board_close(p->board, p->n_peers, p->board_fd);
     if (p->has_bells)
         mui_bells_fini(&p->bells);

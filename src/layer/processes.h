@@ -28,6 +28,7 @@
 #include "process/board.h"
 #include "process/nursery.h"
 #include "process/peer.h"
+#include "process/sandbox.h"
 
 enum {
     MUI_PLAN_LAYERS = 8,
@@ -48,7 +49,8 @@ struct mui_processes_plan {
     struct mui_block_shape shape;
     struct mui_layer_spec below[MUI_PLAN_LAYERS];
     unsigned n_places; /* of the board */
-    bool has_sandbox_fd;
+    bool has_ruleset;  /* of the sandbox, the descriptor after the board's */
+    bool has_lists;    /* and the one after that */
 };
 
 enum mui_peer_state {
@@ -78,8 +80,8 @@ struct mui_processes {
     bool has_nursery;
     pthread_t monitor;
     bool has_monitor;
-    int channel;             /* -1: none */
-    int sandbox_fd;          /* -1: none */
+    int channel; /* -1: none */
+    struct mui_sandbox_files files;
     struct mui_board *board; /* a place for each peer */
     int board_fd;
 

@@ -15,10 +15,11 @@ static const uint64_t id_channel = UINT64_C(1) << 40;
 
 int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
 {
-    int fds[3] = {p->base.terms->arena_fd, p->board_fd, p->sandbox_fd};
-    int rc =
-        mui_nursery_connect(mui_processes_worker_main, &p->plan, sizeof p->plan,
-                            fds, p->sandbox_fd >= 0 ? 3 : 2, &p->channel, err);
+    int fds[] = {p->base.terms->arena_fd, p->board_fd, p->files.ruleset_fd,
+                 p->files.list_fd};
+    int rc = mui_nursery_connect(
+        mui_processes_worker_main, &p->plan, sizeof p->plan, fds,
+        2U + p->plan.has_ruleset + p->plan.has_lists, &p->channel, err);
 
     if (rc < 0) {
         p->channel = -1;

@@ -190,7 +190,7 @@ static bool has_no_descriptor(void)
 
 /* The kernel counts refusals for a group. Else it does not: there is still none left,
  * or the task has given some back and knows itself why it failed. */
-enum mui_limit mui_limits_struck(int code)
+static enum mui_limit find_struck(int code)
 {
     const bool may_look = !(the.sandbox & MU_SANDBOX_PURE);
 
@@ -203,6 +203,16 @@ enum mui_limit mui_limits_struck(int code)
     return mui_crash_is_short_of_memory(code == ENOMEM || code == -ENOMEM)
                ? MUI_LIMIT_DATA
                : MUI_LIMIT_NONE;
+}
+
+enum mui_limit mui_limits_struck(int code)
+{
+    enum mui_limit struck;
+
+    mui_crash_excuse(true);
+    struck = find_struck(code);
+    mui_crash_excuse(false);
+    return struck;
 }
 
 void mui_limits_renew_cpu(int64_t cpu_ns)

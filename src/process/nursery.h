@@ -22,7 +22,7 @@
 
 #include "muster/base.h"
 
-enum { MUI_NURSERY_PLAN_FDS = 3, MUI_NURSERY_WORKER_FDS = 4 };
+enum { MUI_NURSERY_PLAN_FDS = 4, MUI_NURSERY_WORKER_FDS = 4 };
 
 /* What a worker process starts with; lent for its life. */
 struct mui_nursery_start {
