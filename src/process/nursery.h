@@ -62,6 +62,10 @@ int mui_nursery_init(struct mu_error *err);
 int mui_nursery_ref(struct mu_error *err);
 void mui_nursery_unref(void);
 
+/* The host closed the descriptors of nursery and pools: wait until all processes have
+ * ended, but not for ever: a child of the host may hold copies. */
+void mui_nursery_await_end(void);
+
 /* Guardian: what the supervisor has is not ours, nor our children's. */
 void mui_nursery_forget_in_child(void);
 
