@@ -96,7 +96,9 @@ static void greet_first(struct mui_processes *p)
     /* relaxed: written by this thread */
     while (atomic_load_explicit(&p->first, memory_order_relaxed) == 0 &&
            p->n_failures == 0 && p->peers[0].state == MUI_PEER_ORDERED) {
-        n = mui_bells_watch(&p->bells, MU_NEVER, ids, MUI_PROCESSES_IDS);
+        n = mui_bells_watch(&p->bells, mu_after_ns(MUI_ROUSE_NS), ids,
+                            MUI_PROCESSES_IDS);
+        mui_nursery_rouse();
         desk->ops->lock(desk);
         mui_processes_heed_ids(p, ids, n);
         desk->ops->unlock(desk);
@@ -109,8 +111,11 @@ static int wait_first(struct mui_processes *p, struct mu_error *err)
     uint32_t first;
 
     /* acquire, pairs with give_up() */
-    while ((first = atomic_load_explicit(&p->first, memory_order_acquire)) == 0)
-        (void)mui_futex_wait(&p->first, 0, 0, MU_NEVER);
+    while ((first = atomic_load_explicit(&p->first, memory_order_acquire)) ==
+           0) {
+        (void)mui_futex_wait(&p->first, 0, 0, mu_after_ns(MUI_ROUSE_NS));
+        mui_nursery_rouse();
+    }
     if (first == 1)
         return 0;
     if (err)
@@ -204,9 +209,8 @@ static void processes_sleep(struct mui_layer *l, int64_t deadline_ns)
 
 static bool processes_look(struct mui_layer *l)
 {
-    enum {
-        LOOKS = 4096
-    }; /* a caller that never sleeps is told some time, too */
+    /* a caller that never sleeps is told some time, too */
+    enum { LOOKS = 4096 };
     struct mui_processes *p = (struct mui_processes *)l;
 
     if (++p->n_looks % LOOKS == 0 && mui_processes_robbed(p))

@@ -115,6 +115,22 @@ static bool is_closed(void)
     return the.main_fd >= 0 && !mui_descriptor_is(the.main_fd, &the.main_mark);
 }
 
+/* Under `lock`. All in the guardian's process group: one that was killed has been
+ * followed by a nursery of it. The number is its own for as long as any is left, and
+ * nobody waited for the first. */
+static void rouse(void)
+{
+    if (the.forked == mui_forked() && the.guardian > 0)
+        (void)kill(-the.guardian, SIGCONT);
+}
+
+void mui_nursery_rouse(void)
+{
+    (void)pthread_mutex_lock(&lock);
+    rouse();
+    (void)pthread_mutex_unlock(&lock);
+}
+
 /* Under `lock`. */
 static void end(void)
 {
@@ -127,6 +143,7 @@ static void end(void)
         the.main_fd = -1; /* the guardian saw it, and has ended or will */
         return;
     }
+    rouse();
     /* a child of the host may hold a copy: closing ours alone ends nothing */
     if (the.forked == mui_forked())
         (void)shutdown(the.main_fd, SHUT_RDWR);
@@ -138,6 +155,7 @@ static void end(void)
     do
         rc = waitid(P_PID, (id_t)the.guardian, &info, WEXITED | __WALL);
     while (rc < 0 && errno == EINTR);
+    the.guardian = 0;
 }
 
 /* Whether guardian and nursery were both killed. Under `lock`. */
@@ -221,7 +239,7 @@ void mui_nursery_await_end(void)
     siginfo_t info;
 
     (void)pthread_mutex_lock(&lock);
-    /* ours, and not waited for: the number is its own */
+    rouse();
     if (is_closed() && the.forked == mui_forked() && the.guardian > 0) {
         ended.fd = mui_pidfd_open(the.guardian);
         if (ended.fd >= 0 && poll(&ended, 1, PATIENCE_MS) == 1) {
@@ -266,6 +284,7 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
     if (n_fds)
         memcpy(all + 1, fds, n_fds * sizeof *fds);
     (void)pthread_mutex_lock(&lock);
+    rouse();
     rc = the.main_fd < 0 ? -EPIPE
                          : send_open(entry, plan, plan_bytes, all, 1 + n_fds);
     (void)pthread_mutex_unlock(&lock);
