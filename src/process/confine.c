@@ -281,7 +281,10 @@ int mui_confine_processes(void)
 
 int mui_confine_limit_processes(unsigned n_more)
 {
-    int rc = write_number(max_fd, read_number(current_fd, "") + n_more);
+    /* more than that no machine has, and the kernel takes no larger number */
+    enum { PROCESSES_MAX = 4 << 20 };
+    uint64_t n = read_number(current_fd, "") + n_more;
+    int rc = write_number(max_fd, n < PROCESSES_MAX ? n : PROCESSES_MAX);
 
     (void)close(max_fd);
     (void)close(current_fd);
