@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -42,21 +41,6 @@ static pid_t fork_unseen(void)
     return pid < 0 ? (pid_t)-errno : (pid_t)pid;
 }
 
-/* Threads of this program. One that was joined just now may still be counted, so
- * more than one is believed after a while only. */
-static unsigned count_threads(void)
-{
-    enum { TRIES = 20 };
-    const struct timespec pause = {.tv_nsec = 1000 * 1000};
-    unsigned n = mui_census_threads();
-
-    for (int i = 0; n > 1 && i < TRIES; i++) {
-        (void)nanosleep(&pause, NULL);
-        n = mui_census_threads();
-    }
-    return n;
-}
-
 /* Under `lock`. */
 static int start(struct mu_error *err)
 {
@@ -68,7 +52,7 @@ static int start(struct mu_error *err)
     pid_t pid;
     int rc;
 
-    n_threads = count_threads();
+    n_threads = mui_census_threads();
     if (n_threads > 1)
         return mui_fail(err, MU_EINIT,
                         "processes: this program runs %u threads: call "

@@ -138,7 +138,8 @@ static bool has_orphans(const struct mui_lane_worker *lane)
     int64_t since = others_run_since(lane);
     int64_t then;
 
-    if (mui_census_threads() <= the.n_threads && !mui_census_has_children())
+    if (!mui_census_has_threads_beyond(the.n_threads) &&
+        !mui_census_has_children())
         return false;
     /* one that began meanwhile; one that ended too is missed, and costs a worker */
     then = others_run_since(lane);

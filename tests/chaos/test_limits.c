@@ -267,11 +267,11 @@ static void processes_are_limited(void **state)
     }
     for (int i = 0; i < 2; i++) {
         expect(models[i], &options, have_children, "5", "done");
-        /* a flow that ends, for the worker is spent, makes room: 2 at most */
-        expect(models[i], &options, have_children, "8",
-               have_groups(MUI_CONFINE_PROCESSES)
-                   ? "returned 11 at its limit on processes (cgroup)"
-                   : "returned 11");
+        /* a flow that ends, for the worker is spent, makes room: 2 at most; what
+         * the user's other processes leave him is not so exact */
+        if (have_groups(MUI_CONFINE_PROCESSES))
+            expect(models[i], &options, have_children, "8",
+                   "returned 11 at its limit on processes (cgroup)");
         expect(models[i], &options, have_children, "1000", "returned 11");
     }
 }
