@@ -49,6 +49,9 @@ static const int fatal_signals[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
                                     SIGABRT, SIGTRAP, SIGSYS, SIGXFSZ};
 
 static struct mui_crash_setup the;
+/* Whose record it is. A child that a task forked has the handlers, and sees the same
+ * memory, but how it ends is between it and the task. */
+static pid_t owner;
 /* The thread that writes the record; 0: none yet. */
 static _Atomic int claimant;
 static _Atomic int n_faults;
@@ -387,6 +390,8 @@ static void on_fault(int signal, siginfo_t *info, void *arg)
     const ucontext_t *context = arg;
     struct mui_crash *record = the.record;
 
+    if (getpid() != owner)
+        die_plainly(signal);
     if (is_rehearsal(signal, info)) {
         struct mui_crash none = {.kind = MUI_CRASH_NONE};
 
@@ -433,7 +438,7 @@ static void on_exit_called(int status, void *arg)
     (void)arg;
     flush(stdout);
     flush(stderr);
-    if (claim()) {
+    if (getpid() == owner && claim()) {
         record->kind = MUI_CRASH_EXIT;
         record->code = status;
         record->i_lane = lane_of_flow();
@@ -467,6 +472,7 @@ void mui_crash_install(const struct mui_crash_setup *setup)
                                    SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
     the = *setup;
+    owner = getpid();
     (void)sigfillset(&action.sa_mask);
     for (size_t i = 0; i < sizeof fatal_signals / sizeof *fatal_signals; i++)
         (void)sigdelset(&action.sa_mask, fatal_signals[i]);

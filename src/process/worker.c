@@ -22,6 +22,7 @@
 #include "process/sandbox.h"
 #include "process/state.h"
 #include "sys/census.h"
+#include "sys/forked.h"
 #include "sys/futex.h"
 #include "sys/thread.h"
 
@@ -37,6 +38,7 @@ static struct {
     struct mui_lane_worker *lanes;
     unsigned n_lanes;
     struct mui_limits limits;
+    uint32_t forked;           /* mui_forked() here, and not in children */
     unsigned n_threads;        /* that belong here; constant once `up` */
     uint64_t data_bytes;       /* before the first task; constant once `up` */
     uint64_t may_grow_bytes;   /* beyond that; 0: however much; the same */
@@ -221,6 +223,9 @@ static bool is_spent(struct mui_lane_worker *lane, unsigned look)
 {
     bool spent;
 
+    /* a child that a task forked, and that came back from it too */
+    if (the.forked != mui_forked_since())
+        exit(0);
     await_up();
     if (look & MUI_LOOK_RAN)
         /* release, pairs with the exchange below, perhaps another thread's: what the
@@ -261,6 +266,7 @@ int mui_worker_init(const struct mui_worker_setup *setup,
     /* a pool that a task opened: what its worker kept here came along with fork() */
     memset(&the, 0, sizeof the);
     (void)pthread_mutex_init(&the.look_lock, NULL);
+    the.forked = mui_forked();
     the.block = block;
     the.shape = *shape;
     the.head = mui_block_head(&block);
