@@ -324,6 +324,18 @@ static bool wants_core(void)
     return getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur > 0;
 }
 
+/* 0: this is none. */
+static int refused_call(const siginfo_t *info)
+{
+    if (info->si_signo != SIGSYS)
+        return 0;
+    if (info->si_code > 0)
+        return info->si_syscall;
+    return info->si_code == SI_QUEUE && info->si_pid == getpid()
+               ? info->si_value.sival_int
+               : 0;
+}
+
 /* What can be said of a fault, into a record. */
 static void describe(struct mui_crash *record, int signal,
                      const siginfo_t *info, const ucontext_t *context)
@@ -332,7 +344,7 @@ static void describe(struct mui_crash *record, int signal,
 
     record->kind = MUI_CRASH_SIGNAL;
     record->signal = signal;
-    record->code = signal == SIGSYS && !sent ? info->si_syscall : 0;
+    record->code = refused_call(info);
     /* SI_KERNEL: the kernel does not tell, as of an address that no x86 has */
     record->has_address =
         !sent && signal != SIGSYS && info->si_code != SI_KERNEL;
@@ -365,6 +377,14 @@ static bool is_rehearsal(int signal, const siginfo_t *info)
            info->si_code == SI_TKILL && tid == (int)syscall(SYS_gettid);
 }
 
+/* What this thread calls now is ours, not a task's. */
+static _Thread_local volatile sig_atomic_t is_excused;
+
+void mui_crash_excuse(bool excused)
+{
+    is_excused = excused;
+}
+
 static void on_fault(int signal, siginfo_t *info, void *arg)
 {
     const ucontext_t *context = arg;
@@ -378,6 +398,8 @@ static void on_fault(int signal, siginfo_t *info, void *arg)
         describe(&none, signal, info, context);
         return;
     }
+    if (is_excused && refused_call(info))
+        return;
     /* relaxed: a depth, not a message */
     if (atomic_fetch_add_explicit(&n_faults, 1, memory_order_relaxed) >=
         FAULTS_MAX)

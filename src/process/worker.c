@@ -140,7 +140,8 @@ static bool has_orphans(const struct mui_lane_worker *lane)
     int64_t since = others_run_since(lane);
     int64_t then;
 
-    if (mui_census_threads() <= the.n_threads && !mui_census_has_children())
+    if (!mui_census_has_threads_beyond(the.n_threads) &&
+        !mui_census_has_children())
         return false;
     /* one that began meanwhile; one that ended too is missed, and costs a worker */
     then = others_run_since(lane);
@@ -188,11 +189,16 @@ static bool keeps_files(const struct mui_lane_worker *lane)
 /* Things that only system calls tell. */
 static bool has_leftovers(const struct mui_lane_worker *lane)
 {
+    bool has;
+
     if (has_grown(lane) || !bell_is_ours())
         return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)
         return false; /* it could leave nothing, and may not look */
-    return has_orphans(lane) || is_changed(lane) || keeps_files(lane);
+    mui_crash_excuse(true);
+    has = has_orphans(lane) || is_changed(lane) || keeps_files(lane);
+    mui_crash_excuse(false);
+    return has;
 }
 
 static bool has_run_enough(void)
@@ -338,7 +344,7 @@ int mui_worker_up(void)
     the.n_threads = mui_census_threads();
     if (!(the.limits.sandbox & MU_SANDBOX_PURE))
         mui_state_take(the.n_threads == 1, &the.state);
-    rc = mui_sandbox_enter_calls(the.limits.sandbox);
+    rc = mui_sandbox_enter_pure(the.limits.sandbox);
     if (rc < 0)
         return rc;
     announce(MUI_STAGE_UP);
