@@ -31,6 +31,14 @@ static int read_file(struct mu_task *task)
     return read(fd, &byte, 1) < 0 ? errno : 0;
 }
 
+static int read_input(struct mu_task *task)
+{
+    char byte;
+
+    (void)task;
+    return read(STDIN_FILENO, &byte, 1) >= 0 ? 0 : errno;
+}
+
 static int write_file(struct mu_task *task)
 {
     int fd = open(mu_task_input(task, NULL), O_WRONLY | O_CREAT, 0600);
@@ -119,6 +127,7 @@ static void pure_refuses_what_is_not_computing(void **state)
         expect(models[i], &options, compute, "", "done");
         expect(models[i], &options, read_file, "/etc/passwd",
                "SIGSYS: openat refused in");
+        expect(models[i], &options, read_input, "", "SIGSYS: read refused in");
         expect(models[i], &options, write_file, "/tmp/x", "SIGSYS: openat");
         expect(models[i], &options, remove_file, "/tmp/x", "SIGSYS: unlink");
         expect(models[i], &options, open_socket, "unix", "SIGSYS: socket");
