@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -292,6 +293,49 @@ static void kept_descriptors_are_not_missed(void **state)
     mu_pool_close(pool);
 }
 
+/* -- who traces the worker -- */
+
+/* A child that hears of its worker's end, and does not tell; its output is who. */
+static int leave_tracer(struct mu_task *task)
+{
+    pid_t worker = getpid();
+    pid_t child;
+    int ready[2];
+    char byte;
+
+    if (pipe(ready) != 0)
+        return 1;
+    child = fork();
+    if (child == 0) {
+        (void)ptrace(PTRACE_SEIZE, worker, NULL, NULL);
+        (void)!write(ready[1], "", 1);
+        for (;;)
+            (void)pause();
+    }
+    if (read(ready[0], &byte, 1) != 1)
+        return 1;
+    return mu_task_write(task, &child, sizeof child);
+}
+
+/* Though it is the only one to hear that the worker has ended, and nothing else does. */
+static void tracer_is_killed(void **state)
+{
+    struct mu_pool *pool = test_pool("processes:1", NULL);
+    struct mu_outcome *o = run(pool, leave_tracer, 0);
+    const int64_t end = test_deadline();
+    pid_t tracer;
+
+    (void)state;
+    assert_int_equal(o->status, MU_DONE);
+    memcpy(&tracer, o->output, sizeof tracer);
+    mu_outcome_free(o);
+    while (kill(tracer, 0) == 0) {
+        assert_true(mu_now_ns() < end);
+        (void)sched_yield();
+    }
+    mu_pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +344,7 @@ int main(void)
         cmocka_unit_test(kept_memory_is_not_missed),
         cmocka_unit_test(little_memory_is_kept),
         cmocka_unit_test(kept_descriptors_are_not_missed),
+        cmocka_unit_test(tracer_is_killed),
     };
 
     if (mu_init(NULL) != 0)
