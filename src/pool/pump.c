@@ -199,7 +199,8 @@ static bool collect_briefs(struct mu_pool *pool, struct mui_lane *lane)
     for (unsigned i = 0; i < n; i++) {
         struct mui_job *job = briefs[i].owner;
 
-        mui_job_ask_for(briefs[i + AHEAD < n ? i + AHEAD : n - 1].owner);
+        job->later = briefs[i + AHEAD < n ? i + AHEAD : n - 1].owner;
+        mui_job_ask_for(job->later);
         settle_brief(pool, &briefs[i], start_ns);
         start_ns = (int64_t)((uint64_t)start_ns + briefs[i].run_ns);
         last->next = job;
@@ -569,8 +570,24 @@ bool mui_pool_pump(struct mu_pool *pool)
     return pump(pool, true);
 }
 
+/* Whether a batch of tasks is over sooner than a worker is woken. */
+static bool are_short(const struct mu_pool *pool)
+{
+    enum { SHORT_NS = 1500 };
+
+    return pool->run_ns > 0 && pool->run_ns <= SHORT_NS;
+}
+
 void mui_pool_pump_lazily(struct mu_pool *pool)
 {
+    /* A reply is cheapest to read when nobody writes near it any more, and its job when
+     * the outcome is about to be taken. So as long as lanes have room they stay unread;
+     * what long tasks left behind has to be known, to give each worker its share. */
+    if (are_short(pool) && !pool->suspects.n) {
+        pool->n_moves += give_queue(pool);
+        if (!pool->queue.n)
+            return;
+    }
     (void)pump(pool, false);
 }
 
