@@ -65,7 +65,8 @@ struct mui_job {
     uint64_t held_bytes; /* of input and output, counted by the pool; first 0 */
     int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
     uint64_t *frames;      /* of a crash; NULL: none */
-    struct mui_job *later; /* ended: one behind it in the list, or once; a hint */
+    struct mui_job
+        *later; /* ended: one behind it in the list, or once; a hint */
 
     uint16_t retries;
     int64_t given_ns;

@@ -323,6 +323,7 @@ static void give(struct mu_pool *pool, struct mui_group *group, unsigned i_lane,
     (void)mui_lane_push(lane, &job->order, next_attempt(job), job, &index);
     note_given(pool, job, group->i_first + i_lane, index);
     pool->n_given++;
+    pool->unwatched = true;
     if (job->cancelled)
         mui_lane_cancel(lane, index);
 }
@@ -370,6 +371,7 @@ static unsigned give_pack(struct mu_pool *pool, struct mui_group *group,
     for (unsigned i = 0; i < n; i++)
         note_given(pool, owners[i], group->i_first + i_lane, index + i);
     pool->n_given += n;
+    pool->unwatched = true;
     return n;
 }
 
@@ -607,18 +609,71 @@ void mui_pool_want_news(struct mu_pool *pool)
     want_all(pool, MUI_WANT_DONE);
 }
 
+/* Whether a task waits for a worker that is at another. */
+static bool has_rest(const struct mu_pool *pool)
+{
+    unsigned n_busy = 0;
+
+    if (pool->queue.n || pool->suspects.n ||
+        pool->n_given > pool->model.n_lanes)
+        return true;
+    if (pool->n_given < 2)
+        return false;
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        const struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++)
+            n_busy +=
+                mui_lane_owner(&group->lanes[j], group->lanes[j].head) != NULL;
+    }
+    return pool->n_given > n_busy;
+}
+
+/* One worker that has nothing has to be awake, or to look again by itself. */
+static void set_watch(struct mu_pool *pool)
+{
+    struct mui_lane *idle = NULL;
+
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && !group->lone && j < group->n_lanes;
+             j++) {
+            if (mui_lane_in_flight(&group->lanes[j]) > 0)
+                continue;
+            if (mui_lane_is_watching(&group->lanes[j]))
+                return;
+            if (!idle)
+                idle = &group->lanes[j];
+        }
+    }
+    if (idle)
+        mui_lane_alert(idle);
+}
+
+/* Nobody may call for long, and a task that was believed to be short may take long. So
+ * as long as something waits for a worker that is at another task, and there is one that
+ * has nothing, such a one rings. It is either
+ *   - known to have nothing: then one of these is awake, and rings before it sleeps, or
+ *     sleeps only for a while because it has rung; else one is woken here; or
+ *   - one whose replies are not read yet: it had nothing more to do when the wish was
+ *     out, and rings, or before that, and was found by the pump that follows the wish.
+ * Who rings has the pool pumped, and what waits taken back from workers that are slow;
+ * if they are not yet, it is wished again, which who sleeps for a while sees then. A
+ * caller who sleeps for news is rung for in the same way. */
 void mui_pool_leave(struct mu_pool *pool)
 {
-    for (;;) {
-        bool wishes = pool->queue.n || pool->suspects.n ||
-                      pool->n_given > pool->model.n_lanes;
+    bool is_out = pool->wish || pool->n_waiting;
 
-        if (!wishes || pool->wish || pool->n_waiting)
-            return;
+    if ((is_out && !pool->unwatched) || !has_rest(pool))
+        return;
+    if (!is_out) {
         pool->wish = MUI_WANT_IDLE;
         want_all(pool, pool->wish);
         /* what came before the wish was seen is looked for here */
-        if (!mui_pool_pump(pool))
+        if (mui_pool_pump(pool) && !has_rest(pool))
             return;
     }
+    pool->unwatched = false;
+    set_watch(pool);
 }
