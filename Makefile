@@ -34,8 +34,9 @@ check:
 test: everything
 	ctest --preset release -j "$$(nproc)" -LE static
 
+# Parts of it by PART='supervisor deeds:segv*'; more or less: see tools/torture.sh.
 torture: everything
-	tools/torture.sh $(BUILD)
+	tools/torture.sh $(BUILD) $(PART)
 
 # The random works of the tests, from many seeds: SEEDS=3000.
 seeds: everything
@@ -67,7 +68,8 @@ help:
 	@echo 'make demo               count the words of this machine, then survive a crash'
 	@echo 'make test               the tests of the release build'
 	@echo 'make check              all compilers, sanitizers, tests and static checks'
-	@echo 'make torture            the tests again and again, on a busy machine'
+	@echo 'make torture            each deed among 10,000 innocents, kills by the hundred, and what'
+	@echo "                        each cost; parts of it with PART='supervisor deeds:segv*'"
 	@echo 'make seeds              the random tests of the team, with SEEDS=1000 seeds'
 	@echo 'make mutants            break each promise, and see its test fail; with AREA=channel'
 	@echo '                        those of one of tools/check/mutants/*.list'

@@ -69,8 +69,8 @@ struct mu_worker_exit {
 /* Start a worker.
  *
  * What a process has of the program depends on when it is started. While the program
- * has one thread: all, as after fork(): ends of mu_chan_pair(), arenas, pointers. Once
- * other threads run, no copy of the program can be made safely, and it has its argument
+ * has one thread, those that were joined aside: all, as after fork(): ends of
+ * mu_chan_pair(), arenas, pointers. Once other threads run, no copy of the program can be made safely, and it has its argument
  * alone: no end of a pair, no channel that was open, no arena without a name. Give it the
  * address of a channel (mu_chan_address()) and the name of an arena, and let it connect.
  * A program that wants the first starts its processes first, and says so in

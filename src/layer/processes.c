@@ -49,9 +49,9 @@ static int make_plan(struct mui_processes *p,
         return mui_fail(err, -EINVAL,
                         "processes: output_bytes above 1 TiB a task");
     plan->terms = *config->terms;
-    plan->has_sandbox_fd = p->sandbox_fd >= 0;
-    if (plan->terms.limits.sandbox & MU_SANDBOX_READ_ONLY &&
-        !config->terms->write_paths)
+    plan->has_ruleset = p->files.ruleset_fd >= 0;
+    plan->has_lists = p->files.list_fd >= 0;
+    if (plan->has_ruleset && !config->terms->write_paths)
         plan->terms.limits.sandbox |= MUI_SANDBOX_NO_WRITING;
     plan->shape = (struct mui_block_shape){
         .n_lanes = lanes_below(plan->below),
@@ -78,6 +78,7 @@ static int make_tables(struct mui_processes *p, struct mu_error *err)
     rc = mui_board_open(p->n_peers, &p->board_fd, &p->board);
     if (rc < 0)
         return mui_fail(err, rc, "processes: memory for a pool");
+    p->board_mark = mui_descriptor_mark(p->board_fd);
     for (unsigned i = 0; i < width; i++)
         p->group_peers[i] = -1;
     return 0;
@@ -95,7 +96,9 @@ static void greet_first(struct mui_processes *p)
     /* relaxed: written by this thread */
     while (atomic_load_explicit(&p->first, memory_order_relaxed) == 0 &&
            p->n_failures == 0 && p->peers[0].state == MUI_PEER_ORDERED) {
-        n = mui_bells_watch(&p->bells, MU_NEVER, ids, MUI_PROCESSES_IDS);
+        n = mui_bells_watch(&p->bells, mu_after_ns(MUI_ROUSE_NS), ids,
+                            MUI_PROCESSES_IDS);
+        mui_nursery_rouse();
         desk->ops->lock(desk);
         mui_processes_heed_ids(p, ids, n);
         desk->ops->unlock(desk);
@@ -108,8 +111,11 @@ static int wait_first(struct mui_processes *p, struct mu_error *err)
     uint32_t first;
 
     /* acquire, pairs with give_up() */
-    while ((first = atomic_load_explicit(&p->first, memory_order_acquire)) == 0)
-        (void)mui_futex_wait(&p->first, 0, 0, MU_NEVER);
+    while ((first = atomic_load_explicit(&p->first, memory_order_acquire)) ==
+           0) {
+        (void)mui_futex_wait(&p->first, 0, 0, mu_after_ns(MUI_ROUSE_NS));
+        mui_nursery_rouse();
+    }
     if (first == 1)
         return 0;
     if (err)
@@ -154,14 +160,14 @@ static int processes_open(struct mui_layer *l,
 
     p->desk = config->desk;
     p->channel = -1;
-    p->sandbox_fd = -1;
+    p->files = (struct mui_sandbox_files){-1, -1};
     p->alarm_ns = MU_NEVER;
     rc = mui_limits_check(&config->terms->limits, err);
     if (rc < 0)
         return rc;
     rc = mui_sandbox_prepare(config->terms->limits.sandbox,
                              config->terms->read_paths,
-                             config->terms->write_paths, &p->sandbox_fd, err);
+                             config->terms->write_paths, &p->files, err);
     if (rc == 0)
         rc = make_plan(p, config, err);
     if (rc == 0)
@@ -183,8 +189,14 @@ static void processes_sleep(struct mui_layer *l, int64_t deadline_ns)
 {
     struct mui_processes *p = (struct mui_processes *)l;
     uint64_t ids[MUI_PROCESSES_IDS];
+    bool robbed;
     unsigned n;
 
+    p->desk->ops->lock(p->desk);
+    robbed = mui_processes_robbed(p);
+    p->desk->ops->unlock(p->desk);
+    if (robbed)
+        return;
     mui_board_set_attended(p->board, false);
     n = mui_bells_sleep(&p->bells, deadline_ns, ids, MUI_PROCESSES_IDS);
     if (n > 0) {
@@ -197,15 +209,22 @@ static void processes_sleep(struct mui_layer *l, int64_t deadline_ns)
 
 static bool processes_look(struct mui_layer *l)
 {
+    /* a caller that never sleeps is told some time, too */
+    enum { LOOKS = 4096 };
     struct mui_processes *p = (struct mui_processes *)l;
 
+    if (++p->n_looks % LOOKS == 0 && mui_processes_robbed(p))
+        return false;
     mui_board_set_attended(p->board, true);
     return mui_processes_look(p);
 }
 
 static void processes_kick(struct mui_layer *l)
 {
-    mui_bells_kick(&((struct mui_processes *)l)->bells);
+    struct mui_processes *p = (struct mui_processes *)l;
+
+    if (mui_processes_has_board(p))
+        mui_bells_kick(&p->bells);
 }
 
 static void processes_alarm(struct mui_layer *l, int64_t when)
@@ -215,7 +234,8 @@ static void processes_alarm(struct mui_layer *l, int64_t when)
     if (when >= p->alarm_ns)
         return;
     p->alarm_ns = when;
-    mui_bells_poke(&p->bells);
+    if (mui_processes_has_board(p))
+        mui_bells_poke(&p->bells);
 }
 
 static void processes_kill(struct mui_layer *l, unsigned i_group, int how)
@@ -296,7 +316,8 @@ static void processes_stop(struct mui_layer *l)
     if (!p->has_monitor)
         return;
     p->desk->ops->lock(p->desk);
-    send_home(p);
+    if (!mui_processes_robbed(p))
+        send_home(p);
     p->desk->ops->unlock(p->desk);
     /* the monitor buries; what does not end by itself is killed */
     do {
@@ -305,7 +326,7 @@ static void processes_stop(struct mui_layer *l)
             atomic_load_explicit(&p->n_tidied, memory_order_acquire);
 
         p->desk->ops->lock(p->desk);
-        done = all_buried(p);
+        done = mui_processes_robbed(p) || all_buried(p);
         if (!done && mu_now_ns() >= deadline) {
             kill_all(p);
             deadline = MU_NEVER;
@@ -324,17 +345,25 @@ static void processes_fini(struct mui_layer *l)
     if (p->has_monitor) {
         p->desk->ops->lock(p->desk);
         p->quit = true;
+        if (mui_processes_robbed(p))
+            (void)pthread_cancel(p->monitor);
+        else
+            mui_bells_poke(&p->bells);
         p->desk->ops->unlock(p->desk);
-        mui_bells_poke(&p->bells);
         (void)pthread_join(p->monitor, NULL);
+    }
+    if (p->robbed) {
+        p->files = (struct mui_sandbox_files){-1, -1};
+        p->board_fd = -1;
+        p->has_bells = false;
+        mui_nursery_await_end();
     }
     for (unsigned i = 0; p->peers && i < p->n_peers; i++)
         if (p->peers[i].state != MUI_PEER_FREE)
             mui_peer_close(&p->peers[i].peer, &p->plan.shape);
     if (p->channel >= 0)
         mui_nursery_disconnect(p->channel);
-    if (p->sandbox_fd >= 0)
-        (void)close(p->sandbox_fd);
+    mui_sandbox_close(&p->files);
     mui_board_close(p->board, p->n_peers, p->board_fd);
     if (p->has_bells)
         mui_bells_fini(&p->bells);

@@ -14,7 +14,8 @@
  *     processes.c           the layer's table: open, sleep, kill, stop
  *     processes_worker.c    the inside of a worker process
  *     processes_deaths.c    peers come up, die, and are replaced by spares
- *     processes_monitor.c   the thread that orders, buries and answers bells */
+ *     processes_monitor.c   the thread that orders, buries and answers bells
+ *     processes_robbed.c    the program closed our descriptors */
 #ifndef MUI_LAYER_PROCESSES_H
 #define MUI_LAYER_PROCESSES_H
 
@@ -28,6 +29,8 @@
 #include "process/board.h"
 #include "process/nursery.h"
 #include "process/peer.h"
+#include "process/sandbox.h"
+#include "sys/descriptor.h"
 
 enum {
     MUI_PLAN_LAYERS = 8,
@@ -48,7 +51,8 @@ struct mui_processes_plan {
     struct mui_block_shape shape;
     struct mui_layer_spec below[MUI_PLAN_LAYERS];
     unsigned n_places; /* of the board */
-    bool has_sandbox_fd;
+    bool has_ruleset;  /* of the sandbox, the descriptor after the board's */
+    bool has_lists;    /* and the one after that */
 };
 
 enum mui_peer_state {
@@ -78,10 +82,12 @@ struct mui_processes {
     bool has_nursery;
     pthread_t monitor;
     bool has_monitor;
-    int channel;             /* -1: none */
-    int sandbox_fd;          /* -1: none */
+    int channel; /* -1: none */
+    struct mui_sandbox_files files;
     struct mui_board *board; /* a place for each peer */
     int board_fd;
+    struct mui_descriptor_mark board_mark;
+    struct mui_descriptor_mark channel_mark; /* under the desk's lock */
 
     /* under the desk's lock */
     struct mui_processes_peer *peers;
@@ -95,7 +101,9 @@ struct mui_processes {
     unsigned n_failures;
     struct mu_error failure; /* the last */
     bool stopping;
-    bool tidy_due; /* the monitor will be poked, to bury and to order */
+    bool robbed;      /* our descriptors are no longer ours */
+    unsigned n_looks; /* by callers */
+    bool tidy_due;    /* the monitor will be poked, to bury and to order */
 
     bool quit; /* monitor: end; written under the lock */
     _Atomic uint32_t
@@ -147,6 +155,15 @@ void mui_processes_see_stage(struct mui_processes *p,
 /* What the nursery has to say of one. */
 void mui_processes_heed_report(struct mui_processes *p,
                                const struct mui_nursery_report *report);
+
+/* -- processes_robbed.c -- */
+
+/* Whether the program closed our descriptors; then no worker is left and every task is
+ * lost. The desk's lock is held. */
+bool mui_processes_robbed(struct mui_processes *p);
+
+/* Whether the board's descriptor is still ours. Without the lock; signal-safe. */
+bool mui_processes_has_board(const struct mui_processes *p);
 
 /* -- processes_monitor.c -- */
 

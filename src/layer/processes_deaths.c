@@ -104,7 +104,7 @@ void mui_processes_died(struct mui_processes *p,
 {
     int i_group = peer->i_group;
 
-    if (peer->state != MUI_PEER_ORDERED)
+    if (peer->state != MUI_PEER_ORDERED || mui_processes_robbed(p))
         return;
     peer->i_group = -1;
     peer->state = MUI_PEER_GONE;

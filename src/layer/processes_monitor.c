@@ -15,15 +15,17 @@ static const uint64_t id_channel = UINT64_C(1) << 40;
 
 int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
 {
-    int fds[3] = {p->base.terms->arena_fd, p->board_fd, p->sandbox_fd};
-    int rc =
-        mui_nursery_connect(mui_processes_worker_main, &p->plan, sizeof p->plan,
-                            fds, p->sandbox_fd >= 0 ? 3 : 2, &p->channel, err);
+    int fds[] = {p->base.terms->arena_fd, p->board_fd, p->files.ruleset_fd,
+                 p->files.list_fd};
+    int rc = mui_nursery_connect(
+        mui_processes_worker_main, &p->plan, sizeof p->plan, fds,
+        2U + p->plan.has_ruleset + p->plan.has_lists, &p->channel, err);
 
     if (rc < 0) {
         p->channel = -1;
         return rc;
     }
+    p->channel_mark = mui_descriptor_mark(p->channel);
     rc = mui_bells_add_other(&p->bells, p->channel, id_channel);
     return rc < 0 ? mui_fail(err, rc, "processes: open a pool") : 0;
 }
@@ -274,14 +276,23 @@ void *mui_processes_monitor(void *arg)
     bool stopping;
     bool quit;
 
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     for (;;) {
         unsigned n;
 
         desk->ops->lock(desk);
+        quit = mui_processes_robbed(p);
         next = next_time(p);
         desk->ops->unlock(desk);
+        if (quit)
+            return NULL;
+        /* who closes a pool that was robbed has no other means to end the wait */
+        (void)pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
         n = mui_bells_watch(&p->bells, next, ids, MUI_PROCESSES_IDS);
+        (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
         desk->ops->lock(desk);
+        if (mui_processes_robbed(p))
+            n = 0;
         p->tidy_due = true; /* below: nobody has to poke us */
         mui_processes_heed_ids(p, ids, n);
         quit = p->quit;

@@ -55,6 +55,9 @@ static int worker_open(struct mui_processes_plan *plan,
                                      .limits = plan->terms.limits};
     struct mui_layer_config config = {.spec = plan->below,
                                       .terms = &plan->terms};
+    struct mui_sandbox_files files = {
+        plan->has_ruleset ? start->plan_fds[2] : -1,
+        plan->has_lists ? start->plan_fds[3] : -1};
     int rc = mui_board_join(plan->n_places, start->plan_fds[1], &setup.board);
 
     if (rc == 0)
@@ -65,10 +68,9 @@ static int worker_open(struct mui_processes_plan *plan,
     rc = map_arena(&plan->terms, start->plan_fds[0]);
     if (rc < 0)
         return mui_fail(err, rc, "processes: map the inputs in a worker");
-    rc =
-        mui_sandbox_enter_files(plan->has_sandbox_fd ? start->plan_fds[2] : -1);
+    rc = mui_sandbox_enter(&files, plan->terms.limits.sandbox);
     if (rc < 0)
-        return mui_fail(err, rc, "processes: restrict files in a worker");
+        return mui_fail(err, rc, "processes: sandbox a worker");
     *ret_lane = config.port.lanes[0];
     return mui_layer_open(&config, ret_below, err);
 }
@@ -163,6 +165,7 @@ int mui_processes_worker_main(const struct mui_nursery_start *start)
     int rc;
 
     memcpy(&the_plan, start->plan, sizeof the_plan);
+    mui_crash_excuse(true);
     early = warms_up_early(&the_plan.terms.limits);
     rc = worker_open(&the_plan, start, &lane, &below, &err);
     if (rc < 0) {
@@ -179,6 +182,7 @@ int mui_processes_worker_main(const struct mui_nursery_start *start)
     }
     if (!early)
         warm_up(&lane);
+    mui_crash_excuse(false);
     if (below->ops->caps & MUI_LAYER_PUMPED) {
         /* the rest of what the first task's code touches; nothing is there yet, or
          * else it is run */

@@ -72,30 +72,31 @@ static uint64_t arena_limit(void)
 /* Make the descriptor for workers. One that is open for reading only cannot be
  * mapped writable, nor made so by mprotect(). F_SEAL_FUTURE_WRITE would say it to
  * root as well, but then freed memory could not be punched out. */
-static int arena_share(struct mui_arena *arena, struct mu_error *err)
+static int arena_share(struct mui_arena *arena, int fd, struct mu_error *err)
 {
     char path[32];
 
-    if (fcntl(arena->fd, F_ADD_SEALS,
-              F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return mui_fail(err, -errno, "pool: seal the memory for inputs");
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", arena->fd);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     arena->read_fd = open(path, O_RDONLY | O_CLOEXEC);
     if (arena->read_fd < 0)
         return mui_fail(err, -errno, "pool: open %s (is /proc mounted?)", path);
+    arena->read_mark = mui_descriptor_mark(arena->read_fd);
     return 0;
 }
 
 int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err)
 {
+    int fd;
     int rc;
 
-    *arena = (struct mui_arena){.fd = -1, .read_fd = -1};
+    *arena = (struct mui_arena){.read_fd = -1};
     (void)pthread_mutex_init(&arena->lock, NULL);
     if (!shared)
         return 0;
-    arena->fd = memfd_create("muster-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (arena->fd < 0) {
+    fd = memfd_create("muster-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) {
         rc = mui_fail(err, -errno, "pool: memory for inputs");
         goto undo;
     }
@@ -106,10 +107,10 @@ int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err)
             rc = mui_fail(err, -ENOMEM, "pool: address space for inputs");
             goto undo;
         }
-        if (ftruncate(arena->fd, (off_t)arena->bytes) < 0)
+        if (ftruncate(fd, (off_t)arena->bytes) < 0)
             continue;
         base = mmap(NULL, arena->bytes, PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_NORESERVE, arena->fd, 0);
+                    MAP_SHARED | MAP_NORESERVE, fd, 0);
         if (base != MAP_FAILED) {
             /* a worker forked from a program that did not call mu_init() must not
              * inherit a mapping that it can write */
@@ -118,11 +119,14 @@ int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err)
             break;
         }
     }
-    rc = arena_share(arena, err);
+    rc = arena_share(arena, fd, err);
     if (rc < 0)
         goto undo;
+    (void)close(fd);
     return 0;
 undo:
+    if (fd >= 0)
+        (void)close(fd);
     mui_arena_fini(arena);
     return rc;
 }
@@ -131,12 +135,11 @@ void mui_arena_fini(struct mui_arena *arena)
 {
     if (arena->base)
         (void)munmap(arena->base, arena->bytes);
-    if (arena->fd >= 0)
-        (void)close(arena->fd);
-    if (arena->read_fd >= 0)
+    /* the program may have closed it, and the number be another's by now */
+    if (arena->read_fd >= 0 &&
+        mui_descriptor_is(arena->read_fd, &arena->read_mark))
         (void)close(arena->read_fd);
     arena->base = NULL;
-    arena->fd = -1;
     arena->read_fd = -1;
     (void)pthread_mutex_destroy(&arena->lock);
 }

@@ -14,13 +14,15 @@
 
 #include "muster/base.h"
 
+#include "sys/descriptor.h"
+
 enum { MUI_ARENA_CLASSES = 160 };
 
 struct mui_arena {
     uint8_t *base; /* NULL: the heap */
     uint64_t bytes;
-    int fd;      /* -1 for the heap */
-    int read_fd; /* the same, opened for reading: what workers get */
+    int read_fd; /* it, opened for reading: what workers get; -1 for the heap */
+    struct mui_descriptor_mark read_mark;
     uint64_t
         top; /* bytes handed out so far, never handed out again as a whole */
     pthread_mutex_t lock;

@@ -285,7 +285,6 @@ int mu_pool_open(const char *model, const struct mu_pool_options *options,
     (void)pthread_mutex_init(&pool->lock, NULL);
     pool->forked = mui_forked();
     pool->alarm_ns = MU_NEVER;
-    pool->arena.fd = -1;
     pool->arena.read_fd = -1;
     rc = mui_model_parse(model, n_cpus, &pool->model, err);
     if (rc == 0 && options)

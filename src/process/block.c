@@ -1,6 +1,7 @@
 /* block.c: the memory between the supervisor and one worker process. */
 #include "process/block.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -79,6 +80,9 @@ int mui_block_join(const struct mui_block_shape *shape, int down_fd, int up_fd,
     if (rc < 0)
         return rc;
     block.up = base;
+    /* children of tasks have their inputs, and outputs, but no lane to speak for us */
+    if (madvise(base, HEAD_BYTES + lanes_up_bytes(shape), MADV_DONTFORK) < 0)
+        return -errno;
     mui_block_close_fds(&block);
     *ret_block = block;
     return 0;

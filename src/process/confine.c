@@ -112,15 +112,18 @@ static bool is_writable(const struct mui_cgroup *group)
 }
 
 /* Whether the groups below get this controller. */
-static bool shares_out(const struct mui_cgroup *group, const char *controller)
+static bool shares_out(const char *dir, const char *controller)
 {
     char text[512];
     char *rest = text;
     const char *word;
+    int fd = open_file(dir, "cgroup.subtree_control", O_RDONLY);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 
-    if (mui_cgroup_read(group, "cgroup.subtree_control", text, sizeof text) < 0)
-        return false;
-    while ((word = strsep(&rest, " ")) != NULL)
+    if (fd >= 0)
+        (void)close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    while ((word = strsep(&rest, " \n")) != NULL)
         if (strcmp(word, controller) == 0)
             return true;
     return false;
@@ -135,7 +138,7 @@ static int find_place(const char *root, const char *controller,
     if (mui_cgroup_find(root, controller, 2, ret) < 0)
         return -ENOENT;
     /* our own group cannot share out what it uses itself: go up */
-    while (!shares_out(ret, controller) || !is_writable(ret))
+    while (!shares_out(ret->dir, controller) || !is_writable(ret))
         if (mui_cgroup_up(ret) < 0)
             return -ENOENT;
     return 0;
@@ -184,18 +187,37 @@ static void remove_abandoned(const char *place)
         (void)closedir(dir);
 }
 
+/* A process is in one group of v2. So there is one place for all kinds, the highest: it
+ * shares out what those below it do. */
+static void choose_one_place(struct mui_cgroup places[MUI_N_CONFINE_KINDS])
+{
+    const struct mui_cgroup *highest = NULL;
+
+    for (int i = 0; i < MUI_N_CONFINE_KINDS; i++)
+        if (places[i].version == 2 &&
+            (!highest || strlen(places[i].dir) < strlen(highest->dir)))
+            highest = &places[i];
+    for (int i = 0; i < MUI_N_CONFINE_KINDS; i++)
+        if (places[i].version == 2)
+            places[i] = *highest;
+}
+
 void mui_confine_init(const char *root)
 {
-    for (int i = 0; i < MUI_N_CONFINE_KINDS; i++) {
-        struct mui_cgroup place;
+    struct mui_cgroup places[MUI_N_CONFINE_KINDS];
 
-        kinds[i].version = 0;
-        if (find_place(root, controllers[i], &place) < 0)
+    for (int i = 0; i < MUI_N_CONFINE_KINDS; i++)
+        if (find_place(root, controllers[i], &places[i]) < 0)
+            places[i].version = 0;
+    choose_one_place(places);
+    for (int i = 0; i < MUI_N_CONFINE_KINDS; i++) {
+        kinds[i].version = places[i].version;
+        if (!kinds[i].version)
             continue;
-        kinds[i].version = place.version;
-        memcpy(kinds[i].place, place.dir, sizeof kinds[i].place);
+        memcpy(kinds[i].place, places[i].dir, sizeof kinds[i].place);
         (void)snprintf(kinds[i].base, sizeof kinds[i].base, "%.*s/%s%d",
-                       MUI_CGROUP_PATH - 1, place.dir, prefix, (int)getpid());
+                       MUI_CGROUP_PATH - 1, kinds[i].place, prefix,
+                       (int)getpid());
         remove_abandoned(kinds[i].place);
     }
 }
@@ -219,11 +241,7 @@ static void name_group(enum mui_confine_kind kind, pid_t pid, char *ret_path,
 static int make_group(enum mui_confine_kind kind, const char *path)
 {
     for (int i = 0; i < TRIES; i++) {
-        if (mkdir(kinds[kind].base, 0755) == 0 && kinds[kind].version == 2)
-            (void)(write_file(kinds[kind].base, "cgroup.subtree_control",
-                              "+memory") +
-                   write_file(kinds[kind].base, "cgroup.subtree_control",
-                              "+pids"));
+        (void)mkdir(kinds[kind].base, 0755);
         if (mkdir(path, 0755) == 0)
             return 0;
         if (errno == EEXIST && kinds[kind].version == 2)
@@ -236,6 +254,19 @@ static int make_group(enum mui_confine_kind kind, const char *path)
     return -EBUSY;
 }
 
+/* By each worker, for another may have made the base and be about to do this; and when
+ * there is a group in it, so that it stays. */
+static void share_out(enum mui_confine_kind kind)
+{
+    char text[32];
+
+    if (kinds[kind].version != 2 ||
+        shares_out(kinds[kind].base, controllers[kind]))
+        return;
+    (void)snprintf(text, sizeof text, "+%s", controllers[kind]);
+    (void)write_file(kinds[kind].base, "cgroup.subtree_control", text);
+}
+
 static int enter(enum mui_confine_kind kind, char *ret_path, size_t size)
 {
     int rc;
@@ -244,7 +275,10 @@ static int enter(enum mui_confine_kind kind, char *ret_path, size_t size)
         return -ENOTSUP;
     name_group(kind, getpid(), ret_path, size);
     rc = make_group(kind, ret_path);
-    return rc < 0 ? rc : write_file(ret_path, "cgroup.procs", "0");
+    if (rc < 0)
+        return rc;
+    share_out(kind);
+    return write_file(ret_path, "cgroup.procs", "0");
 }
 
 int mui_confine_memory(uint64_t bytes)
@@ -281,7 +315,10 @@ int mui_confine_processes(void)
 
 int mui_confine_limit_processes(unsigned n_more)
 {
-    int rc = write_number(max_fd, read_number(current_fd, "") + n_more);
+    /* more than that no machine has, and the kernel takes no larger number */
+    enum { PROCESSES_MAX = 4 << 20 };
+    uint64_t n = read_number(current_fd, "") + n_more;
+    int rc = write_number(max_fd, n < PROCESSES_MAX ? n : PROCESSES_MAX);
 
     (void)close(max_fd);
     (void)close(current_fd);

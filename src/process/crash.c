@@ -49,6 +49,9 @@ static const int fatal_signals[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
                                     SIGABRT, SIGTRAP, SIGSYS, SIGXFSZ};
 
 static struct mui_crash_setup the;
+/* Whose record it is. A child that a task forked has the handlers, and sees the same
+ * memory, but how it ends is between it and the task. */
+static pid_t owner;
 /* The thread that writes the record; 0: none yet. */
 static _Atomic int claimant;
 static _Atomic int n_faults;
@@ -321,6 +324,18 @@ static bool wants_core(void)
     return getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur > 0;
 }
 
+/* 0: this is none. */
+static int refused_call(const siginfo_t *info)
+{
+    if (info->si_signo != SIGSYS)
+        return 0;
+    if (info->si_code > 0)
+        return info->si_syscall;
+    return info->si_code == SI_QUEUE && info->si_pid == getpid()
+               ? info->si_value.sival_int
+               : 0;
+}
+
 /* What can be said of a fault, into a record. */
 static void describe(struct mui_crash *record, int signal,
                      const siginfo_t *info, const ucontext_t *context)
@@ -329,7 +344,7 @@ static void describe(struct mui_crash *record, int signal,
 
     record->kind = MUI_CRASH_SIGNAL;
     record->signal = signal;
-    record->code = signal == SIGSYS && !sent ? info->si_syscall : 0;
+    record->code = refused_call(info);
     /* SI_KERNEL: the kernel does not tell, as of an address that no x86 has */
     record->has_address =
         !sent && signal != SIGSYS && info->si_code != SI_KERNEL;
@@ -362,17 +377,29 @@ static bool is_rehearsal(int signal, const siginfo_t *info)
            info->si_code == SI_TKILL && tid == (int)syscall(SYS_gettid);
 }
 
+/* What this thread calls now is ours, not a task's. */
+static _Thread_local volatile sig_atomic_t is_excused;
+
+void mui_crash_excuse(bool excused)
+{
+    is_excused = excused;
+}
+
 static void on_fault(int signal, siginfo_t *info, void *arg)
 {
     const ucontext_t *context = arg;
     struct mui_crash *record = the.record;
 
+    if (getpid() != owner)
+        die_plainly(signal);
     if (is_rehearsal(signal, info)) {
         struct mui_crash none = {.kind = MUI_CRASH_NONE};
 
         describe(&none, signal, info, context);
         return;
     }
+    if (is_excused && refused_call(info))
+        return;
     /* relaxed: a depth, not a message */
     if (atomic_fetch_add_explicit(&n_faults, 1, memory_order_relaxed) >=
         FAULTS_MAX)
@@ -411,7 +438,7 @@ static void on_exit_called(int status, void *arg)
     (void)arg;
     flush(stdout);
     flush(stderr);
-    if (claim()) {
+    if (getpid() == owner && claim()) {
         record->kind = MUI_CRASH_EXIT;
         record->code = status;
         record->i_lane = lane_of_flow();
@@ -445,6 +472,7 @@ void mui_crash_install(const struct mui_crash_setup *setup)
                                    SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
     the = *setup;
+    owner = getpid();
     (void)sigfillset(&action.sa_mask);
     for (size_t i = 0; i < sizeof fatal_signals / sizeof *fatal_signals; i++)
         (void)sigdelset(&action.sa_mask, fatal_signals[i]);

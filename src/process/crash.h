@@ -87,6 +87,12 @@ void mui_crash_warm_up(void);
  * that it touches for the first time, and a crash has somebody wait for it. */
 void mui_crash_rehearse(void);
 
+/* From now on the calling thread calls what a sandbox may refuse without being a task
+ * that does (or not any more): a refusal is an error of the call. A SIGSYS is a refusal
+ * that the kernel sends, or that a thread of this process queues with the number of
+ * the call. */
+void mui_crash_excuse(bool excused);
+
 /* Say that this worker ends of its own will, no task running. */
 void mui_crash_retire(void);
 

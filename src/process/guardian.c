@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "muster/base.h"
@@ -23,9 +24,14 @@
 #include "sys/message.h"
 #include "sys/module.h"
 
-/* A nursery that lived shorter than this was stillborn; so many in a row, and there
- * is no use in going on. */
-enum { SHORT_LIFE_NS = 20 * 1000 * 1000, SHORT_LIVES_MAX = 5 };
+/* A nursery that ended by itself, and lived shorter than this, was stillborn; so many in
+ * a row, and there is no use in going on. One that was killed is replaced always, for a
+ * task that kills its parent does so again when it is tried again; after a pause. */
+enum {
+    SHORT_LIFE_NS = 20 * 1000 * 1000,
+    SHORT_LIVES_MAX = 5,
+    KILLED_PAUSE_NS = 1000 * 1000
+};
 
 struct guardian {
     int main_fd;
@@ -35,6 +41,7 @@ struct guardian {
     pid_t nursery;
     int64_t born_ns;
     unsigned n_short_lives;
+    bool was_killed; /* the last nursery, or stopped */
 };
 
 /* The host's memory, descriptors and signals are not ours. */
@@ -102,6 +109,11 @@ static void kill_stray(void *ctx, pid_t child)
         mui_brood_signal(child, SIGKILL);
 }
 
+static bool is_stop(const siginfo_t *info)
+{
+    return info->si_code == CLD_STOPPED || info->si_code == CLD_TRAPPED;
+}
+
 /* Wait for the dead; kill what a dead nursery left to us. Returns whether the nursery
  * is among the dead, or was stopped: pools would wait for it, so it is killed too. */
 static bool reap(struct guardian *g)
@@ -117,7 +129,11 @@ static bool reap(struct guardian *g)
                 0 ||
             info.si_pid == 0)
             break;
-        lost |= info.si_pid == g->nursery;
+        if (info.si_pid != g->nursery)
+            continue;
+        lost = true;
+        g->was_killed = is_stop(&info) || (info.si_code == CLD_KILLED &&
+                                           info.si_status == SIGKILL);
     }
     if (lost)
         g->nursery = 0;
@@ -127,10 +143,14 @@ static bool reap(struct guardian *g)
 
 static void replace_nursery(struct guardian *g)
 {
+    const struct timespec pause = {.tv_nsec = KILLED_PAUSE_NS};
+
     (void)close(g->guard_fd);
     if (mu_now_ns() - g->born_ns > SHORT_LIFE_NS)
         g->n_short_lives = 0;
-    if (++g->n_short_lives > SHORT_LIVES_MAX)
+    if (g->was_killed)
+        (void)nanosleep(&pause, NULL);
+    else if (++g->n_short_lives > SHORT_LIVES_MAX)
         mui_brood_end();
     fork_nursery(g, 1);
 }

@@ -26,6 +26,11 @@
 
 enum { PAGE = 4096 };
 
+/* What a worker needs beside what it has before its first task, so that no limit ends
+ * tasks that ask for nothing: some pages of heap and, in a control group, its own of
+ * stack and data; standard streams, bell, statm, and one to open. */
+enum { MEMORY_LEAST = 1 << 20, FILES_LEAST = 8 };
+
 /* /proc/self/statm, open for the life of the process; -1: not wanted. */
 static int statm_fd = -1;
 static bool has_group; /* for processes */
@@ -43,6 +48,17 @@ static bool is_bound_by_nproc(void)
 
 int mui_limits_check(const struct mui_limits *limits, struct mu_error *err)
 {
+    if (limits->memory_bytes && limits->memory_bytes < MEMORY_LEAST)
+        return mui_fail(err, -EINVAL,
+                        "processes: %llu bytes of memory for a worker are too "
+                        "few: %u are the least",
+                        (unsigned long long)limits->memory_bytes,
+                        (unsigned)MEMORY_LEAST);
+    if (limits->open_files && limits->open_files < FILES_LEAST)
+        return mui_fail(err, -EINVAL,
+                        "processes: %u open files for a worker are too few: %u "
+                        "are the least",
+                        limits->open_files, (unsigned)FILES_LEAST);
     if (!limits->processes || is_bound_by_nproc() ||
         mui_confine_is_possible(MUI_CONFINE_PROCESSES))
         return 0;
@@ -190,7 +206,7 @@ static bool has_no_descriptor(void)
 
 /* The kernel counts refusals for a group. Else it does not: there is still none left,
  * or the task has given some back and knows itself why it failed. */
-enum mui_limit mui_limits_struck(int code)
+static enum mui_limit find_struck(int code)
 {
     const bool may_look = !(the.sandbox & MU_SANDBOX_PURE);
 
@@ -203,6 +219,16 @@ enum mui_limit mui_limits_struck(int code)
     return mui_crash_is_short_of_memory(code == ENOMEM || code == -ENOMEM)
                ? MUI_LIMIT_DATA
                : MUI_LIMIT_NONE;
+}
+
+enum mui_limit mui_limits_struck(int code)
+{
+    enum mui_limit struck;
+
+    mui_crash_excuse(true);
+    struck = find_struck(code);
+    mui_crash_excuse(false);
+    return struck;
 }
 
 void mui_limits_renew_cpu(int64_t cpu_ns)

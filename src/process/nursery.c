@@ -8,15 +8,14 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "process/wire.h"
 #include "sys/census.h"
+#include "sys/descriptor.h"
 #include "sys/forked.h"
 #include "sys/message.h"
 #include "sys/module.h"
@@ -25,8 +24,8 @@
 /* The nursery of this process. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-    int main_fd;      /* -1: none */
-    ino_t main_inode; /* tells it from what the host put in its place */
+    int main_fd; /* -1: none */
+    struct mui_descriptor_mark main_mark;
     pid_t guardian;
     uint32_t forked; /* whose nursery it is: see sys/forked.h */
     unsigned n_refs;
@@ -42,29 +41,6 @@ static pid_t fork_unseen(void)
     return pid < 0 ? (pid_t)-errno : (pid_t)pid;
 }
 
-/* Threads of this program. One that was joined just now may still be counted, so
- * more than one is believed after a while only. */
-static unsigned count_threads(void)
-{
-    enum { TRIES = 20 };
-    const struct timespec pause = {.tv_nsec = 1000 * 1000};
-    unsigned n = mui_census_threads();
-
-    for (int i = 0; n > 1 && i < TRIES; i++) {
-        (void)nanosleep(&pause, NULL);
-        n = mui_census_threads();
-    }
-    return n;
-}
-
-/* Of a socket; 0: it is none. */
-static ino_t inode_of(int fd)
-{
-    struct stat st;
-
-    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
-}
-
 /* Under `lock`. */
 static int start(struct mu_error *err)
 {
@@ -76,7 +52,7 @@ static int start(struct mu_error *err)
     pid_t pid;
     int rc;
 
-    n_threads = count_threads();
+    n_threads = mui_census_threads();
     if (n_threads > 1)
         return mui_fail(err, MU_EINIT,
                         "processes: this program runs %u threads: call "
@@ -109,7 +85,7 @@ static int start(struct mu_error *err)
         return mui_fail(err, pid, "start worker processes");
     }
     the.main_fd = fds[0];
-    the.main_inode = inode_of(fds[0]);
+    the.main_mark = mui_descriptor_mark(fds[0]);
     the.guardian = pid;
     the.forked = mui_forked();
     the.n_refs = 0;
@@ -120,7 +96,23 @@ static int start(struct mu_error *err)
  * another's by now. Under `lock`. */
 static bool is_closed(void)
 {
-    return the.main_fd >= 0 && inode_of(the.main_fd) != the.main_inode;
+    return the.main_fd >= 0 && !mui_descriptor_is(the.main_fd, &the.main_mark);
+}
+
+/* Under `lock`. All in the guardian's process group: one that was killed has been
+ * followed by a nursery of it. The number is its own for as long as any is left, and
+ * nobody waited for the first. */
+static void rouse(void)
+{
+    if (the.forked == mui_forked() && the.guardian > 0)
+        (void)kill(-the.guardian, SIGCONT);
+}
+
+void mui_nursery_rouse(void)
+{
+    (void)pthread_mutex_lock(&lock);
+    rouse();
+    (void)pthread_mutex_unlock(&lock);
 }
 
 /* Under `lock`. */
@@ -135,6 +127,7 @@ static void end(void)
         the.main_fd = -1; /* the guardian saw it, and has ended or will */
         return;
     }
+    rouse();
     /* a child of the host may hold a copy: closing ours alone ends nothing */
     if (the.forked == mui_forked())
         (void)shutdown(the.main_fd, SHUT_RDWR);
@@ -146,6 +139,7 @@ static void end(void)
     do
         rc = waitid(P_PID, (id_t)the.guardian, &info, WEXITED | __WALL);
     while (rc < 0 && errno == EINTR);
+    the.guardian = 0;
 }
 
 /* Whether guardian and nursery were both killed. Under `lock`. */
@@ -222,6 +216,27 @@ void mui_nursery_unref(void)
     (void)pthread_mutex_unlock(&lock);
 }
 
+void mui_nursery_await_end(void)
+{
+    enum { PATIENCE_MS = 1000 };
+    struct pollfd ended = {.events = POLLIN};
+    siginfo_t info;
+
+    (void)pthread_mutex_lock(&lock);
+    rouse();
+    if (is_closed() && the.forked == mui_forked() && the.guardian > 0) {
+        ended.fd = mui_pidfd_open(the.guardian);
+        if (ended.fd >= 0 && poll(&ended, 1, PATIENCE_MS) == 1) {
+            (void)waitid(P_PID, (id_t)the.guardian, &info,
+                         WEXITED | WNOHANG | __WALL);
+            the.guardian = 0;
+        }
+        if (ended.fd >= 0)
+            (void)close(ended.fd);
+    }
+    (void)pthread_mutex_unlock(&lock);
+}
+
 /* Under `lock`. Hand the nursery's end of a channel over. */
 static int send_open(mui_nursery_entry_fn entry, const void *plan,
                      size_t plan_bytes, const int *fds, unsigned n_fds)
@@ -253,6 +268,7 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
     if (n_fds)
         memcpy(all + 1, fds, n_fds * sizeof *fds);
     (void)pthread_mutex_lock(&lock);
+    rouse();
     rc = the.main_fd < 0 ? -EPIPE
                          : send_open(entry, plan, plan_bytes, all, 1 + n_fds);
     (void)pthread_mutex_unlock(&lock);

@@ -9,6 +9,10 @@
  * orphans come to the guardian, which kills them and forks another nursery; a pool
  * connects again. When the guardian is killed, the nursery ends its own workers and
  * takes its place, with a new nursery below: for a pool the two deaths are alike.
+ * A guardian that is stopped (SIGSTOP) is no harm until a pool wants a channel or the
+ * nursery dies; who wants a channel lets it go on. A stopped nursery is killed instead:
+ * its pools wait for it, and only the guardian hears of it.
+ *
  * When the supervisor dies or execs, both kill whatever descends from them, and end.
  *
  * The guardian has exit signal 0: the host gets no SIGCHLD of it and its wait(NULL)
@@ -22,7 +26,12 @@
 
 #include "muster/base.h"
 
-enum { MUI_NURSERY_PLAN_FDS = 3, MUI_NURSERY_WORKER_FDS = 4 };
+enum {
+    MUI_NURSERY_PLAN_FDS = 4,
+    MUI_NURSERY_WORKER_FDS = 4,
+    /* who waits for a first worker rouses the guardian so often */
+    MUI_ROUSE_NS = 1000 * 1000 * 1000
+};
 
 /* What a worker process starts with; lent for its life. */
 struct mui_nursery_start {
@@ -62,6 +71,10 @@ int mui_nursery_init(struct mu_error *err);
 int mui_nursery_ref(struct mu_error *err);
 void mui_nursery_unref(void);
 
+/* The host closed the descriptors of nursery and pools: wait until all processes have
+ * ended, but not for ever: a child of the host may hold copies. */
+void mui_nursery_await_end(void);
+
 /* Guardian: what the supervisor has is not ours, nor our children's. */
 void mui_nursery_forget_in_child(void);
 
@@ -71,6 +84,10 @@ void mui_nursery_forget_in_child(void);
 int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
                         size_t plan_bytes, const int *fds, unsigned n_fds,
                         int *ret_channel, struct mu_error *err);
+
+/* Let a guardian that was stopped go on. Connecting does it too: so it is for those who
+ * wait, in case it was stopped meanwhile. */
+void mui_nursery_rouse(void);
 
 /* Close a channel: its workers are killed. */
 void mui_nursery_disconnect(int channel);

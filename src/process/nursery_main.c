@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -26,7 +27,7 @@
 #include "sys/pidfd.h"
 
 /* Pools of one program that can be open at once. */
-enum { CHANNELS_MAX = 256, N_FIXED = 3 };
+enum { CHANNELS_MAX = 256, N_FIXED = 4 };
 
 /* Between two looks for what the dead left behind: each reads files, and workers can
  * die thousands of times a second. */
@@ -41,6 +42,7 @@ struct channel {
 
 struct worker {
     pid_t pid;
+    int pidfd; /* in gone_fd; -1: could not be opened */
     uint32_t id;
     struct channel *channel; /* NULL: it closed; the worker is being killed */
 };
@@ -50,6 +52,7 @@ static struct {
     int supervisor_pidfd;
     int guard_fd;
     int child_fd;
+    int gone_fd; /* epoll: pidfds of workers that we have not heard to end */
     pid_t pid;
     bool careful; /* the nursery before us died: load nothing ahead */
     struct channel *channels[CHANNELS_MAX];
@@ -109,6 +112,16 @@ static bool is_worker(pid_t pid)
     return find_worker(pid) != NULL;
 }
 
+/* Its end is known. The supervisor has the same description: closing ours is not
+ * enough. */
+static void unwatch(int pidfd)
+{
+    if (pidfd < 0)
+        return;
+    (void)epoll_ctl(the.gone_fd, EPOLL_CTL_DEL, pidfd, NULL);
+    (void)close(pidfd);
+}
+
 static void note_end(const siginfo_t *info)
 {
     struct worker *worker = find_worker(info->si_pid);
@@ -125,6 +138,7 @@ static void note_end(const siginfo_t *info)
     news.starved = mui_confine_end(worker->pid);
     if (worker->channel)
         send_report(worker->channel, &news);
+    unwatch(worker->pidfd);
     *worker = the.workers[--the.n_workers];
 }
 
@@ -135,6 +149,12 @@ static void note_stop(const siginfo_t *info)
     if (worker && worker->channel)
         report(worker->channel, MUI_NURSERY_STOPPED, worker->id, worker->pid,
                info->si_status, -1);
+}
+
+static void sweep_soon(void)
+{
+    the.pause_ns = SWEEP_MIN_NS;
+    the.sweep_ns = the.swept_ns + SWEEP_MIN_NS;
 }
 
 static void reap(void)
@@ -157,10 +177,18 @@ static void reap(void)
             ended = true;
         }
     }
-    if (ended) {
-        the.pause_ns = SWEEP_MIN_NS;
-        the.sweep_ns = the.swept_ns + SWEEP_MIN_NS;
-    }
+    if (ended)
+        sweep_soon();
+}
+
+/* A worker has ended. When somebody traces it he hears of it, and we do not until he has
+ * waited for it or ended: were he what a task of it left behind, that would be never. */
+static void look_for_tracers(void)
+{
+    struct epoll_event event;
+
+    if (epoll_wait(the.gone_fd, &event, 1, 0) == 1)
+        sweep_soon();
 }
 
 /* Kill what the dead left behind, and remove their groups. What has just been killed
@@ -225,6 +253,8 @@ static bool room_for_worker(void)
 static void fork_worker(struct channel *channel,
                         const struct mui_message *message, uint32_t id)
 {
+    /* once: one that does not end by a sweep is not to keep us awake */
+    struct epoll_event gone = {.events = EPOLLIN | EPOLLONESHOT};
     pid_t pid = -1;
     int pidfd;
 
@@ -239,13 +269,13 @@ static void fork_worker(struct channel *channel,
         report(channel, MUI_NURSERY_FAILED, id, 0, -errno, -1);
         return;
     }
-    the.workers[the.n_workers++] =
-        (struct worker){.pid = pid, .id = id, .channel = channel};
     /* we are its parent and have not waited for it: the number is still its own */
     pidfd = mui_pidfd_open(pid);
+    the.workers[the.n_workers++] = (struct worker){
+        .pid = pid, .pidfd = pidfd, .id = id, .channel = channel};
     report(channel, MUI_NURSERY_FORKED, id, pid, 0, pidfd);
     if (pidfd >= 0)
-        (void)close(pidfd);
+        (void)epoll_ctl(the.gone_fd, EPOLL_CTL_ADD, pidfd, &gone);
 }
 
 /* -- channels -- */
@@ -313,7 +343,9 @@ static _Noreturn void succeed_guardian(void)
     const int careful = the.careful;
 
     mui_brood_clear();
-    the.n_workers = 0;
+    while (the.n_workers > 0)
+        unwatch(the.workers[--the.n_workers].pidfd);
+    (void)close(the.gone_fd);
     while (the.n_channels > 0)
         close_channel(the.n_channels - 1);
     free(the.workers);
@@ -351,6 +383,7 @@ static void turn(void)
         {.fd = the.supervisor_pidfd, .events = POLLIN},
         {.fd = the.child_fd, .events = POLLIN},
         {.fd = the.guard_fd, .events = POLLIN},
+        {.fd = the.gone_fd, .events = POLLIN},
     };
     unsigned n = the.n_channels;
 
@@ -363,6 +396,8 @@ static void turn(void)
         mui_brood_end();
     if (polls[1].revents)
         reap();
+    if (polls[3].revents)
+        look_for_tracers();
     if (the.sweep_ns <= mu_now_ns())
         sweep();
     for (unsigned i = n; i-- > 0;) /* closing moves the last into the gap */
@@ -390,7 +425,8 @@ void mui_nursery_main(int main_fd, int supervisor_pidfd, int guard_fd,
     (void)sigemptyset(&child);
     (void)sigaddset(&child, SIGCHLD);
     the.child_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (the.child_fd < 0)
+    the.gone_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (the.child_fd < 0 || the.gone_fd < 0)
         _exit(1);
     mui_crash_warm_up();
     for (;;)

@@ -20,6 +20,11 @@
 #include "muster/pool.h"
 
 #include "base/error.h"
+#include "process/path_list.h"
+#include "process/refusal.h"
+
+/* Beside MU_SANDBOX_... and MUI_SANDBOX_NO_WRITING. */
+#define MUI_SANDBOX_LISTS 0x40000000u
 
 /* -- files: Landlock -- */
 
@@ -106,29 +111,44 @@ static int make_ruleset(const char *const *read_paths,
 }
 
 int mui_sandbox_prepare(unsigned flags, const char *const *read_paths,
-                        const char *const *write_paths, int *ret_fd,
+                        const char *const *write_paths,
+                        struct mui_sandbox_files *ret_files,
                         struct mu_error *err)
 {
-    *ret_fd = -1;
+    int rc;
+
+    *ret_files = (struct mui_sandbox_files){-1, -1};
     if (flags &
         ~(MU_SANDBOX_PURE | MU_SANDBOX_READ_ONLY | MU_SANDBOX_NO_NETWORK))
         return mui_fail(err, -EINVAL, "sandbox: flags 0x%x", flags);
     if (!(flags & MU_SANDBOX_READ_ONLY) && !read_paths && !write_paths)
         return 0;
-    return make_ruleset(read_paths, write_paths, ret_fd, err);
+    rc = make_ruleset(read_paths, write_paths, &ret_files->ruleset_fd, err);
+    if (rc < 0 || (!read_paths && !write_paths))
+        return rc;
+    ret_files->list_fd = mui_path_list_make(read_paths, write_paths, err);
+    if (ret_files->list_fd >= 0)
+        return 0;
+    rc = ret_files->list_fd;
+    mui_sandbox_close(ret_files);
+    return rc;
 }
 
-int mui_sandbox_enter_files(int fd)
+void mui_sandbox_close(struct mui_sandbox_files *files)
 {
-    int rc = 0;
+    if (files->ruleset_fd >= 0)
+        (void)close(files->ruleset_fd);
+    if (files->list_fd >= 0)
+        (void)close(files->list_fd);
+    *files = (struct mui_sandbox_files){-1, -1};
+}
 
-    if (fd < 0)
-        return 0;
+static int restrict_files(int ruleset_fd)
+{
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-        rc = -errno;
-    (void)close(fd);
-    return rc;
+        syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0)
+        return -errno;
+    return 0;
 }
 
 /* -- system calls: seccomp -- */
@@ -306,32 +326,60 @@ static int refuse_writing(scmp_filter_ctx filter)
     return rc | refuse_rings(filter);
 }
 
-int mui_sandbox_enter_calls(unsigned flags)
+static int load_and_release(scmp_filter_ctx filter, int rc)
 {
-    scmp_filter_ctx filter;
-    int rc;
-
-    if (!(flags &
-          (MU_SANDBOX_PURE | MU_SANDBOX_NO_NETWORK | MUI_SANDBOX_NO_WRITING)))
-        return 0;
-    /* a trap, not a kill: the handler names the call and where it came from */
-    filter =
-        seccomp_init(flags & MU_SANDBOX_PURE ? SCMP_ACT_TRAP : SCMP_ACT_ALLOW);
-    if (!filter)
-        return -ENOMEM;
-    rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-    if (rc == 0 && flags & MU_SANDBOX_PURE) /* what the others refuse, too */
-        rc = allow_pure(filter);
-    else if (rc == 0) {
-        if (flags & MU_SANDBOX_NO_NETWORK)
-            rc |= refuse_network(filter);
-        if (flags & MUI_SANDBOX_NO_WRITING)
-            rc |= refuse_writing(filter);
-    }
     if (rc == 0)
         rc = seccomp_load(filter);
     seccomp_release(filter);
     return rc < 0 ? rc : 0;
+}
+
+/* A trap, not a kill: the handler names the call and where it came from. */
+static int refuse_calls(unsigned flags)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    int rc = 0;
+
+    if (!filter)
+        return -ENOMEM;
+    if (flags & MU_SANDBOX_NO_NETWORK)
+        rc |= refuse_network(filter);
+    if (flags & MUI_SANDBOX_NO_WRITING)
+        rc |= refuse_writing(filter);
+    else if (flags & MUI_SANDBOX_LISTS)
+        rc |= refuse_rings(filter);
+    return load_and_release(filter, rc);
+}
+
+int mui_sandbox_enter(struct mui_sandbox_files *files, unsigned flags)
+{
+    int rc = files->ruleset_fd >= 0 ? restrict_files(files->ruleset_fd) : 0;
+
+    if (files->list_fd >= 0)
+        flags |= MUI_SANDBOX_LISTS;
+    if (flags & MU_SANDBOX_PURE) /* refuses what the others do, and more */
+        flags = 0;
+    if (rc == 0 && flags & (MU_SANDBOX_NO_NETWORK | MUI_SANDBOX_NO_WRITING |
+                            MUI_SANDBOX_LISTS))
+        rc = refuse_calls(flags);
+    if (rc == 0 && flags & MUI_SANDBOX_LISTS)
+        rc = mui_refusal_begin(files->list_fd);
+    mui_sandbox_close(files);
+    return rc;
+}
+
+int mui_sandbox_enter_pure(unsigned flags)
+{
+    scmp_filter_ctx filter;
+    int rc;
+
+    if (!(flags & MU_SANDBOX_PURE))
+        return 0;
+    filter = seccomp_init(SCMP_ACT_TRAP);
+    if (!filter)
+        return -ENOMEM;
+    rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+    return load_and_release(filter, rc ? rc : allow_pure(filter));
 }
 
 int mui_sandbox_call_name(int number, char *text, size_t size)

@@ -5,23 +5,30 @@
 #include "process/sandbox.h"
 
 int mui_sandbox_prepare(unsigned flags, const char *const *read_paths,
-                        const char *const *write_paths, int *ret_fd,
+                        const char *const *write_paths,
+                        struct mui_sandbox_files *ret_files,
                         struct mu_error *err)
 {
-    *ret_fd = -1;
+    *ret_files = (struct mui_sandbox_files){-1, -1};
     if (!flags && !read_paths && !write_paths)
         return 0;
     return mui_fail(err, MU_EMODEL,
                     "sandbox: this library was built without libseccomp");
 }
 
-int mui_sandbox_enter_files(int fd)
+void mui_sandbox_close(struct mui_sandbox_files *files)
 {
-    (void)fd;
+    (void)files;
+}
+
+int mui_sandbox_enter(struct mui_sandbox_files *files, unsigned flags)
+{
+    (void)files;
+    (void)flags;
     return 0;
 }
 
-int mui_sandbox_enter_calls(unsigned flags)
+int mui_sandbox_enter_pure(unsigned flags)
 {
     (void)flags;
     return 0;

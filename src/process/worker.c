@@ -22,6 +22,7 @@
 #include "process/sandbox.h"
 #include "process/state.h"
 #include "sys/census.h"
+#include "sys/forked.h"
 #include "sys/futex.h"
 #include "sys/thread.h"
 
@@ -37,6 +38,7 @@ static struct {
     struct mui_lane_worker *lanes;
     unsigned n_lanes;
     struct mui_limits limits;
+    uint32_t forked;           /* mui_forked() here, and not in children */
     unsigned n_threads;        /* that belong here; constant once `up` */
     uint64_t data_bytes;       /* before the first task; constant once `up` */
     uint64_t may_grow_bytes;   /* beyond that; 0: however much; the same */
@@ -138,7 +140,8 @@ static bool has_orphans(const struct mui_lane_worker *lane)
     int64_t since = others_run_since(lane);
     int64_t then;
 
-    if (mui_census_threads() <= the.n_threads && !mui_census_has_children())
+    if (!mui_census_has_threads_beyond(the.n_threads) &&
+        !mui_census_has_children())
         return false;
     /* one that began meanwhile; one that ended too is missed, and costs a worker */
     then = others_run_since(lane);
@@ -186,11 +189,16 @@ static bool keeps_files(const struct mui_lane_worker *lane)
 /* Things that only system calls tell. */
 static bool has_leftovers(const struct mui_lane_worker *lane)
 {
+    bool has;
+
     if (has_grown(lane) || !bell_is_ours())
         return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)
         return false; /* it could leave nothing, and may not look */
-    return has_orphans(lane) || is_changed(lane) || keeps_files(lane);
+    mui_crash_excuse(true);
+    has = has_orphans(lane) || is_changed(lane) || keeps_files(lane);
+    mui_crash_excuse(false);
+    return has;
 }
 
 static bool has_run_enough(void)
@@ -215,6 +223,9 @@ static bool is_spent(struct mui_lane_worker *lane, unsigned look)
 {
     bool spent;
 
+    /* a child that a task forked, and that came back from it too */
+    if (the.forked != mui_forked_since())
+        exit(0);
     await_up();
     if (look & MUI_LOOK_RAN)
         /* release, pairs with the exchange below, perhaps another thread's: what the
@@ -255,6 +266,7 @@ int mui_worker_init(const struct mui_worker_setup *setup,
     /* a pool that a task opened: what its worker kept here came along with fork() */
     memset(&the, 0, sizeof the);
     (void)pthread_mutex_init(&the.look_lock, NULL);
+    the.forked = mui_forked();
     the.block = block;
     the.shape = *shape;
     the.head = mui_block_head(&block);
@@ -332,7 +344,7 @@ int mui_worker_up(void)
     the.n_threads = mui_census_threads();
     if (!(the.limits.sandbox & MU_SANDBOX_PURE))
         mui_state_take(the.n_threads == 1, &the.state);
-    rc = mui_sandbox_enter_calls(the.limits.sandbox);
+    rc = mui_sandbox_enter_pure(the.limits.sandbox);
     if (rc < 0)
         return rc;
     announce(MUI_STAGE_UP);

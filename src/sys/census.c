@@ -18,16 +18,6 @@
 /* threads of the sanitizer's own */
 enum { N_FOREIGN = MUI_TSAN };
 
-unsigned mui_census_threads(void)
-{
-    struct stat st;
-
-    /* a directory has two links of its own and one for each below it */
-    if (stat("/proc/self/task", &st) < 0 || st.st_nlink < 3 + N_FOREIGN)
-        return 1;
-    return (unsigned)st.st_nlink - 2 - N_FOREIGN;
-}
-
 unsigned mui_census_files(void)
 {
     struct stat st;
@@ -70,6 +60,51 @@ pid_t mui_census_parent(pid_t pid)
 
     (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     return (pid_t)stat_field(path, 4);
+}
+
+/* -- threads -- */
+
+/* How many there are to be seen, those that end among them. */
+static unsigned count_seen(void)
+{
+    struct stat st;
+
+    /* a directory has two links of its own and one for each below it */
+    if (stat("/proc/self/task", &st) < 0 || st.st_nlink < 3 + N_FOREIGN)
+        return 1;
+    return (unsigned)st.st_nlink - 2 - N_FOREIGN;
+}
+
+/* Whether it runs nothing of the program's any more: it is gone, or was joined. The
+ * kernel says so before it wakes who waits, and takes it off the list after that; the
+ * first thread of a process stays on it as long as there are others. */
+static bool has_ended(const char *thread)
+{
+    enum { PF_EXITING = 4 }; /* proc(5): stat, flags */
+    char path[300];
+
+    (void)snprintf(path, sizeof path, "/proc/self/task/%s/stat", thread);
+    return (stat_field(path, 9) & PF_EXITING) != 0; /* all bits of -1 are set */
+}
+
+unsigned mui_census_threads(void)
+{
+    unsigned n = count_seen();
+    DIR *threads = n > 1 ? opendir("/proc/self/task") : NULL;
+    struct dirent *entry;
+
+    if (!threads)
+        return n;
+    for (n = 0; (entry = readdir(threads)) != NULL;)
+        n += isdigit((unsigned char)entry->d_name[0]) &&
+             !has_ended(entry->d_name);
+    (void)closedir(threads);
+    return n > 1 + N_FOREIGN ? n - N_FOREIGN : 1;
+}
+
+bool mui_census_has_threads_beyond(unsigned n)
+{
+    return count_seen() > n && mui_census_threads() > n;
 }
 
 /* -- who was there before -- */
@@ -130,7 +165,7 @@ bool mui_census_has_older(unsigned n_own, int64_t then_ns)
             continue;
         (void)snprintf(path, sizeof path, "/proc/self/task/%s/stat",
                        entry->d_name);
-        n_older += is_older(path, then_ticks);
+        n_older += is_older(path, then_ticks) && !has_ended(entry->d_name);
         found = has_older_child(entry->d_name, then_ticks) != 0;
     }
     if (threads)

@@ -6,9 +6,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Threads of this process that are not a sanitizer's; 1 when there is no /proc to
- * ask. */
+/* Threads of this process that are not a sanitizer's and have not ended: not one that was
+ * joined. 1 when there is no /proc to ask. */
 unsigned mui_census_threads(void);
+
+/* Whether there are more than `n` of them; cheap where there are not. */
+bool mui_census_has_threads_beyond(unsigned n);
 
 /* Descriptors that this process has open; 0: the kernel does not tell (before 6.2). */
 unsigned mui_census_files(void);

@@ -6,7 +6,30 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+struct mui_descriptor_mark mui_descriptor_mark(int fd)
+{
+    struct mui_descriptor_mark mark = {.inode = 0};
+    struct stat st;
+
+    if (fstat(fd, &st) == 0) {
+        mark.device = st.st_dev;
+        mark.inode = st.st_ino;
+    }
+    return mark;
+}
+
+bool mui_descriptor_is(int fd, const struct mui_descriptor_mark *mark)
+{
+    int saved = errno;
+    struct mui_descriptor_mark now = mui_descriptor_mark(fd);
+
+    errno = saved;
+    return now.inode != 0 && now.inode == mark->inode &&
+           now.device == mark->device;
+}
 
 int mui_descriptor_above_stdio(int fd)
 {

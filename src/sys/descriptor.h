@@ -2,6 +2,22 @@
 #ifndef MUI_SYS_DESCRIPTOR_H
 #define MUI_SYS_DESCRIPTOR_H
 
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Tells what a descriptor of ours names from what the host may have put in its place,
+ * when it closed all that it did not know. Of what has an inode of its own: sockets and
+ * files in memory, not eventfds and epoll sets. */
+struct mui_descriptor_mark {
+    dev_t device;
+    ino_t inode;
+};
+
+struct mui_descriptor_mark mui_descriptor_mark(int fd);
+
+/* Whether it is still the same, and open. Signal-safe. */
+bool mui_descriptor_is(int fd, const struct mui_descriptor_mark *mark);
+
 /* Descriptors 0 to 2 are the host's also while they are closed: move `fd`, which
  * may be a negated errno, above them. The descriptor that takes its place, close-on-
  * exec; or -errno, and `fd` is closed. */

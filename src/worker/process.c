@@ -116,7 +116,8 @@ static int fork_there(struct mu_worker *w, struct mu_error *err)
     while (rc == 0 && (rc = mui_nursery_report(w->fd, &report)) == MU_EMPTY) {
         struct pollfd p = {.fd = w->fd, .events = POLLIN};
 
-        (void)poll(&p, 1, -1);
+        (void)poll(&p, 1, MUI_ROUSE_NS / 1000000);
+        mui_nursery_rouse();
         rc = 0;
     }
     if (rc == 0 && report.news == MUI_NURSERY_FAILED)

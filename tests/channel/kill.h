@@ -136,11 +136,12 @@ static pid_t start(const char *address, step_fn before, step_fn act)
 
 static void sender_killed_leaves_whole_or_nothing(void **state)
 {
-    struct step_trace t =
-        step_record(start(*state, send_some_before, send_one));
+    struct step_trace t;
     int n_whole = 0;
     int n_closed = 0;
 
+    step_need();
+    t = step_record(start(*state, send_some_before, send_one));
     mu_chan_free(ends[0]);
     for (long i = 0; i < t.n; i += step_stride(&t)) {
         pid_t pid = start(*state, send_some_before, send_one);
@@ -181,6 +182,7 @@ static void receiver_killed_wakes_a_full_sender(void **state)
 {
     struct step_trace t = {.n = 1}; /* until it is known */
 
+    step_need();
     for (long i = 0; i < t.n; i += step_stride(&t)) {
         unsigned char next = 2;
         unsigned char bytes[SIZE] = {0};

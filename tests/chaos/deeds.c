@@ -12,9 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "sync/lane.h"
@@ -226,6 +229,74 @@ static int deed_children(struct mu_task *task)
                 (void)pause();
         }
     return 0;
+}
+
+/* What children of a task do is between them and it. */
+
+/* The exit status of a child that has ended; -1: by a signal. */
+static int wait_for(pid_t child)
+{
+    int status = 0;
+
+    (void)waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int deed_child_exits(struct mu_task *task)
+{
+    pid_t child = fork();
+
+    (void)task;
+    if (child == 0)
+        exit(3);
+    return wait_for(child) == 3 ? 0 : 1;
+}
+
+static int deed_child_crashes(struct mu_task *task)
+{
+    pid_t child = fork();
+
+    return child == 0 ? deed_segv(task) : wait_for(child) == -1 ? 0 : 1;
+}
+
+/* Both come back from the task, and only one is heard. */
+static int deed_child_returns(struct mu_task *task)
+{
+    pid_t child = fork();
+
+    (void)task;
+    return child == 0 ? 1 : wait_for(child);
+}
+
+/* One that forked past the C library, which so has no part in it. */
+static int deed_child_returns_raw(struct mu_task *task)
+{
+    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+
+    (void)task;
+    if (child == 0)
+        return 1;
+    (void)wait_for(child);
+    return 0;
+}
+
+/* It and its worker end, and who traces it hears of that and does not tell. */
+static int deed_traced(struct mu_task *task)
+{
+    pid_t worker = getpid();
+    int ready[2];
+    char byte;
+
+    (void)task;
+    if (pipe(ready) != 0)
+        return 1;
+    if (fork() == 0) {
+        (void)ptrace(PTRACE_SEIZE, worker, NULL, NULL);
+        (void)!write(ready[1], "", 1);
+        for (;;)
+            (void)pause();
+    }
+    return read(ready[0], &byte, 1) == 1 ? 0 : 1;
 }
 
 static int deed_close_all(struct mu_task *task)
@@ -613,6 +684,11 @@ const struct deed deeds[] = {
     {"leak", deed_leak, BIT(MU_OUT_OF_MEMORY), 0, 0, "in deed_leak"},
     {"fork_bomb", deed_fork_bomb, BIT(MU_TIMED_OUT), 0, 0},
     {"children", deed_children, BIT(MU_DONE), 0, 0},
+    {"child_exits", deed_child_exits, BIT(MU_DONE), 0, 0},
+    {"child_crashes", deed_child_crashes, BIT(MU_DONE), 0, 0},
+    {"child_returns", deed_child_returns, BIT(MU_DONE), 0, 0},
+    {"child_returns_raw", deed_child_returns_raw, BIT(MU_DONE), 0, 0},
+    {"traced", deed_traced, BIT(MU_DONE), 0, 0},
     {"close_all", deed_close_all, BIT(MU_DONE), 0, 0},
     {"dup_over", deed_dup_over, BIT(MU_DONE), 0, 0},
     {"threads", deed_threads, BIT(MU_DONE), 0, 0},

@@ -394,6 +394,81 @@ static void killed_guardian_is_replaced(void **state)
     mu_pool_close(pool);
 }
 
+static void stop(pid_t pid)
+{
+    pid_t parent;
+
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    while (look_up(pid, &parent) != 'T')
+        (void)sched_yield();
+}
+
+/* It only goes on: a pool that is open keeps its workers. The same of the one that took
+ * a killed one's place. */
+static void stopped_guardian_goes_on(void **state)
+{
+    struct mu_pool *pool;
+    struct mu_pool *second;
+    pid_t nursery;
+    pid_t worker;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:1", NULL, &pool, NULL), 0);
+    worker = run_one(pool);
+    for (int i = 0; i < 2; i++) {
+        nursery = parent_of(worker);
+        stop(parent_of(nursery));
+        assert_int_equal(mu_pool_open("processes:1", NULL, &second, NULL), 0);
+        assert_int_equal(parent_of(run_one(second)), nursery);
+        assert_int_equal(run_one(pool), worker);
+        mu_pool_close(second);
+        assert_int_equal(kill(parent_of(nursery), SIGKILL), 0);
+        (void)next_nursery(pool, nursery, nursery);
+        worker = run_one(pool);
+    }
+    mu_pool_close(pool);
+}
+
+/* A pool that is opened right then waits for who takes its place. */
+static void pool_opens_as_the_guardian_dies(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct mu_pool *pool;
+        pid_t guardian;
+
+        assert_int_equal(mu_pool_open("processes:1", NULL, &pool, NULL), 0);
+        guardian = parent_of(parent_of(run_one(pool)));
+        mu_pool_close(pool);
+        assert_int_equal(kill(guardian, SIGKILL), 0);
+        assert_int_equal(mu_pool_open("processes:1", NULL, &pool, NULL), 0);
+        (void)run_one(pool);
+        mu_pool_close(pool);
+    }
+}
+
+/* Without mu_init() the last pool that closes ends the guardian, and waits for it. */
+static void close_with_a_stopped_guardian(void **state)
+{
+    int status;
+    pid_t pid = fork();
+
+    (void)state;
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct mu_pool *pool;
+
+        alarm(300);
+        if (mu_pool_open("processes:1", NULL, &pool, NULL) != 0)
+            _exit(1);
+        stop(parent_of(parent_of(run_one(pool))));
+        mu_pool_close(pool);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static void await_end(pid_t pid)
 {
     while (parent_of(pid) > 0)
@@ -478,6 +553,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(killed_supervisor_leaves_nothing),
         cmocka_unit_test(killed_nursery_is_replaced),
         cmocka_unit_test(stopped_nursery_is_replaced),
+        cmocka_unit_test(stopped_guardian_goes_on),
+        cmocka_unit_test(pool_opens_as_the_guardian_dies),
+        cmocka_unit_test(close_with_a_stopped_guardian),
         cmocka_unit_test(loss_of_both_is_said),
         cmocka_unit_test(killed_guardian_is_replaced),
     };

@@ -28,6 +28,8 @@
 
 #include "muster/muster.h"
 
+#include "sys/census.h"
+
 enum role { SUPERVISOR, GUARDIAN, NURSERY, WORKER };
 
 /* Of this process; fork() hands it on. */
@@ -151,39 +153,6 @@ static unsigned count_descriptors(void)
     return n;
 }
 
-/* Whether it is about to be gone: a thread that was joined may still be seen. */
-static int is_exiting(const char *thread)
-{
-    enum { PF_EXITING = 4 }; /* proc(5): stat, flags */
-    char path[64];
-    char line[512] = "";
-    unsigned flags = PF_EXITING;
-    FILE *stat;
-
-    (void)snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", thread);
-    stat = fopen(path, "re");
-    if (!stat)
-        return 1;
-    if (fgets(line, sizeof line, stat) && strrchr(line, ')'))
-        (void)sscanf(strrchr(line, ')'), ") %*c %*d %*d %*d %*d %*d %u",
-                     &flags);
-    (void)fclose(stat);
-    return (flags & PF_EXITING) != 0;
-}
-
-static unsigned count_threads(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    const struct dirent *thread;
-    unsigned n = 0;
-
-    assert_non_null(dir);
-    while ((thread = readdir(dir)))
-        n += thread->d_name[0] != '.' && !is_exiting(thread->d_name);
-    (void)closedir(dir);
-    return n;
-}
-
 static int echo(struct mu_task *t)
 {
     size_t size;
@@ -204,7 +173,7 @@ static void open_fails_cleanly_at_every_call(void **state)
     assert_int_equal(mu_pool_open(*state, &options, &pool, NULL), 0);
     mu_pool_close(pool);
     n_fds = count_descriptors();
-    n_threads = count_threads();
+    n_threads = mui_census_threads();
     for (n = 1;; n++) {
         struct mu_error err = {.text = ""};
         int rc;
@@ -222,7 +191,7 @@ static void open_fails_cleanly_at_every_call(void **state)
             assert_true(err.text[0] != '\0');
         }
         assert_int_equal(count_descriptors(), n_fds);
-        assert_int_equal(count_threads(), n_threads);
+        assert_int_equal(mui_census_threads(), n_threads);
     }
     assert_true(n > 3);
     mu_pool_close(pool);

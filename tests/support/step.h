@@ -100,6 +100,13 @@ static inline void step_kill(pid_t pid)
         abort();
 }
 
+/* The test is skipped here if it has to be, before it has made what it would leave to
+ * the next, as a name. */
+static inline void step_need(void)
+{
+    step_kill(step_start(NULL, NULL, NULL));
+}
+
 /* Where a child that runs undisturbed is before each instruction. One that repeats
  * itself ("rep") is there twice: before it begins, and within it. */
 struct step_trace {

@@ -20,7 +20,8 @@ static void holds(const char *name, const char *expected)
 }
 
 /* The group of this process, as if it were guardian and worker at once. */
-#define GROUP_2 "/cg/slice/muster-%d/%d"
+#define BASE_2  "/cg/slice/muster-%d"
+#define GROUP_2 BASE_2 "/%d"
 #define GROUP_1 "/cg/memory/job/muster-%d/%d"
 
 /* Our own group shares out nothing, that above it pids alone, the next both. */
@@ -49,12 +50,12 @@ static void v2_goes_up_to_who_shares_it_out(void **state)
     /* the folders are made, the kernel's files are not in them */
     assert_true(mui_confine_memory(1 << 20) < 0);
     assert_int_equal(stat(path_of(GROUP_2), &st), 0);
+    /* a process is in one group, so it is for both */
     assert_true(mui_confine_processes() < 0);
-    assert_int_equal(stat(path_of("/cg/slice/user/muster-%d/%d"), &st), 0);
-    /* nothing is in them: they go, and the base with its last */
+    assert_int_equal(stat(path_of("/cg/slice/user/muster-%d"), &st), -1);
+    /* nothing is in it: it goes, and the base with its last */
     assert_false(mui_confine_end(getpid()));
     assert_int_equal(stat(path_of("/cg/slice/muster-%d"), &st), -1);
-    assert_int_equal(stat(path_of("/cg/slice/user/muster-%d"), &st), -1);
 }
 
 static void base_without_groups_goes(void **state)
@@ -70,11 +71,27 @@ static void base_without_groups_goes(void **state)
     assert_int_equal(stat(path_of("/cg/slice/muster-%d"), &st), -1);
 }
 
+/* Another worker has made the base a moment ago, and not yet said what it shares out. */
+static void v2_base_of_another_shares_it_out(void **state)
+{
+    (void)state;
+    make_v2();
+    mui_confine_init(root);
+    put(BASE_2 "/cgroup.subtree_control", "");
+    assert_true(mui_confine_memory(1 << 20) < 0);
+    holds(BASE_2 "/cgroup.subtree_control", "+memory");
+    put(BASE_2 "/cgroup.subtree_control", "cpu\n");
+    assert_true(mui_confine_processes() < 0);
+    holds(BASE_2 "/cgroup.subtree_control", "+pids");
+    put(BASE_2 "/cgroup.subtree_control", "memory pids\n");
+    assert_true(mui_confine_processes() < 0);
+    holds(BASE_2 "/cgroup.subtree_control", "memory pids\n");
+}
+
 static void v2_limits_are_written(void **state)
 {
     (void)state;
     make_v2();
-    put("/cg/slice/user/cgroup.subtree_control", "\n"); /* one group for both */
     mui_confine_init(root);
     put(GROUP_2 "/cgroup.procs", "");
     put(GROUP_2 "/memory.max", "");
@@ -141,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TREE_TEST(v2_goes_up_to_who_shares_it_out),
         TREE_TEST(base_without_groups_goes),
+        TREE_TEST(v2_base_of_another_shares_it_out),
         TREE_TEST(v2_limits_are_written),
         TREE_TEST(v1_is_below_our_own),
         TREE_TEST(what_was_left_is_removed),

@@ -1,0 +1,359 @@
+/* refusal.c: a thread that is told of each system call that names a path.
+ *
+ *   task                          this thread
+ *   openat() is held           -> receives it, looks where the path leads
+ *                                 allowed: CONTINUE
+ *   openat() goes on           <-
+ *                                 not: SIGSYS to that thread, with the number of the
+ *                                 call; then -EACCES as its result
+ *   the handler ends the task  <-
+ *
+ * The signal is there before the result: the task does not run on between the two. The
+ * thread has no filter itself, being older, and Landlock holds it like the task. */
+#include "process/refusal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "process/path_list.h"
+#include "sys/futex.h"
+#include "sys/thread.h"
+
+enum { STACK_BYTES = 256 * 1024, NO_DIR = -1 };
+
+enum kind {
+    OPENS,     /* by flags */
+    OPENS_HOW, /* by struct open_how */
+    CREATES,   /* as open() does that makes and empties */
+    RUNS,
+    CUTS,    /* a file that is there */
+    MAKES,   /* what is not there yet */
+    REMOVES, /* what is there */
+    LINKS,   /* the same from somewhere */
+    RENAMES, /* and removes that */
+    BINDS    /* a socket to a path */
+};
+
+/* Arguments that say where: a directory, or NO_DIR, and a path. */
+struct place {
+    int i_dir;
+    int i_path;
+};
+
+static const struct call {
+    int number;
+    enum kind kind;
+    struct place at;
+    struct place from; /* of LINKS and RENAMES */
+    int i_more;        /* flags, struct open_how, or a size */
+} calls[] = {
+    {SCMP_SYS(open), OPENS, .at = {NO_DIR, 0}, .i_more = 1},
+    {SCMP_SYS(openat), OPENS, .at = {0, 1}, .i_more = 2},
+    {SCMP_SYS(openat2), OPENS_HOW, .at = {0, 1}, .i_more = 2},
+    {SCMP_SYS(creat), CREATES, .at = {NO_DIR, 0}},
+    {SCMP_SYS(execve), RUNS, .at = {NO_DIR, 0}},
+    {SCMP_SYS(execveat), RUNS, .at = {0, 1}},
+    {SCMP_SYS(truncate), CUTS, .at = {NO_DIR, 0}},
+    {SCMP_SYS(mkdir), MAKES, .at = {NO_DIR, 0}},
+    {SCMP_SYS(mkdirat), MAKES, .at = {0, 1}},
+    {SCMP_SYS(mknod), MAKES, .at = {NO_DIR, 0}},
+    {SCMP_SYS(mknodat), MAKES, .at = {0, 1}},
+    {SCMP_SYS(symlink), MAKES, .at = {NO_DIR, 1}},
+    {SCMP_SYS(symlinkat), MAKES, .at = {1, 2}},
+    {SCMP_SYS(rmdir), REMOVES, .at = {NO_DIR, 0}},
+    {SCMP_SYS(unlink), REMOVES, .at = {NO_DIR, 0}},
+    {SCMP_SYS(unlinkat), REMOVES, .at = {0, 1}},
+    {SCMP_SYS(link), LINKS, .at = {NO_DIR, 1}, .from = {NO_DIR, 0}},
+    {SCMP_SYS(linkat), LINKS, .at = {2, 3}, .from = {0, 1}},
+    {SCMP_SYS(rename), RENAMES, .at = {NO_DIR, 1}, .from = {NO_DIR, 0}},
+    {SCMP_SYS(renameat), RENAMES, .at = {2, 3}, .from = {0, 1}},
+    {SCMP_SYS(renameat2), RENAMES, .at = {2, 3}, .from = {0, 1}},
+    {SCMP_SYS(bind), BINDS, .at = {NO_DIR, 1}, .i_more = 2},
+};
+
+enum { N_CALLS = sizeof calls / sizeof *calls };
+
+enum { NOT_YET = -1, NEVER = -2 };
+
+static struct {
+    _Atomic int notify_fd; /* futex: NOT_YET, NEVER */
+    struct mui_path_list list;
+    struct seccomp_notif *request;
+    struct seccomp_notif_resp *response;
+} the;
+
+/* -- the arguments, in memory that the task can change, protect and unmap -- */
+
+static bool read_bytes(uint64_t address, void *bytes, size_t size)
+{
+    const struct iovec here = {bytes, size};
+    const struct iovec there = {(void *)(uintptr_t)address, size};
+
+    return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == (ssize_t)size;
+}
+
+/* By pages: the next one need not be there. False: that is no path. */
+static bool read_path(uint64_t address, char *path)
+{
+    enum { PAGE = 4096 };
+
+    for (size_t n = 0; n < PATH_MAX;) {
+        size_t size = PAGE - (address + n) % PAGE;
+
+        size = size < PATH_MAX - n ? size : PATH_MAX - n;
+        if (!read_bytes(address + n, path + n, size))
+            return false;
+        if (memchr(path + n, '\0', size))
+            return true;
+        n += size;
+    }
+    return false;
+}
+
+/* False: not the address of a socket that has a path. */
+static bool read_socket_path(uint64_t address, uint64_t size, char *path)
+{
+    enum { HEAD = offsetof(struct sockaddr_un, sun_path) };
+    struct sockaddr_un name = {.sun_family = AF_UNSPEC};
+
+    size = size < sizeof name ? size : sizeof name;
+    if (size <= HEAD || !read_bytes(address, &name, size))
+        return false;
+    memcpy(path, name.sun_path, sizeof name.sun_path);
+    path[size - HEAD] = '\0';
+    return name.sun_family == AF_UNIX && path[0] != '\0';
+}
+
+/* -- the verdict -- */
+
+/* What the kernel says before it asks Landlock, as that there is no such file, is no
+ * refusal: programs ask for files that may be missing, and make what may be there. */
+
+struct where {
+    int dir_fd;
+    char path[PATH_MAX + 1];
+};
+
+static bool read_where(const struct place *place, const uint64_t *args,
+                       struct where *ret)
+{
+    ret->dir_fd = place->i_dir < 0 ? AT_FDCWD : (int)args[place->i_dir];
+    return read_path(args[place->i_path], ret->path);
+}
+
+static bool exists(const struct where *w)
+{
+    struct stat st;
+
+    return fstatat(w->dir_fd, w->path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool refuses_file(const struct where *w, unsigned need, bool follow)
+{
+    return mui_path_list_refuses(&the.list, w->dir_fd, w->path, need, follow);
+}
+
+static bool refuses_entry(const struct where *w, unsigned need)
+{
+    return mui_path_list_refuses_entry(&the.list, w->dir_fd, w->path,
+                                       need | MUI_PATH_WRITE);
+}
+
+static bool refuses_to_open(const struct where *w, uint64_t flags)
+{
+    unsigned need = 0;
+
+    if (flags & O_PATH)
+        return false;
+    if ((flags & O_ACCMODE) != O_WRONLY)
+        need |= MUI_PATH_READ;
+    if ((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC)
+        need |= MUI_PATH_WRITE;
+    if (flags & O_CREAT && !exists(w))
+        return refuses_entry(w, need);
+    if (flags & O_CREAT && flags & O_EXCL)
+        return false;
+    return refuses_file(w, need, !(flags & O_NOFOLLOW));
+}
+
+static bool refuses_call(const struct call *call, const uint64_t *args)
+{
+    struct open_how how = {.flags = O_PATH};
+    struct where from;
+    struct where at;
+
+    if (call->kind == BINDS) {
+        at.dir_fd = AT_FDCWD;
+        return read_socket_path(args[call->at.i_path], args[call->i_more],
+                                at.path) &&
+               !exists(&at) && refuses_entry(&at, 0);
+    }
+    if (!read_where(&call->at, args, &at))
+        return false;
+    if ((call->kind == LINKS || call->kind == RENAMES) &&
+        (!read_where(&call->from, args, &from) || !exists(&from)))
+        return false;
+    switch (call->kind) {
+    case OPENS:
+        return refuses_to_open(&at, args[call->i_more]);
+    case OPENS_HOW:
+        (void)read_bytes(args[call->i_more], &how.flags, sizeof how.flags);
+        return refuses_to_open(&at, how.flags);
+    case CREATES:
+        return refuses_to_open(&at, O_CREAT | O_WRONLY | O_TRUNC);
+    case RUNS:
+        return refuses_file(&at, MUI_PATH_READ, true);
+    case CUTS:
+        return refuses_file(&at, MUI_PATH_WRITE, true);
+    case MAKES:
+    case LINKS:
+        return !exists(&at) && refuses_entry(&at, 0);
+    case REMOVES:
+        return exists(&at) && refuses_entry(&at, 0);
+    case RENAMES:
+        return refuses_entry(&from, 0) || refuses_entry(&at, 0);
+    case BINDS:
+        break;
+    }
+    return false;
+}
+
+static bool refuses(const struct seccomp_data *data)
+{
+    uint64_t args[6];
+    size_t i = 0;
+
+    memcpy(args, data->args, sizeof args);
+    while (i < N_CALLS && calls[i].number != data->nr)
+        i++;
+    return i < N_CALLS && refuses_call(&calls[i], args);
+}
+
+/* -- the thread -- */
+
+/* Of ours, not of a child. */
+static bool is_thread(uint32_t tid)
+{
+    return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
+}
+
+static void send_signal(uint32_t tid, int call)
+{
+    siginfo_t info;
+
+    memset(&info, 0, sizeof info);
+    info.si_code = SI_QUEUE;
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_int = call;
+    (void)syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGSYS, &info);
+}
+
+static void answer(const struct seccomp_notif *request,
+                   struct seccomp_notif_resp *response)
+{
+    *response = (struct seccomp_notif_resp){
+        .id = request->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+    if (!is_thread(request->pid) || !refuses(&request->data))
+        return;
+    send_signal(request->pid, request->data.nr);
+    response->flags = 0;
+    response->error = -EACCES;
+}
+
+static void *listen_to_calls(void *arg)
+{
+    int fd;
+
+    (void)arg;
+    /* acquire, pairs with tell_thread(): what the thread works with is there */
+    while ((fd = atomic_load_explicit(&the.notify_fd, memory_order_acquire)) ==
+           NOT_YET)
+        (void)mui_futex_wait((_Atomic uint32_t *)&the.notify_fd,
+                             (uint32_t)NOT_YET, 0, MU_NEVER);
+    while (fd != NEVER) {
+        memset(the.request, 0, sizeof *the.request);
+        if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, the.request) == 0) {
+            answer(the.request, the.response);
+            (void)ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, the.response);
+        } else if (errno != EINTR && errno != ENOENT) {
+            break; /* a task has closed it: its calls fail with ENOSYS */
+        }
+    }
+    return NULL;
+}
+
+static void tell_thread(int fd)
+{
+    /* release, pairs with listen_to_calls() */
+    atomic_store_explicit(&the.notify_fd, fd, memory_order_release);
+    mui_futex_wake((_Atomic uint32_t *)&the.notify_fd, 1, 0);
+}
+
+/* -- the filter -- */
+
+/* Both then take turns on one CPU, instead of waking another each time: Linux 6.6. */
+static void wake_on_this_cpu(int fd)
+{
+    const uint64_t sync_wake_up = 1;
+
+    (void)ioctl(fd, _IOW('!', 4, uint64_t), sync_wake_up);
+}
+
+/* The descriptor that tells of held calls, or -errno. */
+static int load_filter(void)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    int rc = filter ? 0 : -ENOMEM;
+    int fd;
+
+    for (size_t i = 0; i < N_CALLS && rc == 0; i++)
+        rc = seccomp_rule_add(filter, SCMP_ACT_NOTIFY, calls[i].number, 0);
+    if (rc == 0)
+        rc = seccomp_load(filter);
+    fd = rc == 0 ? seccomp_notify_fd(filter) : rc;
+    if (fd >= 0) /* the filter closes its own */
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (filter)
+        seccomp_release(filter);
+    return fd;
+}
+
+int mui_refusal_begin(int list_fd)
+{
+    pthread_t thread;
+    int fd;
+    int rc;
+
+    the.notify_fd = NOT_YET;
+    rc = mui_path_list_load(list_fd, &the.list);
+    if (rc < 0)
+        return rc;
+    if (seccomp_notify_alloc(&the.request, &the.response) < 0)
+        return 0; /* nobody would hear of a call */
+    rc = mui_thread_start_stack(&thread, "muster-paths", listen_to_calls, NULL,
+                                STACK_BYTES);
+    if (rc < 0)
+        return rc;
+    fd = load_filter();
+    tell_thread(fd < 0 ? NEVER : fd);
+    if (fd < 0)
+        (void)pthread_join(thread, NULL);
+    else
+        wake_on_this_cpu(fd);
+    return 0;
+}

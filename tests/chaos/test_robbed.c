@@ -1,0 +1,209 @@
+/* test_robbed.c: the program closes all descriptors, those of an open pool among them,
+ * and puts others in their place: no call hangs, and what is not the pool's is left
+ * alone. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "muster/muster.h"
+
+#include "chaos/deeds.h"
+#include "support/check.h"
+
+/* What is called first. */
+enum call { CLOSE, TAKE, POLL, SUBMIT, KILL, OPEN, N_CALLS };
+
+/* What stands in the place of the pool's descriptors: sockets, event counters, pidfds of
+ * a child that nobody is to kill. */
+enum stranger { SOCKET, COUNTER, PIDFD, N_STRANGERS };
+enum { FIRST = 3, LAST = 60 };
+
+static pid_t start_child(void)
+{
+    pid_t child = fork();
+
+    CHECK_CHILD(child >= 0);
+    if (child == 0)
+        for (;;)
+            (void)pause();
+    return child;
+}
+
+static int make_stranger(enum stranger kind, pid_t child)
+{
+    int pair[2];
+
+    switch (kind) {
+    case SOCKET:
+        return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) < 0
+                   ? -1
+                   : pair[1];
+    case COUNTER:
+        return eventfd(0, EFD_NONBLOCK);
+    case PIDFD:
+        return (int)syscall(SYS_pidfd_open, child, 0);
+    case N_STRANGERS:
+        break;
+    }
+    return -1;
+}
+
+static void put_strangers(enum stranger kind, pid_t child)
+{
+    int fd;
+
+    CHECK_CHILD(close_range(FIRST, ~0U, 0) == 0);
+    do {
+        fd = make_stranger(kind, child);
+        CHECK_CHILD(fd >= FIRST);
+    } while (fd < LAST);
+}
+
+static void strangers_are_untouched(enum stranger kind, pid_t child)
+{
+    siginfo_t info = {.si_pid = 0};
+    uint64_t value;
+
+    for (int fd = FIRST; fd <= LAST; fd++)
+        if (kind == PIDFD)
+            CHECK_CHILD(fcntl(fd, F_GETFD) != -1);
+        else
+            CHECK_CHILD(read(fd, &value, sizeof value) == -1 &&
+                        errno == EAGAIN);
+    CHECK_CHILD(waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG) == 0);
+    CHECK_CHILD(info.si_pid == 0);
+}
+
+static int sleep_for_ever(struct mu_task *task)
+{
+    (void)task;
+    for (;;)
+        (void)pause();
+}
+
+/* All outcomes that are owed; at least one is lost. */
+static void take_lost(struct mu_pool *pool, int64_t deadline_ns)
+{
+    struct mu_outcome *o;
+    unsigned n = 0;
+    int rc;
+
+    while ((rc = mu_pool_next(pool, deadline_ns, &o)) != MU_EMPTY) {
+        if (rc == MU_TIMEOUT && deadline_ns == MU_NOW)
+            continue;
+        CHECK_CHILD(rc == MU_OK);
+        n += o->status == MU_LOST;
+        mu_outcome_free(o);
+    }
+    CHECK_CHILD(n > 0);
+}
+
+static void make_call(struct mu_pool *pool, enum call call)
+{
+    struct mu_pool *other;
+    struct mu_error err;
+    int rc;
+
+    switch (call) {
+    case TAKE:
+        take_lost(pool, MU_NEVER);
+        break;
+    case POLL:
+        take_lost(pool, MU_NOW);
+        break;
+    case SUBMIT:
+        do
+            rc = mu_pool_submit(pool, sleep_for_ever, NULL, 0, NULL, NULL);
+        while (rc == 0);
+        CHECK_CHILD(rc == MU_ECRASHED);
+        take_lost(pool, MU_NEVER);
+        break;
+    case KILL:
+        (void)mu_pool_cancel_all(pool, 1);
+        break;
+    case OPEN:
+        CHECK_CHILD(mu_pool_open("processes:2", NULL, &other, &err) ==
+                    MU_EINIT);
+        CHECK_CHILD(strstr(err.text, "were closed"));
+        break;
+    case CLOSE:
+    case N_CALLS:
+        break;
+    }
+    mu_pool_close(pool);
+}
+
+static void rob(enum call call, enum stranger kind)
+{
+    const struct timespec pause_time = {.tv_nsec = 1000 * 1000};
+    const struct mu_pool_options options = {.timeout_ns = TEST_HANG_NS};
+    pid_t child = start_child();
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+    int pids[2];
+
+    CHECK_CHILD(mu_init(NULL) == 0);
+    CHECK_CHILD(mu_pool_open("processes:2", &options, &pool, NULL) == 0);
+    CHECK_CHILD(mu_pool_submit(pool, deed_innocent, "", 0, NULL, NULL) == 0);
+    CHECK_CHILD(mu_pool_next(pool, MU_NEVER, &o) == 0);
+    mu_outcome_free(o);
+    for (int i = 0; i < 3; i++)
+        CHECK_CHILD(mu_pool_submit(pool, sleep_for_ever, NULL, 0, NULL, NULL) ==
+                    0);
+    CHECK_CHILD(mu_pool_pids(pool, pids, 2) == 2);
+    put_strangers(kind, child);
+    make_call(pool, call);
+    strangers_are_untouched(kind, child);
+    CHECK_CHILD(kill(child, SIGKILL) == 0);
+    for (int i = 0; i < 2; i++) /* nobody tells us when they have gone */
+        while (kill(pids[i], 0) == 0)
+            (void)nanosleep(&pause_time, NULL);
+}
+
+static void robbed_pool_ends(enum call call)
+{
+    for (int kind = 0; kind < N_STRANGERS; kind++) {
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            alarm(300);
+            rob(call, (enum stranger)kind);
+            _exit(0);
+        }
+        assert_int_equal(test_wait(pid), 0);
+    }
+}
+
+#define CASE(name, call)                                                       \
+    static void name(void **state)                                             \
+    {                                                                          \
+        (void)state;                                                           \
+        robbed_pool_ends(call);                                                \
+    }
+
+CASE(close_returns, CLOSE)
+CASE(next_says_lost, TAKE)
+CASE(polling_says_lost, POLL)
+CASE(submit_says_no, SUBMIT)
+CASE(cancel_kills_no_stranger, KILL)
+CASE(open_says_why, OPEN)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(close_returns),
+        cmocka_unit_test(next_says_lost),
+        cmocka_unit_test(polling_says_lost),
+        cmocka_unit_test(submit_says_no),
+        cmocka_unit_test(cancel_kills_no_stranger),
+        cmocka_unit_test(open_says_why),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
