@@ -1,8 +1,9 @@
 /* job.c: where jobs live, and lists of them.
  *
  * A store hands out jobs under the pool's lock and gets them back from any thread:
- * returned jobs go on a stack by compare-and-swap; only the store's owner takes
- * from it, all at once by an exchange, so there is no ABA.
+ * returned jobs go on a stack by compare-and-swap, in runs: the first of a run has in
+ * `prev` its last, and in `number` how many they are. Only the store's owner takes from
+ * the stack, all at once by an exchange, so there is no ABA.
  *
  * When its pool closes, the owner exchanges the stack for the mark CLOSED, counts
  * what came back, and adds the number of jobs still out to `n_left`, from which
@@ -135,9 +136,9 @@ static void reclaim(struct mui_job_store *store, struct mui_job *next_stack)
         &store->returned, next_stack, memory_order_acq_rel);
     struct mui_job *last = NULL;
 
-    for (struct mui_job *job = first; job; job = job->next) {
-        store->n_out--;
-        last = job;
+    for (struct mui_job *run = first; run; run = last->next) {
+        store->n_out -= run->number;
+        last = run->prev;
     }
     if (!last)
         return;
@@ -183,6 +184,26 @@ static int store_grow(struct mui_job_store *store)
     return 0;
 }
 
+/* Field by field: gcc clears the whole by `rep stos`, which takes 10 ns to begin. */
+static inline void clear_outcome(struct mui_job *job)
+{
+    struct mu_outcome *out = &job->out;
+
+    out->id = (uint64_t)job->generation << 32 | job->slot;
+    out->tag = 0;
+    out->status = MU_DONE;
+    out->code = 0;
+    out->signal = 0;
+    out->attempts = 0;
+    out->worker = 0;
+    out->output = job->small;
+    out->output_size = 0;
+    out->queue_ns = 0;
+    out->run_ns = 0;
+    out->fault_address = NULL;
+    out->has_fault_address = 0;
+}
+
 struct mui_job *mui_job_new(struct mui_job_store *store)
 {
     struct mui_job *job;
@@ -203,9 +224,7 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
                                         memory_order_relaxed);
     store->n_out++;
     job->generation++;
-    job->out =
-        (struct mu_outcome){.id = (uint64_t)job->generation << 32 | job->slot,
-                            .output = job->small};
+    clear_outcome(job);
     job->state = MUI_JOB_FREE;
     job->doom = MU_DONE;
     job->note = MUI_NOTE_NONE;
@@ -218,6 +237,7 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
     job->held_bytes = 0;
     job->seen_start_ns = 0;
     job->frames = NULL;
+    job->later = job;
     return job;
 }
 
@@ -308,16 +328,19 @@ static inline void empty(struct mui_job *job)
 
 /* Put n jobs, from `first` to `last`, back on the stack. */
 static void give_back(struct mui_job_store *store, struct mui_job *first,
-                      struct mui_job *last, int64_t n)
+                      struct mui_job *last, size_t n)
 {
+    int64_t count = (int64_t)n;
     /* acquire: pairs with reclaim(), should it be CLOSED */
     struct mui_job *top =
         atomic_load_explicit(&store->returned, memory_order_acquire);
 
+    first->prev = last;
+    first->number = n;
     do {
         if (top == CLOSED) {
-            if (atomic_fetch_sub_explicit(&store->n_left, n,
-                                          memory_order_acq_rel) == n)
+            if (atomic_fetch_sub_explicit(&store->n_left, count,
+                                          memory_order_acq_rel) == count)
                 store_free(store);
             return;
         }
@@ -346,6 +369,6 @@ void mui_job_free_many(struct mui_job *const *jobs, size_t n)
             last->next = jobs[i];
             last = jobs[i];
         }
-        give_back(first->store, first, last, (int64_t)(i - i_first));
+        give_back(first->store, first, last, i - i_first);
     }
 }

@@ -65,9 +65,11 @@ struct mui_job {
     uint64_t held_bytes; /* of input and output, counted by the pool; first 0 */
     int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
     uint64_t *frames;      /* of a crash; NULL: none */
-    int64_t given_ns;
+    struct mui_job
+        *later; /* ended: one behind it in the list, or once; a hint */
 
     uint16_t retries;
+    int64_t given_ns;
     char *buffer; /* output that is not small */
     size_t buffer_bytes;
     char small[MUI_REPLY_INLINE +

@@ -64,6 +64,7 @@ struct mu_pool {
     int64_t look_ns;    /* when rebalance() has to be called at the latest */
     int64_t alarm_ns;   /* when the layer will call rung() at the latest */
     uint32_t wish;      /* MUI_WANT_... announced to the lanes, less DONE */
+    bool unwatched;     /* orders were given since mui_pool_leave() saw to it */
     uint64_t n_moves;   /* raised whenever a job changed its place */
     unsigned n_waiting; /* callers that sleep for news */
     bool pumping;  /* some thread runs the layer's pump, without the lock */
@@ -89,7 +90,7 @@ void mui_pool_pump_lazily(struct mu_pool *pool);
  * them, and what the dead one had to do waits for them. */
 bool mui_pool_look(struct mu_pool *pool);
 
-/* Wish to be rung for what is left to do. Before the lock is let go for good. */
+/* See that somebody rings for what is left to do. Before the lock is let go for good. */
 void mui_pool_leave(struct mu_pool *pool);
 
 /* Ask every lane to ring at its next reply; then pump once more, and sleep only if

@@ -199,7 +199,8 @@ static bool collect_briefs(struct mu_pool *pool, struct mui_lane *lane)
     for (unsigned i = 0; i < n; i++) {
         struct mui_job *job = briefs[i].owner;
 
-        mui_job_ask_for(briefs[i + AHEAD < n ? i + AHEAD : n - 1].owner);
+        job->later = briefs[i + AHEAD < n ? i + AHEAD : n - 1].owner;
+        mui_job_ask_for(job->later);
         settle_brief(pool, &briefs[i], start_ns);
         start_ns = (int64_t)((uint64_t)start_ns + briefs[i].run_ns);
         last->next = job;
@@ -322,6 +323,7 @@ static void give(struct mu_pool *pool, struct mui_group *group, unsigned i_lane,
     (void)mui_lane_push(lane, &job->order, next_attempt(job), job, &index);
     note_given(pool, job, group->i_first + i_lane, index);
     pool->n_given++;
+    pool->unwatched = true;
     if (job->cancelled)
         mui_lane_cancel(lane, index);
 }
@@ -369,6 +371,7 @@ static unsigned give_pack(struct mu_pool *pool, struct mui_group *group,
     for (unsigned i = 0; i < n; i++)
         note_given(pool, owners[i], group->i_first + i_lane, index + i);
     pool->n_given += n;
+    pool->unwatched = true;
     return n;
 }
 
@@ -569,8 +572,24 @@ bool mui_pool_pump(struct mu_pool *pool)
     return pump(pool, true);
 }
 
+/* Whether a batch of tasks is over sooner than a worker is woken. */
+static bool are_short(const struct mu_pool *pool)
+{
+    enum { SHORT_NS = 1500 };
+
+    return pool->run_ns > 0 && pool->run_ns <= SHORT_NS;
+}
+
 void mui_pool_pump_lazily(struct mu_pool *pool)
 {
+    /* A reply is cheapest to read when nobody writes near it any more, and its job when
+     * the outcome is about to be taken. So as long as lanes have room they stay unread;
+     * what long tasks left behind has to be known, to give each worker its share. */
+    if (are_short(pool) && !pool->suspects.n) {
+        pool->n_moves += give_queue(pool);
+        if (!pool->queue.n)
+            return;
+    }
     (void)pump(pool, false);
 }
 
@@ -590,18 +609,71 @@ void mui_pool_want_news(struct mu_pool *pool)
     want_all(pool, MUI_WANT_DONE);
 }
 
+/* Whether a task waits for a worker that is at another. */
+static bool has_rest(const struct mu_pool *pool)
+{
+    unsigned n_busy = 0;
+
+    if (pool->queue.n || pool->suspects.n ||
+        pool->n_given > pool->model.n_lanes)
+        return true;
+    if (pool->n_given < 2)
+        return false;
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        const struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++)
+            n_busy +=
+                mui_lane_owner(&group->lanes[j], group->lanes[j].head) != NULL;
+    }
+    return pool->n_given > n_busy;
+}
+
+/* One worker that has nothing has to be awake, or to look again by itself. */
+static void set_watch(struct mu_pool *pool)
+{
+    struct mui_lane *idle = NULL;
+
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && !group->lone && j < group->n_lanes;
+             j++) {
+            if (mui_lane_in_flight(&group->lanes[j]) > 0)
+                continue;
+            if (mui_lane_is_watching(&group->lanes[j]))
+                return;
+            if (!idle)
+                idle = &group->lanes[j];
+        }
+    }
+    if (idle)
+        mui_lane_alert(idle);
+}
+
+/* Nobody may call for long, and a task that was believed to be short may take long. So
+ * as long as something waits for a worker that is at another task, and there is one that
+ * has nothing, such a one rings. It is either
+ *   - known to have nothing: then one of these is awake, and rings before it sleeps, or
+ *     sleeps only for a while because it has rung; else one is woken here; or
+ *   - one whose replies are not read yet: it had nothing more to do when the wish was
+ *     out, and rings, or before that, and was found by the pump that follows the wish.
+ * Who rings has the pool pumped, and what waits taken back from workers that are slow;
+ * if they are not yet, it is wished again, which who sleeps for a while sees then. A
+ * caller who sleeps for news is rung for in the same way. */
 void mui_pool_leave(struct mu_pool *pool)
 {
-    for (;;) {
-        bool wishes = pool->queue.n || pool->suspects.n ||
-                      pool->n_given > pool->model.n_lanes;
+    bool is_out = pool->wish || pool->n_waiting;
 
-        if (!wishes || pool->wish || pool->n_waiting)
-            return;
+    if ((is_out && !pool->unwatched) || !has_rest(pool))
+        return;
+    if (!is_out) {
         pool->wish = MUI_WANT_IDLE;
         want_all(pool, pool->wish);
         /* what came before the wish was seen is looked for here */
-        if (!mui_pool_pump(pool))
+        if (mui_pool_pump(pool) && !has_rest(pool))
             return;
     }
+    pool->unwatched = false;
+    set_watch(pool);
 }

@@ -38,6 +38,7 @@ static size_t take_some(struct mu_pool *pool, struct mu_outcome **ret_outcomes,
         n_max = to_pump;
     for (struct mui_job *job = pool->ended.first; job && n < n_max;
          job = job->next) {
+        mui_job_ask_for(job->later);
         ret_outcomes[n++] = note_taken(pool, job);
         last = job;
     }

@@ -556,6 +556,13 @@ bool mui_lane_is_awake(const struct mui_lane *lane)
     return !atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst);
 }
 
+bool mui_lane_is_watching(const struct mui_lane *lane)
+{
+    /* H3, the supervisor's side: as in mui_lane_want(), later */
+    return atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst) !=
+           MUI_ASLEEP;
+}
+
 uint32_t mui_lane_started(const struct mui_lane *lane, int64_t *ret_start_ns)
 {
     uint32_t started =

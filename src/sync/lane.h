@@ -205,6 +205,10 @@ void mui_lane_want(struct mui_lane *lane, uint32_t want);
 /* Whether the worker does not sleep: it will ring for what was wished before. */
 bool mui_lane_is_awake(const struct mui_lane *lane);
 
+/* Whether it does not sleep for good: it is awake, or it has rung as idle and will look
+ * again before long. */
+bool mui_lane_is_watching(const struct mui_lane *lane);
+
 /* Orders without a reply; those that can still be pushed. */
 unsigned mui_lane_in_flight(const struct mui_lane *lane);
 unsigned mui_lane_room(const struct mui_lane *lane);

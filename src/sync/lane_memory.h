@@ -40,10 +40,17 @@ struct mui_lane_down {
      * cancelled[n_slots] */
 };
 
+/* What a worker says of its sleep. */
+enum {
+    MUI_AWAKE = 0,
+    MUI_ASLEEP, /* until it is woken */
+    MUI_DOZING  /* for a while: it has rung as idle, and will look again */
+};
+
 struct mui_lane_up {
     _Atomic uint32_t started; /* orders started so far: index + 1 of the last */
     _Atomic int64_t start_ns; /* when the last was started */
-    _Alignas(MUI_CACHE_LINE) _Atomic uint32_t sleeping;
+    _Alignas(MUI_CACHE_LINE) _Atomic uint32_t sleeping; /* MUI_AWAKE, ... */
     _Alignas(MUI_CACHE_LINE) struct slot replies[];
     /* then _Atomic uint64_t briefs[n_slots], and as many for their outputs */
 };

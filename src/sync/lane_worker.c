@@ -1,4 +1,5 @@
 /* lane_worker.c: the worker's end of a lane. The argument is in lane.c. */
+#include <sched.h>
 #include <string.h>
 #include <time.h>
 
@@ -51,6 +52,10 @@ static uint32_t ring_if_wished(struct mui_lane_worker *w, uint32_t states)
         return 0;
     w->wish = want;
     why = why & MUI_WANT_DONE ? MUI_WANT_DONE : why;
+    if (why == MUI_WANT_IDLE)
+        /* relaxed: who still sees MUI_ASLEEP wakes us in vain, which is harmless */
+        atomic_store_explicit(&w->up->sleeping, MUI_DOZING,
+                              memory_order_relaxed);
     w->ring(w, why);
     return why;
 }
@@ -261,6 +266,9 @@ static bool spin_for_work(const struct mui_lane_worker *w, int64_t spin_ns)
                 return true;
             mui_cpu_pause();
         }
+        /* a caller who has no CPU of his own gets this one, and not when our time slice
+         * is over; what comes one upon the other is seen before */
+        (void)sched_yield();
     } while (mu_now_ns() < end);
     return false;
 }
@@ -278,7 +286,8 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
         return;
     /* H2, the worker's side; see lane_ring_down() */
     bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
-    atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
+    atomic_exchange_explicit(&w->up->sleeping, MUI_ASLEEP,
+                             memory_order_seq_cst);
     if (ring_if_wished(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
         again_ns = mu_after_ns(RING_AGAIN_NS);
     if (!has_work(w) && !mui_lane_is_spent(w, 0) &&
@@ -286,13 +295,14 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
         (void)mui_futex_wait(&w->down->bell, bell, w->shared,
                              deadline_ns < again_ns ? deadline_ns : again_ns);
     /* relaxed: a supervisor that still sees 1 wakes nobody, which is harmless */
-    atomic_store_explicit(&w->up->sleeping, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->up->sleeping, MUI_AWAKE, memory_order_relaxed);
 }
 
 void mui_lane_leave(struct mui_lane_worker *w)
 {
     /* H3, the worker's side: as before a sleep, but nobody need wake this flow */
-    (void)atomic_exchange_explicit(&w->up->sleeping, 0, memory_order_seq_cst);
+    (void)atomic_exchange_explicit(&w->up->sleeping, MUI_AWAKE,
+                                   memory_order_seq_cst);
     (void)ring_if_wished(w, MUI_WANT_DONE);
 }
 
@@ -370,11 +380,12 @@ void mui_lane_wait_release(struct mui_lane_worker *w, uint32_t seen)
     if (spin_for_release(w, seen))
         return;
     bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
-    atomic_exchange_explicit(&w->up->sleeping, 1, memory_order_seq_cst);
+    atomic_exchange_explicit(&w->up->sleeping, MUI_ASLEEP,
+                             memory_order_seq_cst);
     w->ring(w, MUI_WANT_DONE);
     if (mui_lane_released(w) == seen &&
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
         (void)mui_futex_wait(&w->down->bell, bell, w->shared, MU_NEVER);
     /* relaxed: as in mui_lane_sleep() */
-    atomic_store_explicit(&w->up->sleeping, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->up->sleeping, MUI_AWAKE, memory_order_relaxed);
 }
