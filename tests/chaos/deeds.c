@@ -595,7 +595,8 @@ static int deed_observer(struct mu_task *task)
     if (here.st_ino == there.st_ino && here.st_dev == there.st_dev)
         return 2;
     if (mask == 0123 || getenv("DEED") || action.sa_handler != SIG_DFL ||
-        files.rlim_cur == FEW_FILES || strcmp(setlocale(LC_ALL, NULL), "C") != 0)
+        files.rlim_cur == FEW_FILES ||
+        strcmp(setlocale(LC_ALL, NULL), "C") != 0)
         return 3;
     return deed_innocent(task);
 }
