@@ -48,7 +48,8 @@ static const char *limit_text(int code)
     case ENOMEM:
         return ": is ulimit -v or -d too low?";
     case EAGAIN:
-        return ": is ulimit -u, -v or -d too low?";
+        return ": is ulimit -u, -v or -d too low, or a container's limit on "
+               "processes?";
     default:
         return "";
     }
