@@ -185,6 +185,9 @@ void report_format(struct report *r, const char *model, int64_t now,
         if (r->ended[i])
             text_printf(ret_text, ", %llu %s", (unsigned long long)r->ended[i],
                         status_words[i]);
+    if (r->n_abandoned)
+        text_printf(ret_text, ", %llu abandoned",
+                    (unsigned long long)r->n_abandoned);
     if (r->n_skipped)
         text_printf(ret_text, ", %llu had run before",
                     (unsigned long long)r->n_skipped);
@@ -216,8 +219,9 @@ void report_format_json(struct report *r, const char *model, int64_t now,
                     (unsigned long long)r->ended[i]);
     }
     text_printf(ret_text,
-                ",\"skipped\":%llu,\"seconds\":%.6f,\"per_second\":"
-                "%.3f,\"failures\":[",
+                ",\"abandoned\":%llu,\"skipped\":%llu,\"seconds\":%.6f,"
+                "\"per_second\":%.3f,\"failures\":[",
+                (unsigned long long)r->n_abandoned,
                 (unsigned long long)r->n_skipped, seconds,
                 (double)r->ended[MU_DONE] / seconds);
     for (unsigned i = 0; i < r->n_failures; i++) {

@@ -24,7 +24,8 @@ struct report_failure {
 
 struct report {
     uint64_t ended[MU_N_STATUS];
-    uint64_t n_skipped; /* had run before: --resume */
+    uint64_t n_skipped;   /* had run before: --resume */
+    uint64_t n_abandoned; /* still ran as the command ended: no outcome came */
     struct report_failure failures[REPORT_FAILURES_MAX];
     unsigned n_failures;
     int64_t start_ns;

@@ -128,10 +128,29 @@ static int collect(struct run *r, int64_t deadline)
     return rc;
 }
 
+/* -k: what has ended, and waits for one that will not any more. */
+static void release_rest(struct run *r)
+{
+    struct flight *next;
+
+    for (struct flight *flight = r->flights.first; flight; flight = next) {
+        struct mu_outcome *outcome = flight->outcome;
+
+        next = flight->next;
+        if (!outcome)
+            continue;
+        flight->outcome = NULL;
+        if (!run_arrive(r, flight, outcome, 0))
+            mu_outcome_free(outcome);
+        flights_remove(&r->flights, flight);
+    }
+}
+
 void run_map_collect(struct run *r)
 {
     while (collect(r, MU_NOW) == 0)
         ;
+    release_rest(r);
     output_flush(&r->output);
 }
 

@@ -75,14 +75,17 @@ static void save_ended(void *ctx)
 {
     struct run *r = ctx;
 
-    run_map_collect(r);
+    /* with --reduce the library takes them, and nothing is written before the end */
+    if (!r->options->reduce) {
+        (void)mu_pool_cancel_waiting(r->pool);
+        run_map_collect(r);
+    }
+    r->report.n_abandoned = r->flights.n;
     run_report(r);
 }
 
-/* With --reduce nothing is written before the end. */
 int run_arm_lastwords(struct run *r)
 {
-    return lastwords_arm(
-        r->pool, &r->flights,
-        r->options->reduce || r->output.discards ? NULL : save_ended, r);
+    return lastwords_arm(r->pool, &r->flights,
+                         r->output.discards ? NULL : save_ended, r);
 }

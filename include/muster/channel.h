@@ -139,7 +139,8 @@ MU_API MU_NODISCARD int mu_chan_connect(const char *address,
                                         struct mu_error *err);
 
 /* Take one connection, on shm:NAME, unix:PATH and tcp.
- * Who began to prove the secret has a second to finish, even past the deadline.
+ * Over tcp with a secret peers prove it side by side, each within 5 seconds; when the
+ * deadline passes meanwhile, they go on in the next call.
  * Returns   0; MU_TIMEOUT; -EACCES: a peer was turned away, try again; MU_CLOSED
  *           after mu_chan_close(), in whichever process; -EOPNOTSUPP where nobody
  *           connects; -errno */

@@ -15,18 +15,21 @@
 #include "base/error.h"
 #include "channel/channel.h"
 #include "channel/stream.h"
+#include "channel/tcp_arrivals.h"
 #include "channel/tcp_secret.h"
 
 #define TCP_BACKLOG 512
 #define PROOF_NS    INT64_C(5000000000) /* for the exchange of the secret */
-#define GRACE_NS    INT64_C(1000000000) /* of it past the deadline of accept */
+#define GRACE_NS    INT64_C(1000000000) /* the same when others want the place */
 #define UNREAD_MAX  ((size_t)16 << 20)
 
 struct tcp_state {
     struct mui_stream stream; /* first: see MUI_STREAM_SLOTS */
     int listen_sock;          /* 0: none */
     struct mui_secret *secret;
-    void *secret_copy; /* of a listener: its peers prove it later */
+    /* of a listener with a secret */
+    void *secret_copy;
+    struct mui_arrivals *arrivals;
 };
 
 union tcp_address {
@@ -143,6 +146,22 @@ static int address_keep(struct mu_chan *c, int sock)
     return c->address ? 0 : -ENOMEM;
 }
 
+static int expect_proofs(struct mu_chan *c, int sock)
+{
+    const struct mui_arrivals_terms terms = {.listen_sock = sock,
+                                             .secret = c->options.secret,
+                                             .secret_size =
+                                                 c->options.secret_size,
+                                             .proof_ns = PROOF_NS,
+                                             .grace_ns = GRACE_NS};
+    int seconds = (int)(PROOF_NS / 1000000000);
+
+    /* who stays silent is not shown to us */
+    (void)setsockopt(sock, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds,
+                     sizeof seconds);
+    return mui_arrivals_new(&terms, &tcp_state(c)->arrivals);
+}
+
 static int tcp_open(struct mu_chan *c, const char *rest, struct mu_error *err)
 {
     union tcp_address at;
@@ -166,37 +185,25 @@ static int tcp_open(struct mu_chan *c, const char *rest, struct mu_error *err)
     if (sock < 0)
         return sock;
     tcp_state(c)->listen_sock = sock;
-    if (c->options.secret) { /* who stays silent is not shown to us */
-        int seconds = (int)(PROOF_NS / 1000000000);
-
-        (void)setsockopt(sock, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds,
-                         sizeof seconds);
-    }
     c->is_listener = true;
     rc = address_keep(c, sock);
+    if (rc == 0 && c->options.secret)
+        rc = expect_proofs(c, sock);
     return rc == 0 ? 0 : mui_fail(err, rc, "tcp: open");
 }
 
-/* Make a channel of a connected socket. Takes it on success. */
-static int tcp_take(struct mu_chan *c, int sock, bool is_server,
-                    int64_t deadline)
+/* Make a channel of a connected socket. Takes it and the secret, which may be NULL, on
+ * success. */
+static int tcp_take(struct mu_chan *c, int sock, struct mui_secret *secret)
 {
     struct tcp_state *s = tcp_state(c);
-    int64_t limit = is_server ? mu_after_ns(PROOF_NS) : MU_NEVER;
     int one = 1;
-    int rc;
+    int rc = mui_fd_set_blocking(sock);
 
-    (void)setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (c->options.secret) {
-        rc = mui_secret_open(sock, is_server, c->options.secret,
-                             c->options.secret_size,
-                             deadline < limit ? deadline : limit, &s->secret);
-        if (rc != 0)
-            return rc;
-    }
-    rc = mui_fd_set_blocking(sock);
     if (rc != 0)
         return rc;
+    (void)setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    s->secret = secret;
     mui_stream_init(&s->stream, &c->options, sock, sock, true);
     if (s->secret) {
         s->stream.coder = &mui_secret_coder;
@@ -239,6 +246,7 @@ static int tcp_connect(struct mu_chan *c, const char *rest, int64_t deadline,
                        struct mu_error *err)
 {
     union tcp_address at;
+    struct mui_secret *secret = NULL;
     socklen_t size;
     int sock = -1;
     int rc = address_find(rest, false, &at, &size, err);
@@ -249,9 +257,15 @@ static int tcp_connect(struct mu_chan *c, const char *rest, int64_t deadline,
         return rc;
     rc = tcp_dial(&at, size, deadline, &sock);
     if (rc == 0) {
-        rc = tcp_take(c, sock, false, deadline);
-        if (rc != 0)
+        if (c->options.secret)
+            rc = mui_secret_open(sock, false, c->options.secret,
+                                 c->options.secret_size, deadline, &secret);
+        if (rc == 0)
+            rc = tcp_take(c, sock, secret);
+        if (rc != 0) {
+            mui_secret_free(secret);
             (void)close(sock);
+        }
     }
     if (rc == 0 || rc == MU_TIMEOUT)
         return rc;
@@ -266,20 +280,23 @@ static int tcp_connect(struct mu_chan *c, const char *rest, int64_t deadline,
 static int tcp_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
                       struct mu_error *err)
 {
+    struct mui_arrivals *arrivals = tcp_state(c)->arrivals;
+    struct mui_secret *secret = NULL;
     int sock;
-    int rc = mui_accept(tcp_state(c)->listen_sock, deadline, &sock);
+    int rc = arrivals ? mui_arrivals_take(arrivals, deadline, &sock, &secret)
+                      : mui_accept(tcp_state(c)->listen_sock, deadline, &sock);
 
+    if (rc == MU_CLOSED)
+        mui_arrivals_clear(arrivals);
     if (rc > 0)
         return rc;
     if (rc == 0) {
-        int64_t until = mu_after_ns(GRACE_NS);
-
-        rc = tcp_take(peer, sock, true, until > deadline ? until : deadline);
-        if (rc != 0)
+        rc = tcp_take(peer, sock, secret);
+        if (rc != 0) {
+            mui_secret_free(secret);
             (void)close(sock);
+        }
     }
-    if (rc == MU_TIMEOUT || rc == -ECONNRESET || rc == -EPIPE)
-        rc = -EACCES; /* connected, and never proved the secret */
     return rc == 0 ? 0
                    : mui_fail(err, rc,
                               rc == -EACCES
@@ -320,10 +337,10 @@ static int tcp_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
     (void)close(listen_sock);
     a->options.secret = b->options.secret = NULL; /* within this process */
     if (rc == 0)
-        rc = tcp_take(a, sock[0], false, MU_NEVER);
+        rc = tcp_take(a, sock[0], NULL);
     if (rc == 0) {
         sock[0] = -1;
-        rc = tcp_take(b, sock[1], true, MU_NEVER);
+        rc = tcp_take(b, sock[1], NULL);
     }
     if (rc == 0)
         return 0;
@@ -336,13 +353,19 @@ static int tcp_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
 
 static int tcp_fd(struct mu_chan *c)
 {
-    return c->is_listener ? tcp_state(c)->listen_sock : mui_stream_fd(c);
+    const struct tcp_state *s = tcp_state(c);
+
+    if (!c->is_listener)
+        return mui_stream_fd(c);
+    return s->arrivals ? mui_arrivals_fd(s->arrivals) : s->listen_sock;
 }
 
 static int tcp_close(struct mu_chan *c)
 {
-    return c->is_listener ? mui_listener_close(tcp_state(c)->listen_sock)
-                          : mui_stream_close(c);
+    if (!c->is_listener)
+        return mui_stream_close(c);
+    mui_arrivals_clear(tcp_state(c)->arrivals);
+    return mui_listener_close(tcp_state(c)->listen_sock);
 }
 
 /* Take what was not received: closing over unread bytes would reset the connection,
@@ -365,6 +388,7 @@ static void tcp_fini(struct mu_chan *c)
 
     if (c->is_closed && s->stream.options)
         unread_drop(s->stream.in_fd);
+    mui_arrivals_free(s->arrivals);
     if (s->listen_sock > 0)
         (void)close(s->listen_sock);
     mui_stream_fini(&s->stream);

@@ -32,52 +32,6 @@ struct mui_secret {
     crypto_secretstream_xchacha20poly1305_state in;
 };
 
-static int all_write(int sock, const void *bytes, size_t size, int64_t deadline)
-{
-    const char *at = bytes;
-
-    while (size > 0) {
-        ssize_t n = send(sock, at, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-        int rc;
-
-        if (n > 0) {
-            at += n;
-            size -= (size_t)n;
-            continue;
-        }
-        if (n < 0 && errno != EAGAIN && errno != EINTR)
-            return -errno;
-        rc = mui_wait_fd(sock, POLLOUT, deadline);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
-}
-
-static int all_read(int sock, void *bytes, size_t size, int64_t deadline)
-{
-    char *at = bytes;
-
-    while (size > 0) {
-        ssize_t n = recv(sock, at, size, MSG_DONTWAIT);
-        int rc;
-
-        if (n > 0) {
-            at += n;
-            size -= (size_t)n;
-            continue;
-        }
-        if (n == 0)
-            return -EACCES; /* the other side found our proof wanting */
-        if (errno != EAGAIN && errno != EINTR)
-            return -errno;
-        rc = mui_wait_fd(sock, POLLIN, deadline);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
-}
-
 /* Both keys: the client's first. */
 static int keys_derive(unsigned char keys[2 * KEY_BYTES], const void *secret,
                        size_t secret_size,
@@ -101,72 +55,191 @@ static int keys_derive(unsigned char keys[2 * KEY_BYTES], const void *secret,
     return rc;
 }
 
-/* Send our stream's header and proof, and check the peer's. */
-static int proofs_exchange(struct mui_secret *s, int sock, bool is_server,
-                           const unsigned char keys[2 * KEY_BYTES],
-                           int64_t deadline)
+/* -- proving it -- */
+
+enum {
+    SECRET_PROOF = HEADER_BYTES + sizeof proof_text + ADDED_BYTES,
+    STEP_MAX = SECRET_PROOF > KEY_BYTES ? SECRET_PROOF : KEY_BYTES
+};
+
+/* Each side says its key; when it has the other's, its proof. */
+struct mui_proof {
+    struct mui_secret *proven; /* when it is */
+    const void *secret;
+    size_t secret_size;
+    bool is_server;
+    bool has_key; /* the peer's */
+    unsigned char own_secret[KEY_BYTES];
+    unsigned char publics[2 * KEY_BYTES]; /* the client's first */
+    unsigned char in_key[KEY_BYTES];      /* of the peer's stream */
+    unsigned char out[STEP_MAX];
+    size_t out_at;
+    size_t out_end;
+    unsigned char in[STEP_MAX];
+    size_t in_at;
+    size_t in_end;
+};
+
+int mui_proof_new(bool is_server, const void *secret, size_t secret_size,
+                  struct mui_proof **ret_proof)
 {
-    unsigned char ours[HEADER_BYTES + sizeof proof_text + ADDED_BYTES];
-    unsigned char theirs[sizeof ours];
-    unsigned char text[sizeof proof_text];
+    struct mui_proof *p;
+    unsigned char *own;
+
+    if (secret_size < MUI_SECRET_MIN)
+        return -EINVAL;
+    if (sodium_init() < 0)
+        return -EIO;
+    p = calloc(1, sizeof *p);
+    if (!p)
+        return -ENOMEM;
+    p->proven = calloc(1, sizeof *p->proven);
+    if (!p->proven) {
+        free(p);
+        return -ENOMEM;
+    }
+    p->is_server = is_server;
+    p->secret = secret;
+    p->secret_size = secret_size;
+    own = p->publics + (is_server ? KEY_BYTES : 0);
+    randombytes_buf(p->own_secret, sizeof p->own_secret);
+    (void)crypto_scalarmult_base(own, p->own_secret);
+    memcpy(p->out, own, KEY_BYTES);
+    p->out_end = KEY_BYTES;
+    p->in_end = KEY_BYTES;
+    *ret_proof = p;
+    return 0;
+}
+
+void mui_proof_free(struct mui_proof *p)
+{
+    if (!p)
+        return;
+    mui_secret_free(p->proven);
+    sodium_memzero(p, sizeof *p);
+    free(p);
+}
+
+/* Without waiting, as far as it goes. */
+static int say_some(struct mui_proof *p, int sock)
+{
+    while (p->out_at < p->out_end) {
+        ssize_t n = send(sock, p->out + p->out_at, p->out_end - p->out_at,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n > 0)
+            p->out_at += (size_t)n;
+        else if (n < 0 && errno == EAGAIN)
+            return MU_EMPTY;
+        else if (n < 0 && errno != EINTR)
+            return -errno;
+    }
+    return 0;
+}
+
+static int hear_some(struct mui_proof *p, int sock)
+{
+    while (p->in_at < p->in_end) {
+        ssize_t n =
+            recv(sock, p->in + p->in_at, p->in_end - p->in_at, MSG_DONTWAIT);
+
+        if (n > 0)
+            p->in_at += (size_t)n;
+        else if (n == 0)
+            return -EACCES; /* the other side found our proof wanting */
+        else if (errno == EAGAIN)
+            return MU_EMPTY;
+        else if (errno != EINTR)
+            return -errno;
+    }
+    return 0;
+}
+
+/* The peer's key is there: begin our stream, with its header and a proof. */
+static int prove(struct mui_proof *p)
+{
+    unsigned char *peer = p->publics + (p->is_server ? 0 : KEY_BYTES);
+    unsigned char keys[2 * KEY_BYTES];
     int rc;
 
-    (void)crypto_secretstream_xchacha20poly1305_init_push(
-        &s->out, ours, keys + (is_server ? KEY_BYTES : 0));
-    (void)crypto_secretstream_xchacha20poly1305_push(
-        &s->out, ours + HEADER_BYTES, NULL, proof_text, sizeof proof_text, NULL,
-        0, 0);
-    rc = all_write(sock, ours, sizeof ours, deadline);
-    if (rc == 0)
-        rc = all_read(sock, theirs, sizeof theirs, deadline);
-    if (rc != 0)
-        return rc;
-    if (crypto_secretstream_xchacha20poly1305_init_pull(
-            &s->in, theirs, keys + (is_server ? 0 : KEY_BYTES)) != 0 ||
+    memcpy(peer, p->in, KEY_BYTES);
+    rc = keys_derive(keys, p->secret, p->secret_size, p->own_secret, p->publics,
+                     peer);
+    if (rc == 0) {
+        (void)crypto_secretstream_xchacha20poly1305_init_push(
+            &p->proven->out, p->out, keys + (p->is_server ? KEY_BYTES : 0));
+        (void)crypto_secretstream_xchacha20poly1305_push(
+            &p->proven->out, p->out + HEADER_BYTES, NULL, proof_text,
+            sizeof proof_text, NULL, 0, 0);
+        memcpy(p->in_key, keys + (p->is_server ? 0 : KEY_BYTES), KEY_BYTES);
+        p->out_at = 0;
+        p->out_end = SECRET_PROOF;
+        p->in_at = 0;
+        p->in_end = SECRET_PROOF;
+        p->has_key = true;
+    }
+    sodium_memzero(keys, sizeof keys);
+    return rc;
+}
+
+static int check_proof(struct mui_proof *p)
+{
+    unsigned char text[sizeof proof_text];
+
+    if (crypto_secretstream_xchacha20poly1305_init_pull(&p->proven->in, p->in,
+                                                        p->in_key) != 0 ||
         crypto_secretstream_xchacha20poly1305_pull(
-            &s->in, text, NULL, NULL, theirs + HEADER_BYTES,
+            &p->proven->in, text, NULL, NULL, p->in + HEADER_BYTES,
             sizeof proof_text + ADDED_BYTES, NULL, 0) != 0 ||
         sodium_memcmp(text, proof_text, sizeof text) != 0)
         return -EACCES;
     return 0;
 }
 
+int mui_proof_step(struct mui_proof *p, int sock,
+                   struct mui_secret **ret_secret)
+{
+    for (;;) {
+        int said = say_some(p, sock);
+        int heard = said < 0 ? 0 : hear_some(p, sock);
+        int rc;
+
+        if (said < 0 || heard < 0)
+            return said < 0 ? said : heard;
+        if (said == MU_EMPTY || heard == MU_EMPTY)
+            return MU_EMPTY;
+        if (!p->has_key) {
+            rc = prove(p);
+            if (rc != 0)
+                return rc;
+            continue;
+        }
+        rc = check_proof(p);
+        if (rc == 0) {
+            *ret_secret = p->proven;
+            p->proven = NULL;
+        }
+        return rc;
+    }
+}
+
 int mui_secret_open(int sock, bool is_server, const void *secret,
                     size_t secret_size, int64_t deadline,
                     struct mui_secret **ret_secret)
 {
-    unsigned char own_secret[KEY_BYTES];
-    unsigned char publics[2 * KEY_BYTES];
-    unsigned char *own = publics + (is_server ? KEY_BYTES : 0);
-    unsigned char *peer = publics + (is_server ? 0 : KEY_BYTES);
-    unsigned char keys[2 * KEY_BYTES];
-    struct mui_secret *s;
-    int rc;
+    struct mui_proof *p;
+    int rc = mui_proof_new(is_server, secret, secret_size, &p);
 
-    if (secret_size < MUI_SECRET_MIN)
-        return -EINVAL;
-    if (sodium_init() < 0)
-        return -EIO;
-    s = calloc(1, sizeof *s);
-    if (!s)
-        return -ENOMEM;
-    randombytes_buf(own_secret, sizeof own_secret);
-    (void)crypto_scalarmult_base(own, own_secret);
-    rc = all_write(sock, own, KEY_BYTES, deadline);
-    if (rc == 0)
-        rc = all_read(sock, peer, KEY_BYTES, deadline);
-    if (rc == 0)
-        rc = keys_derive(keys, secret, secret_size, own_secret, publics, peer);
-    if (rc == 0)
-        rc = proofs_exchange(s, sock, is_server, keys, deadline);
-    sodium_memzero(own_secret, sizeof own_secret);
-    sodium_memzero(keys, sizeof keys);
-    if (rc != 0) {
-        mui_secret_free(s);
+    if (rc != 0)
         return rc;
+    while ((rc = mui_proof_step(p, sock, ret_secret)) == MU_EMPTY) {
+        rc = mui_wait_fd(
+            sock, p->out_at < p->out_end ? POLLIN | POLLOUT : POLLIN, deadline);
+        if (rc != 0)
+            break;
     }
-    *ret_secret = s;
-    return 0;
+    mui_proof_free(p);
+    return rc;
 }
 
 void mui_secret_free(struct mui_secret *s)

@@ -14,7 +14,22 @@
 
 struct mui_secret;
 
-/* Prove the secret to each other over a fresh connection. 0; MU_TIMEOUT; -EACCES:
+/* One proof to each other, step by step, never waiting. */
+struct mui_proof;
+
+/* `secret` is lent until it is freed. 0; -EINVAL: too short; MU_EMODEL: not in this
+ * build; -EIO, -ENOMEM. */
+int mui_proof_new(bool is_server, const void *secret, size_t secret_size,
+                  struct mui_proof **ret_proof);
+void mui_proof_free(struct mui_proof *p);
+
+/* As far as it goes. 0: done, and gives the secret's state; MU_EMPTY: again when the
+ * socket is ready to read, or to write what is left; -EACCES: the peer has another;
+ * -errno. */
+int mui_proof_step(struct mui_proof *p, int sock,
+                   struct mui_secret **ret_secret);
+
+/* The same until a deadline. Prove the secret to each other over a fresh connection. 0; MU_TIMEOUT; -EACCES:
  * the peer has another; MU_EMODEL: not in this build; -errno. */
 int mui_secret_open(int sock, bool is_server, const void *secret,
                     size_t secret_size, int64_t deadline,

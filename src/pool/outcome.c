@@ -83,7 +83,7 @@ static int describe_crash(const struct mui_job *job, char *text, size_t size)
     if (o->signal == SIGSYS && o->code) {
         char call[40];
 
-        (void)mui_sandbox_call_name(o->code, call, sizeof call);
+        (void)mui_sandbox_call_name(o->code - 1, call, sizeof call);
         (void)snprintf(at, sizeof at, ": %.30s refused", call);
     } else if (o->has_fault_address)
         (void)snprintf(at, sizeof at, " at 0x%" PRIxPTR,

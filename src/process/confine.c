@@ -216,7 +216,7 @@ void mui_confine_init(const char *root)
             continue;
         memcpy(kinds[i].place, places[i].dir, sizeof kinds[i].place);
         (void)snprintf(kinds[i].base, sizeof kinds[i].base, "%.*s/%s%d",
-                       MUI_CGROUP_PATH - 1, kinds[i].place, prefix,
+                       MUI_CGROUP_PATH - 1, places[i].dir, prefix,
                        (int)getpid());
         remove_abandoned(kinds[i].place);
     }

@@ -324,15 +324,15 @@ static bool wants_core(void)
     return getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur > 0;
 }
 
-/* 0: this is none. */
+/* Its number plus 1, for read() is 0; 0: this is none. */
 static int refused_call(const siginfo_t *info)
 {
     if (info->si_signo != SIGSYS)
         return 0;
     if (info->si_code > 0)
-        return info->si_syscall;
+        return info->si_syscall + 1;
     return info->si_code == SI_QUEUE && info->si_pid == getpid()
-               ? info->si_value.sival_int
+               ? info->si_value.sival_int + 1
                : 0;
 }
 

@@ -34,7 +34,7 @@ struct mui_crash {
     _Alignas(MUI_CACHE_LINE) _Atomic uint32_t stage;
     uint32_t kind; /* enum mui_crash_kind */
     int32_t signal;
-    int32_t code;   /* SIGSYS: the system call; the exit status */
+    int32_t code;   /* SIGSYS: the system call plus 1, or 0; the exit status */
     int32_t i_lane; /* of the worker, or MUI_CRASH_LANE_... */
     uint8_t stack_overflow;
     uint8_t out_of_memory;

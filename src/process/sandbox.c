@@ -189,10 +189,18 @@ static const int pure_calls[] = {
     SCMP_SYS(uname),
 };
 
+/* Calls by another ABI (int 0x80, x32), whose numbers mean something else: libseccomp
+ * would end the thread alone, and its task never. */
+static int refuse_foreign(scmp_filter_ctx filter)
+{
+    return seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH,
+                            SCMP_ACT_KILL_PROCESS);
+}
+
 static int allow_pure(scmp_filter_ctx filter)
 {
     const uint32_t allow = SCMP_ACT_ALLOW;
-    int rc = 0;
+    int rc = refuse_foreign(filter);
 
     for (size_t i = 0; i < sizeof pure_calls / sizeof *pure_calls; i++)
         rc |= seccomp_rule_add(filter, allow, pure_calls[i], 0);
@@ -215,11 +223,12 @@ static int allow_pure(scmp_filter_ctx filter)
     /* abort() and raise(): ourselves only */
     rc |= seccomp_rule_add(filter, allow, SCMP_SYS(tgkill), 1,
                            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
-    /* reading limits; renewing that of CPU time; reading how much memory is used:
+    /* reading limits; renewing our own of CPU time; reading how much memory is used:
      * there is no other file open */
     rc |= seccomp_rule_add(filter, allow, SCMP_SYS(prlimit64), 1,
                            SCMP_A2(SCMP_CMP_EQ, 0, 0));
-    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(prlimit64), 1,
+    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(prlimit64), 2,
+                           SCMP_A0(SCMP_CMP_EQ, 0, 0),
                            SCMP_A1(SCMP_CMP_EQ, RLIMIT_CPU, 0));
     rc |= seccomp_rule_add(filter, allow, SCMP_SYS(pread64), 0);
     return rc;
@@ -228,7 +237,8 @@ static int allow_pure(scmp_filter_ctx filter)
 /* What a ring does is not in the arguments of a call; who uses one can do without. */
 static int refuse_rings(scmp_filter_ctx filter)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS),
+    return refuse_foreign(filter) |
+           seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS),
                             SCMP_SYS(io_uring_setup), 0);
 }
 

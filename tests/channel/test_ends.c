@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "muster/channel.h"
@@ -49,6 +51,71 @@ static int recv_some_time(struct mu_chan *c)
     size_t size;
 
     return mu_chan_recv(c, bytes, sizeof bytes, test_deadline(), &size);
+}
+
+/* ---- unix ------------------------------------------------------------------- */
+
+static void free_it(void *arg)
+{
+    mu_chan_free(arg);
+}
+
+/* Only who made the path takes it away. */
+static void child_leaves_the_path(void **state)
+{
+    struct mu_chan *listener;
+    struct mu_chan *c;
+    char name[64];
+
+    (void)state;
+    (void)snprintf(name, sizeof name, "unix:/tmp/muster-ends-%d.sock",
+                   (int)getpid());
+    listener = open_or_fail(name, NULL);
+    assert_int_equal(test_wait(test_fork(free_it, listener)), 0);
+    c = connect_or_fail(name, NULL);
+    mu_chan_free(c);
+    mu_chan_free(listener);
+}
+
+static void impossible_paths_are_refused(void **state)
+{
+    struct mu_chan *ends[2];
+    char name[200] = "unix:/tmp/";
+
+    (void)state;
+    memset(name + strlen(name), 'x', sizeof name - strlen(name) - 1);
+    assert_int_equal(mu_chan_open(name, NULL, ends, NULL), -EINVAL);
+    assert_int_equal(mu_chan_connect(name, NULL, MU_NOW, ends, NULL), -EINVAL);
+    assert_int_equal(mu_chan_pair("unix:/tmp/x", NULL, ends, NULL), -EINVAL);
+}
+
+/* A packet that is longer than any piece is not taken for its beginning. */
+static void long_packet_is_no_message(void **state)
+{
+    static struct {
+        uint32_t kind;
+        uint32_t unused[15];
+        char piece[(96 << 10) + 1];
+    } packet = {.kind = 0x6d750011};
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct mu_chan *listener;
+    struct mu_chan *c;
+    char name[64];
+    int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "/tmp/muster-ends-%d.sock",
+                   (int)getpid());
+    (void)snprintf(name, sizeof name, "unix:/tmp/muster-ends-%d.sock",
+                   (int)getpid());
+    listener = open_or_fail(name, NULL);
+    assert_int_equal(connect(sock, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(mu_chan_accept(listener, test_deadline(), &c, NULL), 0);
+    assert_int_equal(send(sock, &packet, sizeof packet, 0), sizeof packet);
+    assert_int_equal(recv_some_time(c), MU_ECORRUPT);
+    (void)close(sock);
+    mu_chan_free(c);
+    mu_chan_free(listener);
 }
 
 /* ---- goodbyes --------------------------------------------------------------- */
@@ -464,6 +531,9 @@ static void hub_without_descriptors_sleeps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(child_leaves_the_path),
+        cmocka_unit_test(impossible_paths_are_refused),
+        cmocka_unit_test(long_packet_is_no_message),
         cmocka_unit_test(drain_makes_room_for_the_goodbye),
         cmocka_unit_test(drain_makes_room_in_a_fifo),
         cmocka_unit_test(drain_makes_room_for_a_sealed_goodbye),

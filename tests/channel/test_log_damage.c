@@ -161,6 +161,47 @@ static void damage_under_way_is_told(void **state)
     }
 }
 
+/* Nothing whole is behind it but what comes later. */
+static void damaged_end_is_told_once(void **state)
+{
+    struct mu_chan *r = reader_open();
+    struct mu_chan *w = log_make(MU_CHAN_SYNC_NONE);
+
+    (void)state;
+    bytes_spoil(starts[N_RECORDS - 1] + 50, 1, 0xff);
+    for (int i = 0; i < N_RECORDS - 1; i++)
+        assert_int_equal(record_recv(r), i);
+    assert_int_equal(record_recv(r), MU_ECORRUPT);
+    assert_int_equal(record_recv(r), 256);
+    record_send(w, 100);
+    assert_int_equal(record_recv(r), 100);
+    mu_chan_free(r);
+    mu_chan_free(w);
+}
+
+/* A tail in the first page that no writer made is told to who would write there, as
+ * often as he tries; when it is right again he can. */
+static void damaged_tail_locks_nobody_out(void **state)
+{
+    struct mu_chan *w = log_make(MU_CHAN_SYNC_NONE);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    struct mui_log_page *page =
+        mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    uint64_t tail;
+
+    (void)state;
+    assert_true(page != MAP_FAILED);
+    tail = atomic_exchange_explicit(&page->tail, 1, memory_order_relaxed);
+    atomic_store_explicit(&page->is_torn, 1, memory_order_relaxed);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(mu_chan_send(w, "x", 1, MU_NOW), MU_ECORRUPT);
+    atomic_store_explicit(&page->tail, tail, memory_order_relaxed);
+    record_send(w, 100);
+    (void)munmap(page, sizeof *page);
+    (void)close(fd);
+    mu_chan_free(w);
+}
+
 /* A message that looks like a record at its place is none. */
 static void record_in_a_payload_is_none(void **state)
 {
@@ -370,6 +411,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOG_TEST(damaged_log_is_read_and_appended_to),
         LOG_TEST(damage_under_way_is_told),
+        LOG_TEST(damaged_end_is_told_once),
+        LOG_TEST(damaged_tail_locks_nobody_out),
         LOG_TEST(record_in_a_payload_is_none),
         LOG_TEST(search_ends),
         LOG_TEST(damaged_first_page_is_refused),

@@ -166,6 +166,13 @@ static int deed_kill_group(struct mu_task *task)
     return 0;
 }
 
+static int deed_sleep(struct mu_task *task)
+{
+    (void)task;
+    for (;;)
+        (void)pause();
+}
+
 static int deed_stop(struct mu_task *task)
 {
     (void)task;
@@ -188,13 +195,6 @@ static int deed_loop_blocked(struct mu_task *task)
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
     return deed_loop(task);
-}
-
-static int deed_sleep(struct mu_task *task)
-{
-    (void)task;
-    for (;;)
-        (void)pause();
 }
 
 static int deed_leak(struct mu_task *task)

@@ -15,18 +15,6 @@
 
 #include "support/pool.h"
 
-static void submit(struct mu_pool *pool, mu_task_fn fn, uint64_t tag)
-{
-    const struct mu_submit how = {.tag = tag};
-
-    assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, &how, NULL), 0);
-}
-
-static int say_pid(struct mu_task *task)
-{
-    return mu_task_printf(task, "%d", (int)getpid());
-}
-
 /* -- the heap -- */
 
 enum { LARGE = 8000 }; /* beyond the allocator's caches */
@@ -43,7 +31,7 @@ static int damage_heap(struct mu_task *task)
         chunk[-i] = 0x7f;
     (void)before;
     (void)behind;
-    return say_pid(task);
+    return test_say_pid(task);
 }
 
 static int use_heap(struct mu_task *task)
@@ -54,7 +42,7 @@ static int use_heap(struct mu_task *task)
         return 1;
     memset(chunk, 0, (size_t)LARGE * 2);
     free(chunk);
-    return say_pid(task);
+    return test_say_pid(task);
 }
 
 static int damage_and_use(struct mu_task *task)
@@ -93,7 +81,7 @@ static void damage_to_oneself_is_charged(void **state)
     for (int i = 0; i < 2; i++) {
         struct mu_pool *pool = test_pool(models[i], NULL);
 
-        test_run_as(pool, say_pid, MU_DONE);
+        test_run_as(pool, test_say_pid, MU_DONE);
         test_run_as(pool, damage_and_use, MU_CRASHED);
         test_run_as(pool, use_heap, MU_DONE);
         mu_pool_close(pool);
@@ -112,7 +100,7 @@ static int hoard(struct mu_task *task)
 
         memset(piece, 1, 1 << 20);
     }
-    return say_pid(task);
+    return test_say_pid(task);
 }
 
 static int want_some(struct mu_task *task)
@@ -121,7 +109,7 @@ static int want_some(struct mu_task *task)
 
     memset(piece, 1, 20 << 20); /* a crash when there is none */
     free(piece);
-    return say_pid(task);
+    return test_say_pid(task);
 }
 
 static void who_comes_after_a_hoarder_is_not_charged(void **state)
@@ -150,14 +138,14 @@ static _Alignas(PAGE) char page[PAGE];
 
 static int protect_page(struct mu_task *task)
 {
-    return mprotect(page, PAGE, PROT_READ) != 0 ? 1 : say_pid(task);
+    return mprotect(page, PAGE, PROT_READ) != 0 ? 1 : test_say_pid(task);
 }
 
 static int write_page(struct mu_task *task)
 {
     atomic_fetch_add_explicit(n_runs, 1, memory_order_relaxed);
     *(volatile char *)page = 1;
-    return say_pid(task);
+    return test_say_pid(task);
 }
 
 static int protect_and_write(struct mu_task *task)
@@ -191,14 +179,14 @@ static int unmap(const char *name)
 
 static int unmap_inputs(struct mu_task *task)
 {
-    return unmap("muster-arena") != 0 ? 1 : say_pid(task);
+    return unmap("muster-arena") != 0 ? 1 : test_say_pid(task);
 }
 
 static int read_input(struct mu_task *task)
 {
     atomic_fetch_add_explicit(n_runs, 1, memory_order_relaxed);
     return *(const volatile char *)mu_task_input(task, NULL) == 'x'
-               ? say_pid(task)
+               ? test_say_pid(task)
                : 1;
 }
 
@@ -211,7 +199,7 @@ static int unmap_and_read(struct mu_task *task)
 static int read_nowhere(struct mu_task *task)
 {
     atomic_fetch_add_explicit(n_runs, 1, memory_order_relaxed);
-    return *(volatile char *)8 + say_pid(task);
+    return *(volatile char *)8 + test_say_pid(task);
 }
 
 /* Run it on an input that lies in the arena. */
@@ -262,7 +250,7 @@ static void who_took_it_away_is_charged(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct mu_outcome *o;
 
-        test_run_as(pool, say_pid, MU_DONE); /* it is not the first */
+        test_run_as(pool, test_say_pid, MU_DONE); /* it is not the first */
         o = run_large(pool, cases[i].fn);
         assert_int_equal(o->status, MU_CRASHED);
         assert_int_equal(o->signal, SIGSEGV);
@@ -289,7 +277,7 @@ static int crash_unless_first(struct mu_task *task)
         free(again);
         abort(); /* where the allocator does not notice */
     }
-    return say_pid(task);
+    return test_say_pid(task);
 }
 
 /* So only one that runs alone on a fresh worker can end well, each time. */
@@ -344,8 +332,8 @@ static void who_was_written_over_is_not_charged(void **state)
 
     (void)state;
     n_runs[VICTIM] = n_runs[WRITER] = 0;
-    submit(pool, be_written_over, 0);
-    submit(pool, write_over, 1);
+    test_submit(pool, be_written_over, 0);
+    test_submit(pool, write_over, 1);
     test_take_as(pool, MU_DONE);
     test_take_as(pool, MU_DONE);
     assert_int_equal(n_runs[VICTIM], 2);
@@ -391,7 +379,7 @@ static void who_waits_for_a_neighbour_is_not_charged(void **state)
     n_runs[VICTIM] = 0;
     assert_int_equal(mu_pool_submit(pool, wait_for_lock, NULL, 0, &how, NULL),
                      0);
-    submit(pool, hold_lock, 1);
+    test_submit(pool, hold_lock, 1);
     test_take_as(pool, MU_DONE);
     test_take_as(pool, MU_DONE);
     assert_int_equal(n_runs[VICTIM], 2);
@@ -433,7 +421,7 @@ static void who_takes_too_long_is_charged(void **state)
         n_runs[VICTIM] = 0;
         /* each thread has run something */
         for (int n = 0; n < 2; n++)
-            submit(pool, i == 0 ? say_pid : meet_neighbour, 0);
+            test_submit(pool, i == 0 ? test_say_pid : meet_neighbour, 0);
         for (int n = 0; n < 2; n++)
             mu_outcome_free(test_take(pool));
         assert_int_equal(

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -19,15 +20,6 @@
 
 #include "support/pool.h"
 #include "sys/arithmetic.h"
-
-/* Given to the caller. */
-static struct mu_outcome *run(struct mu_pool *pool, mu_task_fn fn, uint64_t tag)
-{
-    const struct mu_submit how = {.tag = tag};
-
-    assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, &how, NULL), MU_OK);
-    return test_take(pool);
-}
 
 /* -- state -- */
 
@@ -155,15 +147,15 @@ static void strict_hides(const char *model, bool alone)
     const struct mu_pool_options options = {
         .strict = 1, .arg = alone ? "" : NULL, .arg_size = alone};
     struct mu_pool *pool = test_pool(model, &options);
-    struct mu_outcome *first = run(pool, say_and_change, NOTHING);
+    struct mu_outcome *first = test_run_tag(pool, say_and_change, NOTHING);
 
     assert_int_equal(first->status, MU_DONE);
     for (unsigned what = 0; what < (alone ? N_CHANGES : N_FOR_ALL); what++) {
-        struct mu_outcome *o = run(pool, say_and_change, what);
+        struct mu_outcome *o = test_run_tag(pool, say_and_change, what);
 
         assert_int_equal(o->status, MU_DONE);
         mu_outcome_free(o);
-        o = run(pool, say_and_change, NOTHING);
+        o = test_run_tag(pool, say_and_change, NOTHING);
         if (strcmp(o->output, first->output) != 0)
             fail_msg("%s after change %u: %s", (const char *)first->output,
                      what, (const char *)o->output);
@@ -193,7 +185,7 @@ static void strict_keeps_the_unchanged(void **state)
         struct mu_pool_stats stats;
 
         for (int k = 0; k < 20; k++)
-            mu_outcome_free(run(pool, say_and_change, NOTHING));
+            mu_outcome_free(test_run_tag(pool, say_and_change, NOTHING));
         mu_pool_stats(pool, &stats);
         assert_int_equal(stats.n_workers_died, 0);
         mu_pool_close(pool);
@@ -214,7 +206,7 @@ static int keep(struct mu_task *t)
             return ENOMEM;
         memset(piece, 1, PIECE);
     }
-    return mu_task_printf(t, "%d", (int)getpid());
+    return test_say_pid(t);
 }
 
 /* A task that looks whether there is memory, as it should. */
@@ -241,11 +233,11 @@ static void kept_memory_is_not_missed(void **state)
         struct mu_pool *pool = test_pool(models[i], &options);
 
         for (int k = 0; k < 3; k++) {
-            struct mu_outcome *o = run(pool, keep, 50);
+            struct mu_outcome *o = test_run_tag(pool, keep, 50);
 
             assert_int_equal(o->status, MU_DONE);
             mu_outcome_free(o);
-            o = run(pool, want, 40);
+            o = test_run_tag(pool, want, 40);
             assert_int_equal(o->status, MU_DONE);
             assert_int_equal(o->attempts, 1);
             mu_outcome_free(o);
@@ -263,7 +255,7 @@ static void little_memory_is_kept(void **state)
 
     (void)state;
     for (int k = 0; k < 3; k++) {
-        struct mu_outcome *o = run(pool, keep, 3);
+        struct mu_outcome *o = test_run_tag(pool, keep, 3);
         long now = strtol(o->output, NULL, 10);
 
         assert_int_equal(o->status, MU_DONE);
@@ -274,16 +266,13 @@ static void little_memory_is_kept(void **state)
     mu_pool_close(pool);
 }
 
-/* Open as many as the tag says, for longer than a task that is not looked at. */
+/* Open as many as the tag says. */
 static int open_some(struct mu_task *t)
 {
-    const int64_t end_ns = mu_after_ns(1000 * 1000);
-
     for (uint64_t i = 0; i < mu_task_tag(t); i++)
         if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
             return errno;
-    while (mu_now_ns() < end_ns)
-        continue;
+    test_take_long();
     return 0;
 }
 
@@ -295,11 +284,54 @@ static void kept_descriptors_are_not_missed(void **state)
 
     (void)state;
     for (int k = 0; k < 5; k++) {
-        struct mu_outcome *o = run(pool, open_some, 50);
+        struct mu_outcome *o = test_run_tag(pool, open_some, 50);
 
         if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0)
             assert_int_equal(o->status, MU_DONE); /* the kernel tells */
         mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+/* -- who traces the worker -- */
+
+/* A child that hears of its worker's end, and does not tell; its output is who. */
+static int leave_tracer(struct mu_task *task)
+{
+    pid_t worker = getpid();
+    pid_t child;
+    int ready[2];
+    char byte;
+
+    if (pipe(ready) != 0)
+        return 1;
+    child = fork();
+    if (child == 0) {
+        (void)ptrace(PTRACE_SEIZE, worker, NULL, NULL);
+        (void)!write(ready[1], "", 1);
+        for (;;)
+            (void)pause();
+    }
+    if (read(ready[0], &byte, 1) != 1)
+        return 1;
+    return mu_task_write(task, &child, sizeof child);
+}
+
+/* Though it is the only one to hear that the worker has ended, and nothing else does. */
+static void tracer_is_killed(void **state)
+{
+    struct mu_pool *pool = test_pool("processes:1", NULL);
+    struct mu_outcome *o = run(pool, leave_tracer, 0);
+    const int64_t end = test_deadline();
+    pid_t tracer;
+
+    (void)state;
+    assert_int_equal(o->status, MU_DONE);
+    memcpy(&tracer, o->output, sizeof tracer);
+    mu_outcome_free(o);
+    while (kill(tracer, 0) == 0) {
+        assert_true(mu_now_ns() < end);
+        (void)sched_yield();
     }
     mu_pool_close(pool);
 }
@@ -312,6 +344,7 @@ int main(void)
         cmocka_unit_test(kept_memory_is_not_missed),
         cmocka_unit_test(little_memory_is_kept),
         cmocka_unit_test(kept_descriptors_are_not_missed),
+        cmocka_unit_test(tracer_is_killed),
     };
 
     if (mu_init(NULL) != 0)

@@ -69,12 +69,8 @@ static void strict_hides_changes(void **state)
         char first[300] = "";
 
         for (uint64_t tag = 0; tag < 7; tag++) {
-            const struct mu_submit how = {.tag = tag};
-            struct mu_outcome *o;
+            struct mu_outcome *o = test_run_tag(pool, change_state, tag);
 
-            assert_int_equal(
-                mu_pool_submit(pool, change_state, NULL, 0, &how, NULL), 0);
-            o = test_take(pool);
             assert_int_equal(o->status, MU_DONE);
             if (tag == 0)
                 (void)snprintf(first, sizeof first, "%s",
@@ -114,27 +110,13 @@ static void strict_hides_changes_from_all_lanes(void **state)
     }
 }
 
-static int say_pid(struct mu_task *task)
-{
-    return mu_task_printf(task, "%d", (int)getpid());
-}
-
-/* Longer than a task that is looked at afterwards; the length is the point. */
-static void take_long(void)
-{
-    const int64_t end_ns = mu_after_ns(1000 * 1000);
-
-    while (mu_now_ns() < end_ns)
-        continue;
-}
-
 static int leak_and_say_pid(struct mu_task *task)
 {
     char *volatile leak = malloc(4 << 20);
 
     memset(leak, 1, 4 << 20);
-    take_long();
-    return say_pid(task);
+    test_take_long();
+    return test_say_pid(task);
 }
 
 static void *stay(void *arg)
@@ -148,23 +130,23 @@ static int leave_thread(struct mu_task *task)
 {
     pthread_t thread;
 
-    take_long();
-    return pthread_create(&thread, NULL, stay, NULL) ? 1 : say_pid(task);
+    test_take_long();
+    return pthread_create(&thread, NULL, stay, NULL) ? 1 : test_say_pid(task);
 }
 
 static int leave_child(struct mu_task *task)
 {
     if (fork() == 0)
         (void)stay(NULL);
-    take_long();
-    return say_pid(task);
+    test_take_long();
+    return test_say_pid(task);
 }
 
 static int close_all(struct mu_task *task)
 {
     (void)close_range(3, ~0U, 0);
-    take_long();
-    return say_pid(task);
+    test_take_long();
+    return test_say_pid(task);
 }
 
 /* The bell is a socket, and so is what takes its place. */
@@ -177,8 +159,8 @@ static int replace_all(struct mu_task *task)
     for (int fd = 3; fd < 64; fd++)
         if (fd != pair[0] && fd != pair[1])
             (void)dup2(pair[0], fd);
-    take_long();
-    return say_pid(task);
+    test_take_long();
+    return test_say_pid(task);
 }
 
 static unsigned count_pids(const struct mu_pool_options *options, mu_task_fn fn,
@@ -209,8 +191,8 @@ static void workers_are_recycled(void **state)
     const struct mu_pool_options by_bytes = {.recycle_bytes = 10 << 20};
 
     (void)state;
-    assert_int_equal(count_pids(NULL, say_pid, 100), 1);
-    assert_int_equal(count_pids(&by_tasks, say_pid, 100), 10);
+    assert_int_equal(count_pids(NULL, test_say_pid, 100), 1);
+    assert_int_equal(count_pids(&by_tasks, test_say_pid, 100), 10);
     assert_int_equal(count_pids(NULL, leak_and_say_pid, 12), 1);
     assert_in_range(count_pids(&by_bytes, leak_and_say_pid, 12), 4, 6);
 }

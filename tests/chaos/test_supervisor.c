@@ -368,6 +368,30 @@ static void stopped_nursery_is_replaced(void **state)
     mu_pool_close(pool);
 }
 
+static int kill_parent(struct mu_task *task)
+{
+    (void)task;
+    (void)kill(getppid(), SIGKILL);
+    for (;;)
+        (void)pause();
+}
+
+/* It is the nursery's death each time that it is tried, a few ms after the last. */
+static void task_that_kills_its_parent_is_lost(void **state)
+{
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:1", NULL, &pool, NULL), 0);
+    assert_int_equal(mu_pool_submit(pool, kill_parent, NULL, 0, NULL, NULL), 0);
+    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+    assert_int_equal(o->status, MU_LOST);
+    mu_outcome_free(o);
+    (void)run_one(pool);
+    mu_pool_close(pool);
+}
+
 /* By its nursery, which gets a nursery: after it either can be killed again. */
 static void killed_guardian_is_replaced(void **state)
 {
@@ -553,6 +577,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(killed_supervisor_leaves_nothing),
         cmocka_unit_test(killed_nursery_is_replaced),
         cmocka_unit_test(stopped_nursery_is_replaced),
+        cmocka_unit_test(task_that_kills_its_parent_is_lost),
         cmocka_unit_test(stopped_guardian_goes_on),
         cmocka_unit_test(pool_opens_as_the_guardian_dies),
         cmocka_unit_test(close_with_a_stopped_guardian),

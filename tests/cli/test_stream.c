@@ -16,6 +16,7 @@
 
 #include "muster/base.h"
 
+#include "cut.h"
 #include "stream.h"
 #include "wakeup.h"
 
@@ -85,10 +86,61 @@ static void pipe_is_read_ahead_within_bounds(void **state)
     (void)rmdir(folder);
 }
 
+/* That piece comes next, sooner or later. */
+static void piece_is(struct cut *c, const char *text)
+{
+    struct cut_piece piece;
+    int rc;
+
+    while ((rc = cut_next(c, &piece)) == MU_TIMEOUT)
+        wakeup_wait();
+    assert_int_equal(rc, 0);
+    assert_int_equal(piece.size, strlen(text));
+    assert_memory_equal(piece.data, text, piece.size);
+}
+
+/* What was looked through of a line that came in parts is not left out of the next. */
+static void chunks_end_with_their_lines(void **state)
+{
+    static const char first[] = "aaaaaaaaaa";
+    static const char rest[] = "\nbb\ncc\ndd\nee\n";
+    char folder[] = "/tmp/muster-test-XXXXXX";
+    struct cut_piece piece;
+    struct stream *s;
+    struct cut c;
+    char path[64];
+    int fd;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/fifo", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(stream_open(path, &s), 0);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    cut_init(&c, s, 4, 1);
+    assert_int_equal(write(fd, first, strlen(first)), strlen(first));
+    for (;;) {
+        assert_int_equal(cut_next(&c, &piece), MU_TIMEOUT);
+        if (c.scanned == strlen(first) - 3)
+            break;
+        wakeup_wait();
+    }
+    assert_int_equal(write(fd, rest, strlen(rest)), strlen(rest));
+    piece_is(&c, "aaaaaaaaaa\n");
+    piece_is(&c, "bb\ncc\n");
+    piece_is(&c, "dd\nee\n");
+    (void)close(fd);
+    stream_free(s);
+    (void)unlink(path);
+    (void)rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pipe_is_read_ahead_within_bounds),
+        cmocka_unit_test(chunks_end_with_their_lines),
     };
 
     wakeup_init();

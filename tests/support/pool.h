@@ -27,11 +27,27 @@ static inline struct mu_outcome *test_take(struct mu_pool *pool)
     return o;
 }
 
+/* Submit a task that has no input but its tag. */
+static inline void test_submit(struct mu_pool *pool, mu_task_fn fn,
+                               uint64_t tag)
+{
+    const struct mu_submit how = {.tag = tag};
+
+    assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, &how, NULL), MU_OK);
+}
+
+/* The same, and its outcome. */
+static inline struct mu_outcome *test_run_tag(struct mu_pool *pool,
+                                              mu_task_fn fn, uint64_t tag)
+{
+    test_submit(pool, fn, tag);
+    return test_take(pool);
+}
+
 /* A task without input, and its outcome. */
 static inline struct mu_outcome *test_run(struct mu_pool *pool, mu_task_fn fn)
 {
-    assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, NULL, NULL), MU_OK);
-    return test_take(pool);
+    return test_run_tag(pool, fn, 0);
 }
 
 /* Take an outcome that has to be so, at the first attempt. */
@@ -48,8 +64,26 @@ static inline void test_take_as(struct mu_pool *pool, enum mu_status status)
 static inline void test_run_as(struct mu_pool *pool, mu_task_fn fn,
                                enum mu_status status)
 {
-    assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, NULL, NULL), MU_OK);
+    test_submit(pool, fn, 0);
     test_take_as(pool, status);
+}
+
+/* -- tasks, and what they begin or end with -- */
+
+/* The process that it ran in. */
+static inline int test_say_pid(struct mu_task *task)
+{
+    return mu_task_printf(task, "%d", (int)getpid());
+}
+
+/* Longer than a task after which its worker is not looked at; the length is the
+ * point. */
+static inline void test_take_long(void)
+{
+    const int64_t end_ns = mu_after_ns(1000 * 1000);
+
+    while (mu_now_ns() < end_ns)
+        continue;
 }
 
 #endif
