@@ -339,7 +339,8 @@ int mui_refusal_begin(int list_fd)
     int fd;
     int rc;
 
-    the.notify_fd = NOT_YET;
+    /* relaxed: nobody listens yet */
+    atomic_store_explicit(&the.notify_fd, NOT_YET, memory_order_relaxed);
     rc = mui_path_list_load(list_fd, &the.list);
     if (rc < 0)
         return rc;

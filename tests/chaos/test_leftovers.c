@@ -321,7 +321,7 @@ static int leave_tracer(struct mu_task *task)
 static void tracer_is_killed(void **state)
 {
     struct mu_pool *pool = test_pool("processes:1", NULL);
-    struct mu_outcome *o = run(pool, leave_tracer, 0);
+    struct mu_outcome *o = test_run(pool, leave_tracer);
     const int64_t end = test_deadline();
     pid_t tracer;
 
