@@ -195,7 +195,7 @@ static void await_quiet(struct mu_pool *pool)
 {
     int n_quiet = 0;
 
-    while (n_quiet < 100) {
+    while (n_quiet < 3) {
         n_quiet = is_settled(pool) && monitor_state() == 'S' ? n_quiet + 1 : 0;
         (void)sched_yield();
     }
