@@ -1,8 +1,11 @@
 /* test_robbed.c: the program closes all descriptors, those of an open pool among them,
  * and puts others in their place: no call hangs, and what is not the pool's is left
  * alone. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -13,6 +16,8 @@
 #include "muster/muster.h"
 
 #include "chaos/deeds.h"
+#include "layer/processes.h"
+#include "pool/pool.h"
 #include "support/check.h"
 
 /* What is called first. */
@@ -138,6 +143,64 @@ static void make_call(struct mu_pool *pool, enum call call)
     mu_pool_close(pool);
 }
 
+/* Whether every worker and spare of the pool is up, and its thread has heard so and
+ * finds nothing to do. One that is in the middle of its work when the descriptors are
+ * closed may close one of those that stand there next, as any thread of the program
+ * may. */
+static bool is_settled(struct mu_pool *pool)
+{
+    struct mui_processes *p = (struct mui_processes *)pool->layer;
+    struct pollfd news = {.fd = p->bells.monitor_fd, .events = POLLIN};
+    unsigned n_up = 0;
+    bool settled;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    for (unsigned i = 0; i < p->n_peers; i++)
+        n_up += p->peers[i].state == MUI_PEER_ORDERED && p->peers[i].up &&
+                p->peers[i].peer.pid > 0;
+    settled = n_up == 2 + p->n_spares && poll(&news, 1, 0) == 0;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return settled;
+}
+
+/* The state of the pool's thread; '?': there is none. */
+static char monitor_state(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *entry;
+    char state = '?';
+
+    while (tasks && (entry = readdir(tasks)) != NULL) {
+        char path[64];
+        char text[256] = "";
+        int fd;
+
+        (void)snprintf(path, sizeof path, "/proc/self/task/%.20s/stat",
+                       entry->d_name);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        (void)!read(fd, text, sizeof text - 1);
+        (void)close(fd);
+        if (strstr(text, "(muster-monitor) "))
+            state = strstr(text, ") ")[2];
+    }
+    if (tasks)
+        (void)closedir(tasks);
+    return state;
+}
+
+/* Asleep, and with nothing to wake it, before and after: so it stays asleep. */
+static void await_quiet(struct mu_pool *pool)
+{
+    int n_quiet = 0;
+
+    while (n_quiet < 3) {
+        n_quiet = is_settled(pool) && monitor_state() == 'S' ? n_quiet + 1 : 0;
+        (void)sched_yield();
+    }
+}
+
 static void rob(enum call call, enum stranger kind)
 {
     const struct timespec pause_time = {.tv_nsec = 1000 * 1000};
@@ -155,6 +218,7 @@ static void rob(enum call call, enum stranger kind)
     for (int i = 0; i < 3; i++)
         CHECK_CHILD(mu_pool_submit(pool, sleep_for_ever, NULL, 0, NULL, NULL) ==
                     0);
+    await_quiet(pool);
     CHECK_CHILD(mu_pool_pids(pool, pids, 2) == 2);
     put_strangers(kind, child);
     make_call(pool, call);
