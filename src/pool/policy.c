@@ -4,8 +4,14 @@
 #include <signal.h>
 
 /* Tasks that outlive this many workers without being to blame are `lost`; long
- * before, they get a worker without neighbours that can take it down. */
-enum { RERUNS_MAX = 20, RERUNS_IN_COMPANY = 4 };
+ * before, they get a worker without neighbours that can take it down; and if that does
+ * not help, for a task can kill the nursery with every worker, they take turns. */
+enum { RERUNS_MAX = 20, RERUNS_IN_COMPANY = 4, RERUNS_TOGETHER = 8 };
+
+bool mui_policy_runs_apart(const struct mui_job *job)
+{
+    return job->n_reruns >= RERUNS_TOGETHER;
+}
 
 bool mui_policy_retries(const struct mui_job *job, enum mu_status status)
 {

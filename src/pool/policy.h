@@ -33,6 +33,11 @@ struct mui_judgement mui_policy_death(const struct mui_death *death,
                                       const struct mui_job *job, bool started,
                                       bool on_culprit, unsigned n_suspects);
 
+/* Whether so many workers died around it, since it had one for itself too, that it has to
+ * run beside no other such suspect of the pool: one of those that ran each time ends more
+ * than its own worker. */
+bool mui_policy_runs_apart(const struct mui_job *job);
+
 /* Whether an attempt that ended with `status` is to be tried again. */
 bool mui_policy_retries(const struct mui_job *job, enum mu_status status);
 

@@ -420,6 +420,17 @@ static bool freshen(struct mu_pool *pool)
     return false;
 }
 
+/* Whether the next suspect has to wait for another's end. */
+static bool is_held_apart(const struct mu_pool *pool)
+{
+    if (!pool->suspects.n || !mui_policy_runs_apart(pool->suspects.first))
+        return false;
+    for (unsigned i = 0; i < pool->n_groups; i++)
+        if (pool->groups[i].lone && mui_policy_runs_apart(pool->groups[i].lone))
+            return true;
+    return false;
+}
+
 /* A suspect gets a worker that has run nothing before and runs nothing beside it:
  * what happens there is the suspect's doing. */
 static bool give_suspects(struct mu_pool *pool)
@@ -429,6 +440,8 @@ static bool give_suspects(struct mu_pool *pool)
     for (unsigned i = 0; i < pool->n_groups && pool->suspects.n; i++) {
         struct mui_group *group = &pool->groups[i];
 
+        if (is_held_apart(pool))
+            return moved;
         if (!group->lanes || group->lone || !group_is_quiet(group) ||
             !mui_pool_group_is_fresh(group))
             continue;
@@ -437,7 +450,7 @@ static bool give_suspects(struct mu_pool *pool)
         mui_lane_flush(&group->lanes[0]);
         moved = true;
     }
-    if (!moved && pool->suspects.n)
+    if (!moved && pool->suspects.n && !is_held_apart(pool))
         moved = freshen(pool);
     return moved;
 }

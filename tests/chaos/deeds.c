@@ -252,6 +252,15 @@ static int deed_child_exits(struct mu_task *task)
     return wait_for(child) == 3 ? 0 : 1;
 }
 
+/* The nursery: every worker of the pool dies with it, each time. */
+static int deed_kills_parent(struct mu_task *task)
+{
+    (void)task;
+    (void)kill(getppid(), SIGKILL);
+    for (;;)
+        (void)pause();
+}
+
 static int deed_child_crashes(struct mu_task *task)
 {
     pid_t child = fork();
@@ -689,6 +698,7 @@ const struct deed deeds[] = {
     {"fork_bomb", deed_fork_bomb, BIT(MU_TIMED_OUT), 0, 0},
     {"children", deed_children, BIT(MU_DONE), 0, 0},
     {"child_exits", deed_child_exits, BIT(MU_DONE), 0, 0},
+    {"kills_parent", deed_kills_parent, BIT(MU_LOST), 0, 0},
     {"child_crashes", deed_child_crashes, BIT(MU_DONE), 0, 0},
     {"child_returns", deed_child_returns, BIT(MU_DONE), 0, 0},
     {"child_returns_raw", deed_child_returns_raw, BIT(MU_DONE), 0, 0},

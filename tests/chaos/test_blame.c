@@ -432,6 +432,60 @@ static void who_takes_too_long_is_charged(void **state)
     }
 }
 
+/* -- every worker of the pool -- */
+
+static int64_t now_ms(void)
+{
+    return mu_now_ns() / 1000000;
+}
+
+/* When the innocent runs beside it, or after a while when it does not, the nursery is
+ * killed, and with it every worker. */
+static int end_all_workers(struct mu_task *task)
+{
+    const int64_t end = now_ms() + 20;
+
+    (void)task;
+    while (!n_runs[VICTIM] && now_ms() < end)
+        (void)sched_yield();
+    n_runs[VICTIM] = 0;
+    (void)kill(getppid(), SIGKILL);
+    for (;;)
+        (void)pause();
+}
+
+/* Not over before the other, should that run beside it. */
+static int take_long(struct mu_task *task)
+{
+    const struct timespec long_ns = {.tv_nsec = 60 * 1000 * 1000};
+
+    (void)task;
+    n_runs[VICTIM] = 1;
+    return nanosleep(&long_ns, NULL);
+}
+
+static void who_is_beside_one_that_ends_all_workers_is_not_lost(void **state)
+{
+    static const char *const models[] = {"processes:2",
+                                         "processes:2/threads:2"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_pool *pool = test_pool(models[i], NULL);
+
+        n_runs[VICTIM] = 0;
+        test_submit(pool, end_all_workers, 1);
+        test_submit(pool, take_long, 2);
+        for (int n = 0; n < 2; n++) {
+            struct mu_outcome *o = test_take(pool);
+
+            assert_int_equal(o->status, o->tag == 1 ? MU_LOST : MU_DONE);
+            mu_outcome_free(o);
+        }
+        mu_pool_close(pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +498,7 @@ int main(void)
         cmocka_unit_test(who_was_written_over_is_not_charged),
         cmocka_unit_test(who_waits_for_a_neighbour_is_not_charged),
         cmocka_unit_test(who_takes_too_long_is_charged),
+        cmocka_unit_test(who_is_beside_one_that_ends_all_workers_is_not_lost),
     };
 
     n_runs = test_shared(2 * sizeof *n_runs);

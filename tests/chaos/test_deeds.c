@@ -125,7 +125,7 @@ static size_t count_left(void)
 
     do
         n = descent_count(0, NULL, 0);
-    while (n > N_STANDING && mu_now_ns() < end);
+    while (n != N_STANDING && mu_now_ns() < end);
     return n - N_STANDING;
 }
 
