@@ -191,15 +191,11 @@ static void remove_abandoned(const char *place)
  * shares out what those below it do. */
 static void choose_one_place(struct mui_cgroup places[MUI_N_CONFINE_KINDS])
 {
-    const struct mui_cgroup *highest = NULL;
-
     for (int i = 0; i < MUI_N_CONFINE_KINDS; i++)
-        if (places[i].version == 2 &&
-            (!highest || strlen(places[i].dir) < strlen(highest->dir)))
-            highest = &places[i];
-    for (int i = 0; i < MUI_N_CONFINE_KINDS; i++)
-        if (places[i].version == 2)
-            places[i] = *highest;
+        for (int j = 0; j < MUI_N_CONFINE_KINDS; j++)
+            if (places[i].version == 2 && places[j].version == 2 &&
+                strlen(places[j].dir) < strlen(places[i].dir))
+                places[i] = places[j];
 }
 
 void mui_confine_init(const char *root)
