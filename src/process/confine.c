@@ -32,7 +32,8 @@ static struct {
     char base[PATH];
 } kinds[MUI_N_CONFINE_KINDS];
 
-static bool has_leftovers; /* nursery */
+/* Nursery. At first too: those of the workers that died with the nursery before it. */
+static bool has_leftovers = true;
 
 /* worker: of the group for processes */
 static int max_fd = -1;
