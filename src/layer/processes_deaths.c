@@ -104,7 +104,7 @@ void mui_processes_died(struct mui_processes *p,
 {
     int i_group = peer->i_group;
 
-    if (peer->state != MUI_PEER_ORDERED || mui_processes_robbed(p))
+    if (peer->state != MUI_PEER_ORDERED || p->robbed)
         return;
     peer->i_group = -1;
     peer->state = MUI_PEER_GONE;
@@ -113,9 +113,11 @@ void mui_processes_died(struct mui_processes *p,
         if (!p->stopping)
             p->desk->ops->died(p->desk, (unsigned)i_group, death);
     }
-    /* the next one first: killing, and telling the monitor, can wait */
+    /* the next one first: killing, and telling the monitor, can wait, and so can seeing
+     * that we have what that is done with, for system calls are dear just then */
     mui_processes_fill_groups(p);
-    mui_processes_bury_later(p, peer);
+    if (!mui_processes_robbed(p))
+        mui_processes_bury_later(p, peer);
 }
 
 /* -- how a worker died -- */
