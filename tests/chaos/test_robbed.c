@@ -11,7 +11,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "muster/muster.h"
 
@@ -19,6 +18,7 @@
 #include "layer/processes.h"
 #include "pool/pool.h"
 #include "support/check.h"
+#include "sys/pidfd.h"
 
 /* What is called first. */
 enum call { CLOSE, TAKE, POLL, SUBMIT, KILL, OPEN, N_CALLS };
@@ -201,9 +201,15 @@ static void await_quiet(struct mu_pool *pool)
     }
 }
 
+static void await_end(pid_t pid)
+{
+    struct pollfd ended = {.fd = mui_pidfd_open(pid), .events = POLLIN};
+
+    CHECK_CHILD(ended.fd >= 0 ? poll(&ended, 1, -1) == 1 : ended.fd == -ESRCH);
+}
+
 static void rob(enum call call, enum stranger kind)
 {
-    const struct timespec pause_time = {.tv_nsec = 1000 * 1000};
     const struct mu_pool_options options = {.timeout_ns = TEST_HANG_NS};
     pid_t child = start_child();
     struct mu_pool *pool;
@@ -224,9 +230,8 @@ static void rob(enum call call, enum stranger kind)
     make_call(pool, call);
     strangers_are_untouched(kind, child);
     CHECK_CHILD(kill(child, SIGKILL) == 0);
-    for (int i = 0; i < 2; i++) /* nobody tells us when they have gone */
-        while (kill(pids[i], 0) == 0)
-            (void)nanosleep(&pause_time, NULL);
+    for (int i = 0; i < 2; i++)
+        await_end(pids[i]);
 }
 
 static void robbed_pool_ends(enum call call)

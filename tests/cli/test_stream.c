@@ -60,30 +60,47 @@ static size_t read_all(struct stream *s)
     return n;
 }
 
+/* A named pipe, which the stream reads and `fd` writes. */
+struct fifo {
+    char folder[32];
+    char path[64];
+    struct stream *stream;
+    int fd;
+};
+
+static void open_fifo(struct fifo *f)
+{
+    strcpy(f->folder, "/tmp/muster-test-XXXXXX");
+    assert_non_null(mkdtemp(f->folder));
+    (void)snprintf(f->path, sizeof f->path, "%s/fifo", f->folder);
+    assert_int_equal(mkfifo(f->path, 0600), 0);
+    /* does not wait for a writer; opening this end waits for its reader */
+    assert_int_equal(stream_open(f->path, &f->stream), 0);
+    f->fd = open(f->path, O_WRONLY | O_CLOEXEC);
+    assert_true(f->fd >= 0);
+}
+
+/* Its writing end is closed. */
+static void remove_fifo(struct fifo *f)
+{
+    stream_free(f->stream);
+    (void)unlink(f->path);
+    (void)rmdir(f->folder);
+}
+
 static void pipe_is_read_ahead_within_bounds(void **state)
 {
-    char folder[] = "/tmp/muster-test-XXXXXX";
-    char path[64];
-    struct stream *s;
+    struct fifo f;
     size_t n;
-    int fd;
 
     (void)state;
-    assert_non_null(mkdtemp(folder));
-    (void)snprintf(path, sizeof path, "%s/fifo", folder);
-    assert_int_equal(mkfifo(path, 0600), 0);
-    /* does not wait for a writer; opening this end waits for its reader */
-    assert_int_equal(stream_open(path, &s), 0);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    n = write_while_taken(fd, MUCH);
+    open_fifo(&f);
+    assert_int_equal(fcntl(f.fd, F_SETFL, O_NONBLOCK), 0);
+    n = write_while_taken(f.fd, MUCH);
     assert_in_range(n, 64 * 1024, MUCH / 8);
-    (void)close(fd);
-    assert_int_equal(read_all(s), n);
-    stream_free(s);
-    (void)unlink(path);
-    (void)rmdir(folder);
+    (void)close(f.fd);
+    assert_int_equal(read_all(f.stream), n);
+    remove_fifo(&f);
 }
 
 /* That piece comes next, sooner or later. */
@@ -104,36 +121,26 @@ static void chunks_end_with_their_lines(void **state)
 {
     static const char first[] = "aaaaaaaaaa";
     static const char rest[] = "\nbb\ncc\ndd\nee\n";
-    char folder[] = "/tmp/muster-test-XXXXXX";
     struct cut_piece piece;
-    struct stream *s;
+    struct fifo f;
     struct cut c;
-    char path[64];
-    int fd;
 
     (void)state;
-    assert_non_null(mkdtemp(folder));
-    (void)snprintf(path, sizeof path, "%s/fifo", folder);
-    assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(stream_open(path, &s), 0);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    cut_init(&c, s, 4, 1);
-    assert_int_equal(write(fd, first, strlen(first)), strlen(first));
+    open_fifo(&f);
+    cut_init(&c, f.stream, 4, 1);
+    assert_int_equal(write(f.fd, first, strlen(first)), strlen(first));
     for (;;) {
         assert_int_equal(cut_next(&c, &piece), MU_TIMEOUT);
         if (c.scanned == strlen(first) - 3)
             break;
         wakeup_wait();
     }
-    assert_int_equal(write(fd, rest, strlen(rest)), strlen(rest));
+    assert_int_equal(write(f.fd, rest, strlen(rest)), strlen(rest));
     piece_is(&c, "aaaaaaaaaa\n");
     piece_is(&c, "bb\ncc\n");
     piece_is(&c, "dd\nee\n");
-    (void)close(fd);
-    stream_free(s);
-    (void)unlink(path);
-    (void)rmdir(folder);
+    (void)close(f.fd);
+    remove_fifo(&f);
 }
 
 int main(void)

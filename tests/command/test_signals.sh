@@ -264,6 +264,16 @@ for model in serial threads:1; do
     has 'its report' '^muster: 1 done(, 1 cancelled)?, 1 abandoned in' "$(tail -n 1 err)"
     same 'its record' 2 "$(wc -l <log)"
 done
+# The command below $HANG, which is $pid, and see it end.
+interrupt_twice() {
+    while ! muster=$(cat /proc/$pid/task/$pid/children) || [ -z "$muster" ]; do :; done
+    kill -INT "${muster% }"
+    while ! grep -q interrupted err; do
+        kill -0 $pid || break
+    done
+    kill -INT "${muster% }"
+    wait $pid
+}
 # with -k one that has ended is written though the one before it never will be: of the
 # last two, which run on the other thread, the first has
 $HANG "$MUSTER" map -k --model threads:2 gate.c:gate ::: wait 2 3 >out 2>err 5<&- 7<&- &
@@ -271,26 +281,14 @@ pid=$!
 for _ in 1 2 3; do
     read -r _ <&5
 done
-while ! muster=$(cat /proc/$pid/task/$pid/children) || [ -z "$muster" ]; do :; done
-kill -INT "${muster% }"
-while ! grep -q interrupted err; do
-    kill -0 $pid || break
-done
-kill -INT "${muster% }"
-wait $pid
+interrupt_twice
 has 'what had ended with -k' '^[23]$' "$(head -n 1 out)"
 has 'the report of -k' '^muster: [12] done, [12] abandoned in' "$(tail -n 1 err)"
 # and with --reduce it is said that there is no result, and of how many
 $HANG "$MUSTER" map --model threads:2 --reduce join gate.c:gate ::: wait >out 2>err 5<&- 7<&- &
 pid=$!
 read -r _ <&5
-while ! muster=$(cat /proc/$pid/task/$pid/children) || [ -z "$muster" ]; do :; done
-kill -INT "${muster% }"
-while ! grep -q interrupted err; do
-    kill -0 $pid || break
-done
-kill -INT "${muster% }"
-wait $pid
+interrupt_twice
 same 'status of two signals with --reduce' 255 $?
 has 'the report of --reduce' '^muster: 0 done, 1 abandoned in' "$(tail -n 1 err)"
 
