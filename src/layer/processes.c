@@ -189,15 +189,21 @@ static void processes_sleep(struct mui_layer *l, int64_t deadline_ns)
 {
     struct mui_processes *p = (struct mui_processes *)l;
     uint64_t ids[MUI_PROCESSES_IDS];
-    bool robbed;
+    bool stay;
     unsigned n;
 
     p->desk->ops->lock(p->desk);
-    robbed = mui_processes_robbed(p);
+    stay = mui_processes_robbed(p);
+    if (!stay) {
+        mui_board_set_attended(p->board, false);
+        /* D, pairs with publish_quietly(): one that died a moment ago either sees that
+         * nobody attends, and rings, or is seen here */
+        atomic_thread_fence(memory_order_seq_cst);
+        stay = mui_processes_look(p) || mu_now_ns() < p->dying_until_ns;
+    }
     p->desk->ops->unlock(p->desk);
-    if (robbed)
+    if (stay)
         return;
-    mui_board_set_attended(p->board, false);
     n = mui_bells_sleep(&p->bells, deadline_ns, ids, MUI_PROCESSES_IDS);
     if (n > 0) {
         p->desk->ops->lock(p->desk);

@@ -42,7 +42,9 @@ enum {
     /* how long its word is believed that a worker writes a core */
     MUI_DUMP_LOOK_NS = 1000 * 1000 * 1000,
     /* after a death, until the monitor tidies up: the next worker first */
-    MUI_TIDY_AFTER_NS = 200 * 1000
+    MUI_TIDY_AFTER_NS = 200 * 1000,
+    /* how long callers stay awake for a worker that says that it dies */
+    MUI_DYING_NS = 200 * 1000
 };
 
 /* What a worker process gets to know: copied by way of the nursery. */
@@ -103,7 +105,9 @@ struct mui_processes {
     bool stopping;
     bool robbed;      /* our descriptors are no longer ours */
     unsigned n_looks; /* by callers */
-    bool tidy_due;    /* the monitor will be poked, to bury and to order */
+    /* a worker says that it dies: worth waiting awake */
+    int64_t dying_until_ns;
+    bool tidy_due; /* the monitor will be poked, to bury and to order */
 
     bool quit; /* monitor: end; written under the lock */
     _Atomic uint32_t

@@ -155,6 +155,7 @@ static void heed_announcement(struct mui_processes *p,
             MUI_CRASH_COMING)
         return;
     peer->announced = true;
+    p->dying_until_ns = mu_after_ns(MUI_DYING_NS);
     spare = find_spare(p);
     if (spare)
         mui_lane_alert(&spare->peer.lanes[0]);

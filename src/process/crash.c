@@ -2,15 +2,16 @@
  *
  *   worker, any thread              supervisor
  *   claim (process-wide, once)
- *   stage = COMING, ring            wakes up
- *   wake the spare                  (the spare wakes up)
+ *   stage = COMING, wake the spare  (the spare wakes up)
+ *   ring                            wakes up
  *   write the record, unwind
  *   P  store stage (release)     -> load stage (acquire), mui_crash_read()
  *   ring                            gives the spare what is left to do
  *
  * Waking an idle CPU takes as long as unwinding, so all three go on at once. To ring
  * takes as long too, on the CPU where the supervisor may wait to run: while a caller
- * spins, which looks for itself, we ring only after letting it.
+ * spins, which looks for itself, we ring only after letting it; a caller looks once
+ * more when it has said that it spins no longer (D).
  *
  * Killed before P: there is no record, and the status that the nursery reports
  * says what is known. Only the first thread that claims writes; others wait for
@@ -77,6 +78,8 @@ static void publish_quietly(void)
     const struct timespec turn = {.tv_nsec = 50 * 1000};
 
     store_whole();
+    /* D, pairs with processes_sleep() */
+    atomic_thread_fence(memory_order_seq_cst);
     if (the.is_attended())
         (void)nanosleep(&turn, NULL);
     the.ring();
@@ -87,10 +90,9 @@ static void announce(void)
     /* relaxed: a hint */
     atomic_store_explicit(&the.record->stage, MUI_CRASH_COMING,
                           memory_order_relaxed);
-    /* first who takes longer to be ready */
+    the.wake_next();
     if (!the.is_attended())
         the.ring();
-    the.wake_next();
 }
 
 /* The supervisor kills us within microseconds. When it does not, because what we
