@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "sys/memfd.h"
 
 enum { HEAD = 64, LARGE = 1 << 20, KEEP_MAX = 64 << 20 };
 
@@ -115,6 +116,7 @@ int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err)
             /* a worker forked from a program that did not call mu_init() must not
              * inherit a mapping that it can write */
             (void)madvise(base, arena->bytes, MADV_DONTFORK);
+            mui_memfd_leave_undumped(base, arena->bytes);
             arena->base = base;
             break;
         }

@@ -57,6 +57,7 @@ int mui_block_open(const struct mui_block_shape *shape,
     if (rc < 0)
         goto undo;
     block.up = base;
+    mui_memfd_leave_undumped(base, mui_block_up_bytes(shape));
     *ret_block = block;
     return 0;
 undo:
@@ -80,6 +81,7 @@ int mui_block_join(const struct mui_block_shape *shape, int down_fd, int up_fd,
     if (rc < 0)
         return rc;
     block.up = base;
+    mui_memfd_leave_undumped(base, mui_block_up_bytes(shape));
     /* children of tasks have their inputs, and outputs, but no lane to speak for us */
     if (madvise(base, HEAD_BYTES + lanes_up_bytes(shape), MADV_DONTFORK) < 0)
         return -errno;

@@ -55,3 +55,8 @@ int mui_memfd_map(int fd, uint64_t bytes, int prot, int keep_from_children,
     *ret_base = base;
     return 0;
 }
+
+void mui_memfd_leave_undumped(void *base, uint64_t bytes)
+{
+    (void)madvise(base, bytes, MADV_DONTDUMP);
+}

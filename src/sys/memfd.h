@@ -22,4 +22,8 @@ int mui_memfd_seal_writes(int fd);
 int mui_memfd_map(int fd, uint64_t bytes, int prot, int keep_from_children,
                   void **ret_base);
 
+/* Leave it out of core files, to which each page of a hole would be read, and so made.
+ * A kernel that does not know how has larger cores. */
+void mui_memfd_leave_undumped(void *base, uint64_t bytes);
+
 #endif
