@@ -52,6 +52,8 @@ struct mui_terms {
     unsigned n_slots;      /* of a lane */
     int spin_ns;           /* how long an idle worker spins */
     int pin;               /* bind workers to CPUs */
+    bool
+        is_worker; /* this process runs tasks alone: no host's signals to leave be */
     /* spans of orders are offsets from here; NULL: they are pointers */
     const uint8_t *arena;
     uint64_t arena_bytes;

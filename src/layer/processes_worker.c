@@ -165,6 +165,7 @@ int mui_processes_worker_main(const struct mui_nursery_start *start)
     int rc;
 
     memcpy(&the_plan, start->plan, sizeof the_plan);
+    the_plan.terms.is_worker = true;
     mui_crash_excuse(true);
     early = warms_up_early(&the_plan.terms.limits);
     rc = worker_open(&the_plan, start, &lane, &below, &err);

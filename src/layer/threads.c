@@ -2,6 +2,7 @@
  * layer below. */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,12 +34,24 @@ static unsigned threads_n_lanes(unsigned width, unsigned below)
     return width * below;
 }
 
+/* A task has the mask that it has alone in its process, and so have the programs that
+ * it starts: with SIGCHLD blocked a shell waits for ever. */
+static void unblock_signals(void)
+{
+    sigset_t none;
+
+    (void)sigemptyset(&none);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
 static void *threads_main(void *arg)
 {
     struct threads_worker *w = arg;
     struct threads_layer *t = w->layer;
     struct mui_layer *below = NULL;
 
+    if (w->config.terms->is_worker)
+        unblock_signals();
     if (w->config.terms->pin)
         (void)mui_thread_pin(w->config.port.i_first);
     w->rc = mui_layer_open(&w->config, &below, &w->err);

@@ -1,6 +1,7 @@
 /* test_beside.c: two tasks in one process, under processes/threads: what one has while
  * it runs is not taken for what another has left behind. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -112,6 +113,23 @@ static int leave_child(struct mu_task *t)
     return fork_child() < 0 ? 1 : say_pid(t);
 }
 
+static int raise_term(struct mu_task *t)
+{
+    (void)t;
+    return raise(SIGTERM) == 0 ? 0 : 1;
+}
+
+/* What a program that it starts would have. */
+static int has_empty_mask(struct mu_task *t)
+{
+    sigset_t blocked;
+
+    (void)t;
+    (void)sigemptyset(&blocked);
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    return sigisemptyset(&blocked) ? 0 : 1;
+}
+
 /* Until the process in its input, the one that takes outcomes, sleeps. */
 static int wait_for_sleeper(struct mu_task *t)
 {
@@ -184,6 +202,17 @@ static void outcome_comes_although_the_worker_goes_on(void **state)
     }
 }
 
+/* As where a task has its process alone. */
+static void signals_are_not_blocked(void **state)
+{
+    struct mu_pool *pool = open_pool(0);
+
+    (void)state;
+    test_run_as(pool, has_empty_mask, MU_DONE);
+    test_run_as(pool, raise_term, MU_CRASHED);
+    mu_pool_close(pool);
+}
+
 /* The kernel counts in ticks: look again until one has passed. */
 static void wait_until_older(unsigned n_own)
 {
@@ -218,6 +247,7 @@ int main(void)
         cmocka_unit_test(children_of_a_neighbour_stay),
         cmocka_unit_test(child_left_beside_a_long_task_is_found),
         cmocka_unit_test(outcome_comes_although_the_worker_goes_on),
+        cmocka_unit_test(signals_are_not_blocked),
     };
 
     gate = test_shared(sizeof *gate);
