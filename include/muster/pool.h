@@ -195,7 +195,8 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  *           NULL when input_size is 0
  * how       NULL for every default; borrowed
  * ret_id    optional
- * Returns   0; MU_FULL with MU_SUBMIT_NO_WAIT; MU_CLOSED when the pool is closing;
+ * Returns   0; MU_FULL with MU_SUBMIT_NO_WAIT, and when outcomes alone hold queue_bytes:
+ *           take some; MU_CLOSED when the pool is closing;
  *           MU_ECRASHED when no worker can be started any more; -EINVAL when fn
  *           lies in no loaded module, a borrowed input is not visible to the
  *           workers, or a flag is unknown; -ENOMEM. Unless 0, nothing was submitted
