@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -235,6 +236,14 @@ const struct mui_lane_worker *mui_runner_here(void)
     return here;
 }
 
+/* What it printed is out before its outcome is: the next here, or the end of the
+ * program, may take this process and its buffers. __fpending() is a load or two. */
+static void flush_text(void)
+{
+    if (stdout && __fpending(stdout) > 0)
+        (void)fflush(stdout);
+}
+
 static int call(struct mui_runner *runner)
 {
     struct mui_lane_worker *lane = runner->task.lane;
@@ -249,6 +258,8 @@ static int call(struct mui_runner *runner)
     /* from this frame on, and not from its caller's, frames are not the task's */
     mui_flow_serve(lane);
     code = runner->fn(&runner->task);
+    if (runner->task.terms->is_worker)
+        flush_text();
     here = NULL;
     atomic_store_explicit(&lane->is_running, false, memory_order_relaxed);
     return code;

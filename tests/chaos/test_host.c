@@ -608,6 +608,33 @@ static void exit_handlers_and_buffers_are_the_hosts(void)
     (void)unlink(path);
 }
 
+static int print(struct mu_task *task)
+{
+    (void)task;
+    return printf("text\n") == 5 ? 0 : 1;
+}
+
+/* Its worker may die of the next task, or with the program, and the buffer with it. */
+static void text_is_out_before_the_outcome(void)
+{
+    char path[] = "/tmp/test-host-XXXXXX";
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+    int fd = mkstemp(path);
+
+    CHECK_CHILD(fd >= 0);
+    note_path = path;
+    CHECK_CHILD(dup2(fd, 1) == 1);
+    pool = open_pool();
+    o = run_one(pool, print);
+    CHECK_CHILD(o->status == MU_DONE);
+    CHECK_CHILD(note_size() == 5);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+    CHECK_CHILD(note_size() == 5);
+    (void)unlink(path);
+}
+
 static void limits_of_files_are_respected(void)
 {
     struct mu_pool *pool;
@@ -648,6 +675,7 @@ CASE(closed_stdio_stays_closed)
 CASE(closed_descriptors_are_noticed)
 CASE(descriptors_are_not_inherited)
 CASE(exit_handlers_and_buffers_are_the_hosts)
+CASE(text_is_out_before_the_outcome)
 CASE(limits_of_files_are_respected)
 
 int main(void)
@@ -673,6 +701,7 @@ int main(void)
         cmocka_unit_test(test_closed_descriptors_are_noticed),
         cmocka_unit_test(test_descriptors_are_not_inherited),
         cmocka_unit_test(test_exit_handlers_and_buffers_are_the_hosts),
+        cmocka_unit_test(test_text_is_out_before_the_outcome),
         cmocka_unit_test(test_limits_of_files_are_respected),
     };
 
