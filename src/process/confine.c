@@ -16,7 +16,7 @@
 #include "sys/cgroup.h"
 
 /* What a group may be too little for: the kernel's own memory for its processes. */
-enum { SLACK_BYTES = 16 << 20, PATH = MUI_CGROUP_PATH + 64, TRIES = 8 };
+enum { SLACK_BYTES = 16 << 20, PATH = MUI_CGROUP_PATH + 64, TRIES = 16 };
 
 static const char *const controllers[MUI_N_CONFINE_KINDS] = {
     [MUI_CONFINE_MEMORY] = "memory",
@@ -161,8 +161,9 @@ static void remove_base(const char *base)
     while (dir && (entry = readdir(dir)) != NULL)
         if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
             (void)unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
-    if (dir)
-        (void)closedir(dir);
+    if (!dir)
+        return;
+    (void)closedir(dir);
     (void)rmdir(base);
 }
 
@@ -234,18 +235,21 @@ static void name_group(enum mui_confine_kind kind, pid_t pid, char *ret_path,
     (void)snprintf(ret_path, size, "%s/%d", kinds[kind].base, (int)pid);
 }
 
-/* The base goes whenever its last group does, so it may have to be made again. */
+/* The base goes whenever its last group does, so it may have to be made again. Only
+ * then: the place that it is made in is everybody's, and each who makes or removes
+ * something there waits until all who came before him have, though it be for nothing. */
 static int make_group(enum mui_confine_kind kind, const char *path)
 {
     for (int i = 0; i < TRIES; i++) {
-        (void)mkdir(kinds[kind].base, 0755);
         if (mkdir(path, 0755) == 0)
             return 0;
         if (errno == EEXIST && kinds[kind].version == 2)
             return 0; /* made for the other kind */
         if (errno == EEXIST)
             (void)rmdir(path); /* of one with the same number before us */
-        else if (errno != ENOENT)
+        else if (errno == ENOENT)
+            (void)mkdir(kinds[kind].base, 0755);
+        else
             return -errno;
     }
     return -EBUSY;
@@ -351,11 +355,17 @@ static bool was_starved(pid_t worker)
 }
 
 /* Whether there are groups of a kind. The last one takes the base along; so does a
- * worker that was killed when it had made the base and not yet its group. */
+ * worker that was killed when it had made the base and not yet its group. Looked at
+ * first, see make_group(): the links of a directory are itself, its name and those
+ * below it. */
 static bool has_groups(int i_kind)
 {
-    return kinds[i_kind].version && rmdir(kinds[i_kind].base) < 0 &&
-           errno != ENOENT;
+    struct stat base;
+
+    if (!kinds[i_kind].version || stat(kinds[i_kind].base, &base) < 0)
+        return false;
+    return base.st_nlink > 2 ||
+           (rmdir(kinds[i_kind].base) < 0 && errno != ENOENT);
 }
 
 bool mui_confine_end(pid_t worker)
@@ -400,8 +410,7 @@ bool mui_confine_sweep(bool (*is_worker)(pid_t pid))
         }
         if (dir)
             (void)closedir(dir);
-        if (kinds[i].version)
-            (void)rmdir(kinds[i].base);
+        (void)has_groups(i);
     }
     return has_leftovers;
 }
