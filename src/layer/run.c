@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -258,8 +259,11 @@ static int call(struct mui_runner *runner)
     /* from this frame on, and not from its caller's, frames are not the task's */
     mui_flow_serve(lane);
     code = runner->fn(&runner->task);
-    if (runner->task.terms->is_worker)
+    if (runner->task.terms->is_worker) {
         flush_text();
+        /* one that cancelled its thread ends here, and not the next one there */
+        pthread_testcancel();
+    }
     here = NULL;
     atomic_store_explicit(&lane->is_running, false, memory_order_relaxed);
     return code;

@@ -336,9 +336,32 @@ static void tracer_is_killed(void **state)
     mu_pool_close(pool);
 }
 
+static int cancel_itself(struct mu_task *task)
+{
+    (void)task;
+    return -pthread_cancel(pthread_self());
+}
+
+static int does_nothing(struct mu_task *task)
+{
+    (void)task;
+    return 0;
+}
+
+static void cancelled_thread_ends_with_its_task(void **state)
+{
+    struct mu_pool *pool = test_pool("processes:1", NULL);
+
+    (void)state;
+    test_run_as(pool, cancel_itself, MU_EXITED);
+    test_run_as(pool, does_nothing, MU_DONE);
+    mu_pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cancelled_thread_ends_with_its_task),
         cmocka_unit_test(strict_hides_state),
         cmocka_unit_test(strict_keeps_the_unchanged),
         cmocka_unit_test(kept_memory_is_not_missed),
