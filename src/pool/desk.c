@@ -318,6 +318,87 @@ int64_t mui_pool_deadlines(struct mu_pool *pool, int64_t now_ns)
     return next;
 }
 
+/* -- workers that leave what lies before them -- */
+
+/* Between two looks; so many of which a worker may have orders before it and say that it
+ * has started none. Looks are counted, not time: however long this process was stopped,
+ * or the machine, is one. */
+static const int64_t doubt_pause_ns = INT64_C(2500000000);
+enum { DOUBTS_MAX = 4 };
+
+/* Whether a worker says that it runs a task. */
+static bool runs_something(const struct mui_group *group)
+{
+    for (unsigned i = 0; i < group->n_lanes; i++)
+        if (mui_lane_started(&group->lanes[i], NULL) != group->lanes[i].head)
+            return true;
+    return false;
+}
+
+struct take_back {
+    struct mu_pool *pool;
+    const struct mui_lane *lane;
+};
+
+/* The oldest can be what keeps the lane from going on: it runs alone. */
+static void take_back(void *ctx, void *owner)
+{
+    const struct take_back *from = ctx;
+    struct mui_job *job = owner;
+    bool oldest = job->index == from->lane->head;
+
+    from->pool->n_given--;
+    if (oldest)
+        job->n_reruns++;
+    mui_pool_requeue(from->pool, job, false, oldest);
+}
+
+/* A worker that was damaged, or lies, can leave what lies before it for ever, and no
+ * deadline need be there to tell. An honest one can be long without a CPU, so what is
+ * done here costs it at the most itself, and never a task: one that says that it runs
+ * another, for whom a team-mate's long work or the end of this lane is no lie, has the
+ * orders taken back; one that runs nothing is replaced. A suspect that is alone on its
+ * worker is waited for, like any task that takes long: it can be blamed for nothing. */
+static bool doubt_group(struct mu_pool *pool, unsigned i_group)
+{
+    const struct mui_group *group = &pool->groups[i_group];
+    bool runs = runs_something(group);
+    bool leaves = false;
+    bool moved = false;
+
+    for (unsigned i = 0; i < group->n_lanes; i++) {
+        struct mui_lane *lane = &group->lanes[i];
+        struct take_back from = {pool, lane};
+
+        if (mui_lane_doubts(lane) <= DOUBTS_MAX)
+            continue;
+        leaves = true;
+        if (runs && mui_lane_revoke(lane, 0, take_back, &from) > 0)
+            moved = true;
+    }
+    if (!leaves || runs || group->lone)
+        return moved;
+    pool->layer->ops->kill(pool->layer, i_group, MUI_DEATH_CORRUPT);
+    return true;
+}
+
+bool mui_pool_doubt(struct mu_pool *pool)
+{
+    bool moved = false;
+    int64_t now;
+
+    if (!(pool->layer->ops->caps & MUI_LAYER_ISOLATES))
+        return false;
+    now = mu_now_ns();
+    if (now < pool->doubt_ns)
+        return false;
+    pool->doubt_ns = now + doubt_pause_ns;
+    for (unsigned i = 0; i < pool->n_groups; i++)
+        if (pool->groups[i].lanes)
+            moved |= end_if_damaged(pool, i) || doubt_group(pool, i);
+    return moved;
+}
+
 void mui_pool_rung(struct mu_pool *pool)
 {
     pool->wish = 0; /* used up: wish again */

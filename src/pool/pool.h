@@ -63,6 +63,7 @@ struct mu_pool {
 
     int64_t look_ns;    /* when rebalance() has to be called at the latest */
     int64_t alarm_ns;   /* when the layer will call rung() at the latest */
+    int64_t doubt_ns;   /* when mui_pool_doubt() looks next, if it is called */
     uint32_t wish;      /* MUI_WANT_... announced to the lanes, less DONE */
     bool unwatched;     /* orders were given since mui_pool_leave() saw to it */
     uint64_t n_moves;   /* raised whenever a job changed its place */
@@ -155,6 +156,11 @@ void mui_pool_rung(struct mu_pool *pool);
 
 /* Kill workers whose task is over its time. Returns when to look again. */
 int64_t mui_pool_deadlines(struct mu_pool *pool, int64_t now_ns);
+
+/* Look for workers that leave what lies before them, where that is due, and see that
+ * it runs elsewhere; whether there were any. For callers who find nothing done: in an
+ * idle pool nobody looks. */
+bool mui_pool_doubt(struct mu_pool *pool);
 
 /* Kill the worker of a job that runs; the job ends with `doom`. */
 void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,

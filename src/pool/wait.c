@@ -153,9 +153,11 @@ static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
         pool->n_waiting--;
         return;
     }
-    if (!mui_pool_pump(pool)) {
+    if (!mui_pool_pump(pool) && !mui_pool_doubt(pool)) {
         if (pool->look_ns < deadline)
             deadline = pool->look_ns;
+        if (pool->doubt_ns < deadline && pool->doubt_ns > 0)
+            deadline = pool->doubt_ns;
         (void)pthread_mutex_unlock(&pool->lock);
         if (pool->layer->ops->sleep)
             pool->layer->ops->sleep(pool->layer, deadline);
@@ -181,7 +183,7 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
     if (mui_pool_take_interrupt(pool))
         return -EINTR;
     if (deadline != MU_NEVER && (deadline == MU_NOW || deadline <= mu_now_ns()))
-        return MU_TIMEOUT;
+        return mui_pool_doubt(pool) ? 0 : MU_TIMEOUT;
     /* the clock takes long beside a short task */
     begin_ns = pool->run_ns > pool->terms.spin_ns ? mu_now_ns() : 0;
     if (is_worth_spinning(pool))

@@ -57,7 +57,7 @@
  *
  * Hostile writer of `up`: replies are copied in one go, then checked: the lap is
  * data like the rest, `index` must name an order without a reply, sizes and spans
- * must fit. A lap that never comes is a worker that never answers: a deadline's
+ * must fit. A lap that never comes is a worker that never answers: the pool's
  * business, which asks mui_lane_is_damaged() whether that was a reply once, and not
  * the task that seems to be running. Indices wrap at 2^32; the lap of index i is
  * (i >> shift) + 1, never 0 and different from any before it in the same slot.
@@ -599,6 +599,18 @@ int64_t mui_lane_idle_since(struct mui_lane *lane, int64_t now_ns)
         lane->idle_ns = now_ns;
     lane->idle_head = lane->head;
     return lane->idle_ns ? lane->idle_ns : MU_NEVER;
+}
+
+unsigned mui_lane_doubts(struct mui_lane *lane)
+{
+    if (lane->head == lane->tail || mui_lane_started(lane, NULL) != lane->head)
+        lane->n_doubts = 0;
+    else if (lane->doubt_head == lane->head)
+        lane->n_doubts++;
+    else
+        lane->n_doubts = 1;
+    lane->doubt_head = lane->head;
+    return lane->n_doubts;
 }
 
 void *mui_lane_owner(const struct mui_lane *lane, uint32_t index)

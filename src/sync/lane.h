@@ -120,8 +120,10 @@ struct mui_lane {
     uint32_t n_region;  /* of these, how many held region memory */
     uint32_t n_flushed; /* tail at the last flush */
     uint32_t want;
-    uint32_t idle_head; /* for mui_lane_idle_since() */
-    int64_t idle_ns;    /* 0: its oldest order had started */
+    uint32_t idle_head;  /* for mui_lane_idle_since() */
+    int64_t idle_ns;     /* 0: its oldest order had started */
+    uint32_t doubt_head; /* for mui_lane_doubts() */
+    unsigned n_doubts;
     uint64_t end_ns;    /* when the task of the reply read last ended */
     bool any_cancelled; /* some cancel mark is set */
     bool shared;        /* futex words lie in memory of several processes */
@@ -225,6 +227,10 @@ bool mui_lane_is_damaged(const struct mui_lane *lane);
 /* Since when, by calls of this, it has had an order and said that the oldest has not
  * started. MU_NEVER: that is not so. */
 int64_t mui_lane_idle_since(struct mui_lane *lane, int64_t now_ns);
+
+/* The same, counted: how many calls of this in a row, with this one, it has had the same
+ * oldest order and said that it has not started. */
+unsigned mui_lane_doubts(struct mui_lane *lane);
 
 /* Whose order it is, NULL when replied; index from head to tail. */
 void *mui_lane_owner(const struct mui_lane *lane, uint32_t index);

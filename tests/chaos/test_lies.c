@@ -50,6 +50,14 @@ static void *find_mapping(const char *name)
     return (void *)start;
 }
 
+static void await(const _Atomic bool *flag)
+{
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+
+    while (!atomic_load_explicit(flag, memory_order_acquire))
+        (void)nanosleep(&pause, NULL);
+}
+
 /* -- the table of modules -- */
 
 static int scribble_modules(struct mu_task *t)
@@ -224,6 +232,94 @@ static void who_denies_its_start_times_out(void **state)
     mu_pool_close(pool);
 }
 
+/* -- what it leaves before it -- */
+
+/* What the tasks of the two tests below tell each other. */
+static struct {
+    struct mu_latch all_here;
+    _Atomic int denier;   /* its worker's process; 0: it has not begun */
+    _Atomic int n_denied; /* how often it has begun */
+    _Atomic int n_beside; /* the same of who runs beside it */
+    _Atomic bool over;
+} * left;
+
+static int deny_once(struct mu_task *t)
+{
+    return atomic_fetch_add(&left->n_denied, 1) == 0 ? deny_and_stay(t) : 0;
+}
+
+/* Nothing has a deadline, and nobody else is there to run what lies before the worker;
+ * the caller never sleeps in a call. */
+static void what_is_left_lying_runs_again(void **state)
+{
+    enum { N = 4 };
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    const int64_t end_ns = test_deadline();
+    struct mu_pool *pool = open_pool("processes:1", 0);
+    struct mu_outcome *o;
+
+    (void)state;
+    atomic_store(&left->n_denied, 0);
+    test_submit(pool, deny_once, 0);
+    for (int i = 1; i < N; i++)
+        test_submit(pool, do_nothing, 0);
+    for (int i = 0; i < N; i++) {
+        while (mu_pool_next(pool, MU_NOW, &o) != MU_OK && mu_now_ns() < end_ns)
+            (void)nanosleep(&pause, NULL);
+        assert_true(mu_now_ns() < end_ns);
+        assert_int_equal(o->status, MU_DONE);
+        assert_int_equal(o->attempts, 1);
+        mu_outcome_free(o);
+    }
+    assert_int_equal(atomic_load(&left->n_denied), 2);
+    mu_pool_close(pool);
+}
+
+/* One on each lane: the first on the first lane of its process denies that it began, and
+ * stays; who is beside it in the process stays too, until the others are over. */
+static int deny_or_stay(struct mu_task *t)
+{
+    const bool first_lane = mu_task_worker(t) % 2 == 0;
+    int nobody = 0;
+
+    (void)mu_latch_count_down(&left->all_here, 1);
+    if (mu_latch_wait(&left->all_here, mu_after_ns(TEST_HANG_NS)) != 0)
+        return 1;
+    if (first_lane &&
+        atomic_compare_exchange_strong(&left->denier, &nobody, getpid())) {
+        atomic_fetch_add(&left->n_denied, 1);
+        return deny_and_stay(t);
+    }
+    while (atomic_load(&left->denier) == 0)
+        (void)sched_yield();
+    if (atomic_load(&left->denier) != getpid() || first_lane)
+        return 0;
+    atomic_fetch_add(&left->n_beside, 1);
+    await(&left->over);
+    return 0;
+}
+
+/* Who says that he is at a task may be honest, and long at it. */
+static void who_runs_beside_is_not_harmed(void **state)
+{
+    enum { N = 4 };
+    struct mu_pool *pool = open_pool("processes:2/threads:2", 0);
+
+    (void)state;
+    mu_latch_init(&left->all_here, N);
+    atomic_store(&left->denier, 0);
+    atomic_store(&left->n_denied, 0);
+    for (int i = 0; i < N; i++)
+        test_submit(pool, deny_or_stay, 0);
+    for (int i = 1; i < N; i++)
+        test_take_as(pool, MU_DONE);
+    atomic_store(&left->over, true);
+    test_take_as(pool, MU_DONE);
+    assert_int_equal(atomic_load(&left->n_denied), 1);
+    assert_int_equal(atomic_load(&left->n_beside), 1);
+    mu_pool_close(pool);
+}
+
 /* -- what is left of its replies -- */
 
 /* What the tasks of one worker tell each other, and the test. */
@@ -233,14 +329,6 @@ static struct {
     _Atomic int n_ended;
     _Atomic int n_wiped;
 } * meet;
-
-static void await(const _Atomic bool *flag)
-{
-    const struct timespec pause = {.tv_nsec = 1000 * 1000};
-
-    while (!atomic_load_explicit(flag, memory_order_acquire))
-        (void)nanosleep(&pause, NULL);
-}
 
 /* Whether no thread of a process runs. */
 static bool is_stopped(pid_t pid)
@@ -345,7 +433,8 @@ static void check_outcomes(struct mu_pool *pool, const enum mu_status *expect)
     mu_pool_close(pool);
 }
 
-/* Its deadline passes although its worker is not known to be at it. */
+/* Its deadline passes although its worker is not known to be at it; and it need have
+ * none. */
 static void noise_over_replies_is_seen(void **state)
 {
     const enum mu_status expect[] = {MU_DONE, MU_CRASHED, MU_DONE};
@@ -353,6 +442,7 @@ static void noise_over_replies_is_seen(void **state)
 
     (void)state;
     check_outcomes(lose_reply(how, INT64_C(500000000), 0), expect);
+    check_outcomes(lose_reply(how, 0, 0), expect);
 }
 
 /* The worker says that it has begun nothing, and may be at any of them: a deadline of
@@ -530,6 +620,8 @@ int main(void)
         cmocka_unit_test(lane_is_sealed_and_of_one_worker),
         cmocka_unit_test(who_denies_its_start_is_to_blame),
         cmocka_unit_test(who_denies_its_start_times_out),
+        cmocka_unit_test(what_is_left_lying_runs_again),
+        cmocka_unit_test(who_runs_beside_is_not_harmed),
         cmocka_unit_test(noise_over_replies_is_seen),
         cmocka_unit_test(wiped_replies_are_no_excuse),
         cmocka_unit_test(who_feigns_death_is_killed),
@@ -542,6 +634,7 @@ int main(void)
     shared_pid = test_shared(sizeof *shared_pid);
     all_look = test_shared(sizeof *all_look);
     meet = test_shared(sizeof *meet);
+    left = test_shared(sizeof *left);
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -314,21 +314,27 @@ static void idle_time_is_of_the_oldest_order(void **state)
     void *owner;
 
     assert_true(mui_lane_idle_since(&p->lane, 10) == MU_NEVER);
+    assert_int_equal(mui_lane_doubts(&p->lane), 0);
     push(p, 0);
     push(p, 1);
     mui_lane_flush(&p->lane);
     assert_int_equal(mui_lane_idle_since(&p->lane, 20), 20);
     assert_int_equal(mui_lane_idle_since(&p->lane, 30), 20);
+    assert_int_equal(mui_lane_doubts(&p->lane), 1);
+    assert_int_equal(mui_lane_doubts(&p->lane), 2);
     assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_OK);
     assert_true(mui_lane_idle_since(&p->lane, 40) == MU_NEVER);
+    assert_int_equal(mui_lane_doubts(&p->lane), 0);
     mui_lane_reply(&p->worker, &(struct mui_reply){.index = 0});
     assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
     assert_int_equal(mui_lane_idle_since(&p->lane, 50), 50);
+    assert_int_equal(mui_lane_doubts(&p->lane), 1);
     serve(p, 1);
     push(p, 2);
     mui_lane_flush(&p->lane);
     assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
     assert_int_equal(mui_lane_idle_since(&p->lane, 60), 60);
+    assert_int_equal(mui_lane_doubts(&p->lane), 1);
 }
 
 int main(void)
