@@ -1,8 +1,9 @@
 /* report.c: what is said at the end of a run. */
 #include "report.h"
 
-#include <signal.h>
 #include <string.h>
+
+#include "muster/worker.h"
 
 enum {
     DESCRIPTION_BYTES = 1024,
@@ -59,9 +60,14 @@ static void describe(struct report_failure *f, const struct mu_outcome *outcome)
 /* A command says itself how it ended, without the pool. */
 static int describe_command(const struct ended *e, struct text *ret_how)
 {
+    const struct mu_worker_exit crash = {.end = MU_WORKER_CRASHED,
+                                         .signal = e->signal};
+    char how[DESCRIPTION_BYTES];
+
     switch (e->status) {
     case MU_CRASHED:
-        text_printf(ret_how, "crashed: SIG%s", sigabbrev_np(e->signal));
+        (void)mu_worker_describe(&crash, how, sizeof how);
+        text_put(ret_how, how);
         break;
     case MU_TIMED_OUT:
         text_printf(ret_how, "timed out after %.3f s", (double)e->run_ns / 1e9);

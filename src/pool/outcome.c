@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/signal.h"
 #include "pool/job.h"
 #include "process/sandbox.h"
 #include "process/symbol.h"
@@ -69,8 +70,8 @@ static const char *limit_of(const struct mui_job *job)
 static int describe_crash(const struct mui_job *job, char *text, size_t size)
 {
     const struct mu_outcome *o = &job->out;
-    const char *abbreviation = sigabbrev_np(o->signal);
     const char *limit = limit_of(job);
+    char signal[MUI_SIGNAL_NAME];
     char at[64] = "";
     char where[200] = "";
     char in[210] = "";
@@ -78,8 +79,9 @@ static int describe_crash(const struct mui_job *job, char *text, size_t size)
     if (job->note == MUI_NOTE_CORRUPT)
         return snprintf(text, size, "crashed: it wrote over its lane");
     if (job->note == MUI_NOTE_STOPPED)
-        return snprintf(text, size, "crashed: was stopped (SIG%s)",
-                        abbreviation ? abbreviation : "STOP");
+        return snprintf(
+            text, size, "crashed: was stopped (%s)",
+            mui_signal_name(o->signal ? o->signal : SIGSTOP, signal));
     if (o->signal == SIGSYS && o->code) {
         char call[40];
 
@@ -91,11 +93,10 @@ static int describe_crash(const struct mui_job *job, char *text, size_t size)
     if (job->n_frames && mui_symbol_describe(job->frames[telling_frame(job)],
                                              where, sizeof where) > 0)
         (void)snprintf(in, sizeof in, " in %s", where);
-    return snprintf(text, size, "%s: %s%s%sSIG%s%s%s",
-                    mu_status_name(o->status), limit ? limit : "",
-                    limit ? ", " : "",
+    return snprintf(text, size, "%s: %s%s%s%s%s%s", mu_status_name(o->status),
+                    limit ? limit : "", limit ? ", " : "",
                     job->note == MUI_NOTE_OVERFLOW ? "stack overflow, " : "",
-                    abbreviation ? abbreviation : "?", at, in);
+                    mui_signal_name(o->signal, signal), at, in);
 }
 
 /* An error before the function was called. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/signal.h"
 #include "channel/wait.h"
 #include "sys/futex.h"
 #include "sys/memfd.h"
@@ -220,7 +221,7 @@ void mu_worker_free(struct mu_worker *worker)
 int mu_worker_describe(const struct mu_worker_exit *how, char *text,
                        size_t text_size)
 {
-    const char *signal = sigabbrev_np(how->signal);
+    char signal[MUI_SIGNAL_NAME];
 
     switch (how->end) {
     case MU_WORKER_RETURNED:
@@ -228,8 +229,8 @@ int mu_worker_describe(const struct mu_worker_exit *how, char *text,
     case MU_WORKER_EXITED:
         return snprintf(text, text_size, "exited with status %d", how->code);
     case MU_WORKER_CRASHED:
-        return snprintf(text, text_size, "crashed: SIG%s",
-                        signal ? signal : "?");
+        return snprintf(text, text_size, "crashed: %s",
+                        mui_signal_name(how->signal, signal));
     case MU_WORKER_LOST:
         return snprintf(text, text_size, "ended, nobody knows how");
     default:

@@ -4,8 +4,10 @@
 
 cat >deep.c <<'EOF'
 #include <muster/task.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int *volatile nowhere = (int *)8;
 
@@ -25,6 +27,14 @@ static int *volatile null;
 int at_null(struct mu_task *t)
 {
     return mu_task_printf(t, "never %d\n", *null);
+}
+
+int real_time(struct mu_task *t)
+{
+    kill(getpid(), SIGRTMAX - 3);
+    for (;;)
+        pause();
+    return mu_task_printf(t, "never\n");
 }
 
 /* 400 MB, and no more: what a limit of 64 MB has to end. */
@@ -175,6 +185,8 @@ for model in $MODELS; do
     has 'a command that failed' "input 1, '4', failed: exit status 4" "$report"
     report=$("$MUSTER" map --model "$model" -- 'kill -SEGV $$' ::: 4 2>&1)
     has 'a command that crashed' "'4', crashed: SIGSEGV" "$report"
+    report=$("$MUSTER" map --model "$model" -- 'kill -36 $$' ::: 4 2>&1)
+    has 'a command that crashed by a signal without a name' "'4', crashed: SIGRTMIN\+2" "$report"
     report=$("$MUSTER" map --json --model "$model" work.c:code ::: 0 5 2>&1 >got)
     has 'the report as JSON' '^\{"model":.*"done":1,"failed":1,.*"failures":\[\{"seq":2,"input":"5"' "$report"
     has 'outcomes as JSON' '^\{"seq":2,"input":"5","status":"failed","code":5,' "$(cat got)"
@@ -195,11 +207,13 @@ for model in $MODELS; do
         "^muster: input 2, 'bad', crashed: SIGSEGV at 0x8 in crash" "$report"
     has 'that it was NULL' 'crashed: SIGSEGV at 0x0 in at_null' \
         "$("$MUSTER" map --model "$model" deep.c:at_null ::: a 2>&1)"
+    has 'a signal that has no name of its own' 'crashed: SIGRTMAX-3' \
+        "$("$MUSTER" map --model "$model" deep.c:real_time ::: a 2>&1)"
     has 'its backtrace' '^muster:     #0.*crash.*work.c' "$report"
     has 'the count' '2 done, 1 crashed in' "$report"
     report=$("$MUSTER" map --model "$model" deep.c:deep ::: a 2>&1)
-    has 'the innermost frame' '^muster:     #0 inner.*deep.c:9' "$report"
-    has 'and its caller' '^muster:     #1 deep .*deep.c:15' "$report"
+    has 'the innermost frame' '^muster:     #0 inner.*deep.c:11' "$report"
+    has 'and its caller' '^muster:     #1 deep .*deep.c:17' "$report"
     same 'and no frame of ours' '' "$(echo "$report" | grep '^muster:     #2')"
     # a sanitizer's own memory counts too, and it ends by itself when there is none
     if [ -z "${SANITIZER:-}" ]; then
