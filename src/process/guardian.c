@@ -18,6 +18,7 @@
 
 #include "process/brood.h"
 #include "process/confine.h"
+#include "process/own_limits.h"
 #include "process/wire.h"
 #include "sys/census.h"
 #include "sys/descriptor.h"
@@ -50,6 +51,7 @@ static void leave_host_behind(struct guardian *g)
     int keep[] = {g->main_fd, g->supervisor_pidfd};
 
     (void)setpgid(0, 0);
+    mui_own_limits_note();
     for (int s = 1; s <= SIGRTMAX; s++)
         (void)signal(s, SIG_DFL);
     /* before its descriptor is closed: workers inherit what we can write */
@@ -172,8 +174,10 @@ static _Noreturn void guard(struct guardian *g, int careful)
         struct pollfd polls[] = {{.fd = g->main_fd, .events = POLLIN},
                                  {.fd = g->supervisor_pidfd, .events = POLLIN},
                                  {.fd = g->child_fd, .events = POLLIN}};
+        int rc = poll(polls, 3, -1);
 
-        if (poll(polls, 3, -1) < 0)
+        mui_own_limits_keep();
+        if (rc < 0)
             continue;
         if (polls[1].revents)
             mui_brood_end();

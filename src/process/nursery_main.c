@@ -19,6 +19,7 @@
 #include "process/brood.h"
 #include "process/confine.h"
 #include "process/crash.h"
+#include "process/own_limits.h"
 #include "process/wire.h"
 #include "sys/census.h"
 #include "sys/descriptor.h"
@@ -222,6 +223,7 @@ static _Noreturn void be_worker(const struct channel *channel,
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != the.pid)
         _exit(1);
+    mui_own_limits_keep(); /* changed since our parent looked */
     (void)prctl(PR_SET_NAME, "muster-worker");
     /* what a task sends to its group, by kill(0, ...), is for its own children */
     (void)setpgid(0, 0);
@@ -386,11 +388,14 @@ static void turn(void)
         {.fd = the.gone_fd, .events = POLLIN},
     };
     unsigned n = the.n_channels;
+    int rc;
 
     for (unsigned i = 0; i < n; i++)
         polls[N_FIXED + i] =
             (struct pollfd){.fd = the.channels[i]->fd, .events = POLLIN};
-    if (poll(polls, N_FIXED + n, sweep_timeout_ms()) < 0)
+    rc = poll(polls, N_FIXED + n, sweep_timeout_ms());
+    mui_own_limits_keep(); /* poll() has one, too */
+    if (rc < 0)
         return;
     if (polls[0].revents)
         mui_brood_end();

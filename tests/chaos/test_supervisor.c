@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -392,6 +393,77 @@ static void task_that_kills_its_parent_is_lost(void **state)
     mu_pool_close(pool);
 }
 
+/* Take nearly all of something from the parent of a worker, or from that one's, which
+ * keeps the right to have it back. */
+struct squeeze {
+    int resource;
+    bool grandparent;
+    struct rlimit before;
+};
+
+static int squeeze(struct mu_task *task)
+{
+    const struct squeeze *how = mu_task_input(task, NULL);
+    const struct rlimit least = {1,
+                                 how->grandparent ? how->before.rlim_max : 1};
+
+    return prlimit(how->grandparent ? parent_of(getppid()) : getppid(),
+                   (__rlimit_resource_t)how->resource, &least, NULL);
+}
+
+static int crash(struct mu_task *task)
+{
+    (void)task;
+    return raise(SIGSEGV);
+}
+
+static int is_as_before(struct mu_task *task)
+{
+    const struct squeeze *how = mu_task_input(task, NULL);
+    struct rlimit now;
+
+    (void)getrlimit((__rlimit_resource_t)how->resource, &now);
+    return memcmp(&now, &how->before, sizeof now);
+}
+
+static void run_squeezed(struct mu_pool *pool, mu_task_fn fn,
+                         const struct squeeze *how, enum mu_status expected)
+{
+    struct mu_outcome *o;
+
+    assert_int_equal(mu_pool_submit(pool, fn, how, sizeof *how, NULL, NULL), 0);
+    assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), 0);
+    assert_int_equal(o->status, expected);
+    mu_outcome_free(o);
+}
+
+/* More workers are forked than stood ready, and none inherits it. */
+static void task_that_limits_its_parent_limits_nobody(void **state)
+{
+    enum { N_FORKED = 4 };
+    static const int resources[] = {RLIMIT_NOFILE, RLIMIT_AS,  RLIMIT_DATA,
+                                    RLIMIT_NPROC,  RLIMIT_CPU, RLIMIT_FSIZE};
+    struct mu_pool *pool;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:1", NULL, &pool, NULL), 0);
+    for (size_t i = 0; i < 2 * sizeof resources / sizeof *resources; i++) {
+        struct squeeze how = {.resource = resources[i / 2],
+                              .grandparent = i % 2 == 1};
+        pid_t nursery = parent_of(run_one(pool));
+
+        (void)getrlimit((__rlimit_resource_t)how.resource, &how.before);
+        run_squeezed(pool, squeeze, &how, MU_DONE);
+        if (how.grandparent)
+            assert_int_equal(kill(nursery, SIGKILL), 0);
+        for (int j = 0; j < N_FORKED; j++) {
+            run_squeezed(pool, crash, &how, MU_CRASHED);
+            run_squeezed(pool, is_as_before, &how, MU_DONE);
+        }
+    }
+    mu_pool_close(pool);
+}
+
 /* By its nursery, which gets a nursery: after it either can be killed again. */
 static void killed_guardian_is_replaced(void **state)
 {
@@ -578,6 +650,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(killed_nursery_is_replaced),
         cmocka_unit_test(stopped_nursery_is_replaced),
         cmocka_unit_test(task_that_kills_its_parent_is_lost),
+        cmocka_unit_test(task_that_limits_its_parent_limits_nobody),
         cmocka_unit_test(stopped_guardian_goes_on),
         cmocka_unit_test(pool_opens_as_the_guardian_dies),
         cmocka_unit_test(close_with_a_stopped_guardian),
