@@ -210,7 +210,9 @@ static void processes_sleep(struct mui_layer *l, int64_t deadline_ns)
         mui_processes_heed_ids(p, ids, n);
         p->desk->ops->unlock(p->desk);
     }
-    mui_bells_rise(&p->bells);
+    /* nothing rang: it may be gone, and its numbers others' */
+    if (n > 0 || mui_processes_has_board(p))
+        mui_bells_rise(&p->bells);
 }
 
 static bool processes_look(struct mui_layer *l)
