@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -24,8 +25,8 @@
 enum call { CLOSE, TAKE, POLL, SUBMIT, KILL, OPEN, N_CALLS };
 
 /* What stands in the place of the pool's descriptors: sockets, event counters, pidfds of
- * a child that nobody is to kill. */
-enum stranger { SOCKET, COUNTER, PIDFD, N_STRANGERS };
+ * a child that nobody is to kill, sets of epoll whose event is there once. */
+enum stranger { SOCKET, COUNTER, PIDFD, SET, N_STRANGERS };
 enum { FIRST = 3, LAST = 60 };
 
 static pid_t start_child(void)
@@ -37,6 +38,20 @@ static pid_t start_child(void)
         for (;;)
             (void)pause();
     return child;
+}
+
+/* An event that who waits here takes away. */
+static int make_set(void)
+{
+    struct epoll_event once = {.events = EPOLLIN | EPOLLONESHOT};
+    int set = epoll_create1(0);
+    int counter = eventfd(1, 0);
+
+    /* out of the way of the strangers */
+    CHECK_CHILD(epoll_ctl(set, EPOLL_CTL_ADD, fcntl(counter, F_DUPFD, LAST + 1),
+                          &once) == 0);
+    CHECK_CHILD(close(counter) == 0);
+    return set;
 }
 
 static int make_stranger(enum stranger kind, pid_t child)
@@ -52,6 +67,8 @@ static int make_stranger(enum stranger kind, pid_t child)
         return eventfd(0, EFD_NONBLOCK);
     case PIDFD:
         return (int)syscall(SYS_pidfd_open, child, 0);
+    case SET:
+        return make_set();
     case N_STRANGERS:
         break;
     }
@@ -72,10 +89,13 @@ static void put_strangers(enum stranger kind, pid_t child)
 static void strangers_are_untouched(enum stranger kind, pid_t child)
 {
     siginfo_t info = {.si_pid = 0};
+    struct epoll_event event;
     uint64_t value;
 
     for (int fd = FIRST; fd <= LAST; fd++)
-        if (kind == PIDFD)
+        if (kind == SET)
+            CHECK_CHILD(epoll_wait(fd, &event, 1, 0) == 1);
+        else if (kind == PIDFD)
             CHECK_CHILD(fcntl(fd, F_GETFD) != -1);
         else
             CHECK_CHILD(read(fd, &value, sizeof value) == -1 &&
