@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "process/sandbox.h"
+#include "sync/fence.h"
 #include "sys/futex.h"
 #include "sys/thread.h"
 
@@ -198,7 +199,7 @@ static void processes_sleep(struct mui_layer *l, int64_t deadline_ns)
         mui_board_set_attended(p->board, false);
         /* D, pairs with publish_quietly(): one that died a moment ago either sees that
          * nobody attends, and rings, or is seen here */
-        atomic_thread_fence(memory_order_seq_cst);
+        mui_fence_full();
         stay = mui_processes_look(p) || mu_now_ns() < p->dying_until_ns;
     }
     p->desk->ops->unlock(p->desk);

@@ -33,6 +33,7 @@
 #include <unwind.h>
 
 #include "process/limit.h"
+#include "sync/fence.h"
 #include "sys/flow.h"
 #include "sys/module.h"
 
@@ -79,7 +80,7 @@ static void publish_quietly(void)
 
     store_whole();
     /* D, pairs with processes_sleep() */
-    atomic_thread_fence(memory_order_seq_cst);
+    mui_fence_full();
     if (the.is_attended())
         (void)nanosleep(&turn, NULL);
     the.ring();
