@@ -52,8 +52,7 @@ struct mui_terms {
     unsigned n_slots;      /* of a lane */
     int spin_ns;           /* how long an idle worker spins */
     int pin;               /* bind workers to CPUs */
-    bool
-        is_worker; /* this process runs tasks alone: no host's signals to leave be */
+    bool is_worker;        /* this process is no host's, but a worker */
     /* spans of orders are offsets from here; NULL: they are pointers */
     const uint8_t *arena;
     uint64_t arena_bytes;

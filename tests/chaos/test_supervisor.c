@@ -571,11 +571,8 @@ static void await_end(pid_t pid)
         (void)sched_yield();
 }
 
-/* Neither may replace the other. So the guardian is stopped first, and seen to be:
- * were it the nursery, the kernel would let it go on as soon as the guardian dies,
- * for its process group is an orphan then. A nursery to which SIGKILL was sent does
- * nothing more. */
-/* In one call, for each replaces the other: they are a process group. */
+/* In one call, for each replaces the other: they are a process group. Stopping one first
+ * does not help: the pool lets a stopped guardian go on when it misses the nursery. */
 static void kill_both(pid_t nursery)
 {
     pid_t group = getpgid(nursery);
