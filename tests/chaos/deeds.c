@@ -111,6 +111,26 @@ static int deed_overflow(struct mu_task *task)
     return overflow(&top);
 }
 
+static void *overflow_thread(void *arg)
+{
+    volatile char top = 1;
+
+    (void)arg;
+    (void)overflow(&top);
+    return NULL;
+}
+
+/* It has no stack for the handler of faults: only the kernel says how it ended. */
+static int deed_overflow_in_thread(struct mu_task *task)
+{
+    pthread_t thread;
+
+    (void)task;
+    if (pthread_create(&thread, NULL, overflow_thread, NULL) == 0)
+        (void)pthread_join(thread, NULL);
+    return 0;
+}
+
 static int deed_exit(struct mu_task *task)
 {
     (void)task;
@@ -683,6 +703,8 @@ const struct deed deeds[] = {
     {"bus", deed_bus, BIT(MU_CRASHED), SIGBUS, 0, "in deed_bus"},
     {"overflow", deed_overflow, BIT(MU_CRASHED), SIGSEGV, 0,
      "stack overflow, SIGSEGV at "},
+    {"overflow_in_thread", deed_overflow_in_thread, BIT(MU_CRASHED), SIGSEGV,
+     0},
     {"exit", deed_exit, BIT(MU_EXITED), 0, 3},
     {"_exit", deed_quit, BIT(MU_EXITED), 0, 4},
     {"exit_in_thread", deed_exit_in_thread, BIT(MU_EXITED), 0, 5},

@@ -31,7 +31,9 @@ done
 grep -rl 'MUI_\|mui_' "$prefix/share/man/man3" && fail 'the manual shows the inside'
 
 printf 'a\nb\nc\n' >three
+# ... and is bound at once, not anew in each worker.
 check_run() { # PROGRAM
+    readelf -d "$1" | grep -qw NOW || fail "$1 is bound lazily"
     for model in serial threads processes; do
         got=$(LD_LIBRARY_PATH=$lib "$1" "$model" three) || fail "$1 $model"
         [ "$got" = '       3 three' ] || fail "$1 $model printed '$got'"
