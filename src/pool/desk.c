@@ -235,9 +235,18 @@ void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
     pool->layer->ops->kill(pool->layer, i_group, MUI_DEATH_KILLED);
 }
 
-/* How long a worker may have orders before it, nothing else to do, and say that it has
- * started none: then the time of each runs, for it may be at any of them. */
+/* How long a worker may have an order before it, nothing else to do, and say that it has
+ * started none: then the order's time runs, for the worker may be at it. */
 enum { DENIAL_NS = 1000 * 1000 * 1000 };
+
+/* When the time begins of an order whose worker says that it has started none. */
+static int64_t denied_start(const struct mui_lane *lane,
+                            const struct mui_job *job, int64_t now_ns)
+{
+    int64_t end = mui_lane_end(lane, now_ns);
+
+    return (end > job->given_ns ? end : job->given_ns) + DENIAL_NS;
+}
 
 /* The job of a lane that is over its time, or NULL; lowers *next to the time at
  * which the lane has to be looked at again. What the worker says of its start is
@@ -247,7 +256,6 @@ static struct mui_job *find_overdue(struct mui_lane *lane, int64_t now_ns,
 {
     int64_t start;
     uint32_t started = mui_lane_started(lane, &start);
-    int64_t idle_ns = mui_lane_idle_since(lane, now_ns);
 
     for (uint32_t i = lane->head; i != lane->tail; i++) {
         struct mui_job *job = mui_lane_owner(lane, i);
@@ -261,8 +269,8 @@ static struct mui_job *find_overdue(struct mui_lane *lane, int64_t now_ns,
                 start > job->given_ns && start <= now_ns ? start : now_ns;
         if (job->seen_start_ns)
             from = job->seen_start_ns;
-        else if (idle_ns != MU_NEVER)
-            from = idle_ns + DENIAL_NS;
+        else if (started == lane->head)
+            from = denied_start(lane, job, now_ns);
         due = from > INT64_MAX - job->timeout_ns ? INT64_MAX
                                                  : from + job->timeout_ns;
         if (due <= now_ns)

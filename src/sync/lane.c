@@ -591,14 +591,9 @@ bool mui_lane_is_damaged(const struct mui_lane *lane)
            (n_more > 1 && !mui_lane_has(lane, 1));
 }
 
-int64_t mui_lane_idle_since(struct mui_lane *lane, int64_t now_ns)
+int64_t mui_lane_end(const struct mui_lane *lane, int64_t now_ns)
 {
-    if (lane->head == lane->tail || mui_lane_started(lane, NULL) != lane->head)
-        lane->idle_ns = 0;
-    else if (!lane->idle_ns || lane->idle_head != lane->head)
-        lane->idle_ns = now_ns;
-    lane->idle_head = lane->head;
-    return lane->idle_ns ? lane->idle_ns : MU_NEVER;
+    return lane->end_ns <= (uint64_t)now_ns ? (int64_t)lane->end_ns : 0;
 }
 
 unsigned mui_lane_doubts(struct mui_lane *lane)

@@ -120,8 +120,6 @@ struct mui_lane {
     uint32_t n_region;  /* of these, how many held region memory */
     uint32_t n_flushed; /* tail at the last flush */
     uint32_t want;
-    uint32_t idle_head;  /* for mui_lane_idle_since() */
-    int64_t idle_ns;     /* 0: its oldest order had started */
     uint32_t doubt_head; /* for mui_lane_doubts() */
     unsigned n_doubts;
     uint64_t end_ns;    /* when the task of the reply read last ended */
@@ -224,12 +222,12 @@ uint32_t mui_lane_started(const struct mui_lane *lane, int64_t *ret_start_ns);
  * been there that were not read. Costs a line that the worker writes. */
 bool mui_lane_is_damaged(const struct mui_lane *lane);
 
-/* Since when, by calls of this, it has had an order and said that the oldest has not
- * started. MU_NEVER: that is not so. */
-int64_t mui_lane_idle_since(struct mui_lane *lane, int64_t now_ns);
+/* When the task of the reply read last ended, by the worker's word; 0: there was none, or
+ * that cannot be. */
+int64_t mui_lane_end(const struct mui_lane *lane, int64_t now_ns);
 
-/* The same, counted: how many calls of this in a row, with this one, it has had the same
- * oldest order and said that it has not started. */
+/* How many calls of this in a row, with this one, it has had the same oldest order and
+ * said that it has not started. */
 unsigned mui_lane_doubts(struct mui_lane *lane);
 
 /* Whose order it is, NULL when replied; index from head to tail. */

@@ -305,7 +305,7 @@ static void lost_reply_is_damage(void **state)
     assert_true(mui_lane_is_damaged(&p->lane));
 }
 
-static void idle_time_is_of_the_oldest_order(void **state)
+static void denial_is_of_the_oldest_order(void **state)
 {
     struct pair *p = *state;
     const struct mui_order *order;
@@ -313,28 +313,36 @@ static void idle_time_is_of_the_oldest_order(void **state)
     uint32_t index;
     void *owner;
 
-    assert_true(mui_lane_idle_since(&p->lane, 10) == MU_NEVER);
     assert_int_equal(mui_lane_doubts(&p->lane), 0);
     push(p, 0);
     push(p, 1);
     mui_lane_flush(&p->lane);
-    assert_int_equal(mui_lane_idle_since(&p->lane, 20), 20);
-    assert_int_equal(mui_lane_idle_since(&p->lane, 30), 20);
     assert_int_equal(mui_lane_doubts(&p->lane), 1);
     assert_int_equal(mui_lane_doubts(&p->lane), 2);
     assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_OK);
-    assert_true(mui_lane_idle_since(&p->lane, 40) == MU_NEVER);
     assert_int_equal(mui_lane_doubts(&p->lane), 0);
     mui_lane_reply(&p->worker, &(struct mui_reply){.index = 0});
     assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
-    assert_int_equal(mui_lane_idle_since(&p->lane, 50), 50);
     assert_int_equal(mui_lane_doubts(&p->lane), 1);
     serve(p, 1);
     push(p, 2);
     mui_lane_flush(&p->lane);
     assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
-    assert_int_equal(mui_lane_idle_since(&p->lane, 60), 60);
     assert_int_equal(mui_lane_doubts(&p->lane), 1);
+}
+
+static void end_is_believed_within_what_is_possible(void **state)
+{
+    struct pair *p = *state;
+    struct mui_reply reply = {.start_ns = 30, .run_ns = 10};
+    void *owner;
+
+    assert_int_equal(mui_lane_end(&p->lane, 100), 0);
+    push(p, 0);
+    mui_lane_reply(&p->worker, &reply);
+    assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+    assert_int_equal(mui_lane_end(&p->lane, 40), 40);
+    assert_int_equal(mui_lane_end(&p->lane, 39), 0);
 }
 
 int main(void)
@@ -353,7 +361,8 @@ int main(void)
         PAIR_TEST(running_a_revoked_order_is_forgery),
         PAIR_TEST(lie_about_started_stays_in_range),
         PAIR_TEST(lost_reply_is_damage),
-        PAIR_TEST(idle_time_is_of_the_oldest_order),
+        PAIR_TEST(denial_is_of_the_oldest_order),
+        PAIR_TEST(end_is_believed_within_what_is_possible),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
