@@ -63,7 +63,8 @@ struct mu_pool {
 
     int64_t look_ns;    /* when rebalance() has to be called at the latest */
     int64_t alarm_ns;   /* when the layer will call rung() at the latest */
-    int64_t doubt_ns;   /* when mui_pool_doubt() looks next, if it is called */
+    int64_t doubt_ns;   /* when mui_pool_doubt() looks next, if it is called;
+                           MU_NEVER where no worker can be ended alone */
     uint32_t wish;      /* MUI_WANT_... announced to the lanes, less DONE */
     bool unwatched;     /* orders were given since mui_pool_leave() saw to it */
     uint64_t n_moves;   /* raised whenever a job changed its place */
@@ -147,12 +148,14 @@ int mui_pool_submit(struct mu_pool *pool, const struct mui_kind *kind,
 /* An outcome that is `done` with no output. NULL: no memory. */
 struct mu_outcome *mui_pool_empty_outcome(struct mu_pool *pool);
 
-/* -- desk.c: deaths and deadlines -- */
+/* -- desk.c: workers come, die, ring -- */
 
 extern const struct mui_desk_ops mui_pool_desk_ops;
 
 /* A bell rang or the alarm came: pump, see to deadlines, wish again. */
 void mui_pool_rung(struct mu_pool *pool);
+
+/* -- overdue.c: workers that do not get on -- */
 
 /* Kill workers whose task is over its time. Returns when to look again. */
 int64_t mui_pool_deadlines(struct mu_pool *pool, int64_t now_ns);

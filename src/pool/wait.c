@@ -156,7 +156,7 @@ static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
     if (!mui_pool_pump(pool) && !mui_pool_doubt(pool)) {
         if (pool->look_ns < deadline)
             deadline = pool->look_ns;
-        if (pool->doubt_ns < deadline && pool->doubt_ns > 0)
+        if (pool->doubt_ns < deadline)
             deadline = pool->doubt_ns;
         (void)pthread_mutex_unlock(&pool->lock);
         if (pool->layer->ops->sleep)

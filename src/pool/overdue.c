@@ -1,0 +1,188 @@
+/* overdue.c: workers that do not get on: past a deadline, damaged, or leaving what lies
+ * before them.
+ *
+ * Deadlines have an alarm, and where tasks have none an idle pool is not woken: then it is
+ * callers who wait that look. So a worker that denies what it runs is noticed in two ways:
+ * by the clock after a second, for the deadline's sake, and by the looks of callers after
+ * some more. */
+#include "pool/pool.h"
+
+/* -- deadlines -- */
+
+void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
+                   enum mu_status doom)
+{
+    unsigned i_group = job->i_lane / pool->groups[0].n_lanes;
+
+    job->doom = (uint8_t)doom;
+    pool->layer->ops->kill(pool->layer, i_group, MUI_DEATH_KILLED);
+}
+
+/* How long a worker may have an order before it, nothing else to do, and say that it has
+ * started none: then the order's time runs, for the worker may be at it. */
+enum { DENIAL_NS = 1000 * 1000 * 1000 };
+
+/* When the time begins of an order whose worker says that it has started none. */
+static int64_t denied_start(const struct mui_lane *lane,
+                            const struct mui_job *job, int64_t now_ns)
+{
+    int64_t end = mui_lane_end(lane, now_ns);
+
+    return (end > job->given_ns ? end : job->given_ns) + DENIAL_NS;
+}
+
+/* The job of a lane that is over its time, or NULL; lowers *next to the time at
+ * which the lane has to be looked at again. What the worker says of its start is
+ * believed once and only within what is possible. */
+static struct mui_job *find_overdue(struct mui_lane *lane, int64_t now_ns,
+                                    int64_t *next)
+{
+    int64_t start;
+    uint32_t started = mui_lane_started(lane, &start);
+
+    for (uint32_t i = lane->head; i != lane->tail; i++) {
+        struct mui_job *job = mui_lane_owner(lane, i);
+        int64_t from = now_ns;
+        int64_t due;
+
+        if (!job || !job->timeout_ns)
+            continue;
+        if (!job->seen_start_ns && i - lane->head < started - lane->head)
+            job->seen_start_ns =
+                start > job->given_ns && start <= now_ns ? start : now_ns;
+        if (job->seen_start_ns)
+            from = job->seen_start_ns;
+        else if (started == lane->head)
+            from = denied_start(lane, job, now_ns);
+        due = from > INT64_MAX - job->timeout_ns ? INT64_MAX
+                                                 : from + job->timeout_ns;
+        if (due <= now_ns)
+            return job;
+        if (due < *next)
+            *next = due;
+    }
+    return NULL;
+}
+
+/* Whether a worker's lanes contradict themselves: no deadline can be trusted there. */
+static bool end_if_damaged(struct mu_pool *pool, unsigned i_group)
+{
+    const struct mui_group *group = &pool->groups[i_group];
+
+    for (unsigned i = 0; i < group->n_lanes; i++) {
+        if (!mui_lane_is_damaged(&group->lanes[i]))
+            continue;
+        pool->layer->ops->kill(pool->layer, i_group, MUI_DEATH_CORRUPT);
+        return true;
+    }
+    return false;
+}
+
+static bool end_if_overdue(struct mu_pool *pool, unsigned i_group,
+                           int64_t now_ns, int64_t *next)
+{
+    const struct mui_group *group = &pool->groups[i_group];
+
+    for (unsigned i = 0; i < group->n_lanes; i++) {
+        struct mui_job *job = find_overdue(&group->lanes[i], now_ns, next);
+
+        if (!job)
+            continue;
+        mui_pool_kill(pool, job, MU_TIMED_OUT);
+        return true;
+    }
+    return false;
+}
+
+int64_t mui_pool_deadlines(struct mu_pool *pool, int64_t now_ns)
+{
+    int64_t next = MU_NEVER;
+
+    for (unsigned i = 0; pool->n_timeouts && i < pool->n_groups; i++) {
+        struct mui_group *group = &pool->groups[i];
+
+        if (!group->lanes)
+            continue;
+        if (end_if_damaged(pool, i) || end_if_overdue(pool, i, now_ns, &next))
+            next = now_ns; /* a new worker is there: look at once */
+    }
+    return next;
+}
+
+/* -- workers that leave what lies before them -- */
+
+/* Between two looks; so many of which a worker may have orders before it and say that it
+ * has started none. Looks are counted, not time: however long this process was stopped,
+ * or the machine, is one. */
+static const int64_t doubt_pause_ns = INT64_C(2500000000);
+enum { DOUBTS_MAX = 4 };
+
+/* Whether a worker says that it runs a task. */
+static bool runs_something(const struct mui_group *group)
+{
+    for (unsigned i = 0; i < group->n_lanes; i++)
+        if (mui_lane_started(&group->lanes[i], NULL) != group->lanes[i].head)
+            return true;
+    return false;
+}
+
+struct take_back {
+    struct mu_pool *pool;
+    const struct mui_lane *lane;
+};
+
+/* The oldest can be what keeps the lane from going on: it runs alone. */
+static void take_back(void *ctx, void *owner)
+{
+    const struct take_back *from = ctx;
+    struct mui_job *job = owner;
+    bool oldest = job->index == from->lane->head;
+
+    from->pool->n_given--;
+    if (oldest)
+        job->n_reruns++;
+    mui_pool_requeue(from->pool, job, false, oldest);
+}
+
+/* A worker that was damaged, or lies, can leave what lies before it for ever, and no
+ * deadline need be there to tell. An honest one can be long without a CPU, so what is
+ * done here costs it at the most itself, and never a task: one that says that it runs
+ * another, for whom a team-mate's long work or the end of this lane is no lie, has the
+ * orders taken back; one that runs nothing is replaced. A suspect that is alone on its
+ * worker is waited for, like any task that takes long: it can be blamed for nothing. */
+static bool doubt_group(struct mu_pool *pool, unsigned i_group)
+{
+    const struct mui_group *group = &pool->groups[i_group];
+    bool runs = runs_something(group);
+    bool leaves = false;
+    bool moved = false;
+
+    for (unsigned i = 0; i < group->n_lanes; i++) {
+        struct mui_lane *lane = &group->lanes[i];
+        struct take_back from = {pool, lane};
+
+        if (mui_lane_doubts(lane) <= DOUBTS_MAX)
+            continue;
+        leaves = true;
+        if (runs && mui_lane_revoke(lane, 0, take_back, &from) > 0)
+            moved = true;
+    }
+    if (!leaves || runs || group->lone)
+        return moved;
+    pool->layer->ops->kill(pool->layer, i_group, MUI_DEATH_CORRUPT);
+    return true;
+}
+
+bool mui_pool_doubt(struct mu_pool *pool)
+{
+    bool moved = false;
+    int64_t now = mu_now_ns();
+
+    if (now < pool->doubt_ns)
+        return false;
+    pool->doubt_ns = now + doubt_pause_ns;
+    for (unsigned i = 0; i < pool->n_groups; i++)
+        if (pool->groups[i].lanes)
+            moved |= end_if_damaged(pool, i) || doubt_group(pool, i);
+    return moved;
+}
