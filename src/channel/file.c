@@ -257,8 +257,7 @@ static void readers_wake(struct file_state *s)
     if (atomic_load_explicit(&page->waiting, memory_order_seq_cst) == 0)
         return;
     waiting = atomic_exchange_explicit(&page->waiting, 0, memory_order_relaxed);
-    if (waiting & LOG_ASLEEP)
-        (void)mui_futex_wake(&page->event, INT_MAX, 1);
+    (void)mui_futex_wake(&page->event, INT_MAX, 1);
     if (waiting & LOG_WATCHED)
         (void)futimens(s->log.fd,
                        NULL); /* stores into a mapping are not noticed */

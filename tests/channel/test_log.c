@@ -6,8 +6,11 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "muster/channel.h"
 
@@ -441,6 +444,40 @@ static void sleeping_readers_are_woken(void **state)
     mu_chan_free(w);
 }
 
+/* The library's too: what it may write at once, as if a disk took no more; 0: all. */
+static size_t write_max;
+
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
+ssize_t pwrite(int fd, const void *bytes, size_t size, off_t at)
+{
+    if (write_max > 0 && size > write_max)
+        size = write_max;
+    return syscall(SYS_pwrite64, fd, bytes, size, at);
+}
+
+static void large_record_is_written_in_parts(void **state)
+{
+    enum { SIZE = 200000 };
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_NONE);
+    struct mu_chan *r = reader_open(0);
+    unsigned char *bytes = malloc(SIZE);
+    struct mu_chan_message m;
+
+    (void)state;
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (unsigned char)(i % 251);
+    write_max = 70000;
+    assert_int_equal(mu_chan_send(w, bytes, SIZE, MU_NOW), 0);
+    write_max = 0;
+    assert_int_equal(mu_chan_borrow(r, MU_NOW, &m), 0);
+    assert_int_equal(m.size, SIZE);
+    assert_memory_equal(m.data, bytes, SIZE);
+    mu_chan_release(r);
+    mu_chan_free(w);
+    mu_chan_free(r);
+    free(bytes);
+}
+
 int main(void)
 {
 #define LOG_TEST(fn) cmocka_unit_test_setup_teardown(fn, log_begin, log_end)
@@ -456,6 +493,7 @@ int main(void)
         LOG_TEST(damaged_bytes_are_noticed),
         LOG_TEST(what_is_no_log_is_refused),
         LOG_TEST(sleeping_readers_are_woken),
+        LOG_TEST(large_record_is_written_in_parts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

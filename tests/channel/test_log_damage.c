@@ -363,6 +363,32 @@ static void disk_keeps_the_deadline(void **state)
     mu_chan_free(r);
 }
 
+static void send_to_a_busy_disk(void *arg)
+{
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_DISK);
+
+    (void)arg;
+    CHECK_CHILD(mu_chan_send(w, "x", 1, mu_after_ns(10000000)) == MU_TIMEOUT);
+    mu_chan_free(w);
+}
+
+/* One at a time: of two who write, the kernel would tell one of an error and the other
+ * that all is well. */
+static void disk_is_waited_for_in_turn(void **state)
+{
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_NONE);
+    struct mui_log log = {.fd = 0};
+    const char *text;
+
+    (void)state;
+    assert_int_equal(mui_log_open(&log, path, &text), 0);
+    assert_int_equal(mu_mutex_lock(&log.page->sync_lock, MU_NOW), 0);
+    assert_int_equal(test_wait(test_fork(send_to_a_busy_disk, NULL)), 0);
+    assert_int_equal(mu_mutex_unlock(&log.page->sync_lock), 0);
+    mui_log_close(&log);
+    mu_chan_free(w);
+}
+
 /* From now on the disk fails. */
 static void disk_break(void)
 {
@@ -419,6 +445,7 @@ int main(void)
         LOG_TEST(file_without_a_first_page_is_refused),
         LOG_TEST(empty_file_becomes_a_log),
         LOG_TEST(disk_keeps_the_deadline),
+        LOG_TEST(disk_is_waited_for_in_turn),
         LOG_TEST(error_of_the_disk_stays),
     };
 
