@@ -50,14 +50,6 @@ static void *find_mapping(const char *name)
     return (void *)start;
 }
 
-static void await(const _Atomic bool *flag)
-{
-    const struct timespec pause = {.tv_nsec = 1000 * 1000};
-
-    while (!atomic_load_explicit(flag, memory_order_acquire))
-        (void)nanosleep(&pause, NULL);
-}
-
 /* -- the table of modules -- */
 
 static int scribble_modules(struct mu_task *t)
@@ -239,7 +231,7 @@ static struct {
     struct mu_latch all_here;
     _Atomic int denier;  /* its worker's process; 0: it has not begun */
     _Atomic int n_begun; /* tasks, each time that they run */
-    _Atomic bool over;
+    struct mu_latch over;
 } * left;
 
 static int deny_once(struct mu_task *t)
@@ -291,7 +283,7 @@ static int deny_or_stay(struct mu_task *t)
     while (atomic_load(&left->denier) == 0)
         (void)sched_yield();
     if (atomic_load(&left->denier) == getpid() && !first_lane)
-        await(&left->over);
+        return mu_latch_wait(&left->over, mu_after_ns(TEST_HANG_NS));
     return 0;
 }
 
@@ -303,13 +295,14 @@ static void who_runs_beside_is_not_harmed(void **state)
 
     (void)state;
     mu_latch_init(&left->all_here, N);
+    mu_latch_init(&left->over, 1);
     atomic_store(&left->denier, 0);
     atomic_store(&left->n_begun, 0);
     for (int i = 0; i < N; i++)
         test_submit(pool, deny_or_stay, 0);
     for (int i = 1; i < N; i++)
         test_take_as(pool, MU_DONE);
-    atomic_store(&left->over, true);
+    assert_int_equal(mu_latch_count_down(&left->over, 1), 0);
     test_take_as(pool, MU_DONE);
     /* and the denier again */
     assert_int_equal(atomic_load(&left->n_begun), N + 1);
@@ -320,8 +313,8 @@ static void who_runs_beside_is_not_harmed(void **state)
 
 /* What the tasks of one worker tell each other, and the test. */
 static struct {
-    _Atomic bool go;      /* the first may end */
-    _Atomic bool written; /* the second has written over what the first left */
+    struct mu_latch go;      /* the first may end */
+    struct mu_latch written; /* the second wrote over what the first left */
     _Atomic int n_ended;
     _Atomic int n_wiped;
 } * meet;
@@ -362,7 +355,8 @@ static bool is_stopped(pid_t pid)
 static int end_unseen(struct mu_task *t)
 {
     (void)t;
-    await(&meet->go);
+    if (mu_latch_wait(&meet->go, mu_after_ns(TEST_HANG_NS)) != 0)
+        return 2;
     if (atomic_fetch_add(&meet->n_ended, 1) > 0)
         return 0;
     if (kill(host, SIGSTOP) != 0)
@@ -381,7 +375,7 @@ static int wipe_and_stay(struct mu_task *t)
     if (atomic_fetch_add(&meet->n_wiped, 1) >= how[1])
         return 0;
     memset((char *)find_mapping("muster-up") + 4096, how[0], 4096);
-    atomic_store_explicit(&meet->written, true, memory_order_release);
+    (void)mu_latch_count_down(&meet->written, 1); /* the first time */
     (void)kill(host, SIGCONT);
     for (;;)
         (void)pause();
@@ -399,8 +393,8 @@ static struct mu_pool *lose_reply(const unsigned char *how, int64_t timeout_ns,
     struct mu_pool *pool;
     int rc = mu_pool_open("processes:1", &options, &pool, NULL);
 
-    atomic_store(&meet->go, false);
-    atomic_store(&meet->written, false);
+    mu_latch_init(&meet->go, 1);
+    mu_latch_init(&meet->written, 1);
     atomic_store(&meet->n_ended, 0);
     atomic_store(&meet->n_wiped, 0);
     assert_int_equal(rc, 0);
@@ -412,8 +406,8 @@ static struct mu_pool *lose_reply(const unsigned char *how, int64_t timeout_ns,
         rc = mu_pool_submit(pool, do_nothing, NULL, 0, &behind, NULL);
         assert_int_equal(rc, 0);
     }
-    atomic_store(&meet->go, true);
-    await(&meet->written);
+    assert_int_equal(mu_latch_count_down(&meet->go, 1), 0);
+    assert_int_equal(mu_latch_wait(&meet->written, test_deadline()), 0);
     return pool;
 }
 
@@ -474,8 +468,6 @@ static int feign_death(struct mu_task *t)
 /* It is believed, and then looked after, while the pool is open. */
 static void who_feigns_death_is_killed(void **state)
 {
-    const struct timespec pause = {.tv_nsec = 1000 * 1000};
-    const int64_t end_ns = mu_after_ns(INT64_C(60000000000));
     struct mu_pool *pool = open_pool("processes:2", 0);
     struct mu_outcome *o = test_run(pool, feign_death);
 
@@ -483,10 +475,7 @@ static void who_feigns_death_is_killed(void **state)
     assert_int_equal(o->status, MU_CRASHED);
     assert_int_equal(o->signal, SIGILL);
     mu_outcome_free(o);
-    /* nobody tells us when */
-    while (kill(*shared_pid, 0) == 0 && mu_now_ns() < end_ns)
-        (void)nanosleep(&pause, NULL);
-    assert_int_equal(kill(*shared_pid, 0), -1);
+    test_await_end(*shared_pid);
     mu_pool_close(pool);
 }
 

@@ -19,7 +19,6 @@
 #include "layer/processes.h"
 #include "pool/pool.h"
 #include "support/check.h"
-#include "sys/pidfd.h"
 
 /* What is called first. */
 enum call { CLOSE, TAKE, POLL, SUBMIT, KILL, OPEN, N_CALLS };
@@ -221,13 +220,6 @@ static void await_quiet(struct mu_pool *pool)
     }
 }
 
-static void await_end(pid_t pid)
-{
-    struct pollfd ended = {.fd = mui_pidfd_open(pid), .events = POLLIN};
-
-    CHECK_CHILD(ended.fd >= 0 ? poll(&ended, 1, -1) == 1 : ended.fd == -ESRCH);
-}
-
 static void rob(enum call call, enum stranger kind)
 {
     const struct mu_pool_options options = {.timeout_ns = TEST_HANG_NS};
@@ -251,7 +243,7 @@ static void rob(enum call call, enum stranger kind)
     strangers_are_untouched(kind, child);
     CHECK_CHILD(kill(child, SIGKILL) == 0);
     for (int i = 0; i < 2; i++)
-        await_end(pids[i]);
+        test_await_end(pids[i]);
 }
 
 static void robbed_pool_ends(enum call call)

@@ -5,6 +5,8 @@
 
 /* cmocka.h needs the others before it */
 /* clang-format off */
+#include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,5 +83,17 @@ static inline int test_wait(pid_t pid)
             abort();                                                           \
         }                                                                      \
     } while (0)
+
+/* Wait until a process has ended that need not be a child. */
+static inline void test_await_end(pid_t pid)
+{
+    struct pollfd ended = {.fd = (int)syscall(SYS_pidfd_open, pid, 0),
+                           .events = POLLIN};
+
+    CHECK_CHILD(ended.fd >= 0 ? poll(&ended, 1, TEST_HANG_NS / 1000000) == 1
+                              : errno == ESRCH);
+    if (ended.fd >= 0)
+        (void)close(ended.fd);
+}
 
 #endif
