@@ -339,6 +339,14 @@ static int refused_call(const siginfo_t *info)
                : 0;
 }
 
+/* What this thread calls now is ours, not a task's. */
+static _Thread_local volatile sig_atomic_t is_excused;
+
+void mui_crash_excuse(bool excused)
+{
+    is_excused = excused;
+}
+
 /* What can be said of a fault, into a record. */
 static void describe(struct mui_crash *record, int signal,
                      const siginfo_t *info, const ucontext_t *context)
@@ -361,7 +369,9 @@ static void describe(struct mui_crash *record, int signal,
     /* below the first page: as if the NULL of a malloc() was used */
     record->out_of_memory = mui_crash_is_short_of_memory(
         signal == SIGSEGV && record->address < PAGE);
-    record->in_common = !record->stack_overflow && is_common(info);
+    /* what we look at may have been broken by any task that was here before */
+    record->in_common =
+        !record->stack_overflow && (is_excused || is_common(info));
     add_frames(record, context);
 }
 
@@ -378,14 +388,6 @@ static bool is_rehearsal(int signal, const siginfo_t *info)
 
     return tid != 0 && signal == REHEARSED_SIGNAL &&
            info->si_code == SI_TKILL && tid == (int)syscall(SYS_gettid);
-}
-
-/* What this thread calls now is ours, not a task's. */
-static _Thread_local volatile sig_atomic_t is_excused;
-
-void mui_crash_excuse(bool excused)
-{
-    is_excused = excused;
 }
 
 static void on_fault(int signal, siginfo_t *info, void *arg)

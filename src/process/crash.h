@@ -40,7 +40,8 @@ struct mui_crash {
     uint8_t out_of_memory;
     uint8_t dumps_core; /* it will end by itself */
     /* It met what another task of the process can have done: it died below malloc(),
-     * free() and the like, in memory that the pool maps, or where access is denied. */
+     * free() and the like, in memory that the pool maps, where access is denied, or in
+     * a look at what tasks have left. */
     uint8_t in_common;
     uint8_t has_address;
     uint64_t address;
@@ -90,7 +91,7 @@ void mui_crash_rehearse(void);
 /* From now on the calling thread calls what a sandbox may refuse without being a task
  * that does (or not any more): a refusal is an error of the call. A SIGSYS is a refusal
  * that the kernel sends, or that a thread of this process queues with the number of
- * the call. */
+ * the call; and a fault need not be this task's doing. */
 void mui_crash_excuse(bool excused);
 
 /* Say that this worker ends of its own will, no task running. */

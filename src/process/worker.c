@@ -21,6 +21,7 @@
 #include "process/crash.h"
 #include "process/sandbox.h"
 #include "process/state.h"
+#include "sys/arithmetic.h"
 #include "sys/census.h"
 #include "sys/forked.h"
 #include "sys/futex.h"
@@ -191,6 +192,7 @@ static bool has_leftovers(const struct mui_lane_worker *lane)
 {
     bool has;
 
+    mui_arithmetic_restore();
     if (has_grown(lane) || !bell_is_ours())
         return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)

@@ -1,10 +1,10 @@
-/* arithmetic.h: how the calling thread computes with floating-point numbers. */
+/* arithmetic.h: how the processor computes for the calling thread. */
 #ifndef MUI_SYS_ARITHMETIC_H
 #define MUI_SYS_ARITHMETIC_H
 
 #include <stdint.h>
 
-/* Rounding, what traps, and what is flushed to zero, as the processor keeps it, but not
+/* Of floating-point numbers: rounding, what traps, and what is flushed to zero, as the processor keeps it, but not
  * what has happened so far. 0 where it is not known how to ask: <fenv.h> needs libm. */
 static inline uint64_t mui_arithmetic(void)
 {
@@ -16,6 +16,18 @@ static inline uint64_t mui_arithmetic(void)
     return __builtin_aarch64_get_fpcr();
 #else
     return 0;
+#endif
+}
+
+/* Put right what every function may rely on, and a task can leave otherwise: the
+ * direction of string instructions, no checks of alignment. */
+static inline void mui_arithmetic_restore(void)
+{
+#if defined(__x86_64__)
+    enum { BACKWARDS = 1 << 10, CHECKS = 1 << 18 };
+
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() &
+                                   ~(unsigned long long)(BACKWARDS | CHECKS));
 #endif
 }
 

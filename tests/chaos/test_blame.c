@@ -88,6 +88,42 @@ static void damage_to_oneself_is_charged(void **state)
     }
 }
 
+/* -- what a worker looks at between tasks -- */
+
+static int break_environment(struct mu_task *task)
+{
+    environ = (char **)8;
+    return test_say_pid(task);
+}
+
+/* Longer than a task after which its worker is not looked at. */
+static int be_looked_after(struct mu_task *task)
+{
+    test_take_long();
+    return test_say_pid(task);
+}
+
+static void who_is_looked_after_is_not_charged(void **state)
+{
+    const struct mu_pool_options strict = {.strict = 1};
+    struct mu_pool *pool = test_pool("processes:1", NULL);
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct mu_outcome *first = test_run(pool, break_environment);
+
+        test_run_as(pool, be_looked_after, MU_DONE);
+        mu_outcome_free(first); /* it is looked at too if it took long */
+    }
+    mu_pool_close(pool);
+    /* here it always is */
+    pool = test_pool("processes:1", &strict);
+    test_run_as(pool, test_say_pid, MU_DONE);
+    test_run_as(pool, break_environment, MU_CRASHED);
+    test_run_as(pool, test_say_pid, MU_DONE);
+    mu_pool_close(pool);
+}
+
 /* -- memory -- */
 
 enum { LIMIT = 64 << 20 };
@@ -491,6 +527,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finder_of_a_damaged_heap_is_not_charged),
         cmocka_unit_test(damage_to_oneself_is_charged),
+        cmocka_unit_test(who_is_looked_after_is_not_charged),
         cmocka_unit_test(who_comes_after_a_hoarder_is_not_charged),
         cmocka_unit_test(who_meets_what_another_took_away_is_not_charged),
         cmocka_unit_test(who_took_it_away_is_charged),

@@ -29,6 +29,7 @@ enum change {
     AN_ALARM,
     A_TIMER,
     ROUNDING,
+    FLAGS,
     USER,
     GROUP,
     NICE,
@@ -49,6 +50,21 @@ static int round_up(void)
     __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | UP);
 #endif
     return 0;
+}
+
+/* Those of the direction of string instructions, and of checks of alignment. */
+static int set_flags(bool set)
+{
+#ifdef __x86_64__
+    enum { BOTH = 1 << 10 | 1 << 18 };
+    unsigned long long now = __builtin_ia32_readeflags_u64();
+
+    if (set)
+        __builtin_ia32_writeeflags_u64(now | BOTH);
+    return (now & BOTH) != 0;
+#else
+    return 0 * set;
+#endif
 }
 
 static int use_one_cpu(void)
@@ -83,6 +99,8 @@ static int change(enum change what)
                timer_settime(timer, 0, &when, NULL) < 0;
     case ROUNDING:
         return round_up();
+    case FLAGS:
+        return set_flags(true);
     case USER: /* whoever is no other already */
         return geteuid() == 0 && setresuid(NOBODY, NOBODY, 0) < 0;
     case GROUP:
@@ -123,19 +141,21 @@ static int say_and_change(struct mu_task *t)
     struct stat in = {.st_ino = 0};
     sigset_t blocked;
     cpu_set_t cpus;
+    int flags = set_flags(false);
 
     (void)getitimer(ITIMER_REAL, &alarm_now);
     (void)fstat(0, &in);
     (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
     CPU_ZERO(&cpus);
     (void)sched_getaffinity(0, sizeof cpus, &cpus);
-    (void)mu_task_printf(t,
-                         "alarm %d timer %d round %llx user %d group %d nice "
-                         "%d policy %d in %lu",
-                         alarm_now.it_value.tv_sec != 0, has_timer(),
-                         (unsigned long long)mui_arithmetic(), (int)getuid(),
-                         (int)getgid(), getpriority(PRIO_PROCESS, 0),
-                         sched_getscheduler(0), (unsigned long)in.st_ino);
+    (void)mu_task_printf(
+        t,
+        "alarm %d timer %d round %llx flags %d user %d group %d nice "
+        "%d policy %d in %lu",
+        alarm_now.it_value.tv_sec != 0, has_timer(),
+        (unsigned long long)mui_arithmetic(), flags, (int)getuid(),
+        (int)getgid(), getpriority(PRIO_PROCESS, 0), sched_getscheduler(0),
+        (unsigned long)in.st_ino);
     if (mu_task_arg(t, NULL))
         (void)mu_task_printf(t, " mask %d cpus %d",
                              sigismember(&blocked, SIGUSR1), CPU_COUNT(&cpus));
