@@ -4,8 +4,9 @@
 
 #include <stdint.h>
 
-/* Of floating-point numbers: rounding, what traps, and what is flushed to zero, as the processor keeps it, but not
- * what has happened so far. 0 where it is not known how to ask: <fenv.h> needs libm. */
+/* Of floating-point numbers: rounding, what traps, and what is flushed to zero, as the
+ * processor keeps it, but not what has happened so far. 0 where it is not known how to
+ * ask: <fenv.h> needs libm. */
 static inline uint64_t mui_arithmetic(void)
 {
 #if defined(__x86_64__)
