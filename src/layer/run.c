@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "layer/output.h"
+#include "sys/clock.h"
 #include "sys/flow.h"
 #include "sys/module.h"
 
@@ -45,6 +46,7 @@ struct mui_runner {
     struct mu_task task;
     uint64_t fn_code; /* the function called last, and its address */
     mu_task_fn fn;
+    struct mui_clock clock;
     int64_t now_ns;  /* when the last task ended; 0: time passed since */
     int64_t ran_ns;  /* how long tasks have run since the last look */
     uint8_t *buffer; /* [FILE_READ_MAX + 1] for file inputs; made when needed */
@@ -230,7 +232,8 @@ static int find_function(struct mui_runner *runner, uint64_t code)
 
 /* The lane that this thread runs a task of; NULL between tasks. Only the thread
  * itself looks, perhaps in a signal handler. */
-static _Thread_local const struct mui_lane_worker *here;
+static _Thread_local const struct mui_lane_worker *here
+    __attribute__((tls_model("initial-exec")));
 
 const struct mui_lane_worker *mui_runner_here(void)
 {
@@ -293,7 +296,8 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
     int64_t end_ns;
     int rc;
 
-    reply.start_ns = runner->now_ns ? runner->now_ns : mu_now_ns();
+    reply.start_ns =
+        runner->now_ns ? runner->now_ns : mui_clock_now(&runner->clock);
     mui_lane_note_start(t->lane, reply.start_ns);
     t->tag = order->tag;
     t->attempt = order->attempt;
@@ -310,7 +314,7 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
         reply.kind = MUI_REPLY_ERROR;
         reply.code = rc;
     }
-    end_ns = mu_now_ns();
+    end_ns = mui_clock_now(&runner->clock);
     reply.run_ns = end_ns - reply.start_ns;
     runner->now_ns = end_ns;
     if (reply.kind == MUI_REPLY_RAN && reply.code)

@@ -22,18 +22,52 @@ int64_t mu_after_ns(int64_t delay_ns)
     return delay_ns > MU_NEVER - now ? MU_NEVER : now + delay_ns;
 }
 
+#if defined(__x86_64__)
+
+/* The clock is asked once in so many ticks, 5 to 20 us: then whatever the counter does,
+ * when it jumps, changes its speed, or differs from CPU to CPU, is over. */
+enum { SPAN_TICKS = 20000 };
+
+static int64_t ask(struct mui_clock *clock, uint64_t ticks)
+{
+    /* longer than this, and the thread was interrupted between the two readings */
+    enum { QUICK_TICKS = 1000 };
+    uint64_t since = ticks - clock->ticks;
+    int64_t now = mu_now_ns();
+    uint64_t scale;
+
+    if (since < SPAN_TICKS || __builtin_ia32_rdtsc() - ticks > QUICK_TICKS)
+        return now;
+    scale = since < UINT32_MAX && now - clock->said_ns <= INT32_MAX
+                ? ((uint64_t)(now - clock->said_ns) << 32) / since
+                : 0;
+    /* counters that count time have 1 GHz and more */
+    if (scale > 0 && scale <= UINT32_MAX)
+        clock->scale = scale;
+    clock->said_ns = now;
+    clock->ticks = ticks;
+    return now;
+}
+
 int64_t mui_clock_now(struct mui_clock *clock)
 {
-#if defined(__x86_64__)
-    /* Counters of 1 GHz and more count so many in a microsecond at the most. Of a
-     * counter that jumps, or differs from CPU to CPU, the difference is large. */
-    enum { TICKS = 1000 };
     uint64_t ticks = __builtin_ia32_rdtsc();
+    uint64_t since = ticks - clock->ticks;
+    int64_t now = since < SPAN_TICKS && clock->scale
+                      ? clock->said_ns + (int64_t)(since * clock->scale >> 32)
+                      : ask(clock, ticks);
 
-    if (ticks - clock->ticks < TICKS)
-        return clock->now_ns;
-    clock->ticks = ticks;
-#endif
+    if (now > clock->now_ns)
+        clock->now_ns = now;
+    return clock->now_ns;
+}
+
+#else
+
+int64_t mui_clock_now(struct mui_clock *clock)
+{
     clock->now_ns = mu_now_ns();
     return clock->now_ns;
 }
+
+#endif

@@ -4,13 +4,16 @@
 
 #include <stdint.h>
 
-/* What the clock said last. {0} is ready. One thread at a time. */
+/* The clock, read by the processor's own counter. {0} is ready. One thread at a time. */
 struct mui_clock {
-    int64_t now_ns;
-    uint64_t ticks; /* of the processor's own counter */
+    int64_t said_ns; /* what the clock said */
+    uint64_t ticks;  /* and the counter, then */
+    uint64_t scale;  /* ns a tick, times 2^32; 0: not known yet */
+    int64_t now_ns;  /* what was returned last */
 };
 
-/* As mu_now_ns(), but up to a microsecond late, which costs less than half. */
+/* As mu_now_ns() in half the time, off by less than 0.1 us as a rule. It never goes
+ * back. */
 int64_t mui_clock_now(struct mui_clock *clock);
 
 #endif
