@@ -75,9 +75,6 @@
 #include "sync/lane_memory.h"
 #include "sys/futex.h"
 
-/* How many brief replies ahead of those that are read their lines are asked for. */
-enum { BRIEFS_AHEAD = 32, BRIEFS_A_LINE = 8 };
-
 enum mui_slot_state {
     SLOT_FREE = 0,
     SLOT_ORDERED, /* the worker owes a reply */

@@ -25,6 +25,10 @@ _Static_assert(sizeof(struct mui_reply) == sizeof(struct slot), "reply");
  * which nobody looks when it wrote nothing. */
 enum { MUI_BRIEF_BYTES = 7 };
 
+/* How many brief replies ahead of those that are read, or written, their lines are asked
+ * for. */
+enum { BRIEFS_AHEAD = 32, BRIEFS_A_LINE = 8 };
+
 #define MUI_BRIEF_NS_MAX 0x7fffffffU
 
 struct mui_lane_down {

@@ -202,6 +202,9 @@ static void write_brief(struct mui_lane_worker *w,
                                (uint32_t)reply->run_ns, reply->inline_size > 0);
     uint64_t output;
 
+    if (w->n_replies % BRIEFS_A_LINE == 0)
+        mui_cpu_prefetch_write(
+            brief_of(w->up, w->mask, w->n_replies + BRIEFS_AHEAD));
 #ifdef BUG_LANE_BRIEF_FIRST
     atomic_store_explicit(brief_of(w->up, w->mask, w->n_replies), word,
                           memory_order_release);
