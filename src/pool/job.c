@@ -22,7 +22,7 @@
 enum { CHUNK = 256, BUFFER_MAX = 4 << 20, KEEP_MAX = 64 << 20 };
 
 _Static_assert(offsetof(struct mui_job, order) == 2 * MUI_CACHE_LINE &&
-                   offsetof(struct mui_job, retries) ==
+                   offsetof(struct mui_job, frames) ==
                        (size_t)MUI_JOB_HOT_LINES * MUI_CACHE_LINE,
                "what most tasks need lies in the first lines");
 
@@ -178,6 +178,7 @@ static int store_grow(struct mui_job_store *store)
         chunk[i].store = store;
         chunk[i].slot = (uint32_t)(store->n_chunks * CHUNK + i);
         chunk[i].next = store->spare;
+        chunk[i].later = &chunk[i];
         store->spare = &chunk[i];
     }
     chunks[store->n_chunks++] = chunk;
@@ -215,8 +216,7 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
         return NULL;
     job = store->spare;
     store->spare = job->next;
-    if (job->next)
-        mui_job_ask_for(job->next); /* the next call's misses begin now */
+    mui_job_ask_for(job->later); /* a later call's misses begin now */
     if (job->has_buffer)
         /* relaxed: a count */
         (void)atomic_fetch_sub_explicit(&store->kept_bytes,
@@ -236,8 +236,6 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
     job->n_frames = 0;
     job->held_bytes = 0;
     job->seen_start_ns = 0;
-    job->frames = NULL;
-    job->later = job;
     return job;
 }
 
@@ -320,7 +318,7 @@ static inline void empty(struct mui_job *job)
         job->buffer = NULL;
         job->has_buffer = false;
     }
-    if (job->frames) {
+    if (job->n_frames) {
         free(job->frames);
         job->frames = NULL;
     }

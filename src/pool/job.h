@@ -64,11 +64,12 @@ struct mui_job {
     uint32_t generation;
     uint64_t held_bytes; /* of input and output, counted by the pool; first 0 */
     int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
-    uint64_t *frames;      /* of a crash; NULL: none */
-    struct mui_job
-        *later; /* ended: one behind it in the list, or once; a hint */
-
+    /* a hint, always there: one that was some places behind it when it ended, in this
+     * use or in one before. Jobs go round in much the same order. */
+    struct mui_job *later;
     uint16_t retries;
+
+    uint64_t *frames; /* [n_frames] of a crash; NULL: none */
     int64_t given_ns;
     char *buffer; /* output that is not small */
     size_t buffer_bytes;

@@ -346,6 +346,7 @@ static unsigned find_pack(const struct mu_pool *pool, unsigned n_max,
             job->order.tag != tag || next_attempt(job) != attempt ||
             job->cancelled)
             break;
+        mui_job_ask_for(job->later);
         ret_orders[n] = &job->order;
         ret_owners[n] = job;
     }
