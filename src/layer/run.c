@@ -47,8 +47,9 @@ struct mui_runner {
     uint64_t fn_code; /* the function called last, and its address */
     mu_task_fn fn;
     struct mui_clock clock;
-    int64_t now_ns;  /* when the last task ended; 0: time passed since */
-    int64_t ran_ns;  /* how long tasks have run since the last look */
+    int64_t now_ns;    /* when the last task ended; 0: time passed since */
+    int64_t ran_ns;    /* how long tasks have run since the last look */
+    int64_t glance_ns; /* the same when to glance */
     uint8_t *buffer; /* [FILE_READ_MAX + 1] for file inputs; made when needed */
     void *mapping;   /* of a large file input */
     size_t mapped_bytes;
@@ -65,6 +66,7 @@ int mui_runner_new(const struct mui_terms *terms, struct mui_lane_worker *lane,
         free(runner);
         return mui_fail(err, -ENOMEM, "worker %u", i_worker);
     }
+    runner->glance_ns = GLANCE_AFTER_NS;
     runner->task.terms = terms;
     runner->task.lane = lane;
     *ret_runner = runner;
@@ -277,12 +279,14 @@ static void look(struct mui_runner *runner, int64_t run_ns)
 {
     unsigned how = MUI_LOOK_RAN;
 
-    if ((runner->ran_ns + run_ns) / GLANCE_AFTER_NS !=
-        runner->ran_ns / GLANCE_AFTER_NS)
-        how |= MUI_LOOK_GLANCE;
     runner->ran_ns += run_ns;
+    if (runner->ran_ns > runner->glance_ns) {
+        runner->glance_ns = runner->ran_ns + GLANCE_AFTER_NS;
+        how |= MUI_LOOK_GLANCE;
+    }
     if (runner->ran_ns > LOOK_AFTER_NS) {
         runner->ran_ns = 0;
+        runner->glance_ns = GLANCE_AFTER_NS;
         how |= MUI_LOOK_CLOSELY;
     }
     (void)mui_lane_is_spent(runner->task.lane, how);

@@ -133,16 +133,6 @@ void mui_lane_fini(struct mui_lane *lane)
     lane->state = NULL;
 }
 
-unsigned mui_lane_in_flight(const struct mui_lane *lane)
-{
-    return lane->tail - lane->head;
-}
-
-unsigned mui_lane_room(const struct mui_lane *lane)
-{
-    return lane->mask + 1 - (lane->tail - lane->head);
-}
-
 /* Copy an order into its slot, but for the lap. Word by word and with `attempt` from
  * a register: reading back wider than was just written stalls the store buffer. */
 static void write_order(struct slot *slot, const struct mui_order *order,
@@ -476,6 +466,13 @@ bool mui_lane_has(const struct mui_lane *lane, unsigned n)
     return atomic_load_explicit(&lane->up->replies[last & lane->mask].lap,
                                 memory_order_acquire) ==
            lap_of(last, lane->shift);
+}
+
+unsigned mui_lane_at_rest(const struct mui_lane *lane, unsigned n)
+{
+    /* up to the end of a line of brief replies, and one more, in the next line */
+    n -= (lane->n_replies + n) % BRIEFS_A_LINE;
+    return mui_lane_has(lane, n + 1) ? n : 0;
 }
 
 void mui_lane_release(struct mui_lane *lane, const struct mui_reply *reply)

@@ -183,6 +183,10 @@ unsigned mui_lane_collect_briefs(struct mui_lane *lane,
  * not believe it. */
 bool mui_lane_has(const struct mui_lane *lane, unsigned n);
 
+/* How many replies, about n, are there and in lines that the worker has done with; 0: not
+ * as many as that. n from 8 up, and less than are in flight. */
+unsigned mui_lane_at_rest(const struct mui_lane *lane, unsigned n);
+
 /* Give the region memory of the reply read last back to the worker. */
 void mui_lane_release(struct mui_lane *lane, const struct mui_reply *reply);
 
@@ -210,8 +214,15 @@ bool mui_lane_is_awake(const struct mui_lane *lane);
 bool mui_lane_is_watching(const struct mui_lane *lane);
 
 /* Orders without a reply; those that can still be pushed. */
-unsigned mui_lane_in_flight(const struct mui_lane *lane);
-unsigned mui_lane_room(const struct mui_lane *lane);
+static inline unsigned mui_lane_in_flight(const struct mui_lane *lane)
+{
+    return lane->tail - lane->head;
+}
+
+static inline unsigned mui_lane_room(const struct mui_lane *lane)
+{
+    return lane->mask + 1 - mui_lane_in_flight(lane);
+}
 
 /* The number of orders that the worker says it has started: from head to tail, and
  * tail when it says what cannot be; and when it started the last, by its own word. */
@@ -330,7 +341,10 @@ uint32_t mui_lane_number(const struct mui_lane_worker *w);
 void mui_lane_nudge(struct mui_lane_worker *w);
 
 /* Whether the worker has to end, see is_spent; not for lanes between threads. */
-bool mui_lane_is_spent(struct mui_lane_worker *w, unsigned look);
+static inline bool mui_lane_is_spent(struct mui_lane_worker *w, unsigned look)
+{
+    return w->is_spent && w->is_spent(w, look);
+}
 
 /* How many replies with region memory the supervisor has released. */
 uint32_t mui_lane_released(const struct mui_lane_worker *w);

@@ -350,11 +350,6 @@ void mui_lane_nudge(struct mui_lane_worker *w)
     }
 }
 
-bool mui_lane_is_spent(struct mui_lane_worker *w, unsigned look)
-{
-    return w->is_spent && w->is_spent(w, look);
-}
-
 uint32_t mui_lane_released(const struct mui_lane_worker *w)
 {
     /* acquire, pairs with mui_lane_release(): the region may be written again */
