@@ -67,6 +67,7 @@ struct mu_pool {
                            MU_NEVER where no worker can be ended alone */
     uint32_t wish;      /* MUI_WANT_... announced to the lanes, less DONE */
     bool unwatched;     /* orders were given since mui_pool_leave() saw to it */
+    uint64_t n_pumped;  /* n_submitted when submit.c handed over a batch last */
     uint64_t n_moves;   /* raised whenever a job changed its place */
     unsigned n_waiting; /* callers that sleep for news */
     bool pumping;  /* some thread runs the layer's pump, without the lock */
@@ -86,6 +87,13 @@ bool mui_pool_pump(struct mu_pool *pool);
 
 /* The same for a caller that has better to do: only where there is much to move. */
 void mui_pool_pump_lazily(struct mu_pool *pool);
+
+/* The same for one that waits, and pumps again soon: a few replies to short tasks are
+ * left until there are more. */
+bool mui_pool_pump_waiting(struct mu_pool *pool);
+
+/* Whether a batch of tasks is over sooner than a worker is woken. */
+bool mui_pool_is_brief(const struct mu_pool *pool);
 
 /* Deal with workers that have left word of their death; whether there were any. Cheap,
  * and also for callers who find outcomes whenever they want some: nobody rings for

@@ -4,6 +4,7 @@
  * to its worker without a thread between. When no caller is there the worker that
  * runs short rings, and what serves the bell pumps: the layer's own thread under
  * processes, the worker itself under threads. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,8 +181,9 @@ static inline void settle_brief(struct mu_pool *pool,
     pool->n_timeouts -= job->timeout_ns != 0;
 }
 
-/* Settle the brief replies that are next. Returns whether there were any. */
-static bool collect_briefs(struct mu_pool *pool, struct mui_lane *lane)
+/* Settle the brief replies that are next, up to n_max. Returns how many there were. */
+static unsigned collect_briefs(struct mu_pool *pool, struct mui_lane *lane,
+                               unsigned n_max)
 {
     enum { MANY = 64, AHEAD = 6 };
     struct mui_lane_brief briefs[MANY];
@@ -189,10 +191,11 @@ static bool collect_briefs(struct mu_pool *pool, struct mui_lane *lane)
     struct mui_job *last;
     int64_t start_ns;
     int64_t begin_ns;
-    unsigned n = mui_lane_collect_briefs(lane, briefs, MANY, &start_ns);
+    unsigned n = mui_lane_collect_briefs(
+        lane, briefs, n_max < MANY ? n_max : MANY, &start_ns);
 
     if (n == 0)
-        return false;
+        return 0;
     begin_ns = start_ns;
     first = briefs[0].owner;
     last = first;
@@ -215,27 +218,30 @@ static bool collect_briefs(struct mu_pool *pool, struct mui_lane *lane)
     pool->n_moves += n;
     if (pool->n_waiting)
         mui_pool_news(pool);
-    return true;
+    return n;
 }
 
-bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
-                      struct mui_lane *lane, bool *ret_forged)
+/* Collect up to n_max replies: see mui_pool_collect(). */
+static bool collect(struct mu_pool *pool, struct mui_group *group,
+                    struct mui_lane *lane, unsigned n_max, bool *ret_forged)
 {
     struct mui_reply reply;
     void *owner;
-    bool moved = false;
-    int rc;
+    unsigned n_left = n_max;
+    int rc = MU_OK;
 
-    for (;;) {
+    while (n_left > 0) {
+        unsigned n = collect_briefs(pool, lane, n_left);
         struct mui_job *job;
 
-        while (collect_briefs(pool, lane))
-            moved = true;
+        n_left -= n;
+        if (n > 0)
+            continue;
         rc = mui_lane_collect(lane, &reply, &owner);
         if (rc != MU_OK)
             break;
         job = owner;
-        moved = true;
+        n_left--;
         if (!job)
             continue; /* taken back before */
         if (group->lone == job)
@@ -244,20 +250,36 @@ bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
         settle_reply(pool, job, lane, &reply);
     }
     *ret_forged = rc == MU_ECORRUPT;
-    return moved;
+    return n_left != n_max;
 }
 
-/* Whether to read a lane's replies now. Reading each as it comes costs a cache miss
- * apiece; half a lane at once streams. */
-static bool worth_reading(const struct mui_lane *lane, bool eager)
+bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
+                      struct mui_lane *lane, bool *ret_forged)
 {
-    enum { FEW = 8 };
+    return collect(pool, group, lane, UINT_MAX, ret_forged);
+}
+
+/* How many replies are worth being waited for. Reading each as it comes costs a cache
+ * miss apiece, and the worker, who writes beside it, another; many at once stream. */
+enum patience {
+    EAGER = 0,  /* what is there is read */
+    WAITS = 32, /* for a caller who has nothing to do meanwhile */
+    LAZY = 4096 /* half of what there may be */
+};
+
+/* How many of a lane's replies to read now. */
+static unsigned worth_reading(const struct mui_lane *lane,
+                              enum patience patience)
+{
+    enum { FEW = 16 };
     unsigned n = mui_lane_in_flight(lane);
 
-    return eager || n < FEW || mui_lane_has(lane, n / 2);
+    if (patience == EAGER || n < FEW)
+        return UINT_MAX;
+    return mui_lane_at_rest(lane, n / 2 < patience ? n / 2 : patience);
 }
 
-static bool collect_all(struct mu_pool *pool, bool eager)
+static bool collect_all(struct mu_pool *pool, enum patience patience)
 {
     bool moved = false;
     bool forged;
@@ -266,9 +288,9 @@ static bool collect_all(struct mu_pool *pool, bool eager)
         struct mui_group *group = &pool->groups[i];
 
         for (unsigned j = 0; group->lanes && j < group->n_lanes; j++) {
-            if (!worth_reading(&group->lanes[j], eager))
-                continue;
-            moved |= mui_pool_collect(pool, group, &group->lanes[j], &forged);
+            moved |=
+                collect(pool, group, &group->lanes[j],
+                        worth_reading(&group->lanes[j], patience), &forged);
             if (forged) {
                 pool->layer->ops->kill(pool->layer, i, MUI_DEATH_CORRUPT);
                 moved = true;
@@ -476,13 +498,26 @@ static bool give_lane(struct mu_pool *pool, struct mui_group *group,
     return moved;
 }
 
+/* Whether give_lane() may take tasks for some lane, whatever the window. */
+static bool has_room(const struct mu_pool *pool)
+{
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        const struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++)
+            if (mui_lane_in_flight(&group->lanes[j]) <= pool->terms.n_slots / 2)
+                return true;
+    }
+    return false;
+}
+
 static bool give_queue(struct mu_pool *pool)
 {
     unsigned window;
     unsigned drained = pool->n_groups;
     bool moved = false;
 
-    if (!pool->queue.n)
+    if (!pool->queue.n || !has_room(pool))
         return false;
     /* suspects wait: let the first worker run empty for one of them */
     if (pool->suspects.n)
@@ -566,14 +601,14 @@ static bool rebalance(struct mu_pool *pool)
     return moved;
 }
 
-static bool pump(struct mu_pool *pool, bool eager)
+static bool pump(struct mu_pool *pool, enum patience patience)
 {
-    bool moved = collect_all(pool, eager);
+    bool moved = collect_all(pool, patience);
 
     if (pool->suspects.n)
         moved |= give_suspects(pool);
     moved |= give_queue(pool);
-    if (eager && rebalance(pool)) {
+    if (patience == EAGER && rebalance(pool)) {
         (void)give_queue(pool);
         moved = true;
     }
@@ -583,11 +618,10 @@ static bool pump(struct mu_pool *pool, bool eager)
 
 bool mui_pool_pump(struct mu_pool *pool)
 {
-    return pump(pool, true);
+    return pump(pool, EAGER);
 }
 
-/* Whether a batch of tasks is over sooner than a worker is woken. */
-static bool are_short(const struct mu_pool *pool)
+bool mui_pool_is_brief(const struct mu_pool *pool)
 {
     enum { SHORT_NS = 1500 };
 
@@ -599,12 +633,20 @@ void mui_pool_pump_lazily(struct mu_pool *pool)
     /* A reply is cheapest to read when nobody writes near it any more, and its job when
      * the outcome is about to be taken. So as long as lanes have room they stay unread;
      * what long tasks left behind has to be known, to give each worker its share. */
-    if (are_short(pool) && !pool->suspects.n) {
+    if (mui_pool_is_brief(pool) && !pool->suspects.n) {
         pool->n_moves += give_queue(pool);
         if (!pool->queue.n)
             return;
     }
-    (void)pump(pool, false);
+    (void)pump(pool, LAZY);
+}
+
+bool mui_pool_pump_waiting(struct mu_pool *pool)
+{
+    /* who does not spin does not pump again soon */
+    bool waits = mui_pool_is_brief(pool) && pool->terms.spin_ns > 0;
+
+    return pump(pool, waits ? WAITS : EAGER);
 }
 
 /* -- bells -- */

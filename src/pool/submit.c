@@ -304,11 +304,22 @@ static bool may_wait(const struct mu_pool *pool)
     return false;
 }
 
+/* Hand many tasks over: of short ones workers have enough for as long as it takes to
+ * submit a batch. */
+static void pump_batch(struct mu_pool *pool)
+{
+    if (pool->stats.n_submitted - pool->n_pumped < PUMP_BATCH &&
+        mui_pool_is_brief(pool))
+        return;
+    pool->n_pumped = pool->stats.n_submitted;
+    mui_pool_pump_lazily(pool);
+}
+
 /* Hand tasks over: at once when a worker may have nothing, else in batches. */
 static void enqueued(struct mu_pool *pool)
 {
     if (pool->queue.n >= PUMP_BATCH)
-        mui_pool_pump_lazily(pool);
+        pump_batch(pool);
     else if (pool->n_given < (uint64_t)2 * pool->model.n_lanes &&
              !may_wait(pool))
         (void)mui_pool_pump(pool);
@@ -443,7 +454,6 @@ int mu_pool_submit_many(struct mu_pool *pool, mu_task_fn fn,
 {
     struct mui_kind kind;
     struct batch batch;
-    size_t n_pumped = 0;
     size_t n = 0;
     int rc;
 
@@ -464,10 +474,8 @@ int mu_pool_submit_many(struct mu_pool *pool, mu_task_fn fn,
         rc = submit_some(pool, &batch, inputs + n, n_inputs - n, how->tag + n,
                          &more);
         n += more;
-        if (n - n_pumped >= PUMP_BATCH) {
-            n_pumped = n;
-            mui_pool_pump_lazily(pool);
-        }
+        if (pool->stats.n_submitted - pool->n_pumped >= PUMP_BATCH)
+            pump_batch(pool);
     }
     enqueued(pool);
     (void)pthread_mutex_unlock(&pool->lock);

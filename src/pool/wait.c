@@ -91,18 +91,26 @@ bool mui_pool_look(struct mu_pool *pool)
  * things meanwhile: look at n_moves afterwards. */
 static void spin_until(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
 {
-    enum { WAKING = 3 }; /* times spin_ns, at the most */
+    enum {
+        WAKING = 3, /* times spin_ns, at the most */
+        PATIENT = 16
+    };
     int64_t now = mu_now_ns();
     int64_t last = now + WAKING * (int64_t)pool->terms.spin_ns;
-    bool started = any_started(pool);
-    int64_t end = started ? now + pool->terms.spin_ns : last;
+    bool started = false;
+    int64_t end = last;
 
     do {
         for (int i = 0; i < 64; i++) {
-            if (mui_pool_pump(pool) || mui_pool_look(pool))
+            bool moved =
+                i < PATIENT ? mui_pool_pump_waiting(pool) : mui_pool_pump(pool);
+
+            if (moved || mui_pool_look(pool))
                 return;
             mui_cpu_pause();
         }
+        /* not sooner: it takes a line from a worker who is at work */
+        started = started || any_started(pool);
         /* others wait for the lock: a layer's thread, other callers */
         (void)pthread_mutex_unlock(&pool->lock);
         if (!started)
@@ -111,11 +119,8 @@ static void spin_until(struct mu_pool *pool, int64_t deadline, uint64_t n_moves)
             (void)sched_yield();
         (void)pthread_mutex_lock(&pool->lock);
         now = mu_now_ns();
-        if (!started && any_started(pool)) {
-            started = true;
+        if (started && end == last && now + pool->terms.spin_ns < last)
             end = now + pool->terms.spin_ns;
-            end = end < last ? end : last;
-        }
     } while (pool->n_moves == n_moves && now < end && now < deadline);
 }
 
@@ -174,7 +179,7 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
     uint64_t n_moves = pool->n_moves;
     int64_t begin_ns;
 
-    if (mui_pool_look(pool) || mui_pool_pump(pool))
+    if (mui_pool_look(pool) || mui_pool_pump_waiting(pool))
         return 0;
     if (mui_pool_run_some(pool)) {
         (void)mui_pool_pump(pool);
@@ -182,8 +187,12 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
     }
     if (mui_pool_take_interrupt(pool))
         return -EINTR;
-    if (deadline != MU_NEVER && (deadline == MU_NOW || deadline <= mu_now_ns()))
+    if (deadline != MU_NEVER &&
+        (deadline == MU_NOW || deadline <= mu_now_ns())) {
+        if (mui_pool_pump(pool))
+            return 0;
         return mui_pool_doubt(pool) ? 0 : MU_TIMEOUT;
+    }
     /* the clock takes long beside a short task */
     begin_ns = pool->run_ns > pool->terms.spin_ns ? mu_now_ns() : 0;
     if (is_worth_spinning(pool))
