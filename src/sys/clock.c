@@ -28,24 +28,41 @@ int64_t mu_after_ns(int64_t delay_ns)
  * when it jumps, changes its speed, or differs from CPU to CPU, is over. */
 enum { SPAN_TICKS = 20000 };
 
-static int64_t ask(struct mui_clock *clock, uint64_t ticks)
+/* How fast the counter is, by what has passed since that was seen last. */
+static void learn_scale(struct mui_clock *clock)
 {
-    /* longer than this, and the thread was interrupted between the two readings */
-    enum { QUICK_TICKS = 1000 };
-    uint64_t since = ticks - clock->ticks;
-    int64_t now = mu_now_ns();
+    enum { LONG_TICKS = 4000000 };
+    uint64_t since = clock->ticks - clock->base_ticks;
+    int64_t passed_ns = clock->said_ns - clock->base_ns;
     uint64_t scale;
 
-    if (since < SPAN_TICKS || __builtin_ia32_rdtsc() - ticks > QUICK_TICKS)
+    if (since < LONG_TICKS)
+        return;
+    if (since <= UINT32_MAX && passed_ns <= INT32_MAX) {
+        scale = ((uint64_t)passed_ns << 32) / since;
+        /* both readings can be late by less than that part of the time between: what is
+         * reckoned is never ahead of the clock */
+        scale -= scale / 1024;
+        /* counters that count time have 1 GHz and more */
+        if (scale > 0 && scale <= UINT32_MAX)
+            clock->scale = scale;
+    }
+    clock->base_ns = clock->said_ns;
+    clock->base_ticks = clock->ticks;
+}
+
+static int64_t ask(struct mui_clock *clock, uint64_t ticks)
+{
+    /* longer than this, and the thread was interrupted between the readings */
+    enum { QUICK_TICKS = 1000 };
+    int64_t now = mu_now_ns();
+    uint64_t after = __builtin_ia32_rdtsc();
+
+    if (after - ticks > QUICK_TICKS)
         return now;
-    scale = since < UINT32_MAX && now - clock->said_ns <= INT32_MAX
-                ? ((uint64_t)(now - clock->said_ns) << 32) / since
-                : 0;
-    /* counters that count time have 1 GHz and more */
-    if (scale > 0 && scale <= UINT32_MAX)
-        clock->scale = scale;
     clock->said_ns = now;
-    clock->ticks = ticks;
+    clock->ticks = after;
+    learn_scale(clock);
     return now;
 }
 
