@@ -191,7 +191,12 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
                                      struct mu_error *err);
 
 /* Submit one task.
- * fn        a function of this program or of a library loaded in it
+ * fn        a function of this program or of a library loaded in it, which stays
+ *           loaded from then on: after dlclose(), another file of its name and dlopen()
+ *           it is the old one, so give a new one a new name. Workers that are processes
+ *           load a library that came after mu_init() from its file; where that was
+ *           removed or replaced by then the task is `failed` (-ELIBACC), unless they
+ *           have it already
  * input     copied before the call returns, unless `how` says otherwise; may be
  *           NULL when input_size is 0
  * how       NULL for every default; borrowed

@@ -104,6 +104,12 @@ static int describe_error(const struct mui_job *job, char *text, size_t size)
 {
     const struct mu_outcome *o = &job->out;
 
+    if (o->code == -ELIBACC)
+        return snprintf(
+            text, size,
+            "failed: could not be run: its worker cannot load the library "
+            "of its function, whose file was removed or replaced, or lacks "
+            "something");
     if (job->order.form != MUI_FORM_FILE)
         return snprintf(text, size, "failed: could not be run: %s",
                         mu_status_text(o->code));

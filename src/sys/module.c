@@ -1,8 +1,12 @@
 /* module.c: functions as (module, offset).
  *
- * The table of modules (path, device, inode) is a sparse memfd of one page an
- * entry. Only the supervisor writes it, under `lock`, and publishes an entry by a
- * release store of `n`; entries never change. Children read it.
+ * The table of modules is a sparse memfd of one page an entry. Only the supervisor
+ * writes it, under `lock`, and publishes an entry by a release store of `n`; entries
+ * never change. Children read it.
+ *
+ * A module is known by what is mapped (/proc/self/maps), not by what has its name: a
+ * file that is replaced while it is loaded stays what it was for those that have it
+ * mapped, and who has not must not take the other for it.
  *
  * Where a module lies in *this* process stands in `here`, which fork() copies.
  * A module whose function was encoded is pinned by a reference of ours, so that
@@ -22,6 +26,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,10 +38,19 @@
 
 enum { PAGE = 4096, OFFSET_BITS = 48, N_RECENT = 8 };
 
-struct module_entry {
+/* As the kernel names a mapped file. stat() can say another device (overlayfs, btrfs). */
+struct mapped {
     uint64_t device;
     uint64_t inode;
-    char path[PAGE - 16];
+    char path[PATH_MAX - 32];
+};
+
+struct module_entry {
+    struct mapped mapped;
+    /* what stat() said of the path when it was entered; 0: it named nothing, or
+     * another file */
+    uint64_t device;
+    uint64_t inode;
 };
 
 struct module_table {
@@ -62,6 +76,8 @@ struct object {
     uintptr_t start;
     uintptr_t end;
     char name[PATH_MAX];
+    bool is_deleted;
+    struct mapped mapped; /* path[0] 0: no file (the vdso) */
 };
 
 /* recursive: a library that is being loaded may use a pool */
@@ -94,31 +110,36 @@ static uint32_t n_entries(const struct module_table *t)
     return n < MUI_MODULES_MAX ? n : MUI_MODULES_MAX;
 }
 
-static int add_entry(struct module_table *t, const struct module_entry *entry)
+static int add_entry(struct module_table *t, const struct object *object)
 {
+    const struct mapped *mapped = &object->mapped;
     uint32_t n = n_entries(t);
+    struct stat st = {.st_dev = 0};
 
     if (read_only)
         return -EINVAL;
     if (n == MUI_MODULES_MAX)
         return -ENOSPC;
-    t->entries[n].device = entry->device;
-    t->entries[n].inode = entry->inode;
-    strcpy(t->entries[n].path, entry->path);
+    if (!object->is_deleted)
+        (void)stat(mapped->path, &st);
+    t->entries[n].mapped.device = mapped->device;
+    t->entries[n].mapped.inode = mapped->inode;
+    strcpy(t->entries[n].mapped.path, mapped->path);
+    t->entries[n].device = st.st_dev;
+    t->entries[n].inode = st.st_ino;
     /* A, pairs with n_entries(): the entry comes before its number */
     atomic_store_explicit(&t->n, n + 1, memory_order_release);
     return (int)n;
 }
 
-static int find_entry(const struct module_table *t,
-                      const struct module_entry *entry)
+static int find_entry(const struct module_table *t, const struct mapped *mapped)
 {
     uint32_t n = n_entries(t);
 
     for (uint32_t i = 0; i < n; i++)
-        if (t->entries[i].inode == entry->inode &&
-            t->entries[i].device == entry->device &&
-            strcmp(t->entries[i].path, entry->path) == 0)
+        if (t->entries[i].mapped.inode == mapped->inode &&
+            t->entries[i].mapped.device == mapped->device &&
+            strcmp(t->entries[i].mapped.path, mapped->path) == 0)
             return (int)i;
     return -ENOENT;
 }
@@ -159,33 +180,63 @@ static void read_object(const struct dl_phdr_info *info, struct object *ret)
         ret->end = end > ret->end ? end : ret->end;
     }
     ret->name[0] = '\0';
+    ret->is_deleted = false;
+    ret->mapped.path[0] = '\0';
     if (info->dlpi_name && strlen(info->dlpi_name) < sizeof ret->name)
         strcpy(ret->name, info->dlpi_name);
 }
 
-/* The file behind an object: the program has no name, the vdso no file. */
-static int identify(const struct object *object, struct module_entry *ret)
+/* A line of /proc/self/maps: "start-end rights offset major:minor inode path". Returns
+ * whether it is of a file. */
+static bool read_mapping(char *line, struct object *ret)
 {
-    char path[PATH_MAX];
-    struct stat st;
-    ssize_t length;
+    static const char deleted[] = " (deleted)";
+    const size_t n_deleted = sizeof deleted - 1;
+    uint64_t device;
+    size_t length;
+    char *at;
 
-    if (object->name[0] == '\0') {
-        length = readlink("/proc/self/exe", path, sizeof path - 1);
-        if (length < 0)
-            return -errno;
-        path[length] = '\0';
-        if (stat("/proc/self/exe", &st) < 0)
-            return -errno;
-    } else if (!realpath(object->name, path) || stat(path, &st) < 0) {
-        return -errno;
+    ret->start = strtoul(line, &at, 16);
+    ret->end = strtoul(at + (*at == '-'), &at, 16);
+    at += strspn(at, " -rwxsp");
+    (void)strtoul(at, &at, 16);
+    device = strtoul(at, &at, 16) << 32;
+    ret->mapped.device = device | strtoul(at + (*at == ':'), &at, 16);
+    ret->mapped.inode = strtoul(at, &at, 10);
+    at += strspn(at, " ");
+    length = strcspn(at, "\n");
+    ret->is_deleted = length > n_deleted &&
+                      memcmp(at + length - n_deleted, deleted, n_deleted) == 0;
+    if (ret->is_deleted)
+        length -= n_deleted;
+    if (*at != '/' || length >= sizeof ret->mapped.path)
+        return false;
+    memcpy(ret->mapped.path, at, length);
+    ret->mapped.path[length] = '\0';
+    return true;
+}
+
+/* The files behind objects. */
+static void identify(struct object *objects, size_t n)
+{
+    static struct object found; /* under `lock` */
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char *line = NULL;
+    size_t room = 0;
+
+    while (maps && getline(&line, &room, maps) > 0) {
+        if (!read_mapping(line, &found))
+            continue;
+        for (size_t i = 0; i < n; i++)
+            if (!objects[i].mapped.path[0] && found.start < objects[i].end &&
+                found.end > objects[i].start) {
+                objects[i].is_deleted = found.is_deleted;
+                objects[i].mapped = found.mapped;
+            }
     }
-    if (strlen(path) >= sizeof ret->path)
-        return -ENAMETOOLONG;
-    ret->device = st.st_dev;
-    ret->inode = st.st_ino;
-    strcpy(ret->path, path);
-    return 0;
+    free(line);
+    if (maps)
+        (void)fclose(maps);
 }
 
 /* One look at all loaded objects. The linker holds its lock during the walk, so
@@ -232,17 +283,17 @@ static int walk_object(struct dl_phdr_info *info, size_t size, void *ctx)
 static void survey(struct module_table *t, bool add)
 {
     struct walk walk = {.wanted = NULL};
-    struct module_entry entry = {.device = 0};
 
     (void)dl_iterate_phdr(walk_object, &walk);
+    identify(walk.objects, walk.n);
     for (size_t i = 0; i < walk.n; i++) {
         int i_module;
 
-        if (identify(&walk.objects[i], &entry) < 0)
+        if (!walk.objects[i].mapped.path[0])
             continue;
-        i_module = find_entry(t, &entry);
+        i_module = find_entry(t, &walk.objects[i].mapped);
         if (i_module < 0 && add)
-            i_module = add_entry(t, &entry);
+            i_module = add_entry(t, &walk.objects[i]);
         if (i_module >= 0)
             set_here((unsigned)i_module, &walk.objects[i]);
     }
@@ -303,14 +354,15 @@ int mui_module_seal_in_child(void)
     return 0;
 }
 
-/* Keep a module loaded for as long as the process lives. Under `lock`. */
-static void pin(struct module_table *t, unsigned i)
+/* Keep a module loaded for as long as the process lives. By the linker's own name: that
+ * finds what is loaded, whatever file has the name by now. Under `lock`. */
+static void pin(unsigned i, const struct object *object)
 {
     if (here[i].pinned)
         return;
     here[i].pinned = true;
     if (i != 0)
-        (void)dlopen(t->entries[i].path, RTLD_LAZY | RTLD_NOLOAD);
+        (void)dlopen(object->name, RTLD_LAZY | RTLD_NOLOAD);
 }
 
 /* Under `lock`. */
@@ -318,21 +370,21 @@ static int encode_slowly(struct module_table *t, const void *address,
                          uint64_t *ret_code)
 {
     struct walk walk = {.wanted = address};
-    struct module_entry entry = {.device = 0};
     int i_module = -EINVAL;
 
     (void)dl_iterate_phdr(walk_object, &walk);
     if (walk.failed)
         return -ENOMEM;
-    if (walk.n == 1 && identify(&walk.objects[0], &entry) == 0) {
-        i_module = find_entry(t, &entry);
+    identify(walk.objects, walk.n);
+    if (walk.n == 1 && walk.objects[0].mapped.path[0]) {
+        i_module = find_entry(t, &walk.objects[0].mapped);
         if (i_module < 0) {
-            i_module = add_entry(t, &entry);
+            i_module = add_entry(t, &walk.objects[0]);
             survey(t, !read_only); /* what it brought with it */
         }
         if (i_module >= 0) {
             set_here((unsigned)i_module, &walk.objects[0]);
-            pin(t, (unsigned)i_module);
+            pin((unsigned)i_module, &walk.objects[0]);
             *ret_code = (uint64_t)i_module << OFFSET_BITS |
                         ((uintptr_t)address - walk.objects[0].base);
         }
@@ -370,6 +422,7 @@ int mui_module_encode(const void *address, uint64_t *ret_code)
 static int load(struct module_table *t, unsigned i)
 {
     const struct module_entry *entry = &t->entries[i];
+    const char *path = entry->mapped.path;
     struct stat st;
     int rc = 0;
 
@@ -379,19 +432,20 @@ static int load(struct module_table *t, unsigned i)
     if (is_known(i))
         return 0;
     /* another file by the same name would put something else at the offset */
-    if (stat(entry->path, &st) < 0 || st.st_dev != entry->device ||
+    if (!entry->inode || stat(path, &st) < 0 || st.st_dev != entry->device ||
         st.st_ino != entry->inode)
         return -ELIBACC;
     is_loading = true;
     /* whole, in the nursery: what is bound when it is first called every new worker
      * would bind anew, 50 us a function. One that lacks something that no task calls
      * does all the same */
-    if (!dlopen(entry->path, RTLD_NOW | RTLD_LOCAL) &&
-        !dlopen(entry->path, RTLD_LAZY | RTLD_LOCAL))
+    if (!dlopen(path, RTLD_NOW | RTLD_LOCAL) &&
+        !dlopen(path, RTLD_LAZY | RTLD_LOCAL))
         rc = -ELIBACC;
     is_loading = false;
     if (rc < 0)
         return rc;
+    /* it may have been replaced since we looked */
     survey(t, false);
     return is_known(i) ? 0 : -ELIBACC;
 }
@@ -469,5 +523,6 @@ const char *mui_module_path(unsigned i_module)
 {
     const struct module_table *t = the_table();
 
-    return t && i_module < n_entries(t) ? t->entries[i_module].path : NULL;
+    return t && i_module < n_entries(t) ? t->entries[i_module].mapped.path
+                                        : NULL;
 }

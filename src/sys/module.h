@@ -30,7 +30,7 @@ int mui_module_encode(const void *address, uint64_t *ret_code);
 
 /* The address of a function in this process; loads its module when it is not
  * loaded. 0; -ENOENT or -EINVAL for a code that no encode gave; -ELIBACC when
- * the module cannot be loaded. Thread-safe. */
+ * the module cannot be loaded, or its file is another by now. Thread-safe. */
 int mui_module_decode(uint64_t code, void **ret_address);
 
 /* Load every module of the table that this process lacks (the nursery does it

@@ -1,13 +1,18 @@
 /* test_module.c: functions travel as (module, offset). */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <link.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -114,6 +119,131 @@ static void child_loads_what_parent_loaded_later(void **state)
     assert_int_equal(status, 0);
 }
 
+/* -- files that change while they are loaded -- */
+
+static char path[] = "/tmp/test-module-XXXXXX";
+
+/* A copy of a library, another file each time, takes the name `path`. */
+static void put_library(void)
+{
+    void *library = dlopen("libthread_db.so.1", RTLD_LAZY);
+    char fresh[sizeof path + 4];
+    struct link_map *map;
+    struct stat st = {.st_size = 0};
+    int from;
+    int to;
+
+    assert_non_null(library);
+    assert_int_equal(dlinfo(library, RTLD_DI_LINKMAP, &map), 0);
+    (void)snprintf(fresh, sizeof fresh, "%s.new", path);
+    from = open(map->l_name, O_RDONLY);
+    to = open(fresh, O_WRONLY | O_CREAT | O_EXCL, 0700);
+    assert_true(from >= 0 && to >= 0 && fstat(from, &st) == 0);
+    assert_int_equal(sendfile(to, from, NULL, (size_t)st.st_size), st.st_size);
+    assert_int_equal(rename(fresh, path), 0);
+    assert_int_equal(close(from) | close(to) | dlclose(library), 0);
+}
+
+static int begin(void **state)
+{
+    int fd = mkstemp(path);
+
+    (void)state;
+    return fd < 0 || close(fd) < 0 || mui_module_init(NULL) < 0 ? -1 : 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    (void)unlink(path);
+    (void)strcpy(path + sizeof path - 7, "XXXXXX");
+    return 0;
+}
+
+/* A child that decodes what is written to *ret_go. */
+static pid_t start_child(int *ret_go)
+{
+    int go[2];
+    pid_t child;
+
+    assert_int_equal(pipe(go), 0);
+    child = fork();
+    if (child == 0) {
+        uint64_t code;
+        void *address;
+
+        alarm(300);
+        if (read(go[0], &code, sizeof code) != sizeof code)
+            _exit(10);
+        _exit(-mui_module_decode(code, &address));
+    }
+    (void)close(go[0]);
+    *ret_go = go[1];
+    return child;
+}
+
+/* What it got: 0 or a negated errno. */
+static int ask_child(pid_t child, int go, uint64_t code)
+{
+    int status;
+
+    assert_int_equal(write(go, &code, sizeof code), sizeof code);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    (void)close(go);
+    assert_true(WIFEXITED(status));
+    return -WEXITSTATUS(status);
+}
+
+/* Who has it loaded uses it, whatever is in its place by now; who has not is refused,
+ * for at the same offset there may be another function. */
+static void replaced_library_is_not_taken_for_the_other(void **state)
+{
+    uint64_t code;
+    void *library;
+    void *address;
+    pid_t later;
+    pid_t earlier;
+    int go[2];
+
+    (void)state;
+    put_library();
+    earlier = start_child(&go[0]);
+    library = dlopen(path, RTLD_LAZY);
+    assert_non_null(library);
+    later = start_child(&go[1]);
+    put_library();
+    assert_int_equal(mui_module_encode(dlsym(library, "td_init"), &code), 0);
+    assert_int_equal(mui_module_decode(code, &address), 0);
+    assert_ptr_equal(address, dlsym(library, "td_init"));
+    assert_int_equal(ask_child(later, go[1], code), 0);
+    assert_int_equal(ask_child(earlier, go[0], code), -ELIBACC);
+}
+
+/* What is loaded needs no file, and stays: also where it goes by another name. */
+static void removed_library_stays(void **state)
+{
+    char link[sizeof path + 5];
+    uint64_t code;
+    void *library;
+    void *address;
+    void *again;
+
+    (void)state;
+    put_library();
+    (void)snprintf(link, sizeof link, "%s.link", path);
+    assert_int_equal(symlink(path, link), 0);
+    library = dlopen(link, RTLD_LAZY);
+    assert_non_null(library);
+    assert_int_equal(unlink(path) | unlink(link), 0);
+    address = dlsym(library, "td_init");
+    assert_int_equal(mui_module_encode(address, &code), 0);
+    assert_int_equal(dlclose(library), 0);
+    library = dlopen(link, RTLD_LAZY | RTLD_NOLOAD);
+    assert_non_null(library);
+    assert_int_equal(mui_module_decode(code, &again), 0);
+    assert_ptr_equal(again, address);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +252,9 @@ int main(void)
         cmocka_unit_test(data_outside_modules_is_refused),
         cmocka_unit_test(forged_code_is_refused),
         cmocka_unit_test(child_loads_what_parent_loaded_later),
+        cmocka_unit_test_setup_teardown(
+            replaced_library_is_not_taken_for_the_other, begin, end),
+        cmocka_unit_test_setup_teardown(removed_library_stays, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
