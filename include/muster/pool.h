@@ -20,8 +20,9 @@
  * (muster/shared.h).
  *
  * Any thread of the process that opened the pool may call; in a child of fork()
- * every call fails with -EINVAL and mu_pool_close() does nothing. No call may be
- * made from a signal handler but mu_pool_interrupt(). */
+ * every call fails with -EINVAL, mu_pool_alloc() gives NULL, counts are 0 and what
+ * returns nothing does nothing (mu_pool_close() too); memory of mu_pool_alloc() is not
+ * there. No call may be made from a signal handler but mu_pool_interrupt(). */
 #ifndef MUSTER_POOL_H
 #define MUSTER_POOL_H
 
@@ -324,6 +325,8 @@ MU_API void mu_outcome_free_many(struct mu_outcome *const *outcomes, size_t n);
 
 /* How it ended, for a person, in one line: "crashed: SIGSEGV at 0x10 in parse
  * (parse.c:41)".
+ * Context   naming the place of a crash takes some 256 KiB of stack, which threads can
+ *           be too small for; so does mu_outcome_backtrace()
  * Returns   as snprintf: the length it has or would have had */
 MU_API int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
                                size_t text_size);

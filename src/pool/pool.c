@@ -379,6 +379,9 @@ const char *mu_pool_model(const struct mu_pool *pool)
 
 void mu_pool_stats(struct mu_pool *pool, struct mu_pool_stats *ret_stats)
 {
+    *ret_stats = (struct mu_pool_stats){.n_submitted = 0};
+    if (mui_pool_check(pool) < 0)
+        return;
     (void)pthread_mutex_lock(&pool->lock);
     *ret_stats = pool->stats;
     ret_stats->n_queued = pool->queue.n + pool->suspects.n;
@@ -414,6 +417,8 @@ size_t mu_pool_pids(struct mu_pool *pool, int *pids, size_t n_max)
 {
     size_t n = 0;
 
+    if (mui_pool_check(pool) < 0)
+        return 0;
     (void)pthread_mutex_lock(&pool->lock);
     if (pool->layer->ops->pids)
         n = pool->layer->ops->pids(pool->layer, pids, n_max);
@@ -423,10 +428,12 @@ size_t mu_pool_pids(struct mu_pool *pool, int *pids, size_t n_max)
 
 void *mu_pool_alloc(struct mu_pool *pool, size_t size)
 {
-    return mui_arena_alloc(&pool->arena, size);
+    return mui_pool_check(pool) < 0 ? NULL
+                                    : mui_arena_alloc(&pool->arena, size);
 }
 
 void mu_pool_free(struct mu_pool *pool, void *memory)
 {
-    mui_arena_free(&pool->arena, memory);
+    if (mui_pool_check(pool) == 0)
+        mui_arena_free(&pool->arena, memory);
 }

@@ -211,6 +211,7 @@ enum { CHILD_HAS_ALL = !MUI_TSAN };
 static void child_of_fork_has_its_own(void)
 {
     struct mu_pool *pool;
+    void *memory;
     int status;
     pid_t pid;
 
@@ -218,9 +219,19 @@ static void child_of_fork_has_its_own(void)
         return;
     CHECK_CHILD(mu_init(NULL) == 0);
     pool = open_pool();
+    memory = mu_pool_alloc(pool, 1);
+    CHECK_CHILD(memory);
     pid = fork();
     if (pid == 0) {
+        struct mu_pool_stats stats;
         struct mu_pool *own;
+
+        /* it lies in memory that the child does not have */
+        mu_pool_free(pool, memory);
+        CHECK_CHILD(!mu_pool_alloc(pool, 1));
+        mu_pool_stats(pool, &stats);
+        CHECK_CHILD(stats.n_workers_started == 0);
+        CHECK_CHILD(mu_pool_pids(pool, NULL, 0) == 0);
 
         CHECK_CHILD(mu_pool_submit(pool, deed_innocent, NULL, 0, NULL, NULL) ==
                     -EINVAL);
@@ -230,6 +241,7 @@ static void child_of_fork_has_its_own(void)
         _exit(0);
     }
     CHECK_CHILD(waitpid(pid, &status, 0) == pid && status == 0);
+    mu_pool_free(pool, memory);
     pool_works(pool);
     mu_pool_close(pool);
 }
