@@ -15,7 +15,8 @@
 
 #include "sys/arithmetic.h"
 
-enum { N_LIMITS = RLIM_NLIMITS, TEXT = 2048 };
+/* N_GROUPS: of somebody who is in more than these none is looked at. */
+enum { N_LIMITS = RLIM_NLIMITS, TEXT = 2048, N_GROUPS = 256 };
 
 /* As FNV-1a, public domain, but by words: enough to notice a change that hides from
  * nobody. */
@@ -123,15 +124,19 @@ static uint64_t hash_streams(void)
     return hash;
 }
 
-static uint64_t hash_user(void)
+uint64_t mui_state_user(void)
 {
+    gid_t more[N_GROUPS];
     uid_t users[3] = {0};
     gid_t groups[3] = {0};
+    int n = getgroups(N_GROUPS, more);
+    uint64_t hash = hash_start;
 
     (void)getresuid(&users[0], &users[1], &users[2]);
     (void)getresgid(&groups[0], &groups[1], &groups[2]);
-    return add_bytes(add_bytes(hash_start, users, sizeof users), groups,
-                     sizeof groups);
+    hash = add_bytes(hash, users, sizeof users);
+    hash = add_bytes(hash, groups, sizeof groups);
+    return add_bytes(hash, more, n > 0 ? (size_t)n * sizeof *more : 0);
 }
 
 /* alarm() and setitimer(); timer_create(), where the kernel lists them. */
@@ -199,7 +204,7 @@ void mui_state_take(bool alone, struct mui_state *ret_state)
     ret_state->passing = (struct mui_state_passing){
         .handlers = hash_handlers(true),
         .streams = hash_streams(),
-        .user = hash_user(),
+        .user = mui_state_user(),
         .timers = which_timers(),
     };
 }

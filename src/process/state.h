@@ -35,4 +35,7 @@ void mui_state_take(bool alone, struct mui_state *ret_state);
 bool mui_state_equals(const struct mui_state *a, const struct mui_state *b,
                       bool beside);
 
+/* Who this process is: its users and groups, as a number to compare. */
+uint64_t mui_state_user(void);
+
 #endif

@@ -11,8 +11,11 @@ static inline uint64_t mui_arithmetic(void)
 {
 #if defined(__x86_64__)
     enum { HAPPENED = 0x3f };
+    uint16_t x87; /* where long double is computed; its precision too */
 
-    return __builtin_ia32_stmxcsr() & ~(unsigned)HAPPENED;
+    __asm__("fnstcw %0" : "=m"(x87));
+    return (uint64_t)x87 << 32 |
+           (__builtin_ia32_stmxcsr() & ~(unsigned)HAPPENED);
 #elif defined(__aarch64__) && !defined(__clang__)
     return __builtin_aarch64_get_fpcr();
 #else

@@ -2,6 +2,7 @@
  * see or miss: state of the process (with `strict`), memory and descriptors. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -29,9 +30,11 @@ enum change {
     AN_ALARM,
     A_TIMER,
     ROUNDING,
+    PRECISION,
     FLAGS,
     USER,
     GROUP,
+    GROUPS,
     NICE,
     POLICY,
     STREAM,
@@ -50,6 +53,20 @@ static int round_up(void)
     __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | UP);
 #endif
     return 0;
+}
+
+/* Of long double; with `change` it is less after that. */
+static int precision(bool change)
+{
+    uint16_t now = 0;
+#ifdef __x86_64__
+    const uint16_t single = 0x7f; /* all is masked, as ever */
+
+    __asm__("fnstcw %0" : "=m"(now));
+    if (change)
+        __asm__ volatile("fldcw %0" : : "m"(single));
+#endif
+    return change ? 0 : now;
 }
 
 /* Those of the direction of string instructions, and of checks of alignment. */
@@ -88,6 +105,7 @@ static int change(enum change what)
     const struct sched_param plain = {.sched_priority = 0};
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
                              .sigev_signo = SIGUSR1};
+    const gid_t groups[] = {NOBODY, NOBODY, NOBODY};
     sigset_t one;
     timer_t timer;
 
@@ -99,12 +117,16 @@ static int change(enum change what)
                timer_settime(timer, 0, &when, NULL) < 0;
     case ROUNDING:
         return round_up();
+    case PRECISION:
+        return precision(true);
     case FLAGS:
         return set_flags(true);
     case USER: /* whoever is no other already */
         return geteuid() == 0 && setresuid(NOBODY, NOBODY, 0) < 0;
     case GROUP:
         return geteuid() == 0 && setresgid(NOBODY, NOBODY, 0) < 0;
+    case GROUPS:
+        return geteuid() == 0 && setgroups(3, groups) < 0;
     case NICE:
         return setpriority(PRIO_PROCESS, 0, 5);
     case POLICY:
@@ -148,14 +170,16 @@ static int say_and_change(struct mu_task *t)
     (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
     CPU_ZERO(&cpus);
     (void)sched_getaffinity(0, sizeof cpus, &cpus);
-    (void)mu_task_printf(
-        t,
-        "alarm %d timer %d round %llx flags %d user %d group %d nice "
-        "%d policy %d in %lu",
-        alarm_now.it_value.tv_sec != 0, has_timer(),
-        (unsigned long long)mui_arithmetic(), flags, (int)getuid(),
-        (int)getgid(), getpriority(PRIO_PROCESS, 0), sched_getscheduler(0),
-        (unsigned long)in.st_ino);
+    (void)mu_task_printf(t,
+                         "alarm %d timer %d round %llx precision %x flags %d "
+                         "user %d group %d groups %d nice "
+                         "%d policy %d in %lu",
+                         alarm_now.it_value.tv_sec != 0, has_timer(),
+                         (unsigned long long)mui_arithmetic(),
+                         (unsigned)precision(false), flags, (int)getuid(),
+                         (int)getgid(), getgroups(0, NULL),
+                         getpriority(PRIO_PROCESS, 0), sched_getscheduler(0),
+                         (unsigned long)in.st_ino);
     if (mu_task_arg(t, NULL))
         (void)mu_task_printf(t, " mask %d cpus %d",
                              sigismember(&blocked, SIGUSR1), CPU_COUNT(&cpus));
