@@ -98,7 +98,7 @@ struct mu_pool_options {
     uint64_t recycle_bytes;
     /* After each task, replace a worker process that the task changed: working
      * directory, umask, environment, locale, signal handlers and mask, limits, standard
-     * streams, user, timers, priority, CPUs, rounding, flags of the processor; threads
+     * streams, user and groups, timers, priority, CPUs, rounding, flags of the processor; threads
      * or children left behind, or a quarter of the descriptors that it may have. It
      * costs some 40 us a task.
      * Without it a worker is looked at when it has nothing to do, and after each
@@ -184,7 +184,7 @@ struct mu_outcome {
  * Returns   0; MU_EMODEL for a model that is unknown or cannot give what the
  *           options ask (a timeout under threads); MU_EINIT when `processes` is
  *           asked for by a program with several threads that never called
- *           mu_init(); -errno
+ *           mu_init(), or that changed its user or groups since; -errno
  * Threads   any */
 MU_API MU_NODISCARD int mu_pool_open(const char *model,
                                      const struct mu_pool_options *options,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "process/state.h"
 #include "process/wire.h"
 #include "sys/census.h"
 #include "sys/descriptor.h"
@@ -28,6 +29,7 @@ static struct {
     struct mui_descriptor_mark main_mark;
     pid_t guardian;
     uint32_t forked; /* whose nursery it is: see sys/forked.h */
+    uint64_t user;   /* of whom, and of all below it */
     unsigned n_refs;
     bool for_good; /* made by mu_init() */
 } the = {.main_fd = -1};
@@ -88,6 +90,7 @@ static int start(struct mu_error *err)
     the.main_mark = mui_descriptor_mark(fds[0]);
     the.guardian = pid;
     the.forked = mui_forked();
+    the.user = mui_state_user();
     the.n_refs = 0;
     return 0;
 }
@@ -178,6 +181,11 @@ static int hold(bool for_good, struct mu_error *err)
         return mui_fail(err, MU_EINIT,
                         "processes: not by a library that is being loaded into "
                         "a worker");
+    /* tasks would have rights that this program gave up, and it could kill none */
+    if (the.main_fd >= 0 && the.user != mui_state_user())
+        return mui_fail(err, MU_EINIT,
+                        "processes: this program changed its user or groups: "
+                        "give up privileges before mu_init()");
     if (the.main_fd < 0)
         rc = start(err);
     if (rc < 0)

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -159,6 +160,35 @@ static void init_then_threads(void)
     pool = open_pool();
     pool_works(pool);
     mu_pool_close(pool);
+}
+
+static void pool_is_refused(void)
+{
+    struct mu_pool *pool;
+    struct mu_error err;
+
+    CHECK_CHILD(mu_pool_open("processes:1", NULL, &pool, &err) == MU_EINIT);
+    CHECK_CHILD(strstr(err.text, "before mu_init()"));
+}
+
+/* Tasks would have what the program gave up, and it could not end them. */
+static void privileges_given_up_are_noticed(void)
+{
+    enum { NOBODY = 65534 };
+    const gid_t group = NOBODY;
+
+    if (geteuid() != 0 || setgroups(0, NULL) != 0)
+        return;
+    CHECK_CHILD(mu_init(NULL) == 0);
+    CHECK_CHILD(setgroups(1, &group) == 0);
+    pool_is_refused();
+    CHECK_CHILD(setgroups(0, NULL) == 0);
+    CHECK_CHILD(setegid(NOBODY) == 0);
+    pool_is_refused();
+    CHECK_CHILD(setegid(0) == 0);
+    mu_pool_close(open_pool());
+    CHECK_CHILD(setresuid(NOBODY, NOBODY, NOBODY) == 0);
+    pool_is_refused();
 }
 
 static int the_number;
@@ -671,6 +701,7 @@ CASE(host_is_not_disturbed)
 CASE(ignored_sigchld_is_no_harm)
 CASE(threads_need_init)
 CASE(init_then_threads)
+CASE(privileges_given_up_are_noticed)
 CASE(memory_of_opening_is_shared)
 CASE(two_pools_at_once)
 CASE(child_of_fork_has_its_own)
@@ -697,6 +728,7 @@ int main(void)
         cmocka_unit_test(test_ignored_sigchld_is_no_harm),
         cmocka_unit_test(test_threads_need_init),
         cmocka_unit_test(test_init_then_threads),
+        cmocka_unit_test(test_privileges_given_up_are_noticed),
         cmocka_unit_test(test_memory_of_opening_is_shared),
         cmocka_unit_test(test_two_pools_at_once),
         cmocka_unit_test(test_child_of_fork_has_its_own),
