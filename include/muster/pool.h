@@ -184,7 +184,8 @@ struct mu_outcome {
  * Returns   0; MU_EMODEL for a model that is unknown or cannot give what the
  *           options ask (a timeout under threads); MU_EINIT when `processes` is
  *           asked for by a program with several threads that never called
- *           mu_init(), or that changed its user or groups since; -errno
+ *           mu_init(), or that changed its user or groups since; -EMFILE when 256
+ *           pools and workers of processes are open, or as many files as may be; -errno
  * Threads   any */
 MU_API MU_NODISCARD int mu_pool_open(const char *model,
                                      const struct mu_pool_options *options,

@@ -101,6 +101,7 @@ struct mui_processes {
     int64_t alarm_ns;
     int64_t not_before_ns; /* no orders before: workers die at start */
     unsigned n_failures;
+    unsigned n_mute;         /* channels closed since a nursery was heard of */
     struct mu_error failure; /* the last */
     bool stopping;
     bool robbed;      /* our descriptors are no longer ours */

@@ -11,6 +11,11 @@
 
 static const uint64_t id_channel = UINT64_C(1) << 40;
 
+/* Channels in a row that are closed before anything is heard on them, after which there
+ * is no use in another: the nursery has no room for more. One that was killed as often
+ * was heard of in between. */
+enum { MUTE_MAX = 100 };
+
 /* -- the nursery -- */
 
 int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
@@ -69,6 +74,14 @@ static void nursery_died(struct mui_processes *p)
             mui_processes_died(p, &p->peers[i], &death);
     if (p->stopping)
         return;
+    if (++p->n_mute > MUTE_MAX) {
+        (void)mui_fail(&p->failure, -EMFILE,
+                       "processes: no room for another pool beside those that "
+                       "are open (%d at most, and as files are limited)",
+                       MUI_NURSERY_CHANNELS_MAX);
+        give_up(p);
+        return;
+    }
     if (mui_processes_connect_nursery(p, &p->failure) < 0)
         give_up(p);
 }
@@ -81,8 +94,10 @@ static void heed_channel(struct mui_processes *p)
     int rc = MU_CLOSED;
 
     while (p->channel >= 0 &&
-           (rc = mui_nursery_report(p->channel, &report)) == 0)
+           (rc = mui_nursery_report(p->channel, &report)) == 0) {
+        p->n_mute = 0;
         mui_processes_heed_report(p, &report);
+    }
     if (p->channel >= 0 && rc == MU_CLOSED)
         nursery_died(p);
 }

@@ -29,6 +29,8 @@
 enum {
     MUI_NURSERY_PLAN_FDS = 4,
     MUI_NURSERY_WORKER_FDS = 4,
+    /* of one program at a time; one above that is closed at once */
+    MUI_NURSERY_CHANNELS_MAX = 256,
     /* who waits for a first worker rouses the guardian so often */
     MUI_ROUSE_NS = 1000 * 1000 * 1000
 };

@@ -27,8 +27,7 @@
 #include "sys/module.h"
 #include "sys/pidfd.h"
 
-/* Pools of one program that can be open at once. */
-enum { CHANNELS_MAX = 256, N_FIXED = 4 };
+enum { N_FIXED = 4 };
 
 /* Between two looks for what the dead left behind: each reads files, and workers can
  * die thousands of times a second. */
@@ -56,7 +55,7 @@ static struct {
     int gone_fd; /* epoll: pidfds of workers that we have not heard to end */
     pid_t pid;
     bool careful; /* the nursery before us died: load nothing ahead */
-    struct channel *channels[CHANNELS_MAX];
+    struct channel *channels[MUI_NURSERY_CHANNELS_MAX];
     unsigned n_channels;
     struct worker *workers;
     unsigned n_workers;
@@ -287,7 +286,7 @@ static void open_channel(struct mui_message *message)
     struct channel *channel = NULL;
 
     if (message->n_fds >= 1 && message->n_fds <= 1 + MUI_NURSERY_PLAN_FDS &&
-        the.n_channels < CHANNELS_MAX)
+        the.n_channels < MUI_NURSERY_CHANNELS_MAX)
         channel = calloc(1, sizeof *channel);
     if (!channel) {
         for (unsigned i = 0; i < message->n_fds; i++)
@@ -381,7 +380,7 @@ static int sweep_timeout_ms(void)
 
 static void turn(void)
 {
-    struct pollfd polls[N_FIXED + CHANNELS_MAX] = {
+    struct pollfd polls[N_FIXED + MUI_NURSERY_CHANNELS_MAX] = {
         {.fd = the.supervisor_pidfd, .events = POLLIN},
         {.fd = the.child_fd, .events = POLLIN},
         {.fd = the.guard_fd, .events = POLLIN},

@@ -21,6 +21,7 @@
 #include "muster/muster.h"
 
 #include "chaos/deeds.h"
+#include "process/nursery.h"
 #include "support/check.h"
 #include "sys/sanitize.h"
 
@@ -227,6 +228,32 @@ static void two_pools_at_once(void)
     mu_pool_close(first);
     pool_works(second);
     mu_pool_close(second);
+}
+
+static int no_worker(const struct mui_nursery_start *start)
+{
+    (void)start;
+    return 0;
+}
+
+/* One too many is an error, not a wait without end; and not for ever. */
+static void pools_have_a_limit(void)
+{
+    int channels[MUI_NURSERY_CHANNELS_MAX];
+    struct mu_pool *pool;
+    struct mu_error err;
+
+    CHECK_CHILD(mu_init(NULL) == 0);
+    for (int i = 0; i < MUI_NURSERY_CHANNELS_MAX; i++)
+        CHECK_CHILD(mui_nursery_connect(no_worker, "", 0, NULL, 0, &channels[i],
+                                        NULL) == 0);
+    CHECK_CHILD(mu_pool_open("processes:2", NULL, &pool, &err) == -EMFILE);
+    CHECK_CHILD(strstr(err.text, "256 at most"));
+    for (int i = 0; i < MUI_NURSERY_CHANNELS_MAX; i++)
+        mui_nursery_disconnect(channels[i]);
+    pool = open_pool();
+    pool_works(pool);
+    mu_pool_close(pool);
 }
 
 /* Whether a child of a process with threads can do more than exec. The thread sanitizer
@@ -704,6 +731,7 @@ CASE(init_then_threads)
 CASE(privileges_given_up_are_noticed)
 CASE(memory_of_opening_is_shared)
 CASE(two_pools_at_once)
+CASE(pools_have_a_limit)
 CASE(child_of_fork_has_its_own)
 CASE(thread_opens_a_pool)
 CASE(workers_that_cannot_start_are_an_error)
@@ -731,6 +759,7 @@ int main(void)
         cmocka_unit_test(test_privileges_given_up_are_noticed),
         cmocka_unit_test(test_memory_of_opening_is_shared),
         cmocka_unit_test(test_two_pools_at_once),
+        cmocka_unit_test(test_pools_have_a_limit),
         cmocka_unit_test(test_child_of_fork_has_its_own),
         cmocka_unit_test(test_thread_opens_a_pool),
         cmocka_unit_test(test_workers_that_cannot_start_are_an_error),
