@@ -3,12 +3,17 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "muster/base.h"
+
 #include "base/error.h"
 #include "layer/layer.h"
+#include "sys/flow.h"
+#include "sys/futex.h"
 #include "sys/latch.h"
 #include "sys/thread.h"
 
@@ -16,6 +21,10 @@ struct threads_worker {
     struct threads_layer *layer;
     struct mui_layer_config config; /* of the layer below */
     pthread_t thread;
+    /* in a worker: 0 when it has ended; NULL: not known. Written before `up` is down */
+    const _Atomic uint32_t *end_word;
+    _Atomic bool ended; /* in our own way */
+    bool joined;
     struct mu_error err; /* valid once `up` is down, when rc < 0 */
     int rc;
 };
@@ -50,8 +59,10 @@ static void *threads_main(void *arg)
     struct threads_layer *t = w->layer;
     struct mui_layer *below = NULL;
 
-    if (w->config.terms->is_worker)
+    if (w->config.terms->is_worker) {
         unblock_signals();
+        w->end_word = mui_thread_end_word();
+    }
     if (w->config.terms->pin)
         (void)mui_thread_pin(w->config.port.i_first);
     w->rc = mui_layer_open(&w->config, &below, &w->err);
@@ -60,6 +71,8 @@ static void *threads_main(void *arg)
     if (below && !t->failed)
         mui_layer_run(below);
     mui_layer_close(below);
+    /* release, pairs with threads_join() */
+    atomic_store_explicit(&w->ended, true, memory_order_release);
     return NULL;
 }
 
@@ -78,11 +91,60 @@ static int threads_start(struct threads_layer *t, struct threads_worker *w,
     return 0;
 }
 
-/* Join the threads; their lanes are closed, or their layer never opened. */
+/* The next to be joined: one that has ended, as far as that can be told; NULL: none is
+ * left. */
+static struct threads_worker *await_end(struct threads_layer *t)
+{
+    for (;;) {
+        struct mui_futex_pair alive[MUI_FUTEX_PAIRS_MAX];
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < t->n_started && n < MUI_FUTEX_PAIRS_MAX; i++) {
+            struct threads_worker *w = &t->workers[i];
+            uint32_t word;
+
+            if (w->joined)
+                continue;
+            /* acquire: what the thread wrote is there, `ended` among it */
+            word = w->end_word
+                       ? atomic_load_explicit(w->end_word, memory_order_acquire)
+                       : 0;
+            if (word == 0)
+                return w;
+            alive[n++] = (struct mui_futex_pair){w->end_word, word};
+        }
+        if (n == 0)
+            return NULL;
+        mui_futex_wait_any(alive, n);
+    }
+}
+
+/* The lane whose task a thread ran when it ended; NULL: it ran none. */
+static const struct mui_lane_worker *lane_left(const struct threads_worker *w)
+{
+    const struct mui_port *port = &w->config.port;
+
+    for (unsigned i = 0; i < port->n_lanes; i++)
+        if (mui_lane_running_since(&port->lanes[i]) != MU_NEVER)
+            return &port->lanes[i];
+    return NULL;
+}
+
+/* Join the threads; their lanes are closed, or their layer never opened; or, in a
+ * worker process, will be. There a task can have ended its thread past the C library, or
+ * had the kernel end it: then the process ends, as by pthread_exit(). */
 static void threads_join(struct threads_layer *t)
 {
-    for (unsigned i = 0; i < t->n_started; i++)
-        (void)pthread_join(t->workers[i].thread, NULL);
+    struct threads_worker *w;
+
+    while ((w = await_end(t))) {
+        /* acquire, pairs with threads_main() */
+        if (w->end_word &&
+            !atomic_load_explicit(&w->ended, memory_order_acquire))
+            mui_flow_lost(lane_left(w));
+        (void)pthread_join(w->thread, NULL);
+        w->joined = true;
+    }
     t->n_started = 0;
 }
 

@@ -187,10 +187,11 @@ static const int pure_calls[] = {
     SCMP_SYS(sigaltstack),
     SCMP_SYS(time),
     SCMP_SYS(uname),
+    449, /* futex_waitv, not in every header: a worker waits for its threads */
 };
 
 /* Calls by another ABI (int 0x80, x32), whose numbers mean something else: libseccomp
- * would end the thread alone, and its task never. */
+ * would end the thread alone, which does not tell why. */
 static int refuse_foreign(scmp_filter_ctx filter)
 {
     return seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH,

@@ -29,6 +29,13 @@ int mui_flow_watch(void (*died)(void))
     return -pthread_key_create(&watch_key, flow_ended);
 }
 
+void mui_flow_lost(const void *lane)
+{
+    flow_lane = lane;
+    if (watch_died)
+        watch_died();
+}
+
 __attribute__((noinline)) void mui_flow_serve(const void *lane)
 {
     if (watch_died && !flow_lane && lane)

@@ -17,6 +17,11 @@ const void *mui_flow_lane(void);
  * pthread_exit(). Once a process, before threads serve. 0 or -errno. */
 int mui_flow_watch(void (*died)(void));
 
+/* The same for a thread that has ended without having been able to say so, by a system
+ * call or the kernel: the caller speaks for it. `lane`: whose task it ran; NULL: none.
+ * Returns only if nothing watches. */
+void mui_flow_lost(const void *lane);
+
 /* For a stack pointer on the stack of a task: where the stack of its caller
  * begins. 0: not known. Signal-safe. */
 uintptr_t mui_flow_floor(uintptr_t sp);

@@ -50,6 +50,36 @@ int mui_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int shared,
                              deadline_ns);
 }
 
+/* Of kernel 5.16, not in every header: the call, and its struct futex_waitv. */
+enum { CALL_FUTEX_WAITV = 449, WAIT_SHARED_32 = 2 };
+struct waited {
+    uint64_t expected;
+    uint64_t address;
+    uint32_t flags;
+    uint32_t reserved;
+};
+
+void mui_futex_wait_any(const struct mui_futex_pair *pairs, unsigned n)
+{
+    struct waited all[MUI_FUTEX_PAIRS_MAX];
+    struct timespec *until = NULL;
+#if MUI_TSAN
+    /* as in mui_futex_wait_as() */
+    int64_t nap_end_ns = mu_now_ns() + 20000000;
+    struct timespec nap_end = {.tv_sec = (time_t)(nap_end_ns / 1000000000),
+                               .tv_nsec = (long)(nap_end_ns % 1000000000)};
+
+    until = &nap_end;
+#endif
+    for (unsigned i = 0; i < n; i++)
+        all[i] = (struct waited){.expected = pairs[i].expected,
+                                 .address = (uintptr_t)pairs[i].word,
+                                 .flags = WAIT_SHARED_32};
+    if (syscall(CALL_FUTEX_WAITV, all, n, 0, until, CLOCK_MONOTONIC) < 0 &&
+        (errno == ENOSYS || errno == EPERM))
+        (void)mui_futex_wait(pairs[0].word, pairs[0].expected, 1, MU_NEVER);
+}
+
 int mui_futex_wake_as(const _Atomic uint32_t *word, int n_max, uint32_t kinds,
                       int shared)
 {

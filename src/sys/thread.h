@@ -3,7 +3,9 @@
 #define MUI_SYS_THREAD_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Start a thread named `name` that takes no asynchronous signal: those of the host
  * go on to the host's threads. Faults (SIGSEGV, ...) are not blocked. It has an
@@ -20,6 +22,11 @@ int mui_thread_start_stack(pthread_t *ret_thread, const char *name,
 /* Give the calling thread an alternate signal stack, unless it has one. Its memory
  * lives as long as the thread; mui_thread_start() calls it. 0 or -errno. */
 int mui_thread_altstack(void);
+
+/* A word that is 0 when the calling thread has ended, in whatever way: the kernel writes
+ * it, and wakes one that sleeps on it as on a shared futex. Lent until the thread is
+ * joined. NULL: this kernel does not say where. */
+const _Atomic uint32_t *mui_thread_end_word(void);
 
 /* How many CPUs the calling thread may use, or -errno. */
 int mui_thread_cpus(void);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <locale.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -163,6 +165,22 @@ static int deed_pthread_exit(struct mu_task *task)
 {
     (void)task;
     pthread_exit(NULL);
+}
+
+/* Its thread ends, and the C library hears nothing of it. */
+static int deed_thread_exit(struct mu_task *task)
+{
+    (void)task;
+    return (int)syscall(SYS_exit, 0);
+}
+
+/* The kernel ends the thread that it refuses a call, and none beside it. */
+static int deed_seccomp(struct mu_task *task)
+{
+    (void)task;
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0)
+        (void)getppid();
+    return 0;
 }
 
 static int deed_kill(struct mu_task *task)
@@ -709,6 +727,8 @@ const struct deed deeds[] = {
     {"_exit", deed_quit, BIT(MU_EXITED), 0, 4},
     {"exit_in_thread", deed_exit_in_thread, BIT(MU_EXITED), 0, 5},
     {"pthread_exit", deed_pthread_exit, BIT(MU_EXITED), 0, 0},
+    {"thread_exit", deed_thread_exit, BIT(MU_EXITED), 0, 0},
+    {"seccomp", deed_seccomp, BIT(MU_CRASHED) | BIT(MU_EXITED), 0, 0},
     {"kill", deed_kill, BIT(MU_CRASHED), SIGKILL, 0},
     {"kill_all", deed_kill_all, BIT(MU_CRASHED), SIGTERM, 0},
     {"kill_group", deed_kill_group, BIT(MU_CRASHED), SIGKILL, 0},

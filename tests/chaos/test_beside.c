@@ -1,13 +1,18 @@
 /* test_beside.c: two tasks in one process, under processes/threads: what one has while
  * it runs is not taken for what another has left behind. */
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "support/pool.h"
 #include "sys/census.h"
@@ -130,6 +135,23 @@ static int has_empty_mask(struct mu_task *t)
     return sigisemptyset(&blocked) ? 0 : 1;
 }
 
+/* The kernel ends its thread, and no other, when that has told of this task's end and
+ * is about to sleep. */
+static int forbid_sleep(struct mu_task *t)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_futex, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const struct sock_fprog program = {sizeof code / sizeof code[0], code};
+
+    (void)t;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return 1;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 ? 0 : 1;
+}
+
 /* Until the process in its input, the one that takes outcomes, sleeps. */
 static int wait_for_sleeper(struct mu_task *t)
 {
@@ -202,6 +224,34 @@ static void outcome_comes_although_the_worker_goes_on(void **state)
     }
 }
 
+/* What runs beside begins again elsewhere, and is charged with nothing. */
+static void thread_that_ends_between_tasks_is_noticed(void **state)
+{
+    const int64_t deadline = test_deadline();
+    struct mu_pool *pool = open_pool(0);
+    struct mu_outcome *ended[2];
+    int n_ended = 0;
+
+    (void)state;
+    begin(pool, stay);
+    atomic_store(&gate->has_begun, false);
+    submit(pool, forbid_sleep);
+    while (!atomic_load(&gate->has_begun)) {
+        assert_true(n_ended < 2 && mu_now_ns() < deadline);
+        if (mu_pool_next(pool, MU_NOW, &ended[n_ended]) == MU_OK)
+            n_ended++;
+    }
+    atomic_store(&gate->may_end, true);
+    while (n_ended < 2)
+        ended[n_ended++] = test_take(pool);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ended[i]->status, MU_DONE);
+        assert_int_equal(ended[i]->attempts, 1);
+        mu_outcome_free(ended[i]);
+    }
+    mu_pool_close(pool);
+}
+
 /* As where a task has its process alone. */
 static void signals_are_not_blocked(void **state)
 {
@@ -247,6 +297,7 @@ int main(void)
         cmocka_unit_test(children_of_a_neighbour_stay),
         cmocka_unit_test(child_left_beside_a_long_task_is_found),
         cmocka_unit_test(outcome_comes_although_the_worker_goes_on),
+        cmocka_unit_test(thread_that_ends_between_tasks_is_noticed),
         cmocka_unit_test(signals_are_not_blocked),
     };
 
