@@ -22,6 +22,7 @@ static const struct {
     {SYS_ppoll, 2, 0},           {SYS_recvmsg, -1, 0},
     {SYS_rt_sigtimedwait, 2, 0}, {SYS_read, -1, 0},
     {SYS_wait4, -1, 0},          {SYS_waitid, -1, 0},
+    {449, 3, 0}, /* futex_waitv, not in every header */
 };
 
 /* Whether it sleeps, and for ever; why not is written to `why`. */
