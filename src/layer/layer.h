@@ -107,7 +107,7 @@ struct mui_death {
 
 /* What a hosting layer reports to: the pool. A group is the lanes of one worker;
  * groups are numbered from 0 to the layer's width. `lock` is held in all but
- * lock() itself and rung(). */
+ * lock() itself. */
 struct mui_desk {
     const struct mui_desk_ops *ops;
 };
@@ -132,8 +132,8 @@ struct mui_desk_ops {
                     const struct mu_error *err);
 
     /* Collect replies, hand out orders, see to deadlines. Called by the layer's
-     * own thread when a bell rang or a time came; takes the lock itself. Returns
-     * the time at which it wants to be called again at the latest. */
+     * own thread when a bell rang or a time came. Returns the time at which it wants
+     * to be called again at the latest. */
     int64_t (*rung)(struct mui_desk *desk);
 };
 

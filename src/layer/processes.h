@@ -8,8 +8,8 @@
  *                                 -> later, by the monitor: bury, order a spare
  *
  * Whoever sees a death first deals with it: the monitor, or a caller that slept for
- * an outcome. All state is under the desk's lock; only burying and ordering, which
- * take time, are done outside it, by the monitor alone.
+ * an outcome. All state is under the desk's lock; only killing, burying and ordering,
+ * which take time and wake others, are done outside it, by the monitor alone.
  *
  *     processes.c           the layer's table: open, sleep, kill, stop
  *     processes_worker.c    the inside of a worker process
@@ -176,7 +176,7 @@ int mui_processes_connect_nursery(struct mui_processes *p,
                                   struct mu_error *err);
 
 /* Make a worker's memory and have it forked; lock not held but to put it in. Only
- * one thread at a time orders. */
+ * one thread at a time orders. When it could not be sent, `place` waits to be buried. */
 int mui_processes_order_one(struct mui_processes *p,
                             struct mui_processes_peer *place);
 

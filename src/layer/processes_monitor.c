@@ -1,6 +1,7 @@
 /* processes_monitor.c: the layer's own thread: answers bells and the nursery when no
  * caller does, buries the dead, orders spares. */
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include "layer/processes.h"
 #include "sys/census.h"
 #include "sys/futex.h"
+#include "sys/pidfd.h"
 
 static const uint64_t id_channel = UINT64_C(1) << 40;
 
@@ -125,58 +127,98 @@ void mui_processes_heed_ids(struct mui_processes *p, const uint64_t *ids,
     }
 }
 
-/* Kill those that left word; the lock is held. */
-static void kill_waiting(struct mui_processes *p)
+/* What there is to do, decided under the lock and done without it: callers wait for the
+ * lock, and a system call that wakes somebody can hand him our CPU. */
+enum { ERRANDS_MAX = 8 };
+
+struct errands {
+    struct mui_peer corpses[ERRANDS_MAX];
+    struct mui_processes_peer
+        *places[ERRANDS_MAX]; /* free: workers are missing */
+    int to_kill[ERRANDS_MAX]; /* lent pidfds */
+    unsigned n_corpses;
+    unsigned n_places;
+    unsigned n_to_kill;
+};
+
+/* Those that left word and wait for their end. */
+static void find_waiting(struct mui_processes *p, struct errands *errands)
 {
-    for (unsigned i = 0; i < p->n_peers; i++) {
+    for (unsigned i = 0; i < p->n_peers && errands->n_to_kill < ERRANDS_MAX;
+         i++) {
         struct mui_processes_peer *peer = &p->peers[i];
 
         if (peer->state != MUI_PEER_GONE || !peer->waits)
             continue;
-        mui_peer_kill(&peer->peer);
         peer->waits = false;
+        if (peer->peer.pidfd >= 0 && !peer->reaped)
+            errands->to_kill[errands->n_to_kill++] = peer->peer.pidfd;
     }
 }
 
-/* Take one that can be buried out of the table. False: none. */
-static bool take_corpse(struct mui_processes *p, struct mui_peer *ret)
+/* Take those that can be buried out of the table. */
+static void find_corpses(struct mui_processes *p, struct errands *errands)
 {
-    for (unsigned i = 0; i < p->n_peers; i++) {
+    for (unsigned i = 0; i < p->n_peers && errands->n_corpses < ERRANDS_MAX;
+         i++) {
         struct mui_processes_peer *peer = &p->peers[i];
 
         if (peer->state != MUI_PEER_GONE || !peer->reaped)
             continue;
-        *ret = peer->peer;
+        errands->corpses[errands->n_corpses++] = peer->peer;
         peer->state = MUI_PEER_FREE;
-        return true;
     }
-    return false;
 }
 
-/* A place for a worker that is missing. NULL: none is, or not now. */
-static struct mui_processes_peer *place_for_one(struct mui_processes *p)
+/* Places for the workers that are missing, if they can be started now. */
+static void find_places(struct mui_processes *p, struct errands *errands)
 {
-    struct mui_processes_peer *place = NULL;
     unsigned n_wanted = p->n_spares;
     unsigned n_starting = 0;
     unsigned n = 0;
 
     if (p->stopping || p->channel < 0 || p->n_failures >= MUI_FAILURES_MAX ||
         p->not_before_ns > mu_now_ns())
-        return NULL;
+        return;
     p->not_before_ns = 0;
     for (unsigned i = 0; i < p->base.spec->width; i++)
         n_wanted += !p->given_up[i];
     for (unsigned i = 0; i < p->n_peers; i++) {
         n += p->peers[i].state == MUI_PEER_ORDERED;
         n_starting += p->peers[i].state == MUI_PEER_ORDERED && !p->peers[i].up;
-        if (p->peers[i].state == MUI_PEER_FREE)
-            place = &p->peers[i];
     }
     /* when they die at start one at a time is tried, so that each pause is kept */
-    if (p->n_failures > 0 && n_starting > 0)
-        return NULL;
-    return n < n_wanted ? place : NULL;
+    if (p->n_failures > 0)
+        n_wanted = n_starting > 0 || n >= n_wanted ? n : n + 1;
+    for (unsigned i = 0;
+         i < p->n_peers && n < n_wanted && errands->n_places < ERRANDS_MAX; i++)
+        if (p->peers[i].state == MUI_PEER_FREE) {
+            errands->places[errands->n_places++] = &p->peers[i];
+            n++;
+        }
+}
+
+/* The lock is held. */
+static void find_errands(struct mui_processes *p, struct errands *errands)
+{
+    *errands = (struct errands){.n_places = 0};
+    find_waiting(p, errands);
+    find_places(p, errands);
+    find_corpses(p, errands);
+}
+
+/* It is in the table, but the nursery does not know of it. */
+static void disown(struct mui_processes *p, struct mui_processes_peer *peer)
+{
+    struct mui_desk *desk = p->desk;
+    struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN,
+                              .how = MUI_DEATH_VANISHED};
+
+    desk->ops->lock(desk);
+    peer->reaped = true;
+    p->not_before_ns = mu_after_ns(MUI_BACKOFF_NS);
+    mui_processes_died(p, peer, &death);
+    desk->ops->unlock(desk);
 }
 
 int mui_processes_order_one(struct mui_processes *p,
@@ -184,21 +226,21 @@ int mui_processes_order_one(struct mui_processes *p,
 {
     struct mui_desk *desk = p->desk;
     uint32_t i_place = (uint32_t)(place - p->peers);
+    uint32_t id = p->n_ids;
     struct mui_peer peer;
     int theirs[3];
-    int rc = mui_peer_open(&peer, &p->plan.shape, p->n_ids, theirs);
+    int channel;
+    int rc = mui_peer_open(&peer, &p->plan.shape, id, theirs);
 
     if (rc < 0)
         return rc;
+    rc = mui_bells_add(&p->bells, peer.bell, id);
     mui_board_clear(p->board, i_place);
     desk->ops->lock(desk);
+    channel = p->channel;
     /* one that is ordered now would be sent home by nobody */
-    rc = p->channel < 0 || p->stopping
-             ? -EPIPE
-             : mui_nursery_order(p->channel, p->n_ids, i_place, theirs, 3);
-    if (rc == 0)
-        rc = mui_bells_add(&p->bells, peer.bell, p->n_ids);
-    mui_peer_ordered(&peer, theirs);
+    if (rc == 0 && (channel < 0 || p->stopping))
+        rc = -EPIPE;
     if (rc == 0) {
         p->n_ids++;
         *place = (struct mui_processes_peer){
@@ -206,46 +248,39 @@ int mui_processes_order_one(struct mui_processes *p,
         mui_processes_fill_groups(p);
     }
     desk->ops->unlock(desk);
-    if (rc < 0)
+    if (rc < 0) {
         mui_peer_close(&peer, &p->plan.shape);
+    } else {
+        rc = mui_nursery_order(channel, id, i_place, theirs, 3);
+        if (rc < 0)
+            disown(p, place);
+    }
+    mui_peer_ordered(theirs);
     return rc;
 }
 
-/* Bury and order, without the lock while it takes time. */
-static void tidy(struct mui_processes *p)
+/* The nursery is behind with what it was sent, or on its way: what it has to say wakes
+ * us. */
+static bool is_passing(int rc)
 {
-    struct mui_desk *desk = p->desk;
-    struct mui_processes_peer *place;
-    struct mui_peer corpse;
-    bool found;
-    int rc;
+    return rc == -EPIPE || rc == -EAGAIN;
+}
 
-    do {
-        desk->ops->lock(desk);
-        kill_waiting(p);
-        place = place_for_one(p);
-        desk->ops->unlock(desk);
-        rc = place ? mui_processes_order_one(p, place) : 0;
-    } while (place && rc == 0);
-    do {
-        desk->ops->lock(desk);
-        found = take_corpse(p, &corpse);
-        desk->ops->unlock(desk);
-        if (found)
-            mui_peer_close(&corpse, &p->plan.shape);
-    } while (found);
-    /* release, pairs with processes_stop() */
-    atomic_fetch_add_explicit(&p->n_tidied, 1, memory_order_release);
-    mui_futex_wake(&p->n_tidied, 1, 0);
+/* Without the lock. Returns 0, or why a worker could not be ordered. */
+static int do_errands(struct mui_processes *p, const struct errands *errands)
+{
+    int rc = 0;
 
-    desk->ops->lock(desk);
-    if (rc < 0 && rc != -EPIPE && rc != -EAGAIN) {
-        mui_processes_count_failure(p);
-        (void)mui_fail(&p->failure, rc, "processes: memory for a worker");
+    for (unsigned i = 0; i < errands->n_to_kill; i++)
+        (void)mui_pidfd_kill(errands->to_kill[i], SIGKILL);
+    for (unsigned i = 0; i < errands->n_places && rc == 0; i++)
+        rc = mui_processes_order_one(p, errands->places[i]);
+    for (unsigned i = 0; i < errands->n_corpses; i++) {
+        struct mui_peer corpse = errands->corpses[i];
+
+        mui_peer_close(&corpse, &p->plan.shape);
     }
-    if (p->n_failures >= MUI_FAILURES_MAX)
-        give_up(p);
-    desk->ops->unlock(desk);
+    return is_passing(rc) ? 0 : rc;
 }
 
 /* Kill who only says that it writes a core. Returns when to look again. */
@@ -282,46 +317,77 @@ static int64_t next_time(struct mui_processes *p)
                : next;
 }
 
+/* Deal with what rang, and see what else there is to do. Returns when to come again. The
+ * lock is held. */
+static int64_t heed(struct mui_processes *p, const uint64_t *ids, unsigned n,
+                    struct errands *errands)
+{
+    p->tidy_due = true; /* here: nobody has to poke us */
+    mui_processes_heed_ids(p, ids, n);
+    p->alarm_ns = MU_NEVER;
+    if (!p->stopping) { /* else the desk has closed */
+        int64_t next = p->desk->ops->rung(p->desk);
+
+        p->alarm_ns = next < p->alarm_ns ? next : p->alarm_ns;
+    }
+    if (p->n_failures >= MUI_FAILURES_MAX)
+        give_up(p);
+    find_errands(p, errands);
+    p->tidy_due = false;
+    if (errands->n_to_kill == ERRANDS_MAX || errands->n_places == ERRANDS_MAX ||
+        errands->n_corpses == ERRANDS_MAX)
+        return MU_NOW;
+    return next_time(p);
+}
+
+static int64_t count_order_failure(struct mui_processes *p, int rc)
+{
+    struct mui_desk *desk = p->desk;
+    int64_t next;
+
+    desk->ops->lock(desk);
+    mui_processes_count_failure(p);
+    (void)mui_fail(&p->failure, rc, "processes: memory for a worker");
+    if (p->n_failures >= MUI_FAILURES_MAX)
+        give_up(p);
+    next = next_time(p);
+    desk->ops->unlock(desk);
+    return next;
+}
+
 void *mui_processes_monitor(void *arg)
 {
     struct mui_processes *p = arg;
     struct mui_desk *desk = p->desk;
     uint64_t ids[MUI_PROCESSES_IDS];
-    int64_t next;
+    struct errands errands;
+    int64_t next = MU_NOW;
     bool stopping;
     bool quit;
 
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-    for (;;) {
+    do {
         unsigned n;
+        int rc;
 
-        desk->ops->lock(desk);
-        quit = mui_processes_robbed(p);
-        next = next_time(p);
-        desk->ops->unlock(desk);
-        if (quit)
-            return NULL;
         /* who closes a pool that was robbed has no other means to end the wait */
         (void)pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
         n = mui_bells_watch(&p->bells, next, ids, MUI_PROCESSES_IDS);
         (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
         desk->ops->lock(desk);
-        if (mui_processes_robbed(p))
-            n = 0;
-        p->tidy_due = true; /* below: nobody has to poke us */
-        mui_processes_heed_ids(p, ids, n);
-        quit = p->quit;
-        stopping = p->stopping; /* the desk has closed */
-        p->alarm_ns = MU_NEVER;
-        p->tidy_due = false;
+        quit = mui_processes_robbed(p);
+        next = heed(p, ids, quit ? 0 : n, &errands);
+        quit |= p->quit;
+        stopping = p->stopping;
         desk->ops->unlock(desk);
-        if (quit)
-            return NULL;
-        next = stopping ? MU_NEVER : desk->ops->rung(desk);
-        tidy(p);
-        desk->ops->lock(desk);
-        if (next < p->alarm_ns)
-            p->alarm_ns = next;
-        desk->ops->unlock(desk);
-    }
+        rc = do_errands(p, &errands);
+        if (rc < 0)
+            next = count_order_failure(p, rc);
+        if (stopping) {
+            /* release, pairs with processes_stop() */
+            atomic_fetch_add_explicit(&p->n_tidied, 1, memory_order_release);
+            mui_futex_wake(&p->n_tidied, 1, 0);
+        }
+    } while (!quit);
+    return NULL;
 }

@@ -242,13 +242,9 @@ void mui_pool_rung(struct mu_pool *pool)
 static int64_t desk_rung(struct mui_desk *desk)
 {
     struct mu_pool *pool = pool_of(desk);
-    int64_t next;
 
-    (void)pthread_mutex_lock(&pool->lock);
     mui_pool_rung(pool);
-    next = pool->alarm_ns;
-    (void)pthread_mutex_unlock(&pool->lock);
-    return next;
+    return pool->alarm_ns;
 }
 
 const struct mui_desk_ops mui_pool_desk_ops = {

@@ -54,13 +54,15 @@ int mui_peer_open(struct mui_peer *peer, const struct mui_block_shape *shape,
     ret_theirs[0] = peer->block.down_fd;
     ret_theirs[1] = peer->block.up_fd;
     ret_theirs[2] = pair[1];
+    peer->block.down_fd = -1;
+    peer->block.up_fd = -1;
     return 0;
 }
 
-void mui_peer_ordered(struct mui_peer *peer, const int theirs[3])
+void mui_peer_ordered(const int theirs[3])
 {
-    mui_block_close_fds(&peer->block);
-    (void)close(theirs[2]);
+    for (int i = 0; i < 3; i++)
+        (void)close(theirs[i]);
 }
 
 void mui_peer_close(struct mui_peer *peer, const struct mui_block_shape *shape)

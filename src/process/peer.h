@@ -23,10 +23,11 @@ struct mui_peer {
 
 /* Make the memory, lanes and bell of a worker that does not exist yet; tasks can
  * be given to it already. *ret_theirs [3] are what the worker gets: down, up and
- * bell; they stay ours to close by mui_peer_ordered(). 0 or -errno. */
+ * bell; they are the caller's to send and to close by mui_peer_ordered(). 0 or
+ * -errno. */
 int mui_peer_open(struct mui_peer *peer, const struct mui_block_shape *shape,
                   uint32_t id, int ret_theirs[3]);
-void mui_peer_ordered(struct mui_peer *peer, const int theirs[3]);
+void mui_peer_ordered(const int theirs[3]);
 
 /* Kill it and give everything back but the process, which is the nursery's to
  * bury. Accepts a half-open one. */
