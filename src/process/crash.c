@@ -380,14 +380,17 @@ enum { REHEARSED_SIGNAL = SIGXFSZ };
 /* The thread that rehearses; 0: none. */
 static _Atomic int rehearser;
 
-/* Whether this is no crash: a signal that this thread sends itself. */
-static bool is_rehearsal(int signal, const siginfo_t *info)
+/* Whether this is no crash: a signal that this thread sends itself, and runs no task
+ * meanwhile. Who sent it is not always told: while the queue of the user's signals
+ * (RLIMIT_SIGPENDING) is full, which a task can see to, raise() looks like kill() by
+ * nobody. */
+static bool is_rehearsal(int signal)
 {
     /* relaxed: written by this thread, or not its number */
     int tid = atomic_load_explicit(&rehearser, memory_order_relaxed);
 
     return tid != 0 && signal == REHEARSED_SIGNAL &&
-           info->si_code == SI_TKILL && tid == (int)syscall(SYS_gettid);
+           tid == (int)syscall(SYS_gettid);
 }
 
 static void on_fault(int signal, siginfo_t *info, void *arg)
@@ -397,7 +400,7 @@ static void on_fault(int signal, siginfo_t *info, void *arg)
 
     if (getpid() != owner)
         die_plainly(signal);
-    if (is_rehearsal(signal, info)) {
+    if (is_rehearsal(signal)) {
         struct mui_crash none = {.kind = MUI_CRASH_NONE};
 
         describe(&none, signal, info, context);

@@ -1,14 +1,11 @@
 /* test_crash.c: the crash record is a claim: what cannot be is not believed. */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
+#include <sys/resource.h>
 
 #include "process/crash.h"
+#include "support/check.h"
 
 enum { N_LANES = 4 };
 
@@ -97,6 +94,41 @@ static void lane_of_others_is_unknown(void **state)
     assert_int_equal(copy.i_lane, MUI_CRASH_LANE_FOREIGN);
 }
 
+/* -- rehearsal -- */
+
+static void say_nothing(void)
+{
+}
+
+static bool is_attended(void)
+{
+    return true;
+}
+
+static void rehearse(void *no_signals)
+{
+    struct mui_crash record = {.kind = MUI_CRASH_NONE};
+    const struct mui_crash_setup setup = {.record = &record,
+                                          .ring = say_nothing,
+                                          .wake_next = say_nothing,
+                                          .is_attended = is_attended};
+
+    if (no_signals) /* can be queued for this user */
+        CHECK_CHILD(setrlimit(RLIMIT_SIGPENDING, &(struct rlimit){0, 0}) == 0);
+    mui_crash_install(&setup);
+    mui_crash_rehearse();
+    _exit(record.stage != MUI_CRASH_SILENT);
+}
+
+static void rehearsal_is_no_crash(void **state)
+{
+    int any;
+
+    (void)state;
+    assert_int_equal(test_wait(test_fork(rehearse, NULL)), 0);
+    assert_int_equal(test_wait(test_fork(rehearse, &any)), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +137,7 @@ int main(void)
         cmocka_unit_test(impossible_record_is_none),
         cmocka_unit_test(too_many_frames_are_none),
         cmocka_unit_test(lane_of_others_is_unknown),
+        cmocka_unit_test(rehearsal_is_no_crash),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
