@@ -317,9 +317,10 @@ static void kill_all(struct mui_processes *p)
 
 static void processes_stop(struct mui_layer *l)
 {
-    enum { GRACE_NS = 1000 * 1000 * 1000 };
+    enum { GRACE_NS = 1000 * 1000 * 1000, N_GRACES = 5 };
     struct mui_processes *p = (struct mui_processes *)l;
     int64_t deadline = mu_after_ns(GRACE_NS);
+    unsigned n_graces = 0;
     bool done;
 
     if (!p->has_monitor)
@@ -328,7 +329,8 @@ static void processes_stop(struct mui_layer *l)
     if (!mui_processes_robbed(p))
         send_home(p);
     p->desk->ops->unlock(p->desk);
-    /* the monitor buries; what does not end by itself is killed */
+    /* the monitor buries; what does not end by itself is killed, and whose end nobody
+     * tells is left to the nursery */
     do {
         /* acquire, pairs with tidy() */
         uint32_t seen =
@@ -338,7 +340,10 @@ static void processes_stop(struct mui_layer *l)
         done = mui_processes_robbed(p) || all_buried(p);
         if (!done && mu_now_ns() >= deadline) {
             kill_all(p);
-            deadline = MU_NEVER;
+            mui_nursery_rouse();
+            deadline = mu_after_ns(GRACE_NS);
+            if (++n_graces == N_GRACES && p->channel >= 0)
+                mui_nursery_hang_up(p->channel);
         }
         p->desk->ops->unlock(p->desk);
         if (!done)

@@ -67,7 +67,7 @@ struct mui_processes_peer {
     struct mui_peer peer;
     enum mui_peer_state state;
     int i_group;     /* -1: a spare */
-    bool up;         /* it has been seen to serve */
+    bool up;         /* it has been seen to serve, and can be killed */
     bool announced;  /* it has said that it dies: a spare was woken for it */
     bool dumps;      /* it says that it writes a core and ends by itself */
     int64_t look_ns; /* when to see whether that is so */

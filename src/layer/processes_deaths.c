@@ -1,5 +1,6 @@
 /* processes_deaths.c: workers come up, die, and are replaced by spares. The desk's
  * lock is held in all of it. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -215,7 +216,10 @@ static void note_failure(struct mui_processes *p,
     if (mui_peer_stage(&peer->peer, &p->failure) == MUI_STAGE_FAILED)
         return;
     if (report->news == MUI_NURSERY_FAILED)
-        (void)mui_fail(&p->failure, report->value, "processes: fork");
+        (void)mui_fail(&p->failure, report->value, "processes: fork%s",
+                       report->value == -EMFILE
+                           ? ", under the limit on open files of mu_init()"
+                           : "");
     else
         (void)mui_fail(&p->failure, MU_ECRASHED,
                        "processes: a worker %s %d before its first task",
@@ -228,7 +232,8 @@ static void note_failure(struct mui_processes *p,
 void mui_processes_see_stage(struct mui_processes *p,
                              struct mui_processes_peer *peer)
 {
-    if (peer->up || mui_peer_stage(&peer->peer, NULL) != MUI_STAGE_UP)
+    if (peer->up || peer->peer.pidfd < 0 ||
+        mui_peer_stage(&peer->peer, NULL) != MUI_STAGE_UP)
         return;
     peer->up = true;
     choose_next(p);
@@ -271,11 +276,12 @@ static void peer_forked(struct mui_processes *p,
                         struct mui_processes_peer *peer,
                         const struct mui_nursery_report *report)
 {
-    (void)p;
     peer->peer.pid = report->pid;
     peer->peer.pidfd = report->pidfd;
     if (peer->state == MUI_PEER_GONE) /* killed before it was born */
         mui_peer_kill(&peer->peer);
+    else
+        mui_processes_see_stage(p, peer);
 }
 
 void mui_processes_heed_report(struct mui_processes *p,

@@ -291,10 +291,15 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
     return 0;
 }
 
-void mui_nursery_disconnect(int channel)
+void mui_nursery_hang_up(int channel)
 {
     /* as in end() */
     (void)shutdown(channel, SHUT_RDWR);
+}
+
+void mui_nursery_disconnect(int channel)
+{
+    mui_nursery_hang_up(channel);
     (void)close(channel);
 }
 

@@ -49,10 +49,10 @@ typedef int (*mui_nursery_entry_fn)(const struct mui_nursery_start *start);
 
 enum mui_nursery_news {
     MUI_NURSERY_FORKED = 1, /* `pid`, and `pidfd`, given */
-    MUI_NURSERY_FAILED,     /* no process: `value` is a negated errno */
-    MUI_NURSERY_EXITED,     /* with status `value` */
-    MUI_NURSERY_KILLED,     /* by signal `value` */
-    MUI_NURSERY_STOPPED     /* by signal `value`; it still lives */
+    MUI_NURSERY_FAILED, /* no process any more: `value` is a negated errno */
+    MUI_NURSERY_EXITED, /* with status `value` */
+    MUI_NURSERY_KILLED, /* by signal `value` */
+    MUI_NURSERY_STOPPED /* by signal `value`; it still lives */
 };
 
 struct mui_nursery_report {
@@ -93,6 +93,9 @@ void mui_nursery_rouse(void);
 
 /* Close a channel: its workers are killed. */
 void mui_nursery_disconnect(int channel);
+
+/* The same, but it stays to be closed: what is read from it next is MU_CLOSED. */
+void mui_nursery_hang_up(int channel);
 
 /* Ask for a worker process, which gets copies of the descriptors. `id` is for reports,
  * `place` for the worker.

@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ struct worker {
     int pidfd; /* in gone_fd; -1: could not be opened */
     uint32_t id;
     struct channel *channel; /* NULL: it closed; the worker is being killed */
+    int rc; /* below 0: the pool cannot have it, for this; it is being killed */
 };
 
 static struct {
@@ -75,29 +77,35 @@ static struct worker *find_worker(pid_t pid)
 
 /* -- reports -- */
 
-static void send_report(struct channel *channel,
-                        const struct mui_nursery_report *report)
+/* 0, or -errno when the pidfd in it cannot be sent. */
+static int send_report(struct channel *channel,
+                       const struct mui_nursery_report *report)
 {
     struct mui_nursery_report text = *report;
     struct mui_message message = {.bytes = &text, .size = sizeof text};
+    int rc;
 
     text.pidfd = -1;
     if (report->pidfd >= 0) {
         message.n_fds = 1;
         message.fds[0] = report->pidfd;
     }
-    /* a pool that has gone is seen by poll() */
-    (void)mui_message_send(channel->fd, &message, 1);
+    rc = mui_message_send(channel->fd, &message, 1);
+    /* a pool that does not hear of an end would wait for it: it hears a nursery's
+     * instead; poll() sees that, and a pool that has gone */
+    if (rc < 0 && message.n_fds == 0)
+        (void)shutdown(channel->fd, SHUT_RDWR);
+    return rc;
 }
 
-static void report(struct channel *channel, uint32_t news, uint32_t id,
-                   pid_t pid, int value, int pidfd)
+static int report(struct channel *channel, uint32_t news, uint32_t id,
+                  pid_t pid, int value, int pidfd)
 {
-    send_report(channel, &(struct mui_nursery_report){.news = news,
-                                                      .id = id,
-                                                      .pid = pid,
-                                                      .value = value,
-                                                      .pidfd = pidfd});
+    return send_report(channel, &(struct mui_nursery_report){.news = news,
+                                                             .id = id,
+                                                             .pid = pid,
+                                                             .value = value,
+                                                             .pidfd = pidfd});
 }
 
 static void kill_orphan(void *ctx, pid_t pid)
@@ -136,8 +144,12 @@ static void note_end(const siginfo_t *info)
         return;
     news.id = worker->id;
     news.starved = mui_confine_end(worker->pid);
+    if (worker->rc < 0) {
+        news.news = MUI_NURSERY_FAILED;
+        news.value = worker->rc;
+    }
     if (worker->channel)
-        send_report(worker->channel, &news);
+        (void)send_report(worker->channel, &news);
     unwatch(worker->pidfd);
     *worker = the.workers[--the.n_workers];
 }
@@ -147,8 +159,8 @@ static void note_stop(const siginfo_t *info)
     const struct worker *worker = find_worker(info->si_pid);
 
     if (worker && worker->channel)
-        report(worker->channel, MUI_NURSERY_STOPPED, worker->id, worker->pid,
-               info->si_status, -1);
+        (void)report(worker->channel, MUI_NURSERY_STOPPED, worker->id,
+                     worker->pid, info->si_status, -1);
 }
 
 static void sweep_soon(void)
@@ -258,6 +270,7 @@ static void fork_worker(struct channel *channel,
     struct epoll_event gone = {.events = EPOLLIN | EPOLLONESHOT};
     pid_t pid = -1;
     int pidfd;
+    int rc;
 
     if (!the.careful)
         mui_module_load_all();
@@ -267,14 +280,17 @@ static void fork_worker(struct channel *channel,
     if (pid == 0)
         be_worker(channel, message);
     if (pid < 0) {
-        report(channel, MUI_NURSERY_FAILED, id, 0, -errno, -1);
+        (void)report(channel, MUI_NURSERY_FAILED, id, 0, -errno, -1);
         return;
     }
     /* we are its parent and have not waited for it: the number is still its own */
     pidfd = mui_pidfd_open(pid);
+    rc = pidfd < 0 ? pidfd
+                   : report(channel, MUI_NURSERY_FORKED, id, pid, 0, pidfd);
+    if (rc < 0)
+        (void)kill(pid, SIGKILL); /* nobody but us could, ever */
     the.workers[the.n_workers++] = (struct worker){
-        .pid = pid, .pidfd = pidfd, .id = id, .channel = channel};
-    report(channel, MUI_NURSERY_FORKED, id, pid, 0, pidfd);
+        .pid = pid, .pidfd = pidfd, .id = id, .channel = channel, .rc = rc};
     if (pidfd >= 0)
         (void)epoll_ctl(the.gone_fd, EPOLL_CTL_ADD, pidfd, &gone);
 }
@@ -329,8 +345,9 @@ static bool serve_channel(struct channel *channel)
         for (unsigned i = 0; i < message.n_fds; i++)
             (void)close(message.fds[i]);
     } else if (rc < 0) {
-        /* the descriptors did not fit into this process */
-        report(channel, MUI_NURSERY_FAILED, order.id, 0, rc, -1);
+        /* or what came with it did not fit into this process */
+        (void)report(channel, MUI_NURSERY_FAILED, order.id, 0,
+                     rc == -EMSGSIZE ? -EMFILE : rc, -1);
     }
     return rc != MU_CLOSED;
 }

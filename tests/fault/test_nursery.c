@@ -1,0 +1,152 @@
+/* test_nursery.c: what the nursery says of workers is lost on the way, or it cannot have
+ * what it needs to say it. Its messages pass here by the linker's help (--wrap,
+ * CMakeLists.txt). */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "process/nursery.h"
+#include "support/pool.h"
+
+static pid_t host;
+
+/* Of the nursery's messages; in memory that all processes share. */
+static struct {
+    _Atomic int n_refuse; /* so many that come with a descriptor */
+    _Atomic int refused;  /* the worker that the last of them was about */
+    _Atomic bool swallows_ends;
+} * shared;
+
+/* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    const struct mui_nursery_report *report = message->msg_iov->iov_base;
+
+    /* the guardian, our child, sends nothing but what we sent it */
+    if (getpid() == host || getppid() == host ||
+        message->msg_iov->iov_len != sizeof *report)
+        return __real_sendmsg(fd, message, flags);
+    if (report->news == MUI_NURSERY_FORKED &&
+        atomic_load(&shared->n_refuse) > 0) {
+        atomic_fetch_sub(&shared->n_refuse, 1);
+        atomic_store(&shared->refused, report->pid);
+        errno = ETOOMANYREFS;
+        return -1;
+    }
+    if (report->news == MUI_NURSERY_EXITED &&
+        atomic_load(&shared->swallows_ends))
+        return (ssize_t)sizeof *report;
+    return __real_sendmsg(fd, message, flags);
+}
+/* NOLINTEND(readability-identifier-naming) */
+
+static int sleep_for_ever(struct mu_task *t)
+{
+    (void)t;
+    for (;;)
+        (void)pause();
+}
+
+/* Nobody else could kill it: not at a deadline, nor as the pool is closed. */
+static void worker_that_no_pool_can_hold_is_killed(void **state)
+{
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+
+    (void)state;
+    atomic_store(&shared->n_refuse, 1);
+    pool = test_pool("processes:1", NULL);
+    o = test_run(pool, test_say_pid);
+    assert_int_equal(o->status, MU_DONE);
+    assert_int_equal(o->attempts, 1);
+    assert_int_not_equal(atomic_load(&shared->refused), 0);
+    assert_int_not_equal(atoi(o->output), atomic_load(&shared->refused));
+    mu_outcome_free(o);
+    test_await_end(atomic_load(&shared->refused));
+    mu_pool_close(pool);
+}
+
+static void pool_closes_that_hears_of_no_end(void **state)
+{
+    struct mu_pool *pool = test_pool("processes:1", NULL);
+
+    (void)state;
+    test_run_as(pool, test_say_pid, MU_DONE);
+    atomic_store(&shared->swallows_ends, true);
+    mu_pool_close(pool);
+    atomic_store(&shared->swallows_ends, false);
+}
+
+/* The nursery keeps the limit that it was born with. */
+static void work_with_few_files(rlim_t n_files)
+{
+    static const struct mu_submit hasty = {.timeout_ns = 50 * 1000 * 1000};
+    struct rlimit limit;
+    struct mu_error err = {.text = ""};
+    struct mu_outcome *o;
+    struct mu_pool *pool;
+    rlim_t before;
+    bool has_nursery;
+
+    CHECK_CHILD(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    before = limit.rlim_cur;
+    limit.rlim_cur = n_files;
+    CHECK_CHILD(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    has_nursery = mu_init(NULL) == 0;
+    limit.rlim_cur = before;
+    CHECK_CHILD(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    if (!has_nursery)
+        return;
+    if (mu_pool_open("processes:2", NULL, &pool, &err) < 0) {
+        CHECK_CHILD(strstr(err.text, "open files"));
+        return;
+    }
+    for (int i = 0; i < 4; i++) {
+        CHECK_CHILD(mu_pool_submit(pool, i % 2 ? test_say_pid : sleep_for_ever,
+                                   NULL, 0, i % 2 ? NULL : &hasty, NULL) == 0);
+        CHECK_CHILD(mu_pool_next(pool, MU_NEVER, &o) == 0);
+        CHECK_CHILD(o->status == (i % 2 ? MU_DONE : MU_TIMED_OUT));
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+static void nursery_without_files_is_an_error(void **state)
+{
+    enum { FEWEST = 11, MOST = 30 };
+    pid_t pids[MOST];
+
+    (void)state;
+    for (int n = FEWEST; n < MOST; n++) {
+        pids[n] = fork();
+        assert_true(pids[n] >= 0);
+        if (pids[n] == 0) {
+            host = getpid();
+            work_with_few_files((rlim_t)n);
+            _exit(0);
+        }
+    }
+    for (int n = FEWEST; n < MOST; n++)
+        assert_int_equal(test_wait(pids[n]), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(worker_that_no_pool_can_hold_is_killed),
+        cmocka_unit_test(pool_closes_that_hears_of_no_end),
+        cmocka_unit_test(nursery_without_files_is_an_error),
+    };
+
+    host = getpid();
+    shared = test_shared(sizeof *shared);
+    if (mu_init(NULL) != 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
