@@ -96,7 +96,7 @@ static void greet_first(struct mui_processes *p)
 
     /* relaxed: written by this thread */
     while (atomic_load_explicit(&p->first, memory_order_relaxed) == 0 &&
-           p->n_failures == 0 && p->peers[0].state == MUI_PEER_ORDERED) {
+           p->starts.n_failures == 0 && p->peers[0].state == MUI_PEER_ORDERED) {
         n = mui_bells_watch(&p->bells, mu_after_ns(MUI_ROUSE_NS), ids,
                             MUI_PROCESSES_IDS);
         mui_nursery_rouse();

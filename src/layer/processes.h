@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "layer/layer.h"
+#include "layer/starts.h"
 #include "process/bells.h"
 #include "process/board.h"
 #include "process/nursery.h"
@@ -35,9 +36,7 @@
 enum {
     MUI_PLAN_LAYERS = 8,
     MUI_PROCESSES_IDS = 64, /* bells that are heeded at a time */
-    /* workers that die before they are up, in a row, and the pause after each,
-     * which doubles: a second in all */
-    MUI_FAILURES_MAX = 10,
+    /* until the next try when an order could not be sent */
     MUI_BACKOFF_NS = 1000 * 1000,
     /* how long its word is believed that a worker writes a core */
     MUI_DUMP_LOOK_NS = 1000 * 1000 * 1000,
@@ -85,6 +84,7 @@ struct mui_processes {
     pthread_t monitor;
     bool has_monitor;
     int channel; /* -1: none */
+    bool heard;  /* the nursery has spoken on it */
     struct mui_sandbox_files files;
     struct mui_board *board; /* a place for each peer */
     int board_fd;
@@ -99,10 +99,8 @@ struct mui_processes {
     bool *given_up;    /* [width] */
     uint32_t n_ids;
     int64_t alarm_ns;
-    int64_t not_before_ns; /* no orders before: workers die at start */
-    unsigned n_failures;
-    unsigned n_mute;         /* channels closed since a nursery was heard of */
-    struct mu_error failure; /* the last */
+    struct mui_starts starts;
+    struct mu_error failure; /* of the last that failed */
     bool stopping;
     bool robbed;      /* our descriptors are no longer ours */
     unsigned n_looks; /* by callers */

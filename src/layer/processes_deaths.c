@@ -202,10 +202,11 @@ bool mui_processes_heed_last_words(struct mui_processes *p,
 
 void mui_processes_count_failure(struct mui_processes *p)
 {
-    unsigned shift = p->n_failures < 20 ? p->n_failures : 20;
+    bool any_up = false;
 
-    p->n_failures++;
-    p->not_before_ns = mu_after_ns((int64_t)MUI_BACKOFF_NS << shift);
+    for (unsigned i = 0; i < p->n_peers; i++)
+        any_up |= p->peers[i].state == MUI_PEER_ORDERED && p->peers[i].up;
+    mui_starts_failed(&p->starts, any_up, mu_now_ns());
 }
 
 static void note_failure(struct mui_processes *p,
@@ -237,10 +238,9 @@ void mui_processes_see_stage(struct mui_processes *p,
         return;
     peer->up = true;
     choose_next(p);
-    if (p->n_failures > 0)
+    if (p->starts.n_failures > 0)
         mui_bells_poke(&p->bells); /* the others may start too */
-    p->n_failures = 0;
-    p->not_before_ns = 0;
+    mui_starts_succeeded(&p->starts);
     /* relaxed: it carries nothing but itself */
     if (atomic_exchange_explicit(&p->first, 1, memory_order_relaxed) != 1)
         mui_futex_wake(&p->first, 1, 0);

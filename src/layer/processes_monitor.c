@@ -13,11 +13,6 @@
 
 static const uint64_t id_channel = UINT64_C(1) << 40;
 
-/* Channels in a row that are closed before anything is heard on them, after which there
- * is no use in another: the nursery has no room for more. One that was killed as often
- * was heard of in between. */
-enum { MUTE_MAX = 100 };
-
 /* -- the nursery -- */
 
 int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
@@ -32,9 +27,30 @@ int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
         p->channel = -1;
         return rc;
     }
+    p->heard = false;
     p->channel_mark = mui_descriptor_mark(p->channel);
     rc = mui_bells_add_other(&p->bells, p->channel, id_channel);
-    return rc < 0 ? mui_fail(err, rc, "processes: open a pool") : 0;
+    if (rc < 0) {
+        mui_nursery_disconnect(p->channel);
+        p->channel = -1;
+        return mui_fail(err, rc, "processes: open a pool");
+    }
+    return 0;
+}
+
+/* Whether there is a nursery, another if need be. */
+static bool has_nursery(struct mui_processes *p)
+{
+    int rc;
+
+    if (p->channel >= 0)
+        return true;
+    rc = mui_processes_connect_nursery(p, &p->failure);
+    if (rc == MU_EINIT)
+        p->starts.hopeless = true; /* there will be none */
+    else if (rc < 0)
+        mui_processes_count_failure(p);
+    return rc == 0;
 }
 
 static void give_up(struct mui_processes *p)
@@ -74,18 +90,14 @@ static void nursery_died(struct mui_processes *p)
         if (p->peers[i].state == MUI_PEER_ORDERED &&
             !mui_processes_heed_last_words(p, &p->peers[i]))
             mui_processes_died(p, &p->peers[i], &death);
-    if (p->stopping)
+    if (p->heard)
         return;
-    if (++p->n_mute > MUTE_MAX) {
-        (void)mui_fail(&p->failure, -EMFILE,
-                       "processes: no room for another pool beside those that "
-                       "are open (%d at most, and as files are limited)",
-                       MUI_NURSERY_CHANNELS_MAX);
-        give_up(p);
-        return;
-    }
-    if (mui_processes_connect_nursery(p, &p->failure) < 0)
-        give_up(p);
+    /* it was killed as it began, or has no room for more */
+    mui_processes_count_failure(p);
+    (void)mui_fail(&p->failure, -EMFILE,
+                   "processes: no room for another pool beside those that are "
+                   "open (%d at most, and as files are limited)",
+                   MUI_NURSERY_CHANNELS_MAX);
 }
 
 /* -- the monitor -- */
@@ -97,7 +109,7 @@ static void heed_channel(struct mui_processes *p)
 
     while (p->channel >= 0 &&
            (rc = mui_nursery_report(p->channel, &report)) == 0) {
-        p->n_mute = 0;
+        p->heard = true;
         mui_processes_heed_report(p, &report);
     }
     if (p->channel >= 0 && rc == MU_CLOSED)
@@ -177,10 +189,10 @@ static void find_places(struct mui_processes *p, struct errands *errands)
     unsigned n_starting = 0;
     unsigned n = 0;
 
-    if (p->stopping || p->channel < 0 || p->n_failures >= MUI_FAILURES_MAX ||
-        p->not_before_ns > mu_now_ns())
+    if (p->stopping || p->robbed || !mui_starts_may(&p->starts, mu_now_ns()) ||
+        !has_nursery(p))
         return;
-    p->not_before_ns = 0;
+    p->starts.not_before_ns = 0;
     for (unsigned i = 0; i < p->base.spec->width; i++)
         n_wanted += !p->given_up[i];
     for (unsigned i = 0; i < p->n_peers; i++) {
@@ -188,7 +200,7 @@ static void find_places(struct mui_processes *p, struct errands *errands)
         n_starting += p->peers[i].state == MUI_PEER_ORDERED && !p->peers[i].up;
     }
     /* when they die at start one at a time is tried, so that each pause is kept */
-    if (p->n_failures > 0)
+    if (p->starts.n_failures > 0)
         n_wanted = n_starting > 0 || n >= n_wanted ? n : n + 1;
     for (unsigned i = 0;
          i < p->n_peers && n < n_wanted && errands->n_places < ERRANDS_MAX; i++)
@@ -216,7 +228,7 @@ static void disown(struct mui_processes *p, struct mui_processes_peer *peer)
 
     desk->ops->lock(desk);
     peer->reaped = true;
-    p->not_before_ns = mu_after_ns(MUI_BACKOFF_NS);
+    p->starts.not_before_ns = mu_after_ns(MUI_BACKOFF_NS);
     mui_processes_died(p, peer, &death);
     desk->ops->unlock(desk);
 }
@@ -311,9 +323,9 @@ static int64_t next_time(struct mui_processes *p)
 
     if (p->alarm_ns < next)
         next = p->alarm_ns;
-    return p->not_before_ns > 0 && p->not_before_ns < next &&
-                   p->n_failures < MUI_FAILURES_MAX
-               ? p->not_before_ns
+    return p->starts.not_before_ns > 0 && p->starts.not_before_ns < next &&
+                   !p->starts.hopeless
+               ? p->starts.not_before_ns
                : next;
 }
 
@@ -330,9 +342,9 @@ static int64_t heed(struct mui_processes *p, const uint64_t *ids, unsigned n,
 
         p->alarm_ns = next < p->alarm_ns ? next : p->alarm_ns;
     }
-    if (p->n_failures >= MUI_FAILURES_MAX)
-        give_up(p);
     find_errands(p, errands);
+    if (p->starts.hopeless)
+        give_up(p);
     p->tidy_due = false;
     if (errands->n_to_kill == ERRANDS_MAX || errands->n_places == ERRANDS_MAX ||
         errands->n_corpses == ERRANDS_MAX)
@@ -348,7 +360,7 @@ static int64_t count_order_failure(struct mui_processes *p, int rc)
     desk->ops->lock(desk);
     mui_processes_count_failure(p);
     (void)mui_fail(&p->failure, rc, "processes: memory for a worker");
-    if (p->n_failures >= MUI_FAILURES_MAX)
+    if (p->starts.hopeless)
         give_up(p);
     next = next_time(p);
     desk->ops->unlock(desk);

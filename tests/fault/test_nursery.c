@@ -1,6 +1,8 @@
 /* test_nursery.c: what the nursery says of workers is lost on the way, or it cannot have
  * what it needs to say it. Its messages pass here by the linker's help (--wrap,
  * CMakeLists.txt). */
+#include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -8,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "layer/starts.h"
 #include "process/nursery.h"
 #include "support/pool.h"
 
@@ -18,11 +21,16 @@ static struct {
     _Atomic int n_refuse; /* so many that come with a descriptor */
     _Atomic int refused;  /* the worker that the last of them was about */
     _Atomic bool swallows_ends;
+    _Atomic int n_forks;      /* of workers, that went well */
+    _Atomic int n_fork_fails; /* so many will not */
 } * shared;
 
 /* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+
+int __real_fork(void);
+int __wrap_fork(void);
 
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 {
@@ -39,10 +47,27 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
         errno = ETOOMANYREFS;
         return -1;
     }
-    if (report->news == MUI_NURSERY_EXITED &&
+    if (report->news != MUI_NURSERY_FORKED &&
         atomic_load(&shared->swallows_ends))
         return (ssize_t)sizeof *report;
     return __real_sendmsg(fd, message, flags);
+}
+
+int __wrap_fork(void)
+{
+    int rc;
+
+    if (!shared || getpid() == host || getppid() == host)
+        return __real_fork();
+    if (atomic_load(&shared->n_fork_fails) > 0) {
+        atomic_fetch_sub(&shared->n_fork_fails, 1);
+        errno = EAGAIN;
+        return -1;
+    }
+    rc = __real_fork();
+    if (rc > 0)
+        atomic_fetch_add(&shared->n_forks, 1);
+    return rc;
 }
 /* NOLINTEND(readability-identifier-naming) */
 
@@ -83,6 +108,60 @@ static void pool_closes_that_hears_of_no_end(void **state)
     atomic_store(&shared->swallows_ends, false);
 }
 
+static int kill_worker(struct mu_task *t)
+{
+    (void)t;
+    return raise(SIGKILL);
+}
+
+/* One that has a worker and a spare, and no more for so many tries. */
+static struct mu_pool *pool_without_forks(int n_fails)
+{
+    const int64_t deadline = test_deadline();
+    struct mu_pool *pool;
+
+    atomic_store(&shared->n_forks, 0);
+    pool = test_pool("processes:1", NULL);
+    while (atomic_load(&shared->n_forks) < 2) {
+        assert_true(mu_now_ns() < deadline);
+        (void)sched_yield();
+    }
+    atomic_store(&shared->n_fork_fails, n_fails);
+    return pool;
+}
+
+/* A task of the same user can take all processes that it may have. One more fails than
+ * open would put up with, and none of them counts against who waits. */
+static void pool_outlives_a_time_without_forks(void **state)
+{
+    struct mu_pool *pool;
+
+    (void)state;
+    pool = pool_without_forks(MUI_STARTS_FAILURES_MAX + 1);
+    test_run_as(pool, kill_worker, MU_CRASHED);
+    test_run_as(pool, kill_worker, MU_CRASHED);
+    test_run_as(pool, test_say_pid, MU_DONE);
+    assert_int_equal(atomic_load(&shared->n_fork_fails), 0);
+    mu_pool_close(pool);
+}
+
+/* It waits for no worker that will not come. */
+static void pool_without_forks_closes(void **state)
+{
+    struct mu_pool *pool = pool_without_forks(INT_MAX);
+    struct mu_outcome *o;
+
+    (void)state;
+    test_run_as(pool, kill_worker, MU_CRASHED);
+    test_run_as(pool, kill_worker, MU_CRASHED);
+    test_submit(pool, test_say_pid, 0);
+    assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_TIMEOUT);
+    assert_int_equal(mu_pool_next(pool, mu_after_ns(1000 * 1000), &o),
+                     MU_TIMEOUT);
+    mu_pool_close(pool);
+    atomic_store(&shared->n_fork_fails, 0);
+}
+
 /* The nursery keeps the limit that it was born with. */
 static void work_with_few_files(rlim_t n_files)
 {
@@ -119,7 +198,7 @@ static void work_with_few_files(rlim_t n_files)
 
 static void nursery_without_files_is_an_error(void **state)
 {
-    enum { FEWEST = 11, MOST = 30 };
+    enum { FEWEST = 8, MOST = 30 };
     pid_t pids[MOST];
 
     (void)state;
@@ -141,6 +220,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(worker_that_no_pool_can_hold_is_killed),
         cmocka_unit_test(pool_closes_that_hears_of_no_end),
+        cmocka_unit_test(pool_outlives_a_time_without_forks),
+        cmocka_unit_test(pool_without_forks_closes),
         cmocka_unit_test(nursery_without_files_is_an_error),
     };
 
