@@ -17,11 +17,16 @@ static const struct {
     int arg;            /* -1: it has none */
     unsigned long ever; /* what it has to be for a sleep without end */
 } sleeps[] = {
-    {SYS_futex, 3, 0},           {SYS_epoll_wait, 3, UINT32_MAX},
-    {SYS_poll, 2, UINT32_MAX},   {SYS_epoll_pwait, 3, UINT32_MAX},
-    {SYS_ppoll, 2, 0},           {SYS_recvmsg, -1, 0},
-    {SYS_rt_sigtimedwait, 2, 0}, {SYS_read, -1, 0},
-    {SYS_wait4, -1, 0},          {SYS_waitid, -1, 0},
+    {SYS_futex, 3, 0},
+    {SYS_epoll_wait, 3, UINT32_MAX},
+    {SYS_poll, 2, UINT32_MAX},
+    {SYS_epoll_pwait, 3, UINT32_MAX},
+    {SYS_ppoll, 2, 0},
+    {SYS_recvmsg, -1, 0},
+    {SYS_rt_sigtimedwait, 2, 0},
+    {SYS_read, -1, 0},
+    {SYS_wait4, -1, 0},
+    {SYS_waitid, -1, 0},
     {449, 3, 0}, /* futex_waitv, not in every header */
 };
 
