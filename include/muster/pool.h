@@ -98,9 +98,9 @@ struct mu_pool_options {
     uint64_t recycle_bytes;
     /* After each task, replace a worker process that the task changed: working
      * directory, umask, environment, locale, signal handlers and mask, limits, standard
-     * streams, user and groups, timers, priority, CPUs, rounding, flags of the processor; threads
-     * or children left behind, or a quarter of the descriptors that it may have. It
-     * costs some 40 us a task.
+     * streams, user and groups, timers, priority, CPUs, rounding, flags of the
+     * processor; threads or children left behind, or a quarter of the descriptors that
+     * it may have. It costs some 40 us a task.
      * Without it a worker is looked at when it has nothing to do, and after each
      * millisecond of tasks. */
     int strict;
