@@ -332,7 +332,7 @@ static void processes_stop(struct mui_layer *l)
     /* the monitor buries; what does not end by itself is killed, and whose end nobody
      * tells is left to the nursery */
     do {
-        /* acquire, pairs with tidy() */
+        /* acquire, pairs with mui_processes_monitor() */
         uint32_t seen =
             atomic_load_explicit(&p->n_tidied, memory_order_acquire);
 
