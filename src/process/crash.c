@@ -369,9 +369,9 @@ static void describe(struct mui_crash *record, int signal,
     /* below the first page: as if the NULL of a malloc() was used */
     record->out_of_memory = mui_crash_is_short_of_memory(
         signal == SIGSEGV && record->address < PAGE);
-    /* what we look at may have been broken by any task that was here before */
-    record->in_common =
-        !record->stack_overflow && (is_excused || is_common(info));
+    /* what we look at may have been broken by any task that was here before; and a stack
+     * that somebody protects looks like one that runs over */
+    record->in_common = is_excused || is_common(info);
     add_frames(record, context);
 }
 
