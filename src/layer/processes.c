@@ -311,7 +311,7 @@ static void kill_all(struct mui_processes *p)
         if (p->peers[i].state == MUI_PEER_ORDERED)
             mui_processes_bury_later(p, &p->peers[i]);
         else if (p->peers[i].state == MUI_PEER_GONE)
-            mui_peer_kill(&p->peers[i].peer);
+            mui_processes_kill_peer(p, &p->peers[i]);
     }
 }
 

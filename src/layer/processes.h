@@ -65,11 +65,11 @@ enum mui_peer_state {
 struct mui_processes_peer {
     struct mui_peer peer;
     enum mui_peer_state state;
-    int i_group;     /* -1: a spare */
-    bool up;         /* it has been seen to serve, and can be killed */
-    bool announced;  /* it has said that it dies: a spare was woken for it */
-    bool dumps;      /* it says that it writes a core and ends by itself */
-    int64_t look_ns; /* when to see whether that is so */
+    int i_group;    /* -1: a spare */
+    bool up;        /* it has been seen to serve, and can be killed */
+    bool announced; /* it has said that it dies: a spare was woken for it */
+    bool dumps;     /* it says that it writes a core, or cannot be killed yet */
+    int64_t look_ns; /* when to see whether that is so, and kill it if not */
     bool waits;      /* it has left word and sleeps: the monitor kills it */
     bool reaped;     /* its process has ended, or will never be */
 };
@@ -131,6 +131,10 @@ void mui_processes_silence(struct mui_processes *p,
 
 /* Give groups that have no worker one. */
 void mui_processes_fill_groups(struct mui_processes *p);
+
+/* By the nursery, when this program may not any more. */
+void mui_processes_kill_peer(struct mui_processes *p,
+                             struct mui_processes_peer *peer);
 
 /* Kill it, and leave the rest to the monitor. */
 void mui_processes_bury_later(struct mui_processes *p,

@@ -83,6 +83,17 @@ void mui_processes_fill_groups(struct mui_processes *p)
     choose_next(p);
 }
 
+void mui_processes_kill_peer(struct mui_processes *p,
+                             struct mui_processes_peer *peer)
+{
+    if (mui_peer_kill(&peer->peer) != -EPERM || p->channel < 0 ||
+        mui_nursery_kill(p->channel, peer->peer.id) != -EAGAIN)
+        return;
+    peer->dumps = true; /* when the nursery has read some of what it was sent */
+    peer->look_ns = mu_after_ns(MUI_BACKOFF_NS);
+    mui_bells_poke(&p->bells);
+}
+
 void mui_processes_bury_later(struct mui_processes *p,
                               struct mui_processes_peer *peer)
 {
@@ -90,7 +101,7 @@ void mui_processes_bury_later(struct mui_processes *p,
     if (peer->dumps)
         peer->look_ns = mu_after_ns(MUI_DUMP_LOOK_NS);
     else if (!peer->waits)
-        mui_peer_kill(&peer->peer);
+        mui_processes_kill_peer(p, peer);
     mui_processes_silence(p, peer);
     if (p->stopping)
         mui_bells_poke(&p->bells);
@@ -279,7 +290,7 @@ static void peer_forked(struct mui_processes *p,
     peer->peer.pid = report->pid;
     peer->peer.pidfd = report->pidfd;
     if (peer->state == MUI_PEER_GONE) /* killed before it was born */
-        mui_peer_kill(&peer->peer);
+        mui_processes_kill_peer(p, peer);
     else
         mui_processes_see_stage(p, peer);
 }

@@ -1,7 +1,6 @@
 /* processes_monitor.c: the layer's own thread: answers bells and the nursery when no
  * caller does, buries the dead, orders spares. */
 #include <errno.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <unistd.h>
 
@@ -9,7 +8,6 @@
 #include "layer/processes.h"
 #include "sys/census.h"
 #include "sys/futex.h"
-#include "sys/pidfd.h"
 
 static const uint64_t id_channel = UINT64_C(1) << 40;
 
@@ -146,8 +144,8 @@ enum { ERRANDS_MAX = 8 };
 struct errands {
     struct mui_peer corpses[ERRANDS_MAX];
     struct mui_processes_peer
-        *places[ERRANDS_MAX]; /* free: workers are missing */
-    int to_kill[ERRANDS_MAX]; /* lent pidfds */
+        *places[ERRANDS_MAX];             /* free: workers are missing */
+    struct mui_peer to_kill[ERRANDS_MAX]; /* lent */
     unsigned n_corpses;
     unsigned n_places;
     unsigned n_to_kill;
@@ -163,8 +161,8 @@ static void find_waiting(struct mui_processes *p, struct errands *errands)
         if (peer->state != MUI_PEER_GONE || !peer->waits)
             continue;
         peer->waits = false;
-        if (peer->peer.pidfd >= 0 && !peer->reaped)
-            errands->to_kill[errands->n_to_kill++] = peer->peer.pidfd;
+        if (!peer->reaped)
+            errands->to_kill[errands->n_to_kill++] = peer->peer;
     }
 }
 
@@ -278,13 +276,26 @@ static bool is_passing(int rc)
     return rc == -EPIPE || rc == -EAGAIN;
 }
 
+static void kill_waiting(struct mui_processes *p, const struct mui_peer *lent)
+{
+    struct mui_processes_peer *peer;
+
+    if (mui_peer_kill(lent) != -EPERM)
+        return;
+    p->desk->ops->lock(p->desk);
+    peer = mui_processes_peer_by_id(p, lent->id);
+    if (peer)
+        mui_processes_kill_peer(p, peer);
+    p->desk->ops->unlock(p->desk);
+}
+
 /* Without the lock. Returns 0, or why a worker could not be ordered. */
 static int do_errands(struct mui_processes *p, const struct errands *errands)
 {
     int rc = 0;
 
     for (unsigned i = 0; i < errands->n_to_kill; i++)
-        (void)mui_pidfd_kill(errands->to_kill[i], SIGKILL);
+        kill_waiting(p, &errands->to_kill[i]);
     for (unsigned i = 0; i < errands->n_places && rc == 0; i++)
         rc = mui_processes_order_one(p, errands->places[i]);
     for (unsigned i = 0; i < errands->n_corpses; i++) {
@@ -310,8 +321,8 @@ static int64_t look_at_dumps(struct mui_processes *p)
             peer->look_ns = mu_after_ns(MUI_DUMP_LOOK_NS);
         }
         if (!peer->dumps)
-            mui_peer_kill(&peer->peer);
-        else if (peer->look_ns < next)
+            mui_processes_kill_peer(p, peer);
+        if (peer->dumps && peer->look_ns < next)
             next = peer->look_ns;
     }
     return next;

@@ -181,7 +181,7 @@ static int hold(bool for_good, struct mu_error *err)
         return mui_fail(err, MU_EINIT,
                         "processes: not by a library that is being loaded into "
                         "a worker");
-    /* tasks would have rights that this program gave up, and it could kill none */
+    /* tasks would have rights that this program gave up */
     if (the.main_fd >= 0 && the.user != mui_state_user())
         return mui_fail(err, MU_EINIT,
                         "processes: this program changed its user or groups: "
@@ -306,12 +306,21 @@ void mui_nursery_disconnect(int channel)
 int mui_nursery_order(int channel, uint32_t id, uint32_t place, const int *fds,
                       unsigned n_fds)
 {
-    struct mui_wire_fork order = {.id = id, .place = place};
+    struct mui_wire_order order = {
+        .deed = MUI_WIRE_FORK, .id = id, .place = place};
     struct mui_message message = {
         .bytes = &order, .size = sizeof order, .n_fds = n_fds};
 
     if (n_fds)
         memcpy(message.fds, fds, n_fds * sizeof *fds);
+    return mui_message_send(channel, &message, 0);
+}
+
+int mui_nursery_kill(int channel, uint32_t id)
+{
+    struct mui_wire_order order = {.deed = MUI_WIRE_KILL, .id = id};
+    const struct mui_message message = {.bytes = &order, .size = sizeof order};
+
     return mui_message_send(channel, &message, 0);
 }
 

@@ -103,6 +103,10 @@ void mui_nursery_hang_up(int channel);
 int mui_nursery_order(int channel, uint32_t id, uint32_t place, const int *fds,
                       unsigned n_fds);
 
+/* Have the nursery kill a worker: it keeps rights that its host may have given up, and no
+ * number of its children can be another's. Returns as above. */
+int mui_nursery_kill(int channel, uint32_t id);
+
 /* 0; MU_EMPTY; MU_CLOSED: the nursery has gone, and all its workers with it. */
 int mui_nursery_report(int channel, struct mui_nursery_report *ret_report);
 

@@ -222,7 +222,7 @@ static void sweep(void)
 static _Noreturn void be_worker(const struct channel *channel,
                                 const struct mui_message *message)
 {
-    const struct mui_wire_fork *order = message->bytes;
+    const struct mui_wire_order *order = message->bytes;
     struct mui_nursery_start start = {.plan = channel->open.plan,
                                       .plan_bytes = channel->open.plan_bytes,
                                       .place = order->place};
@@ -295,6 +295,14 @@ static void fork_worker(struct channel *channel,
         (void)epoll_ctl(the.gone_fd, EPOLL_CTL_ADD, pidfd, &gone);
 }
 
+/* Its host may not. One that has ended is not in the table. */
+static void kill_worker(const struct channel *channel, uint32_t id)
+{
+    for (unsigned i = 0; i < the.n_workers; i++)
+        if (the.workers[i].channel == channel && the.workers[i].id == id)
+            (void)kill(the.workers[i].pid, SIGKILL);
+}
+
 /* -- channels -- */
 
 static void open_channel(struct mui_message *message)
@@ -336,11 +344,13 @@ static void close_channel(unsigned i)
 /* Returns whether the channel is still open. */
 static bool serve_channel(struct channel *channel)
 {
-    struct mui_wire_fork order = {.id = UINT32_MAX};
+    struct mui_wire_order order = {.id = UINT32_MAX};
     struct mui_message message = {.bytes = &order, .size = sizeof order};
     int rc = mui_message_receive(channel->fd, &message, 0);
 
-    if (rc == 0) {
+    if (rc == 0 && order.deed == MUI_WIRE_KILL) {
+        kill_worker(channel, order.id);
+    } else if (rc == 0) {
         fork_worker(channel, &message, order.id);
         for (unsigned i = 0; i < message.n_fds; i++)
             (void)close(message.fds[i]);

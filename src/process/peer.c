@@ -67,7 +67,7 @@ void mui_peer_ordered(const int theirs[3])
 
 void mui_peer_close(struct mui_peer *peer, const struct mui_block_shape *shape)
 {
-    mui_peer_kill(peer);
+    (void)mui_peer_kill(peer);
     for (unsigned i = 0; peer->lanes && i < shape->n_lanes; i++)
         mui_lane_fini(&peer->lanes[i]);
     free(peer->lanes);
@@ -81,10 +81,9 @@ void mui_peer_close(struct mui_peer *peer, const struct mui_block_shape *shape)
     mui_block_close(&peer->block, shape);
 }
 
-void mui_peer_kill(const struct mui_peer *peer)
+int mui_peer_kill(const struct mui_peer *peer)
 {
-    if (peer->pidfd >= 0)
-        (void)mui_pidfd_kill(peer->pidfd, SIGKILL);
+    return peer->pidfd < 0 ? 0 : mui_pidfd_kill(peer->pidfd, SIGKILL);
 }
 
 bool mui_peer_answer(const struct mui_peer *peer)

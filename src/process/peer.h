@@ -33,7 +33,8 @@ void mui_peer_ordered(const int theirs[3]);
  * bury. Accepts a half-open one. */
 void mui_peer_close(struct mui_peer *peer, const struct mui_block_shape *shape);
 
-void mui_peer_kill(const struct mui_peer *peer);
+/* 0, or -errno: -EPERM when its host has given up the right to. */
+int mui_peer_kill(const struct mui_peer *peer);
 
 /* Empty the bell. False: it hung up. */
 bool mui_peer_answer(const struct mui_peer *peer);

@@ -17,11 +17,14 @@ struct mui_wire_open {
     uint8_t plan[MUI_WIRE_PLAN];
 };
 
-/* Supervisor to nursery, on a channel, with the worker's descriptors. The answers
+enum mui_wire_deed { MUI_WIRE_FORK, MUI_WIRE_KILL };
+
+/* Supervisor to nursery, on a channel; to fork, with the worker's descriptors. The answers
  * are struct mui_nursery_report. */
-struct mui_wire_fork {
+struct mui_wire_order {
+    uint32_t deed; /* enum mui_wire_deed */
     uint32_t id;
-    uint32_t place;
+    uint32_t place; /* to fork */
 };
 
 /* The body of the guardian, and that of the nursery. Neither returns. */

@@ -228,7 +228,11 @@ static int process_kill(struct mu_worker *w)
 {
     int rc = w->pidfd >= 0 ? mui_pidfd_kill(w->pidfd, SIGKILL) : -ESRCH;
 
-    return rc == -ESRCH ? 0 : rc;
+    if (rc == -EPERM && w->is_of_nursery)
+        rc = mui_nursery_kill(w->fd,
+                              0); /* we gave up the right to, it did not */
+    /* or the nursery has gone, and its workers with it */
+    return rc == -ESRCH || rc == -EPIPE ? 0 : rc;
 }
 
 static void process_fini(struct mu_worker *w)
