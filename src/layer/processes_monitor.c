@@ -94,7 +94,7 @@ static void nursery_died(struct mui_processes *p)
     mui_processes_count_failure(p);
     (void)mui_fail(&p->failure, -EMFILE,
                    "processes: no room for another pool beside those that are "
-                   "open (%d at most, and as files are limited)",
+                   "open (%d at most, and as files and processes are limited)",
                    MUI_NURSERY_CHANNELS_MAX);
 }
 

@@ -37,9 +37,9 @@ enum {
 struct guardian {
     int main_fd;
     int supervisor_pidfd;
-    int child_fd; /* signalfd of SIGCHLD */
-    int guard_fd; /* to the nursery */
-    pid_t nursery;
+    int child_fd;  /* signalfd of SIGCHLD */
+    int guard_fd;  /* to the nursery */
+    pid_t nursery; /* 0: there is none */
     int64_t born_ns;
     unsigned n_short_lives;
     bool was_killed; /* the last nursery, or stopped */
@@ -66,21 +66,27 @@ static void leave_host_behind(struct guardian *g)
     __fpurge(stderr);
 }
 
+/* When there can be none now, the next pool that asks is another try: a task of the same
+ * user can take all processes, or the system's files, and lose them again. */
 static void fork_nursery(struct guardian *g, int careful)
 {
     int fds[2];
+    pid_t pid;
 
     if (mui_message_pair(fds) < 0)
-        mui_brood_end();
-    g->nursery = fork();
-    if (g->nursery == 0) {
+        return;
+    pid = fork();
+    if (pid == 0) {
         (void)close(fds[0]);
         (void)close(g->child_fd);
         mui_nursery_main(g->main_fd, g->supervisor_pidfd, fds[1], careful);
     }
     (void)close(fds[1]);
-    if (g->nursery < 0)
-        mui_brood_end();
+    if (pid < 0) {
+        (void)close(fds[0]);
+        return;
+    }
+    g->nursery = pid;
     g->guard_fd = fds[0];
     g->born_ns = mu_now_ns();
 }
@@ -96,9 +102,12 @@ static void forward(struct guardian *g)
         mui_brood_end();
     if (rc != 0)
         return;
-    /* when the nursery is dead the channel's end is closed with our copy, and the
-     * pool sees that and asks again */
-    (void)mui_message_send(g->guard_fd, &message, 1);
+    if (g->nursery == 0)
+        fork_nursery(g, 1);
+    /* when the nursery is dead, or there is none, the channel's end is closed with our
+     * copy, and the pool sees that and asks again, after pauses, for a while */
+    if (g->nursery > 0)
+        (void)mui_message_send(g->guard_fd, &message, 1);
     for (unsigned i = 0; i < message.n_fds; i++)
         (void)close(message.fds[i]);
 }

@@ -21,8 +21,9 @@ static struct {
     _Atomic int n_refuse; /* so many that come with a descriptor */
     _Atomic int refused;  /* the worker that the last of them was about */
     _Atomic bool swallows_ends;
-    _Atomic int n_forks;      /* of workers, that went well */
-    _Atomic int n_fork_fails; /* so many will not */
+    _Atomic int n_forks;         /* of workers, that went well */
+    _Atomic int n_fork_fails;    /* so many will not */
+    _Atomic int n_nursery_fails; /* the same of nurseries */
 } * shared;
 
 /* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
@@ -57,15 +58,19 @@ int __wrap_fork(void)
 {
     int rc;
 
-    if (!shared || getpid() == host || getppid() == host)
+    _Atomic int *n_fails;
+    bool is_guardian = getppid() == host;
+
+    if (!shared || getpid() == host)
         return __real_fork();
-    if (atomic_load(&shared->n_fork_fails) > 0) {
-        atomic_fetch_sub(&shared->n_fork_fails, 1);
+    n_fails = is_guardian ? &shared->n_nursery_fails : &shared->n_fork_fails;
+    if (atomic_load(n_fails) > 0) {
+        atomic_fetch_sub(n_fails, 1);
         errno = EAGAIN;
         return -1;
     }
     rc = __real_fork();
-    if (rc > 0)
+    if (rc > 0 && !is_guardian)
         atomic_fetch_add(&shared->n_forks, 1);
     return rc;
 }
@@ -145,6 +150,32 @@ static void pool_outlives_a_time_without_forks(void **state)
     mu_pool_close(pool);
 }
 
+static int say_parent(struct mu_task *t)
+{
+    return mu_task_printf(t, "%d", (int)getppid());
+}
+
+/* The same of a nursery that was killed then: there is none for so many tries. */
+static void pool_outlives_a_time_without_a_nursery(void **state)
+{
+    enum { N_FAILS = 4 };
+    struct mu_pool *pool = test_pool("processes:1", NULL);
+    struct mu_pool *second;
+    struct mu_outcome *o = test_run(pool, say_parent);
+
+    (void)state;
+    atomic_store(&shared->n_nursery_fails, N_FAILS);
+    assert_int_equal(kill(atoi(o->output), SIGKILL), 0);
+    test_await_end(atoi(o->output));
+    mu_outcome_free(o);
+    second = test_pool("processes:1", NULL);
+    test_run_as(second, test_say_pid, MU_DONE);
+    test_run_as(pool, test_say_pid, MU_DONE);
+    assert_int_equal(atomic_load(&shared->n_nursery_fails), 0);
+    mu_pool_close(second);
+    mu_pool_close(pool);
+}
+
 /* It waits for no worker that will not come. */
 static void pool_without_forks_closes(void **state)
 {
@@ -221,6 +252,7 @@ int main(void)
         cmocka_unit_test(worker_that_no_pool_can_hold_is_killed),
         cmocka_unit_test(pool_closes_that_hears_of_no_end),
         cmocka_unit_test(pool_outlives_a_time_without_forks),
+        cmocka_unit_test(pool_outlives_a_time_without_a_nursery),
         cmocka_unit_test(pool_without_forks_closes),
         cmocka_unit_test(nursery_without_files_is_an_error),
     };
