@@ -363,19 +363,13 @@ static int64_t heed(struct mui_processes *p, const uint64_t *ids, unsigned n,
     return next_time(p);
 }
 
-static int64_t count_order_failure(struct mui_processes *p, int rc)
+/* What follows from it the next round sees to. */
+static void note_order_failure(struct mui_processes *p, int rc)
 {
-    struct mui_desk *desk = p->desk;
-    int64_t next;
-
-    desk->ops->lock(desk);
+    p->desk->ops->lock(p->desk);
     mui_processes_count_failure(p);
     (void)mui_fail(&p->failure, rc, "processes: memory for a worker");
-    if (p->starts.hopeless)
-        give_up(p);
-    next = next_time(p);
-    desk->ops->unlock(desk);
-    return next;
+    p->desk->ops->unlock(p->desk);
 }
 
 void *mui_processes_monitor(void *arg)
@@ -404,8 +398,10 @@ void *mui_processes_monitor(void *arg)
         stopping = p->stopping;
         desk->ops->unlock(desk);
         rc = do_errands(p, &errands);
-        if (rc < 0)
-            next = count_order_failure(p, rc);
+        if (rc < 0) {
+            note_order_failure(p, rc);
+            next = MU_NOW;
+        }
         if (stopping) {
             /* release, pairs with processes_stop() */
             atomic_fetch_add_explicit(&p->n_tidied, 1, memory_order_release);

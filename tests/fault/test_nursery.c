@@ -102,9 +102,25 @@ static void worker_that_no_pool_can_hold_is_killed(void **state)
     mu_pool_close(pool);
 }
 
+/* One for which so many workers were forked. */
+static struct mu_pool *pool_with(const char *model, int n_workers)
+{
+    const int64_t deadline = test_deadline();
+    struct mu_pool *pool;
+
+    atomic_store(&shared->n_forks, 0);
+    pool = test_pool(model, NULL);
+    while (atomic_load(&shared->n_forks) < n_workers) {
+        assert_true(mu_now_ns() < deadline);
+        (void)sched_yield();
+    }
+    return pool;
+}
+
+/* Of more workers than the pool's thread buries at a time, all at once in the end. */
 static void pool_closes_that_hears_of_no_end(void **state)
 {
-    struct mu_pool *pool = test_pool("processes:1", NULL);
+    struct mu_pool *pool = pool_with("processes:16", 16);
 
     (void)state;
     test_run_as(pool, test_say_pid, MU_DONE);
@@ -122,15 +138,8 @@ static int kill_worker(struct mu_task *t)
 /* One that has a worker and a spare, and no more for so many tries. */
 static struct mu_pool *pool_without_forks(int n_fails)
 {
-    const int64_t deadline = test_deadline();
-    struct mu_pool *pool;
+    struct mu_pool *pool = pool_with("processes:1", 2);
 
-    atomic_store(&shared->n_forks, 0);
-    pool = test_pool("processes:1", NULL);
-    while (atomic_load(&shared->n_forks) < 2) {
-        assert_true(mu_now_ns() < deadline);
-        (void)sched_yield();
-    }
     atomic_store(&shared->n_fork_fails, n_fails);
     return pool;
 }
