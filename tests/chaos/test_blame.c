@@ -190,6 +190,35 @@ static int protect_and_write(struct mu_task *task)
     return write_page(task);
 }
 
+/* As deep as a task of this test goes. Gives a page within. */
+static __attribute__((noinline)) void *go_deep(void)
+{
+    volatile char frame[64 * PAGE];
+
+    for (size_t i = sizeof frame; i-- > 0;)
+        frame[i] = 1;
+    return (char *)((uintptr_t)(frame + sizeof frame / 2) / PAGE * PAGE);
+}
+
+static int protect_stack(struct mu_task *task)
+{
+    return mprotect(go_deep(), PAGE, PROT_NONE) != 0 ? 1 : test_say_pid(task);
+}
+
+/* Looks like a stack that runs over. */
+static int use_stack(struct mu_task *task)
+{
+    atomic_fetch_add_explicit(n_runs, 1, memory_order_relaxed);
+    (void)go_deep();
+    return test_say_pid(task);
+}
+
+static int protect_and_use_stack(struct mu_task *task)
+{
+    (void)protect_stack(task);
+    return use_stack(task);
+}
+
 /* What the pool mapped for all tasks of this process, by its name. */
 static int unmap(const char *name)
 {
@@ -252,11 +281,12 @@ static struct mu_outcome *run_large(struct mu_pool *pool, mu_task_fn fn)
 static void who_meets_what_another_took_away_is_not_charged(void **state)
 {
     static const mu_task_fn pairs[][2] = {{protect_page, write_page},
-                                          {unmap_inputs, read_input}};
+                                          {unmap_inputs, read_input},
+                                          {protect_stack, use_stack}};
     struct mu_pool *pool = test_pool("processes:1", NULL);
 
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         struct mu_outcome *first = test_run(pool, pairs[i][0]);
         struct mu_outcome *second = run_large(pool, pairs[i][1]);
 
@@ -278,8 +308,10 @@ static void who_took_it_away_is_charged(void **state)
     static const struct {
         mu_task_fn fn;
         int n_runs;
-    } cases[] = {
-        {protect_and_write, 2}, {unmap_and_read, 2}, {read_nowhere, 1}};
+    } cases[] = {{protect_and_write, 2},
+                 {unmap_and_read, 2},
+                 {protect_and_use_stack, 2},
+                 {read_nowhere, 1}};
     struct mu_pool *pool = test_pool("processes:1", NULL);
 
     (void)state;
