@@ -565,6 +565,27 @@ static void close_with_a_stopped_guardian(void **state)
     assert_int_equal(status, 0);
 }
 
+/* The nursery is stopped too, so that nobody reports the end of a worker. */
+static void close_with_all_stopped(void **state)
+{
+    struct mu_pool *pool;
+    pid_t nursery;
+    pid_t guardian;
+    pid_t parent;
+    char how;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:1", NULL, &pool, NULL), 0);
+    nursery = parent_of(run_one(pool));
+    guardian = parent_of(nursery);
+    stop(guardian);
+    stop(nursery);
+    mu_pool_close(pool);
+    how = look_up(nursery, &parent);
+    (void)kill(guardian, SIGCONT); /* or it would outlive a test that fails */
+    assert_int_not_equal(how, 'T');
+}
+
 static void await_end(pid_t pid)
 {
     while (parent_of(pid) > 0)
@@ -649,6 +670,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(stopped_guardian_goes_on),
         cmocka_unit_test(pool_opens_as_the_guardian_dies),
         cmocka_unit_test(close_with_a_stopped_guardian),
+        cmocka_unit_test(close_with_all_stopped),
         cmocka_unit_test(loss_of_both_is_said),
         cmocka_unit_test(killed_guardian_is_replaced),
     };

@@ -12,6 +12,7 @@
 
 #include "layer/starts.h"
 #include "process/nursery.h"
+#include "process/wire.h"
 #include "support/pool.h"
 
 static pid_t host;
@@ -24,6 +25,8 @@ static struct {
     _Atomic int n_forks;         /* of workers, that went well */
     _Atomic int n_fork_fails;    /* so many will not */
     _Atomic int n_nursery_fails; /* the same of nurseries */
+    _Atomic int n_orders_fail;   /* so many of the supervisor's are not sent */
+    _Atomic int why;             /* errno of those */
 } * shared;
 
 /* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
@@ -37,6 +40,13 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 {
     const struct mui_nursery_report *report = message->msg_iov->iov_base;
 
+    if (getpid() == host &&
+        message->msg_iov->iov_len == sizeof(struct mui_wire_order) &&
+        atomic_load(&shared->n_orders_fail) > 0) {
+        atomic_fetch_sub(&shared->n_orders_fail, 1);
+        errno = atomic_load(&shared->why);
+        return -1;
+    }
     /* the guardian, our child, sends nothing but what we sent it */
     if (getpid() == host || getppid() == host ||
         message->msg_iov->iov_len != sizeof *report)
@@ -202,6 +212,28 @@ static void pool_without_forks_closes(void **state)
     atomic_store(&shared->n_fork_fails, 0);
 }
 
+/* The worker is in the pool's table by then, and has tasks, but there is none. */
+static void order_that_is_not_sent_is_made_good(void **state)
+{
+    static const int whys[] = {EAGAIN, ETOOMANYREFS};
+    struct mu_pool *pool;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&shared->why, whys[i]);
+        if (whys[i] == EAGAIN) /* else it is an error of opening */
+            atomic_store(&shared->n_orders_fail, 1);
+        pool = pool_without_forks(0);
+        assert_int_equal(atomic_load(&shared->n_orders_fail), 0);
+        atomic_store(&shared->n_orders_fail, 2);
+        for (int j = 0; j < 3; j++)
+            test_run_as(pool, kill_worker, MU_CRASHED);
+        test_run_as(pool, test_say_pid, MU_DONE);
+        assert_int_equal(atomic_load(&shared->n_orders_fail), 0);
+        mu_pool_close(pool);
+    }
+}
+
 /* The nursery keeps the limit that it was born with. */
 static void work_with_few_files(rlim_t n_files)
 {
@@ -263,6 +295,7 @@ int main(void)
         cmocka_unit_test(pool_outlives_a_time_without_forks),
         cmocka_unit_test(pool_outlives_a_time_without_a_nursery),
         cmocka_unit_test(pool_without_forks_closes),
+        cmocka_unit_test(order_that_is_not_sent_is_made_good),
         cmocka_unit_test(nursery_without_files_is_an_error),
     };
 
