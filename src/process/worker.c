@@ -193,6 +193,7 @@ static bool has_leftovers(const struct mui_lane_worker *lane)
     bool has;
 
     mui_arithmetic_restore();
+    (void)mui_thread_altstack();
     if (has_grown(lane) || !bell_is_ours())
         return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)

@@ -29,20 +29,16 @@ int mui_thread_altstack(void)
 
     if (sigaltstack(NULL, &stack) == 0 && !(stack.ss_flags & SS_DISABLE))
         return 0;
-    memory = mmap(NULL, guard + ALTSTACK_BYTES, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return -errno;
-    (void)mprotect(memory, guard, PROT_NONE);
-    stack = (stack_t){.ss_sp = memory + guard, .ss_size = ALTSTACK_BYTES};
-    if (sigaltstack(&stack, NULL) < 0) {
-        int rc = -errno;
-
-        (void)munmap(memory, guard + ALTSTACK_BYTES);
-        return rc;
+    if (!own_stack) {
+        memory = mmap(NULL, guard + ALTSTACK_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED)
+            return -errno;
+        (void)mprotect(memory, guard, PROT_NONE);
+        own_stack = memory;
     }
-    own_stack = memory;
-    return 0;
+    stack = (stack_t){.ss_sp = own_stack + guard, .ss_size = ALTSTACK_BYTES};
+    return sigaltstack(&stack, NULL) < 0 ? -errno : 0;
 }
 
 static void altstack_free(void *unused)

@@ -19,8 +19,9 @@ int mui_thread_start_stack(pthread_t *ret_thread, const char *name,
                            void *(*body)(void *), void *arg,
                            size_t stack_bytes);
 
-/* Give the calling thread an alternate signal stack, unless it has one. Its memory
- * lives as long as the thread; mui_thread_start() calls it. 0 or -errno. */
+/* Give the calling thread an alternate signal stack, unless it has one; the same again
+ * when it was switched off. Its memory lives as long as the thread; mui_thread_start()
+ * calls it. 0 or -errno. */
 int mui_thread_altstack(void);
 
 /* A word that is 0 when the calling thread has ended, in whatever way: the kernel writes

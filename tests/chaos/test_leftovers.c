@@ -32,6 +32,7 @@ enum change {
     ROUNDING,
     PRECISION,
     FLAGS,
+    HANDLER_STACK,
     USER,
     GROUP,
     GROUPS,
@@ -106,6 +107,7 @@ static int change(enum change what)
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
                              .sigev_signo = SIGUSR1};
     const gid_t groups[] = {NOBODY, NOBODY, NOBODY};
+    const stack_t off = {.ss_flags = SS_DISABLE};
     sigset_t one;
     timer_t timer;
 
@@ -121,6 +123,8 @@ static int change(enum change what)
         return precision(true);
     case FLAGS:
         return set_flags(true);
+    case HANDLER_STACK:
+        return sigaltstack(&off, NULL);
     case USER: /* whoever is no other already */
         return geteuid() == 0 && setresuid(NOBODY, NOBODY, 0) < 0;
     case GROUP:
@@ -156,6 +160,14 @@ static bool has_timer(void)
     return has;
 }
 
+/* Without it no handler runs after a stack overflow, to tell of it. */
+static bool has_handler_stack(void)
+{
+    stack_t now;
+
+    return sigaltstack(NULL, &now) == 0 && !(now.ss_flags & SS_DISABLE);
+}
+
 /* Say what there is; then change what the tag names. */
 static int say_and_change(struct mu_task *t)
 {
@@ -172,12 +184,12 @@ static int say_and_change(struct mu_task *t)
     (void)sched_getaffinity(0, sizeof cpus, &cpus);
     (void)mu_task_printf(t,
                          "alarm %d timer %d round %llx precision %x flags %d "
-                         "user %d group %d groups %d nice "
+                         "stack %d user %d group %d groups %d nice "
                          "%d policy %d in %lu",
                          alarm_now.it_value.tv_sec != 0, has_timer(),
                          (unsigned long long)mui_arithmetic(),
-                         (unsigned)precision(false), flags, (int)getuid(),
-                         (int)getgid(), getgroups(0, NULL),
+                         (unsigned)precision(false), flags, has_handler_stack(),
+                         (int)getuid(), (int)getgid(), getgroups(0, NULL),
                          getpriority(PRIO_PROCESS, 0), sched_getscheduler(0),
                          (unsigned long)in.st_ino);
     if (mu_task_arg(t, NULL))
