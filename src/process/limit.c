@@ -173,6 +173,16 @@ static void set_limit(__rlimit_resource_t resource, uint64_t soft,
     (void)setrlimit(resource, &limit);
 }
 
+/* RLIMIT_DATA does not count the stack of the first thread: one without any limit, of
+ * which overflow takes all memory that there is, has that of the data. */
+static void limit_endless_stack(uint64_t bytes)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY)
+        set_limit(RLIMIT_STACK, bytes, bytes);
+}
+
 int mui_limits_begin(const struct mui_limits *limits)
 {
     /* what it has now it does not owe to a task */
@@ -182,6 +192,7 @@ int mui_limits_begin(const struct mui_limits *limits)
         set_limit(RLIMIT_DATA, now + limits->memory_bytes,
                   now + limits->memory_bytes);
         mui_crash_set_memory(now + limits->memory_bytes, limits->memory_bytes);
+        limit_endless_stack(limits->memory_bytes);
     }
     if (limits->file_bytes)
         set_limit(RLIMIT_FSIZE, limits->file_bytes, limits->file_bytes);

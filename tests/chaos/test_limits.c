@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -218,6 +219,50 @@ static void memory_limit_is_named(void **state)
     }
 }
 
+/* Use so many MiB of stack, and some. */
+static int use_stack(int n_mib)
+{
+    volatile char piece[1 << 20];
+
+    for (size_t i = sizeof piece; i-- > 0;)
+        piece[i] = 1;
+    return n_mib > 0 ? use_stack(n_mib - 1) * piece[0] : 0;
+}
+
+static int use_much_stack(struct mu_task *task)
+{
+    (void)task;
+    return use_stack(80);
+}
+
+/* In a process of its own, whose workers have its limits. */
+static void overflow_endless_stack(void *unused)
+{
+    const struct mu_pool_options options = {.memory_bytes = 64 << 20};
+    const struct rlimit endless = {RLIM_INFINITY, RLIM_INFINITY};
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+    char text[200];
+
+    (void)unused;
+    if (setrlimit(RLIMIT_STACK, &endless) != 0)
+        return; /* it has one that it may not lift */
+    CHECK_CHILD(mu_pool_open("processes:1", &options, &pool, NULL) == 0);
+    CHECK_CHILD(mu_pool_submit(pool, use_much_stack, NULL, 0, NULL, NULL) == 0);
+    CHECK_CHILD(mu_pool_next(pool, MU_NEVER, &o) == 0);
+    (void)mu_outcome_describe(o, text, sizeof text);
+    (void)fprintf(stderr, "%s\n", text);
+    CHECK_CHILD(strstr(text, "stack overflow"));
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
+static void endless_stack_is_limited_with_memory(void **state)
+{
+    (void)state;
+    assert_int_equal(test_wait(test_fork(overflow_endless_stack, NULL)), 0);
+}
+
 /* Who is far from it when he fails has other reasons, for all that we know. */
 static void memory_limit_is_not_named_for_nothing(void **state)
 {
@@ -397,6 +442,7 @@ int main(void)
         cmocka_unit_test(absurd_limits_are_refused),
         cmocka_unit_test(memory_limit_is_named),
         cmocka_unit_test(memory_limit_is_not_named_for_nothing),
+        cmocka_unit_test(endless_stack_is_limited_with_memory),
         cmocka_unit_test(children_share_the_memory_limit),
         cmocka_unit_test(processes_are_limited),
         cmocka_unit_test(processes_are_limited_without_groups),
