@@ -161,6 +161,7 @@ static int processes_open(struct mui_layer *l,
 
     p->desk = config->desk;
     p->channel = -1;
+    p->dead_channel = -1;
     p->files = (struct mui_sandbox_files){-1, -1};
     p->alarm_ns = MU_NEVER;
     rc = mui_limits_check(&config->terms->limits, err);
@@ -377,6 +378,7 @@ static void processes_fini(struct mui_layer *l)
             mui_peer_close(&p->peers[i].peer, &p->plan.shape);
     if (p->channel >= 0)
         mui_nursery_disconnect(p->channel);
+    mui_processes_close_dead_channel(p);
     mui_sandbox_close(&p->files);
     mui_board_close(p->board, p->n_peers, p->board_fd);
     if (p->has_bells)

@@ -84,7 +84,9 @@ struct mui_processes {
     pthread_t monitor;
     bool has_monitor;
     int channel; /* -1: none */
-    bool heard;  /* the nursery has spoken on it */
+    int dead_channel; /* of a nursery that died, -1: none. The monitor closes it: it may
+                       * be sending there, and a number that is free is another's */
+    bool heard; /* the nursery has spoken on the channel */
     struct mui_sandbox_files files;
     struct mui_board *board; /* a place for each peer */
     int board_fd;
@@ -176,6 +178,8 @@ bool mui_processes_has_board(const struct mui_processes *p);
 
 int mui_processes_connect_nursery(struct mui_processes *p,
                                   struct mu_error *err);
+
+void mui_processes_close_dead_channel(struct mui_processes *p);
 
 /* Make a worker's memory and have it forked; lock not held but to put it in. Only
  * one thread at a time orders. When it could not be sent, `place` waits to be buried. */

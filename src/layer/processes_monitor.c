@@ -36,6 +36,13 @@ int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
     return 0;
 }
 
+void mui_processes_close_dead_channel(struct mui_processes *p)
+{
+    if (p->dead_channel >= 0)
+        mui_nursery_disconnect(p->dead_channel);
+    p->dead_channel = -1;
+}
+
 /* Whether there is a nursery, another if need be. */
 static bool has_nursery(struct mui_processes *p)
 {
@@ -43,6 +50,7 @@ static bool has_nursery(struct mui_processes *p)
 
     if (p->channel >= 0)
         return true;
+    mui_processes_close_dead_channel(p);
     rc = mui_processes_connect_nursery(p, &p->failure);
     if (rc == MU_EINIT)
         p->starts.hopeless = true; /* there will be none */
@@ -73,7 +81,7 @@ static void nursery_died(struct mui_processes *p)
                               .how = MUI_DEATH_VANISHED};
 
     mui_bells_remove_other(&p->bells, p->channel);
-    mui_nursery_disconnect(p->channel);
+    p->dead_channel = p->channel;
     p->channel = -1;
     for (unsigned i = 0; i < p->n_peers; i++) {
         struct mui_processes_peer *peer = &p->peers[i];

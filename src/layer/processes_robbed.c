@@ -50,6 +50,8 @@ bool mui_processes_robbed(struct mui_processes *p)
     if (has_channel) /* not all were closed: the workers have to go all the same */
         mui_nursery_disconnect(p->channel);
     p->channel = -1;
+    p->dead_channel =
+        -1; /* closed by the program, or a number of its own by now */
     (void)mui_fail(&p->failure, MU_ECRASHED,
                    "processes: descriptors of the pool were closed by this "
                    "program");
