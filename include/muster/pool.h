@@ -79,7 +79,12 @@ struct mu_pool_options {
     /* Bytes that every task can read through mu_task_arg(); copied. */
     const void *arg;
     size_t arg_size;
-    /* Bind each worker to a CPU of its own. */
+    /* Bind each worker, thread or process, to a CPU of its own: to the one of its number
+     * (outcome.worker) among those that this program may use, counted round; one that
+     * replaces it to the same. With threads these are the CPUs of the thread that opens
+     * the pool, with processes those of mu_init(). A worker process moves there with its
+     * first task, which takes some 20 us. Not under `serial` (MU_EMODEL), where tasks run
+     * on the caller's thread. */
     int pin;
 
     /* What follows is about worker processes and needs a model that isolates. */

@@ -54,6 +54,8 @@ static int make_plan(struct mui_processes *p,
     plan->has_lists = p->files.list_fd >= 0;
     if (plan->has_ruleset && !config->terms->write_paths)
         plan->terms.limits.sandbox |= MUI_SANDBOX_NO_WRITING;
+    if (plan->terms.pin && plan->terms.limits.sandbox & MU_SANDBOX_PURE)
+        plan->terms.limits.sandbox |= MUI_SANDBOX_MOVES;
     plan->shape = (struct mui_block_shape){
         .n_lanes = lanes_below(plan->below),
         .n_slots = config->terms->n_slots,

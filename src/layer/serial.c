@@ -4,11 +4,14 @@
 
 #include "layer/layer.h"
 #include "layer/run.h"
+#include "process/worker.h"
+#include "sys/thread.h"
 
 struct serial_layer {
     struct mui_layer base;
     struct mui_lane_worker *lane;
     struct mui_runner *runner;
+    bool pin_due; /* this flow is to be bound to its CPU */
 };
 
 static unsigned serial_n_lanes(unsigned width, unsigned below)
@@ -25,8 +28,18 @@ static int serial_open(struct mui_layer *l,
 
     assert(config->port.n_lanes == 1);
     s->lane = config->port.lanes;
+    s->pin_due = config->terms->pin != 0;
     return mui_runner_new(config->terms, s->lane, config->port.i_first,
                           &s->runner, err);
+}
+
+/* With the first order, for a spare process has no number before that. */
+static void pin(struct serial_layer *s)
+{
+    s->pin_due = false;
+    (void)mui_thread_pin(mui_lane_number(s->lane));
+    if (s->base.terms->is_worker)
+        mui_worker_moved();
 }
 
 static int serial_pump(struct mui_layer *l, int budget)
@@ -47,6 +60,8 @@ static int serial_pump(struct mui_layer *l, int budget)
         }
         if (rc != MU_OK)
             break;
+        if (s->pin_due)
+            pin(s);
         mui_runner_run(s->runner, order, index);
     }
     return n;

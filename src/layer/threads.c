@@ -63,8 +63,6 @@ static void *threads_main(void *arg)
         unblock_signals();
         w->end_word = mui_thread_end_word();
     }
-    if (w->config.terms->pin)
-        (void)mui_thread_pin(w->config.port.i_first);
     w->rc = mui_layer_open(&w->config, &below, &w->err);
     mui_latch_down(&t->up);
     mui_latch_wait(&t->go);

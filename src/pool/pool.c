@@ -49,6 +49,13 @@ static int check_options(const struct mui_model *model,
                         "pool: '%s' has no worker processes to limit, recycle "
                         "or sandbox, only a model with processes has",
                         model->text);
+    if (o->pin && model->layers[0].ops->caps & MUI_LAYER_LEAF)
+        return mui_fail(
+            err, MU_EMODEL,
+            "pool: '%s' runs tasks on the caller's thread, which is "
+            "not bound to a CPU; a model with threads or processes "
+            "has workers to pin",
+            model->text);
     if (o->cpu_ns < 0)
         return mui_fail(err, -EINVAL, "pool: the CPU time is below 0");
     if (o->retries > UINT16_MAX)

@@ -198,7 +198,7 @@ static int refuse_foreign(scmp_filter_ctx filter)
                             SCMP_ACT_KILL_PROCESS);
 }
 
-static int allow_pure(scmp_filter_ctx filter)
+static int allow_pure(scmp_filter_ctx filter, unsigned flags)
 {
     const uint32_t allow = SCMP_ACT_ALLOW;
     int rc = refuse_foreign(filter);
@@ -232,6 +232,9 @@ static int allow_pure(scmp_filter_ctx filter)
                            SCMP_A0(SCMP_CMP_EQ, 0, 0),
                            SCMP_A1(SCMP_CMP_EQ, RLIMIT_CPU, 0));
     rc |= seccomp_rule_add(filter, allow, SCMP_SYS(pread64), 0);
+    if (flags & MUI_SANDBOX_MOVES)
+        rc |= seccomp_rule_add(filter, allow, SCMP_SYS(sched_setaffinity), 1,
+                               SCMP_A0(SCMP_CMP_EQ, 0, 0));
     return rc;
 }
 
@@ -390,7 +393,7 @@ int mui_sandbox_enter_pure(unsigned flags)
     if (!filter)
         return -ENOMEM;
     rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-    return load_and_release(filter, rc ? rc : allow_pure(filter));
+    return load_and_release(filter, rc ? rc : allow_pure(filter, flags));
 }
 
 int mui_sandbox_call_name(int number, char *text, size_t size)

@@ -209,6 +209,12 @@ void mui_state_take(bool alone, struct mui_state *ret_state)
     };
 }
 
+void mui_state_take_thread(struct mui_state *state)
+{
+    if (state->alone)
+        state->alone = hash_thread();
+}
+
 bool mui_state_equals(const struct mui_state *a, const struct mui_state *b,
                       bool beside)
 {

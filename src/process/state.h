@@ -31,6 +31,9 @@ struct mui_state {
  * than the one that is here (`alone`). One thread at a time. */
 void mui_state_take(bool alone, struct mui_state *ret_state);
 
+/* Take anew what is the calling thread's, if it was alone when the rest was taken. */
+void mui_state_take_thread(struct mui_state *state);
+
 /* With `beside`, other tasks ran when one was taken: what passes does not count. */
 bool mui_state_equals(const struct mui_state *a, const struct mui_state *b,
                       bool beside);

@@ -357,6 +357,11 @@ int mui_worker_up(void)
     return 0;
 }
 
+void mui_worker_moved(void)
+{
+    mui_state_take_thread(&the.state);
+}
+
 void mui_worker_failed(const struct mu_error *err)
 {
     if (!the.head)

@@ -40,6 +40,10 @@ int mui_worker_up(void);
 /* They will not be, because of `err`. */
 void mui_worker_failed(const struct mu_error *err);
 
+/* The calling thread, which serves a lane, has bound itself to a CPU: that is not what a
+ * task changed. Before its first task. */
+void mui_worker_moved(void);
+
 /* A spare: sleep until there is something to do, or soon may be. */
 void mui_worker_park(void);
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,6 +116,26 @@ static int compute(struct mu_task *task)
     return mu_task_printf(task, "%g\n", x);
 }
 
+static int look_for_own_cpu(struct mu_task *task)
+{
+    cpu_set_t cpus;
+
+    (void)task;
+    return sched_getaffinity(0, sizeof cpus, &cpus) == 0 &&
+                   CPU_COUNT(&cpus) == 1
+               ? 0
+               : 1;
+}
+
+static int leave_cpu(struct mu_task *task)
+{
+    cpu_set_t cpus;
+
+    (void)task;
+    (void)sched_getaffinity(0, sizeof cpus, &cpus);
+    return sched_setaffinity(getppid(), sizeof cpus, &cpus) == 0 ? 0 : errno;
+}
+
 /* -- tests -- */
 
 static void pure_refuses_what_is_not_computing(void **state)
@@ -140,6 +161,19 @@ static void pure_refuses_what_is_not_computing(void **state)
                "crashed: SIGABRT");
         expect(models[i], &options, deed_named("exit")->fn, "",
                "exited with status 3");
+    }
+}
+
+/* Which a worker does with its first task, in its sandbox. */
+static void pure_worker_is_pinned(void **state)
+{
+    const struct mu_pool_options options = {.sandbox = MU_SANDBOX_PURE,
+                                            .pin = 1};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        expect(models[i], &options, look_for_own_cpu, "", "done");
+        expect(models[i], &options, leave_cpu, "", "SIGSYS: sched_setaffinity");
     }
 }
 
@@ -281,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pure_refuses_what_is_not_computing),
+        cmocka_unit_test(pure_worker_is_pinned),
         cmocka_unit_test(no_network_refuses_sockets),
 #ifdef __x86_64__
         cmocka_unit_test(foreign_calls_are_refused),
