@@ -22,8 +22,10 @@
 #include "sys/module.h"
 #include "sys/pidfd.h"
 
-/* The nursery of this process. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* The nursery of this process. A fork() of the host waits for the lock, so that a child
+ * finds all of it whole, and the lock free, whatever other threads did. Recursive: a signal
+ * handler of the host may fork in a thread that has it. */
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static struct {
     int main_fd; /* -1: none */
     struct mui_descriptor_mark main_mark;
@@ -33,6 +35,38 @@ static struct {
     unsigned n_refs;
     bool for_good; /* made by mu_init() */
 } the = {.main_fd = -1};
+
+static void before_fork(void)
+{
+    (void)pthread_mutex_lock(&lock);
+}
+
+static void after_fork(void)
+{
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* To unlock it is its owner's, whose thread has another number here. */
+static void renew_lock(void)
+{
+    pthread_mutexattr_t attr;
+
+    (void)pthread_mutexattr_init(&attr);
+    (void)pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    (void)pthread_mutex_init(&lock, &attr);
+    (void)pthread_mutexattr_destroy(&attr);
+}
+
+static void after_fork_in_child(void)
+{
+    after_fork(); /* refused, but the thread sanitizer wants to hear of it */
+    renew_lock();
+}
+
+static void heed_forks(void)
+{
+    (void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
+}
 
 /* fork() without an exit signal. The C library does not hear of it, so the child
  * is only good for what uses no thread identity: the guardian. */
@@ -155,8 +189,7 @@ static bool is_gone(void)
 
 void mui_nursery_forget_in_child(void)
 {
-    /* our parent held it as it forked */
-    (void)pthread_mutex_init(&lock, NULL);
+    renew_lock(); /* our parent held it as it forked */
     the.main_fd = -1;
     the.n_refs = 0;
     the.for_good = false;
@@ -196,24 +229,26 @@ static int hold(bool for_good, struct mu_error *err)
     return 0;
 }
 
-int mui_nursery_init(struct mu_error *err)
+static int lock_and_hold(bool for_good, struct mu_error *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int rc;
 
+    (void)pthread_once(&once, heed_forks);
     (void)pthread_mutex_lock(&lock);
-    rc = hold(true, err);
+    rc = hold(for_good, err);
     (void)pthread_mutex_unlock(&lock);
     return rc;
 }
 
+int mui_nursery_init(struct mu_error *err)
+{
+    return lock_and_hold(true, err);
+}
+
 int mui_nursery_ref(struct mu_error *err)
 {
-    int rc;
-
-    (void)pthread_mutex_lock(&lock);
-    rc = hold(false, err);
-    (void)pthread_mutex_unlock(&lock);
-    return rc;
+    return lock_and_hold(false, err);
 }
 
 void mui_nursery_unref(void)

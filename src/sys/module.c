@@ -16,7 +16,8 @@
  *   A  store table->n (release), add_entry()  ->  load (acquire), n_entries()
  *   B  store here.known (release), set_here() ->  load (acquire), is_known()
  *
- * Fork: call it with `lock` free, as a process with one thread does. */
+ * Fork: a child has a lock of its own. What another thread wrote under the parent's is
+ * whole for it: what is read is published last, and what is not is written again. */
 #include "sys/module.h"
 
 #include <dlfcn.h>
@@ -329,10 +330,28 @@ static int make_table(struct mu_error *err)
     return 0;
 }
 
+/* To unlock it is its owner's, which may be a thread that is not here. */
+static void renew_lock_in_child(void)
+{
+    pthread_mutexattr_t attr;
+
+    (void)pthread_mutexattr_init(&attr);
+    (void)pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    (void)pthread_mutex_init(&lock, &attr);
+    (void)pthread_mutexattr_destroy(&attr);
+}
+
+static void heed_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, renew_lock_in_child);
+}
+
 int mui_module_init(struct mu_error *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int rc = 0;
 
+    (void)pthread_once(&once, heed_forks);
     pthread_mutex_lock(&lock);
     if (!the_table())
         rc = make_table(err);
