@@ -21,11 +21,14 @@ static const uint64_t id_bells = UINT64_MAX - 3;
 
 enum { EVENTS_MAX = 64 };
 
-/* The kick that this thread has seen, and of which bells. */
+/* The kick that this thread has seen, and of which bells: others may lie where they
+ * did. */
 static _Thread_local struct {
-    const struct mui_bells *bells;
+    uint64_t number;
     uint32_t n_kicks;
 } seen;
+
+static _Atomic uint64_t n_bells; /* of this process, ever */
 
 static int control(int epoll_fd, int op, int fd, uint32_t events, uint64_t id)
 {
@@ -38,6 +41,9 @@ int mui_bells_init(struct mui_bells *b)
 {
     int rc;
 
+    /* relaxed: no two are the same, and none is 0 */
+    b->number =
+        atomic_fetch_add_explicit(&n_bells, 1, memory_order_relaxed) + 1;
     b->bells_fd = mui_descriptor_above_stdio(epoll_create1(EPOLL_CLOEXEC));
     b->monitor_fd = mui_descriptor_above_stdio(epoll_create1(EPOLL_CLOEXEC));
     b->kick_fd =
@@ -113,7 +119,8 @@ static int wait_events(int epoll_fd, struct epoll_event *events, int n_max,
     delay.tv_sec = (time_t)(left / 1000000000);
     delay.tv_nsec = (long)(left % 1000000000);
     n = epoll_pwait2(epoll_fd, events, n_max, &delay, NULL);
-    if (n < 0 && errno == ENOSYS) { /* before 5.11 */
+    /* before 5.11; EPERM: seccomp profiles of containers that do not know it */
+    if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
         left = (left + 999999) / 1000000;
         n = epoll_wait(epoll_fd, events, n_max,
                        left < INT_MAX ? (int)left : INT_MAX);
@@ -160,9 +167,9 @@ static bool is_kicked(const struct mui_bells *b)
 {
     /* acquire: what the kick is for is visible */
     uint32_t n = atomic_load_explicit(&b->n_kicks, memory_order_acquire);
-    bool kicked = seen.bells != b || seen.n_kicks != n;
+    bool kicked = seen.number != b->number || seen.n_kicks != n;
 
-    seen.bells = b;
+    seen.number = b->number;
     seen.n_kicks = n;
     return kicked;
 }

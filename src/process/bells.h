@@ -12,11 +12,12 @@
 #include <stdint.h>
 
 struct mui_bells {
-    int bells_fd;   /* epoll: bells and kick */
-    int monitor_fd; /* epoll: the set above, poke, and what is added */
-    int kick_fd;    /* eventfd: callers return */
-    int poke_fd;    /* eventfd: the monitor returns */
-    int later_fd;   /* timerfd: the same, later */
+    uint64_t number; /* of no others of this process */
+    int bells_fd;    /* epoll: bells and kick */
+    int monitor_fd;  /* epoll: the set above, poke, and what is added */
+    int kick_fd;     /* eventfd: callers return */
+    int poke_fd;     /* eventfd: the monitor returns */
+    int later_fd;    /* timerfd: the same, later */
     _Atomic uint32_t n_kicks;
     pthread_mutex_t lock; /* of what follows */
     unsigned n_sleepers;
