@@ -34,6 +34,8 @@ static int heap_grow(struct mui_output *o, size_t need)
     size_t room = o->room ? o->room : LEAST;
     uint8_t *base;
 
+    if (need == SIZE_MAX)
+        return -ENOMEM;
     while (room < need)
         room = room > SIZE_MAX / 2 ? need : room * 2;
     base = realloc(o->base,

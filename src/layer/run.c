@@ -22,8 +22,9 @@
 #include "sys/module.h"
 
 /* A file up to this size is read into a buffer that is kept; a larger one is
- * mapped: below it mapping costs more than copying. */
-enum { FILE_READ_MAX = 256 * 1024 };
+ * mapped: below it mapping costs more than copying. One that does not tell its size, as
+ * those of /proc, is read to its end, in a buffer that grows to so much for the task. */
+enum { FILE_READ_MAX = 256 * 1024, FILE_UNSIZED_MAX = 256 << 20 };
 
 /* Look for what tasks left behind once they have run for so long since the last look,
  * which costs some 100 system calls, 30 us; and at what takes one call, sooner. */
@@ -50,9 +51,11 @@ struct mui_runner {
     int64_t now_ns;    /* when the last task ended; 0: time passed since */
     int64_t ran_ns;    /* how long tasks have run since the last look */
     int64_t glance_ns; /* the same when to glance */
-    uint8_t *buffer; /* [FILE_READ_MAX + 1] for file inputs; made when needed */
-    void *mapping;   /* of a large file input */
-    size_t mapped_bytes;
+    uint8_t *buffer;   /* [buffer_bytes] for file inputs; made when needed */
+    size_t buffer_bytes;
+    void *mapping; /* of a large file input */
+    size_t
+        mapped_bytes; /* not 0 without one: the buffer has grown for this task */
 };
 
 int mui_runner_new(const struct mui_terms *terms, struct mui_lane_worker *lane,
@@ -90,18 +93,35 @@ void mui_runner_pause(struct mui_runner *runner)
 
 /* -- input -- */
 
+static int grow_buffer(struct mui_runner *runner)
+{
+    size_t bytes =
+        runner->buffer_bytes ? runner->buffer_bytes * 2 : FILE_READ_MAX;
+    uint8_t *buffer;
+
+    if (bytes > FILE_UNSIZED_MAX)
+        return -EFBIG;
+    buffer = realloc(runner->buffer, bytes);
+    if (!buffer)
+        return -ENOMEM;
+    runner->buffer = buffer;
+    runner->buffer_bytes = bytes;
+    if (bytes > FILE_READ_MAX)
+        runner->mapped_bytes = bytes;
+    return 0;
+}
+
 static int read_range(struct mui_runner *runner, int fd, uint64_t offset,
-                      size_t size)
+                      uint64_t size)
 {
     size_t got = 0;
+    int rc = runner->buffer ? 0 : grow_buffer(runner);
 
-    if (!runner->buffer)
-        runner->buffer = malloc(FILE_READ_MAX + 1);
-    if (!runner->buffer)
-        return -ENOMEM;
-    while (got < size) {
-        ssize_t n =
-            pread(fd, runner->buffer + got, size - got, (off_t)(offset + got));
+    while (got < size && rc == 0) {
+        size_t room = runner->buffer_bytes - got;
+        ssize_t n = pread(fd, runner->buffer + got,
+                          room < size - got ? room : (size_t)(size - got),
+                          (off_t)(offset + got));
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -110,10 +130,12 @@ static int read_range(struct mui_runner *runner, int fd, uint64_t offset,
         if (n == 0)
             break; /* it became shorter: the input is what there is */
         got += (size_t)n;
+        if (got == runner->buffer_bytes && got < size)
+            rc = grow_buffer(runner);
     }
     runner->task.input = runner->buffer;
     runner->task.input_size = got;
-    return 0;
+    return rc;
 }
 
 static int map_range(struct mui_runner *runner, int fd, uint64_t offset,
@@ -153,11 +175,14 @@ static int open_range(struct mui_runner *runner,
     } else {
         uint64_t end = (uint64_t)st.st_size;
 
-        size = range->offset >= end ? 0 : end - range->offset;
+        if (end == 0)
+            size = UINT64_MAX;
+        else
+            size = range->offset >= end ? 0 : end - range->offset;
         if (range->size && range->size < size)
             size = range->size;
-        rc = size <= FILE_READ_MAX
-                 ? read_range(runner, fd, range->offset, (size_t)size)
+        rc = size <= FILE_READ_MAX || end == 0
+                 ? read_range(runner, fd, range->offset, size)
                  : map_range(runner, fd, range->offset, (size_t)size);
     }
     (void)close(fd);
@@ -205,10 +230,17 @@ static int input_begin(struct mui_runner *runner, const struct mui_order *order)
 
 static void input_end(struct mui_runner *runner)
 {
-    if (!runner->mapping)
+    if (!runner->mapped_bytes)
         return;
-    (void)munmap(runner->mapping, runner->mapped_bytes);
-    runner->mapping = NULL;
+    if (runner->mapping) {
+        (void)munmap(runner->mapping, runner->mapped_bytes);
+        runner->mapping = NULL;
+    } else {
+        free(runner->buffer);
+        runner->buffer = NULL;
+        runner->buffer_bytes = 0;
+    }
+    runner->mapped_bytes = 0;
 }
 
 /* -- the call -- */
@@ -397,6 +429,21 @@ int mu_task_write(struct mu_task *task, const void *bytes, size_t size)
     return 0;
 }
 
+/* What fills the output to its last byte: there is no room for the 0 behind it. */
+__attribute__((format(printf, 2, 0))) static int print_apart(
+    struct mu_task *task, const char *format, va_list args)
+{
+    char *text;
+    int length = vasprintf(&text, format, args);
+    int rc;
+
+    if (length < 0)
+        return -ENOMEM;
+    rc = mu_task_write(task, text, (size_t)length);
+    free(text);
+    return rc;
+}
+
 int mu_task_printf(struct mu_task *task, const char *format, ...)
 {
     enum { GUESS = 128 };
@@ -419,6 +466,12 @@ int mu_task_printf(struct mu_task *task, const char *format, ...)
             return -EINVAL;
         if (length < size)
             break;
+        if ((size_t)length == left) {
+            va_start(args, format);
+            rc = print_apart(task, format, args);
+            va_end(args);
+            return rc;
+        }
         size = length + 1;
     }
     task->output.size += (size_t)length;

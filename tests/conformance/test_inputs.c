@@ -91,6 +91,51 @@ static void arg_is_a_string_too(void **state)
     mu_pool_close(pool);
 }
 
+/* -- files that do not tell their size -- */
+
+/* Take what `models_echo` was given of that file. */
+static struct mu_outcome *echo_file(struct mu_pool *pool, const char *path,
+                                    uint64_t offset, uint64_t size)
+{
+    const struct mu_submit how = {.path = path, .offset = offset, .size = size};
+    struct mu_outcome *o;
+
+    assert_int_equal(mu_pool_submit(pool, models_echo, NULL, 0, &how, NULL), 0);
+    o = test_take(pool);
+    assert_int_equal(o->status, MU_DONE);
+    return o;
+}
+
+static void file_without_size_is_read(void **state)
+{
+    static const char path[] = "/proc/version"; /* the same for every process */
+    enum { LARGE = 1 << 20 };                   /* more than is read at once */
+    struct mu_pool *pool = models_open(state, NULL);
+    char text[4096] = "";
+    FILE *file = fopen(path, "re");
+    struct mu_outcome *o;
+
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof text, file));
+    (void)fclose(file);
+    o = echo_file(pool, path, 0, 0);
+    assert_string_equal(o->output, text);
+    mu_outcome_free(o);
+    o = echo_file(pool, path, 2, 5);
+    assert_memory_equal(o->output, text + 2, 5);
+    assert_int_equal(o->output_size, 5);
+    mu_outcome_free(o);
+    if (access("/proc/self/pagemap", R_OK) == 0) {
+        o = echo_file(pool, "/proc/self/pagemap", 0, LARGE);
+        assert_int_equal(o->output_size, LARGE);
+        mu_outcome_free(o);
+    }
+    o = echo_file(pool, path, 0, 0);
+    assert_string_equal(o->output, text);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 /* -- what cannot be -- */
 
 static int commit_what_is_not_there(struct mu_task *t)
@@ -145,6 +190,56 @@ static void only_what_was_reserved_is_committed(void **state)
     mu_pool_close(pool);
 }
 
+enum { FULL = 16 };
+
+static int print_to_the_last_byte(struct mu_task *t)
+{
+    if (mu_task_printf(t, "%s", "0123456789abcdefg") != -EFBIG ||
+        mu_task_output_size(t) != 0)
+        return 1;
+    if (mu_task_printf(t, "%d", 0) != 0 ||
+        mu_task_printf(t, "%s", "123456789abcdef") != 0)
+        return 2;
+    return mu_task_printf(t, "%s", "") == 0 && mu_task_printf(t, "x") == -EFBIG
+               ? 0
+               : 3;
+}
+
+static void output_is_printed_to_the_last_byte(void **state)
+{
+    const struct mu_pool_options options = {.output_bytes = FULL};
+    struct mu_pool *pool = models_open(state, &options);
+    struct mu_outcome *o = test_run(pool, print_to_the_last_byte);
+
+    assert_int_equal(o->code, 0);
+    assert_int_equal(o->output_size, FULL);
+    assert_string_equal(o->output, "0123456789abcdef");
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
+static int reserve_all_there_is(struct mu_task *t)
+{
+    return mu_task_reserve(t, SIZE_MAX) ? 1 : mu_task_write(t, "ok", 2);
+}
+
+/* Where output_bytes says that there is no limit. */
+static void all_there_is_cannot_be_reserved(void **state)
+{
+    const struct mu_pool_options options = {.output_bytes = UINT64_MAX};
+    struct mu_outcome *o;
+    struct mu_pool *pool;
+
+    if (mu_model_isolates(*state))
+        return; /* it has a limit of its own */
+    pool = models_open(state, &options);
+    o = test_run(pool, reserve_all_there_is);
+    assert_int_equal(o->status, MU_DONE);
+    assert_string_equal(o->output, "ok");
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 static void unknown_flags_are_refused(void **state)
 {
     static const unsigned flags[] = {0x80, 0x40000000U, 0x80000000U};
@@ -189,6 +284,9 @@ static const struct model_test suite[] = {
     MODEL_TEST(every_part_is_a_string),
     MODEL_TEST(arg_is_a_string_too),
     MODEL_TEST(only_what_was_reserved_is_committed),
+    MODEL_TEST(file_without_size_is_read),
+    MODEL_TEST(output_is_printed_to_the_last_byte),
+    MODEL_TEST(all_there_is_cannot_be_reserved),
     MODEL_TEST(unknown_flags_are_refused),
     MODEL_TEST(pids_are_counted_without_room),
 };
