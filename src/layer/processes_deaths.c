@@ -30,11 +30,14 @@ void mui_processes_silence(struct mui_processes *p,
 static void attach(struct mui_processes *p, struct mui_processes_peer *peer,
                    unsigned i_group)
 {
+    uint32_t place = (uint32_t)(peer - p->peers);
+
     peer->i_group = (int)i_group;
-    p->group_peers[i_group] = (int)(peer - p->peers);
+    p->group_peers[i_group] = (int)place;
     p->desk->ops->attach(p->desk, i_group, peer->peer.lanes,
                          p->plan.shape.n_lanes);
-    mui_board_call(p->board, (uint32_t)p->group_peers[i_group]);
+    /* it may be another's, or nobody's, by now: the desk may have killed this one */
+    mui_board_call(p->board, place);
 }
 
 /* How soon a spare can run a task. */
