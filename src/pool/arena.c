@@ -190,10 +190,11 @@ void *mui_arena_alloc(struct mui_arena *arena, size_t size)
     } else if (arena->punched_lists[i_class]) {
         memory = pop(&arena->punched_lists[i_class]);
     } else {
-        /* large blocks start a page, so that whole pages can be given back */
+        /* large blocks start a page, of any kernel, so that whole pages can be given
+         * back */
         size_t bytes = (class_bytes(i_class) + 63) & ~(size_t)63;
         uint64_t at = bytes >= LARGE
-                          ? (arena->top + HEAD + 4095) & ~UINT64_C(4095)
+                          ? (arena->top + HEAD + 65535) & ~UINT64_C(65535)
                           : arena->top + HEAD;
 
         if (bytes <= arena->bytes && at <= arena->bytes - bytes) {

@@ -22,10 +22,17 @@ static uint64_t lanes_up_bytes(const struct mui_block_shape *shape)
     return (uint64_t)shape->n_lanes * mui_lane_up_bytes(shape->n_slots);
 }
 
+/* What no child of a task has: whole pages, also where they are larger. */
+static uint64_t own_up_bytes(const struct mui_block_shape *shape)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+    return (HEAD_BYTES + lanes_up_bytes(shape) + page - 1) & ~(page - 1);
+}
+
 uint64_t mui_block_up_bytes(const struct mui_block_shape *shape)
 {
-    return HEAD_BYTES + lanes_up_bytes(shape) +
-           shape->n_lanes * shape->region_bytes;
+    return own_up_bytes(shape) + shape->n_lanes * shape->region_bytes;
 }
 
 int mui_block_open(const struct mui_block_shape *shape,
@@ -83,7 +90,7 @@ int mui_block_join(const struct mui_block_shape *shape, int down_fd, int up_fd,
     block.up = base;
     mui_memfd_leave_undumped(base, mui_block_up_bytes(shape));
     /* children of tasks have their inputs, and outputs, but no lane to speak for us */
-    if (madvise(base, HEAD_BYTES + lanes_up_bytes(shape), MADV_DONTFORK) < 0)
+    if (madvise(base, own_up_bytes(shape), MADV_DONTFORK) < 0)
         return -errno;
     mui_block_close_fds(&block);
     *ret_block = block;
@@ -96,7 +103,7 @@ void mui_block_populate(const struct mui_block *block,
     /* a kernel before 5.14 refuses, and they come when they are touched */
     (void)madvise(block->down, mui_block_down_bytes(shape),
                   is_supervisor ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-    (void)madvise(block->up, HEAD_BYTES + lanes_up_bytes(shape),
+    (void)madvise(block->up, own_up_bytes(shape),
                   is_supervisor ? MADV_POPULATE_READ : MADV_POPULATE_WRITE);
 }
 
@@ -142,6 +149,5 @@ void *mui_block_lane_up(const struct mui_block *block,
 uint8_t *mui_block_region(const struct mui_block *block,
                           const struct mui_block_shape *shape, unsigned i)
 {
-    return block->up + HEAD_BYTES + lanes_up_bytes(shape) +
-           i * shape->region_bytes;
+    return block->up + own_up_bytes(shape) + i * shape->region_bytes;
 }

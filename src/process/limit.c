@@ -24,8 +24,6 @@
 #include "process/confine.h"
 #include "process/crash.h"
 
-enum { PAGE = 4096 };
-
 /* What a worker needs beside what it has before its first task, so that no limit ends
  * tasks that ask for nothing: some pages of heap and, in a control group, its own of
  * stack and data; standard streams, bell, statm, and one to open. */
@@ -149,7 +147,7 @@ uint64_t mui_limits_data_bytes(void)
         else if (i_word == 5 && text[i] >= '0' && text[i] <= '9')
             pages = pages * 10 + (uint64_t)(text[i] - '0');
     }
-    return pages * PAGE;
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 uint64_t mui_limits_files(void)

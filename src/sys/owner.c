@@ -51,8 +51,10 @@ static void mark_reset_in_child(void)
 
 static void mark_prepare(void)
 {
-    /* an old kernel, or larger pages: sees fork(), but no raw clone() */
-    if (madvise(&mui_fork_page, sizeof mui_fork_page, MADV_WIPEONFORK) != 0)
+    /* an old kernel, or larger pages, which others share: sees fork(), but no raw
+     * clone() */
+    if (sysconf(_SC_PAGESIZE) > MUI_FORK_PAGE ||
+        madvise(&mui_fork_page, sizeof mui_fork_page, MADV_WIPEONFORK) != 0)
         (void)pthread_atfork(NULL, NULL, mark_reset_in_child);
 }
 
