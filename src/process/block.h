@@ -33,7 +33,7 @@ enum mui_worker_stage {
 struct mui_worker_head {
     _Atomic uint32_t stage; /* enum mui_worker_stage */
     _Atomic uint32_t awake; /* it does not park any more: see board.h */
-    int32_t rc;             /* with MUI_STAGE_FAILED */
+    _Atomic int32_t rc;     /* with MUI_STAGE_FAILED */
     char reason[240];
     struct mui_crash crash;
 };

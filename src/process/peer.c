@@ -116,7 +116,10 @@ enum mui_worker_stage mui_peer_stage(const struct mui_peer *peer,
     if (stage != MUI_STAGE_FAILED)
         return MUI_STAGE_NONE;
     if (err) {
-        err->code = head->rc < 0 ? head->rc : MU_ECRASHED;
+        /* relaxed: published by `stage`; once, for it may be written at any time */
+        int rc = atomic_load_explicit(&head->rc, memory_order_relaxed);
+
+        err->code = rc < 0 ? rc : MU_ECRASHED;
         memcpy(err->text, head->reason, sizeof head->reason);
         err->text[sizeof head->reason - 1] = '\0';
     }

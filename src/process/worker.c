@@ -366,7 +366,8 @@ void mui_worker_failed(const struct mu_error *err)
 {
     if (!the.head)
         return;
-    the.head->rc = err->code;
+    /* relaxed: published by announce() */
+    atomic_store_explicit(&the.head->rc, err->code, memory_order_relaxed);
     (void)snprintf(the.head->reason, sizeof the.head->reason, "%.239s",
                    err->text);
     announce(MUI_STAGE_FAILED);
