@@ -167,7 +167,7 @@ int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
         atomic_store_explicit(
             &cancel_marks(lane->down, lane->mask)[index & lane->mask], 0,
             memory_order_relaxed);
-    /* R1, pairs with A1 in mui_lane_take(): the order comes before its lap. The
+    /* R1, pairs with A1 in order_is_there(): the order comes before its lap. The
      * first of a batch is held back until the flush: the worker polls its slot, and
      * a line that is polled while it is written is paid for twice. */
     if (index != lane->n_flushed)
@@ -510,7 +510,7 @@ unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
     from = started + keep;
     if (from - lane->head >= lane->tail - lane->head)
         return 0;
-    /* H1, the supervisor's side; see mui_lane_take() */
+    /* H1, the supervisor's side; see begin() */
     atomic_store_explicit(&lane->down->revoked,
                           (uint64_t)from << 32 | lane->tail,
                           memory_order_seq_cst);
@@ -538,7 +538,7 @@ void mui_lane_want(struct mui_lane *lane, uint32_t want)
         return;
     lane->want =
         ((lane->want & ~(uint32_t)MUI_WANT_MASK) + MUI_WANT_STEP) | want;
-    /* H3, the supervisor's side; see mui_lane_ring() */
+    /* H3, the supervisor's side; see ring_if_wished() */
     atomic_store_explicit(&lane->down->want, lane->want, memory_order_seq_cst);
     (void)atomic_load_explicit(&lane->up->started, memory_order_seq_cst);
     (void)atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst);
@@ -616,7 +616,7 @@ void mui_lane_set_number(struct mui_lane *lane, uint32_t number)
 void mui_lane_cancel(struct mui_lane *lane, uint32_t index)
 {
     lane->any_cancelled = true;
-    /* H4, the supervisor's side; see mui_lane_take() */
+    /* H4, the supervisor's side; see mui_lane_is_cancelled() */
     atomic_store_explicit(
         &cancel_marks(lane->down, lane->mask)[index & lane->mask], 1,
         memory_order_seq_cst);
@@ -624,7 +624,7 @@ void mui_lane_cancel(struct mui_lane *lane, uint32_t index)
 
 void mui_lane_close(struct mui_lane *lane)
 {
-    /* release, pairs with the acquire in mui_lane_take() */
+    /* release, pairs with the acquire in take_nothing() */
     atomic_store_explicit(&lane->down->closed, 1, memory_order_release);
     lane_ring_down(lane);
 }

@@ -3,7 +3,7 @@
  *
  * The table of modules is a small memfd that the supervisor writes and that every
  * process forked after mui_module_init() sees, read-only once
- * mui_module_seal() was called in it. It only grows.
+ * mui_module_seal_in_child() was called in it. It only grows.
  *
  * Module 0 is the program itself. A function's code is module << 48 | offset. */
 #ifndef MUI_SYS_MODULE_H

@@ -97,7 +97,7 @@ struct mui_seat {
     _Atomic uintptr_t limit;
     _Atomic uint64_t asked_epoch; /* a thief: of what it last asked for work */
 
-    /* Thieves move the tail, the owner both; see mui_range_pack(). */
+    /* Thieves move the tail, the owner both; see mui_range_of(). */
     _Alignas(MUI_CACHE_LINE) _Atomic uint64_t range;
 
     /* Looked at by every idle thread. Odd: work is being done here. One more for
