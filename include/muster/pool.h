@@ -105,7 +105,7 @@ struct mu_pool_options {
      * directory, umask, environment, locale, signal handlers and mask, limits, standard
      * streams, user and groups, timers, priority, CPUs, rounding, flags of the
      * processor; threads or children left behind, or a quarter of the descriptors that
-     * it may have. It costs some 40 us a task.
+     * it may have (from Linux 6.2 on, which counts them). It costs some 40 us a task.
      * Without it a worker is looked at when it has nothing to do, and after each
      * millisecond of tasks. */
     int strict;

@@ -335,15 +335,17 @@ static int open_some(struct mu_task *t)
 static void kept_descriptors_are_not_missed(void **state)
 {
     const struct mu_pool_options options = {.open_files = 100};
-    struct mu_pool *pool = test_pool("processes:1", &options);
+    struct mu_pool *pool;
     struct stat st;
 
     (void)state;
+    if (stat("/proc/self/fd", &st) != 0 || st.st_size == 0)
+        skip(); /* before Linux 6.2: nobody tells how many there are */
+    pool = test_pool("processes:1", &options);
     for (int k = 0; k < 5; k++) {
         struct mu_outcome *o = test_run_tag(pool, open_some, 50);
 
-        if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0)
-            assert_int_equal(o->status, MU_DONE); /* the kernel tells */
+        assert_int_equal(o->status, MU_DONE);
         mu_outcome_free(o);
     }
     mu_pool_close(pool);
