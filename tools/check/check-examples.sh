@@ -1,5 +1,6 @@
 #!/bin/sh
-# The examples in README.md and in the comments of the public headers compile.
+# The examples in README.md, in the manual page and in the comments of the public headers
+# compile; with the build folder as argument those of the first two are run too.
 #
 # In a header an example is what stands indented by five spaces after an empty line and
 # has a line that ends as C does. One with a function body is a file; else it is the body of one.
@@ -53,6 +54,11 @@ awk -v out="$folder/README" '
 /^```c$/ { file = out "-" ++n ".c"; next }
 /^```/ { file = ""; next }
 file { print > file }' README.md
+awk -v out="$folder/man" '
+/^\.Bd -literal/ { block = "start"; next }
+/^\.Ed/ { block = file = ""; next }
+block == "start" { block = "on"; file = /^#include/ ? out "-" ++n ".c" : "" }
+file { gsub(/\\e/, "\\"); print > file }' man/muster.1
 
 for example in "$folder"/*.c; do
     for cc in gcc clang; do
@@ -63,8 +69,20 @@ for example in "$folder"/*.c; do
     done
 done
 # one of each was found: this looks where they are
-for name in README-1 README-2 pool-1 task-1 team-1 team-2 team-3 shared-1 channel-1 \
+for name in README-1 README-2 man-1 pool-1 task-1 team-1 team-2 team-3 shared-1 channel-1 \
     worker-1; do
     [ -f "$folder/$name.c" ] || { echo "not found: $name"; rc=1; }
 done
+[ "${1:-}" ] || exit $rc
+
+expect() { # WHAT EXPECTED GOT
+    [ "$2" = "$3" ] || { echo "$1 says '$3', not '$2'"; rc=1; }
+}
+export XDG_CACHE_HOME="$folder/cache" LD_LIBRARY_PATH="$1"
+printf 'a\nb\nc\n' >"$folder/three"
+for task in README-1.c:lines man-1.c:count_lines; do
+    expect "$task" 3 "$("$1/cli/muster" map --quiet --each file "$folder/$task" ::: "$folder/three")"
+done
+gcc -Iinclude "$folder/README-2.c" -o "$folder/README-2" -L"$1" -lmuster
+expect README-2 "$(seq -f 'done: %g' 0 2 18)" "$("$folder/README-2" | sort -t: -k2n)"
 exit $rc
