@@ -11,10 +11,14 @@
  * Where a module lies in *this* process stands in `here`, which fork() copies.
  * A module whose function was encoded is pinned by a reference of ours, so that
  * its codes, and the addresses that a thread remembers, stay true even if the host
- * closes it.
+ * closes it. Where the pinned ones lie stands in `by_address`, in rows: row n has n
+ * modules by their addresses. Who pins one writes the next row, which nobody reads yet,
+ * and then its number; a row that has been read never changes. So a reader is
+ * wait-free, and a child forked at any instruction has rows that are whole.
  *
  *   A  store table->n (release), add_entry()  ->  load (acquire), n_entries()
  *   B  store here.known (release), set_here() ->  load (acquire), is_known()
+ *   C  store n_pinned (release), add_pinned() ->  load (acquire), find_pinned()
  *
  * Fork: a child has a lock of its own. What another thread wrote under the parent's is
  * whole for it: what is read is published last, and what is not is written again. */
@@ -65,7 +69,6 @@ _Static_assert(sizeof(struct module_entry) == PAGE, "an entry is a page");
 /* Where a module of the table lies in this process. Written under `lock`. */
 struct module_here {
     _Atomic bool known;
-    bool pinned;
     _Atomic uintptr_t base;
     _Atomic uintptr_t start;
     _Atomic uintptr_t end;
@@ -88,6 +91,9 @@ static struct module_table *_Atomic table;
 static int table_fd = -1;
 static bool read_only;
 static struct module_here here[MUI_MODULES_MAX];
+static _Atomic uint32_t n_pinned;
+/* 1 MB of addresses, and of memory what was written */
+static uint16_t by_address[MUI_MODULES_MAX * (MUI_MODULES_MAX + 1) / 2];
 
 /* What this thread encoded lately: pinned modules only, so it never goes stale. */
 static _Thread_local struct {
@@ -153,9 +159,82 @@ static bool is_known(unsigned i)
     return atomic_load_explicit(&here[i].known, memory_order_acquire);
 }
 
+/* -- modules that are pinned -- */
+
+static uint16_t *row(uint32_t n)
+{
+    return &by_address[n * (n - 1) / 2];
+}
+
+static uintptr_t start_of(unsigned i)
+{
+    /* relaxed: published by `n_pinned` or `known` */
+    return atomic_load_explicit(&here[i].start, memory_order_relaxed);
+}
+
+/* The pinned module around an address, or -ENOENT. Any thread. */
+static int find_pinned(uintptr_t address)
+{
+    /* C, pairs with add_pinned() */
+    uint32_t n = atomic_load_explicit(&n_pinned, memory_order_acquire);
+    uint32_t first = 0; /* that begins above it */
+    unsigned i;
+
+    for (uint32_t end = n; first < end;) {
+        uint32_t middle = (first + end) / 2;
+
+        if (start_of(row(n)[middle]) <= address)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    if (first == 0)
+        return -ENOENT;
+    i = row(n)[first - 1];
+    /* relaxed: published by `n_pinned` */
+    return address < atomic_load_explicit(&here[i].end, memory_order_relaxed)
+               ? (int)i
+               : -ENOENT;
+}
+
+static uint64_t code_of(unsigned i, const void *address)
+{
+    /* relaxed: published by `n_pinned` or `known` */
+    return (uint64_t)i << OFFSET_BITS |
+           ((uintptr_t)address -
+            atomic_load_explicit(&here[i].base, memory_order_relaxed));
+}
+
+static bool is_pinned(unsigned i)
+{
+    return is_known(i) && find_pinned(start_of(i)) == (int)i;
+}
+
+/* Under `lock`. */
+static void add_pinned(unsigned i)
+{
+    /* relaxed: written under `lock` */
+    uint32_t n = atomic_load_explicit(&n_pinned, memory_order_relaxed);
+    const uint16_t *old = row(n);
+    uint16_t *new = row(n + 1);
+    uint32_t at = 0;
+
+    while (at < n && start_of(old[at]) < start_of(i))
+        at++;
+    memcpy(new, old, at * sizeof *new);
+    new[at] = (uint16_t)i;
+    memcpy(new + at + 1, old + at, (n - at) * sizeof *new);
+    /* C, pairs with find_pinned(): the row comes before its number */
+#ifdef BUG_MODULE_RELAXED
+    atomic_store_explicit(&n_pinned, n + 1, memory_order_relaxed);
+#else
+    atomic_store_explicit(&n_pinned, n + 1, memory_order_release);
+#endif
+}
+
 static void set_here(unsigned i, const struct object *object)
 {
-    if (here[i].pinned)
+    if (is_pinned(i))
         return;
     /* relaxed: published by `known`; an object that moved was not pinned, and
      * then no code of it is in use */
@@ -374,14 +453,14 @@ int mui_module_seal_in_child(void)
 }
 
 /* Keep a module loaded for as long as the process lives. By the linker's own name: that
- * finds what is loaded, whatever file has the name by now. Under `lock`. */
+ * finds what is loaded, whatever file has the name by now. The program stays anyway.
+ * Under `lock`. */
 static void pin(unsigned i, const struct object *object)
 {
-    if (here[i].pinned)
+    if (is_pinned(i))
         return;
-    here[i].pinned = true;
-    if (i != 0)
-        (void)dlopen(object->name, RTLD_LAZY | RTLD_NOLOAD);
+    if (i == 0 || dlopen(object->name, RTLD_LAZY | RTLD_NOLOAD))
+        add_pinned(i);
 }
 
 /* Under `lock`. */
@@ -404,8 +483,7 @@ static int encode_slowly(struct module_table *t, const void *address,
         if (i_module >= 0) {
             set_here((unsigned)i_module, &walk.objects[0]);
             pin((unsigned)i_module, &walk.objects[0]);
-            *ret_code = (uint64_t)i_module << OFFSET_BITS |
-                        ((uintptr_t)address - walk.objects[0].base);
+            *ret_code = code_of((unsigned)i_module, address);
         }
     }
     free(walk.objects);
@@ -416,10 +494,17 @@ int mui_module_encode(const void *address, uint64_t *ret_code)
 {
     /* functions are aligned to 16 bytes */
     size_t i = ((uintptr_t)address >> 4) % N_RECENT;
-    uint64_t code;
+    int i_module;
     int rc;
 
     if (address && recent[i].address == address) {
+        *ret_code = recent[i].code;
+        return 0;
+    }
+    i_module = find_pinned((uintptr_t)address);
+    if (i_module >= 0) {
+        recent[i].address = address;
+        recent[i].code = code_of((unsigned)i_module, address);
         *ret_code = recent[i].code;
         return 0;
     }
@@ -427,14 +512,9 @@ int mui_module_encode(const void *address, uint64_t *ret_code)
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&lock);
-    rc = encode_slowly(the_table(), address, &code);
+    rc = encode_slowly(the_table(), address, ret_code);
     pthread_mutex_unlock(&lock);
-    if (rc < 0)
-        return rc;
-    recent[i].address = address;
-    recent[i].code = code;
-    *ret_code = code;
-    return 0;
+    return rc;
 }
 
 /* Make module i present here. Under `lock`. */
@@ -528,10 +608,7 @@ int mui_module_locate(const void *address, uint64_t *ret_code)
                 atomic_load_explicit(&here[i].start, memory_order_relaxed) &&
             (uintptr_t)address <
                 atomic_load_explicit(&here[i].end, memory_order_relaxed)) {
-            *ret_code =
-                (uint64_t)i << OFFSET_BITS |
-                ((uintptr_t)address -
-                 atomic_load_explicit(&here[i].base, memory_order_relaxed));
+            *ret_code = code_of(i, address);
             return 0;
         }
     }

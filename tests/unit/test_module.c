@@ -1,10 +1,14 @@
-/* test_module.c: functions travel as (module, offset). */
+/* test_module.c: functions travel as (module, offset). Walks over what is loaded pass
+ * here by the linker's help (--wrap, CMakeLists.txt). */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,6 +23,22 @@
 #include <cmocka.h>
 
 #include "sys/module.h"
+
+static _Thread_local int n_walks;
+
+typedef int (*walk_fn)(struct dl_phdr_info *info, size_t size, void *ctx);
+
+/* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
+__attribute__((weak)) /* not there without --wrap */
+int __real_dl_iterate_phdr(walk_fn fn, void *ctx);
+int __wrap_dl_iterate_phdr(walk_fn fn, void *ctx);
+
+int __wrap_dl_iterate_phdr(walk_fn fn, void *ctx)
+{
+    n_walks++;
+    return __real_dl_iterate_phdr(fn, ctx);
+}
+/* NOLINTEND(readability-identifier-naming) */
 
 int own_function(void);
 int own_function(void)
@@ -41,6 +61,26 @@ static void own_function_comes_back(void **state)
     assert_ptr_equal(address, (void *)own_function);
     assert_int_equal(mui_module_locate((void *)own_function, &again), 0);
     assert_int_equal(code, again);
+}
+
+/* A program with many functions pays for the first: the others are not looked for. */
+static void functions_of_a_known_module_are_not_looked_for(void **state)
+{
+    enum { N = 10000, ALIGNMENT = 16 };
+    static const char functions[N * ALIGNMENT];
+    uint64_t first;
+    uint64_t code;
+    int n_before;
+
+    (void)state;
+    assert_int_equal(mui_module_encode(functions, &first), 0);
+    n_before = n_walks;
+    for (int turn = 0; turn < 2; turn++)
+        for (uint64_t i = 0; i < sizeof functions; i += ALIGNMENT) {
+            assert_int_equal(mui_module_encode(functions + i, &code), 0);
+            assert_int_equal(code, first + i);
+        }
+    assert_int_equal(n_walks, n_before);
 }
 
 /* lfind: no sanitizer puts one of its own in its place. */
@@ -123,11 +163,11 @@ static void child_loads_what_parent_loaded_later(void **state)
 
 static char path[] = "/tmp/test-module-XXXXXX";
 
-/* A copy of a library, another file each time, takes the name `path`. */
-static void put_library(void)
+/* A copy of a library, another file each time, takes a name. */
+static void put_library_at(const char *name)
 {
     void *library = dlopen("libthread_db.so.1", RTLD_LAZY);
-    char fresh[sizeof path + 4];
+    char fresh[sizeof path + 20];
     struct link_map *map;
     struct stat st = {.st_size = 0};
     int from;
@@ -135,13 +175,18 @@ static void put_library(void)
 
     assert_non_null(library);
     assert_int_equal(dlinfo(library, RTLD_DI_LINKMAP, &map), 0);
-    (void)snprintf(fresh, sizeof fresh, "%s.new", path);
+    (void)snprintf(fresh, sizeof fresh, "%s.new", name);
     from = open(map->l_name, O_RDONLY);
     to = open(fresh, O_WRONLY | O_CREAT | O_EXCL, 0700);
     assert_true(from >= 0 && to >= 0 && fstat(from, &st) == 0);
     assert_int_equal(sendfile(to, from, NULL, (size_t)st.st_size), st.st_size);
-    assert_int_equal(rename(fresh, path), 0);
+    assert_int_equal(rename(fresh, name), 0);
     assert_int_equal(close(from) | close(to) | dlclose(library), 0);
+}
+
+static void put_library(void)
+{
+    put_library_at(path);
 }
 
 static int begin(void **state)
@@ -244,10 +289,94 @@ static void removed_library_stays(void **state)
     assert_ptr_equal(again, address);
 }
 
+/* -- while others encode -- */
+
+enum { N_COPIES = 24, N_READERS = 3, N_OFFSETS = 64 };
+
+static struct copy {
+    char name[sizeof path + 8];
+    const char *function;
+    uint64_t offset;
+} copies[N_COPIES];
+/* relaxed, both: what threads have of modules may come from the modules alone */
+static _Atomic int n_encoded;
+static _Atomic bool is_over;
+
+/* Any thread: no assertions. */
+static bool encodes_right(const struct copy *copy, unsigned i)
+{
+    uint64_t code;
+    const char *file;
+
+    if (mui_module_encode(copy->function + i, &code) != 0)
+        return false;
+    file = mui_module_path((unsigned)(code >> 48));
+    return file && strcmp(file, copy->name) == 0 &&
+           (code & ((UINT64_C(1) << 48) - 1)) == copy->offset + i;
+}
+
+static void *encode_all(void *arg)
+{
+    size_t n_wrong = 0;
+    bool last;
+
+    do {
+        last = atomic_load_explicit(&is_over, memory_order_relaxed);
+        for (int i = atomic_load_explicit(&n_encoded, memory_order_relaxed);
+             i-- > 0;)
+            for (unsigned offset = 0; offset < N_OFFSETS; offset++)
+                n_wrong += !encodes_right(&copies[i], offset);
+    } while (!last);
+    return n_wrong ? arg : NULL;
+}
+
+static void load_copy(struct copy *copy, int i)
+{
+    struct link_map *map;
+    void *library;
+
+    (void)snprintf(copy->name, sizeof copy->name, "%s.%d", path, i);
+    put_library_at(copy->name);
+    library = dlopen(copy->name, RTLD_LAZY);
+    assert_non_null(library);
+    assert_int_equal(unlink(copy->name), 0);
+    assert_int_equal(dlinfo(library, RTLD_DI_LINKMAP, &map), 0);
+    copy->function = dlsym(library, "td_init");
+    copy->offset = (uintptr_t)copy->function - map->l_addr;
+}
+
+/* Threads that take no lock find them. */
+static void modules_may_come_while_others_encode(void **state)
+{
+    pthread_t readers[N_READERS];
+    uint64_t code;
+    bool wrong = false;
+
+    (void)state;
+    for (int i = 0; i < N_COPIES; i++)
+        load_copy(&copies[i], i);
+    for (int i = 0; i < N_READERS; i++)
+        assert_int_equal(
+            pthread_create(&readers[i], NULL, encode_all, &is_over), 0);
+    for (int i = 0; i < N_COPIES; i++) {
+        assert_int_equal(mui_module_encode(copies[i].function, &code), 0);
+        atomic_store_explicit(&n_encoded, i + 1, memory_order_relaxed);
+    }
+    atomic_store_explicit(&is_over, true, memory_order_relaxed);
+    for (int i = 0; i < N_READERS; i++) {
+        void *ret;
+
+        assert_int_equal(pthread_join(readers[i], &ret), 0);
+        wrong |= ret != NULL;
+    }
+    assert_false(wrong);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_function_comes_back),
+        cmocka_unit_test(functions_of_a_known_module_are_not_looked_for),
         cmocka_unit_test(function_of_a_library_comes_back),
         cmocka_unit_test(data_outside_modules_is_refused),
         cmocka_unit_test(forged_code_is_refused),
@@ -255,6 +384,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             replaced_library_is_not_taken_for_the_other, begin, end),
         cmocka_unit_test_setup_teardown(removed_library_stays, begin, end),
+        cmocka_unit_test_setup_teardown(modules_may_come_while_others_encode,
+                                        begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
