@@ -213,7 +213,10 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  *           take some; MU_CLOSED when the pool is closing;
  *           MU_ECRASHED when no worker can be started any more; -EINVAL when fn
  *           lies in no loaded module, a borrowed input is not visible to the
- *           workers, or a flag is unknown; -ENOMEM. Unless 0, nothing was submitted
+ *           workers, or a flag is unknown; -EMFILE, -ENFILE when a file has to be opened
+ *           to know fn's library: the first function of one that came after mu_init(),
+ *           and perhaps of others then; -ENOSPC from the 1,025th library; -ENOMEM.
+ *           Unless 0, nothing was submitted
  * When      it runs without any further call, but under `serial`. While tasks take a
  *           microsecond or so and a worker is awake with nothing to do, one that is
  *           submitted alone is handed over with those behind it: with the 32nd, with

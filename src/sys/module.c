@@ -69,6 +69,7 @@ _Static_assert(sizeof(struct module_entry) == PAGE, "an entry is a page");
 /* Where a module of the table lies in this process. Written under `lock`. */
 struct module_here {
     _Atomic bool known;
+    uint64_t n_loads; /* as struct object has it */
     _Atomic uintptr_t base;
     _Atomic uintptr_t start;
     _Atomic uintptr_t end;
@@ -79,6 +80,7 @@ struct object {
     uintptr_t base;
     uintptr_t start;
     uintptr_t end;
+    uint64_t n_loads; /* of this process, ever, when it was looked at */
     char name[PATH_MAX];
     bool is_deleted;
     struct mapped mapped; /* path[0] 0: no file (the vdso) */
@@ -236,6 +238,7 @@ static void set_here(unsigned i, const struct object *object)
 {
     if (is_pinned(i))
         return;
+    here[i].n_loads = object->n_loads;
     /* relaxed: published by `known`; an object that moved was not pinned, and
      * then no code of it is in use */
     atomic_store_explicit(&here[i].base, object->base, memory_order_relaxed);
@@ -245,8 +248,22 @@ static void set_here(unsigned i, const struct object *object)
     atomic_store_explicit(&here[i].known, true, memory_order_release);
 }
 
+/* The module that lies where an object does, with nothing loaded since that could have
+ * taken its place, or -ENOENT. Under `lock`. */
+static int find_here(const struct module_table *t, const struct object *object)
+{
+    uint32_t n = n_entries(t);
+
+    for (uint32_t i = 0; i < n; i++)
+        if (is_known(i) && here[i].n_loads == object->n_loads &&
+            start_of(i) == object->start)
+            return (int)i;
+    return -ENOENT;
+}
+
 static void read_object(const struct dl_phdr_info *info, struct object *ret)
 {
+    ret->n_loads = info->dlpi_adds;
     ret->base = info->dlpi_addr;
     ret->start = UINTPTR_MAX;
     ret->end = 0;
@@ -296,15 +313,18 @@ static bool read_mapping(char *line, struct object *ret)
     return true;
 }
 
-/* The files behind objects. */
-static void identify(struct object *objects, size_t n)
+/* The files behind objects. 0, or -errno where they cannot be told. */
+static int identify(struct object *objects, size_t n)
 {
     static struct object found; /* under `lock` */
     FILE *maps = fopen("/proc/self/maps", "re");
     char *line = NULL;
     size_t room = 0;
+    int rc = 0;
 
-    while (maps && getline(&line, &room, maps) > 0) {
+    if (!maps) /* without /proc: an error that is no other */
+        return errno == ENOENT ? -ENOSYS : -errno;
+    while (getline(&line, &room, maps) > 0) {
         if (!read_mapping(line, &found))
             continue;
         for (size_t i = 0; i < n; i++)
@@ -314,9 +334,11 @@ static void identify(struct object *objects, size_t n)
                 objects[i].mapped = found.mapped;
             }
     }
+    if (!feof(maps))
+        rc = -errno;
     free(line);
-    if (maps)
-        (void)fclose(maps);
+    (void)fclose(maps);
+    return rc;
 }
 
 /* One look at all loaded objects. The linker holds its lock during the walk, so
@@ -360,13 +382,14 @@ static int walk_object(struct dl_phdr_info *info, size_t size, void *ctx)
 
 /* Note where the modules of the table lie here; with `add`, put every loaded
  * object into the table, so that frames in it can be named. Under `lock`. */
-static void survey(struct module_table *t, bool add)
+static int survey(struct module_table *t, bool add)
 {
     struct walk walk = {.wanted = NULL};
+    int rc;
 
     (void)dl_iterate_phdr(walk_object, &walk);
-    identify(walk.objects, walk.n);
-    for (size_t i = 0; i < walk.n; i++) {
+    rc = walk.failed ? -ENOMEM : identify(walk.objects, walk.n);
+    for (size_t i = 0; rc == 0 && i < walk.n; i++) {
         int i_module;
 
         if (!walk.objects[i].mapped.path[0])
@@ -378,6 +401,7 @@ static void survey(struct module_table *t, bool add)
             set_here((unsigned)i_module, &walk.objects[i]);
     }
     free(walk.objects);
+    return rc;
 }
 
 /* -- the interface -- */
@@ -402,8 +426,8 @@ static int make_table(struct mu_error *err)
         table_fd = -1;
         return mui_fail(err, rc, "memory to share with worker processes");
     }
-    /* the program is the first object of the walk, so module 0 */
-    survey(base, true);
+    /* where it fails it is made up for by the first to encode */
+    (void)survey(base, true);
     /* release, pairs with the_table() */
     atomic_store_explicit(&table, base, memory_order_release);
     return 0;
@@ -463,31 +487,52 @@ static void pin(unsigned i, const struct object *object)
         add_pinned(i);
 }
 
+/* The module of a loaded object, whose file is looked for only where it may be another
+ * than it was. Under `lock`. */
+static int find_module(struct module_table *t, struct object *object)
+{
+    int i = find_here(t, object);
+    int rc;
+
+    if (i >= 0)
+        return i;
+    rc = identify(object, 1);
+    if (rc < 0)
+        return rc;
+    if (!object->mapped.path[0])
+        return -EINVAL;
+    i = find_entry(t, &object->mapped);
+    if (i < 0) {
+        i = add_entry(t, object);
+        (void)survey(t, !read_only); /* what it brought with it */
+    }
+    if (i >= 0)
+        set_here((unsigned)i, object);
+    return i;
+}
+
 /* Under `lock`. */
 static int encode_slowly(struct module_table *t, const void *address,
                          uint64_t *ret_code)
 {
     struct walk walk = {.wanted = address};
-    int i_module = -EINVAL;
+    int rc = 0;
 
+    /* the program is the first object of a survey, so module 0 */
+    if (n_entries(t) == 0)
+        rc = survey(t, !read_only);
+    if (rc < 0)
+        return rc;
     (void)dl_iterate_phdr(walk_object, &walk);
     if (walk.failed)
         return -ENOMEM;
-    identify(walk.objects, walk.n);
-    if (walk.n == 1 && walk.objects[0].mapped.path[0]) {
-        i_module = find_entry(t, &walk.objects[0].mapped);
-        if (i_module < 0) {
-            i_module = add_entry(t, &walk.objects[0]);
-            survey(t, !read_only); /* what it brought with it */
-        }
-        if (i_module >= 0) {
-            set_here((unsigned)i_module, &walk.objects[0]);
-            pin((unsigned)i_module, &walk.objects[0]);
-            *ret_code = code_of((unsigned)i_module, address);
-        }
+    rc = address && walk.n ? find_module(t, &walk.objects[0]) : -EINVAL;
+    if (rc >= 0) {
+        pin((unsigned)rc, &walk.objects[0]);
+        *ret_code = code_of((unsigned)rc, address);
     }
     free(walk.objects);
-    return i_module < 0 ? i_module : 0;
+    return rc < 0 ? rc : 0;
 }
 
 int mui_module_encode(const void *address, uint64_t *ret_code)
@@ -527,9 +572,11 @@ static int load(struct module_table *t, unsigned i)
 
     if (is_known(i))
         return 0;
-    survey(t, false);
+    rc = survey(t, false);
     if (is_known(i))
         return 0;
+    if (rc < 0)
+        return rc;
     /* another file by the same name would put something else at the offset */
     if (!entry->inode || stat(path, &st) < 0 || st.st_dev != entry->device ||
         st.st_ino != entry->inode)
@@ -545,7 +592,9 @@ static int load(struct module_table *t, unsigned i)
     if (rc < 0)
         return rc;
     /* it may have been replaced since we looked */
-    survey(t, false);
+    rc = survey(t, false);
+    if (rc < 0)
+        return rc;
     return is_known(i) ? 0 : -ELIBACC;
 }
 

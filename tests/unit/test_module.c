@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -159,6 +160,50 @@ static void child_loads_what_parent_loaded_later(void **state)
     assert_int_equal(status, 0);
 }
 
+/* Let no file be opened; returns how many may be, for allow_files(). */
+static rlim_t refuse_files(void)
+{
+    struct rlimit limit;
+    rlim_t before;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    before = limit.rlim_cur;
+    limit.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return before;
+}
+
+static void allow_files(rlim_t n)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = n;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* What was there at the start needs none: the program, and a library. */
+static void function_is_found_without_files(void **state)
+{
+    void *others = dlsym(RTLD_DEFAULT, "_cmocka_run_group_tests");
+    uint64_t own = 1;
+    uint64_t other = 0;
+    rlim_t n;
+    int rc;
+
+    (void)state;
+    assert_non_null(others);
+    assert_int_equal(mui_module_init(NULL), 0);
+    n = refuse_files();
+    rc = mui_module_encode((void *)own_function, &own);
+    if (rc == 0)
+        rc = mui_module_encode(others, &other);
+    allow_files(n);
+    assert_int_equal(rc, 0);
+    assert_int_equal(own >> 48, 0);
+    assert_non_null(strstr(mui_module_path((unsigned)(other >> 48)), "cmocka"));
+}
+
 /* -- files that change while they are loaded -- */
 
 static char path[] = "/tmp/test-module-XXXXXX";
@@ -262,6 +307,57 @@ static void replaced_library_is_not_taken_for_the_other(void **state)
     assert_ptr_equal(address, dlsym(library, "td_init"));
     assert_int_equal(ask_child(later, go[1], code), 0);
     assert_int_equal(ask_child(earlier, go[0], code), -ELIBACC);
+}
+
+/* What came since can be told only with a file, and it is said so. */
+static void later_library_without_files_is_told(void **state)
+{
+    uint64_t code;
+    void *library;
+    rlim_t n;
+    int rc;
+
+    (void)state;
+    put_library();
+    library = dlopen(path, RTLD_LAZY);
+    assert_non_null(library);
+    n = refuse_files();
+    rc = mui_module_encode(dlsym(library, "td_init"), &code);
+    allow_files(n);
+    assert_int_equal(rc, -EMFILE);
+    assert_int_equal(mui_module_encode(dlsym(library, "td_init"), &code), 0);
+    assert_string_equal(mui_module_path((unsigned)(code >> 48)), path);
+}
+
+/* One that no task is of may go, and another come where it was. */
+static void library_in_the_place_of_another_is_not_taken_for_it(void **state)
+{
+    char other[sizeof path + 6];
+    void *library;
+    uint64_t code;
+
+    (void)state;
+    put_library();
+    library = dlopen(path, RTLD_LAZY);
+    assert_non_null(library);
+    (void)snprintf(other, sizeof other, "%s.other", path);
+    put_library_at(other);
+    /* all that is loaded is looked at, for this one came since */
+    assert_non_null(dlopen(other, RTLD_LAZY));
+    assert_int_equal(
+        mui_module_encode(dlsym(dlopen(other, RTLD_LAZY), "td_init"), &code),
+        0);
+    assert_int_equal(dlclose(library), 0);
+    put_library(); /* another file */
+    (void)snprintf(other, sizeof other, "%s.third", path);
+    assert_int_equal(rename(path, other), 0);
+    library = dlopen(other, RTLD_LAZY);
+    assert_non_null(library);
+    assert_int_equal(mui_module_encode(dlsym(library, "td_init"), &code), 0);
+    assert_string_equal(mui_module_path((unsigned)(code >> 48)), other);
+    assert_int_equal(unlink(other), 0);
+    (void)snprintf(other, sizeof other, "%s.other", path);
+    assert_int_equal(unlink(other), 0);
 }
 
 /* What is loaded needs no file, and stays: also where it goes by another name. */
@@ -375,6 +471,7 @@ static void modules_may_come_while_others_encode(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(function_is_found_without_files), /* first of all */
         cmocka_unit_test(own_function_comes_back),
         cmocka_unit_test(functions_of_a_known_module_are_not_looked_for),
         cmocka_unit_test(function_of_a_library_comes_back),
@@ -383,6 +480,10 @@ int main(void)
         cmocka_unit_test(child_loads_what_parent_loaded_later),
         cmocka_unit_test_setup_teardown(
             replaced_library_is_not_taken_for_the_other, begin, end),
+        cmocka_unit_test_setup_teardown(later_library_without_files_is_told,
+                                        begin, end),
+        cmocka_unit_test_setup_teardown(
+            library_in_the_place_of_another_is_not_taken_for_it, begin, end),
         cmocka_unit_test_setup_teardown(removed_library_stays, begin, end),
         cmocka_unit_test_setup_teardown(modules_may_come_while_others_encode,
                                         begin, end),
