@@ -43,6 +43,11 @@
 
 enum { PAGE = 4096, OFFSET_BITS = 48, N_RECENT = 8 };
 
+/* As /proc/self/maps writes a newline in a name, but leaves a backslash as it is; and
+ * what it adds to the name of a file that is gone. */
+static const char escape[] = "\\012";
+static const char deleted[] = " (deleted)";
+
 /* As the kernel names a mapped file. stat() can say another device (overlayfs, btrfs). */
 struct mapped {
     uint64_t device;
@@ -141,6 +146,33 @@ static int add_entry(struct module_table *t, const struct object *object)
     return (int)n;
 }
 
+/* How long a newline is here, also as the kernel writes it; 0: there is none. */
+static size_t newline_at(const char *text)
+{
+    if (*text == '\n')
+        return 1;
+    return strncmp(text, escape, sizeof escape - 1) == 0 ? sizeof escape - 1
+                                                         : 0;
+}
+
+/* Whether two names are one to the kernel: that of a file that is gone stays as it was
+ * written. */
+static bool is_same_name(const char *a, const char *b)
+{
+    while (*a || *b) {
+        size_t n_a = newline_at(a);
+        size_t n_b = newline_at(b);
+
+        if (n_a && n_b) {
+            a += n_a;
+            b += n_b;
+        } else if (*a++ != *b++) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int find_entry(const struct module_table *t, const struct mapped *mapped)
 {
     uint32_t n = n_entries(t);
@@ -148,7 +180,7 @@ static int find_entry(const struct module_table *t, const struct mapped *mapped)
     for (uint32_t i = 0; i < n; i++)
         if (t->entries[i].mapped.inode == mapped->inode &&
             t->entries[i].mapped.device == mapped->device &&
-            strcmp(t->entries[i].mapped.path, mapped->path) == 0)
+            is_same_name(t->entries[i].mapped.path, mapped->path))
             return (int)i;
     return -ENOENT;
 }
@@ -287,8 +319,6 @@ static void read_object(const struct dl_phdr_info *info, struct object *ret)
  * whether it is of a file. */
 static bool read_mapping(char *line, struct object *ret)
 {
-    static const char deleted[] = " (deleted)";
-    const size_t n_deleted = sizeof deleted - 1;
     uint64_t device;
     size_t length;
     char *at;
@@ -302,15 +332,62 @@ static bool read_mapping(char *line, struct object *ret)
     ret->mapped.inode = strtoul(at, &at, 10);
     at += strspn(at, " ");
     length = strcspn(at, "\n");
-    ret->is_deleted = length > n_deleted &&
-                      memcmp(at + length - n_deleted, deleted, n_deleted) == 0;
-    if (ret->is_deleted)
-        length -= n_deleted;
     if (*at != '/' || length >= sizeof ret->mapped.path)
         return false;
     memcpy(ret->mapped.path, at, length);
     ret->mapped.path[length] = '\0';
     return true;
+}
+
+/* With the i-th escape read as a newline where bit i of `newlines` is set. Returns how
+ * many there are. */
+static unsigned unescape(const char *text, unsigned newlines, char *ret_name)
+{
+    unsigned n = 0;
+
+    while (*text) {
+        bool is_escape = newline_at(text) > 1;
+
+        if (is_escape && newlines >> n & 1) {
+            *ret_name++ = '\n';
+            text += sizeof escape - 1;
+        } else {
+            *ret_name++ = *text++;
+        }
+        n += is_escape;
+    }
+    *ret_name = '\0';
+    return n;
+}
+
+/* What maps says of a name can be read in several ways: the right one names that file.
+ * By its inode alone, for stat() can say another device. */
+static void settle_name(struct object *object)
+{
+    enum { N_ESCAPES_MAX = 8 }; /* that are tried in every combination */
+    static char name[sizeof object->mapped.path]; /* under `lock` */
+    char *path = object->mapped.path;
+    size_t length = strlen(path);
+    bool has_suffix = length >= sizeof deleted &&
+                      strcmp(path + length + 1 - sizeof deleted, deleted) == 0;
+    unsigned n = unescape(path, 0, name);
+    struct stat st;
+
+    object->is_deleted = false;
+    if (n == 0 && !has_suffix)
+        return;
+    n = n < N_ESCAPES_MAX ? n : N_ESCAPES_MAX;
+    for (unsigned newlines = 0; newlines < 1U << n; newlines++) {
+        (void)unescape(path, newlines, name);
+        if (stat(name, &st) == 0 && st.st_ino == object->mapped.inode) {
+            strcpy(path, name);
+            return;
+        }
+    }
+    if (has_suffix) {
+        path[length + 1 - sizeof deleted] = '\0';
+        object->is_deleted = true;
+    }
 }
 
 /* The files behind objects. 0, or -errno where they cannot be told. */
@@ -330,8 +407,8 @@ static int identify(struct object *objects, size_t n)
         for (size_t i = 0; i < n; i++)
             if (!objects[i].mapped.path[0] && found.start < objects[i].end &&
                 found.end > objects[i].start) {
-                objects[i].is_deleted = found.is_deleted;
                 objects[i].mapped = found.mapped;
+                settle_name(&objects[i]);
             }
     }
     if (!feof(maps))

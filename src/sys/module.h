@@ -25,9 +25,10 @@ int mui_module_seal_in_child(void);
 
 /* The code of a function, from its address; adds its module to the table when it
  * is new. 0; -EINVAL when the address lies in no loaded module; -ENOSPC when
- * the table is full; -EMFILE and the like when no file can be opened, which takes one
- * that came, or lies where another came, since the modules were looked at. Thread-safe; the first function of a module takes a lock and looks
- * at all that is loaded, every other is found among the modules that are known. */
+ * the table is full; -EMFILE and the like when no file can be opened, where anything was
+ * loaded since the module was looked at. Thread-safe; the first function of a module
+ * takes a lock and looks at all that is loaded, every other is found among the modules
+ * that are known. */
 int mui_module_encode(const void *address, uint64_t *ret_code);
 
 /* The address of a function in this process; loads its module when it is not

@@ -385,6 +385,77 @@ static void removed_library_stays(void **state)
     assert_ptr_equal(again, address);
 }
 
+/* Encode a function of a library of that name, as what lies at that name. */
+static uint64_t encode_of(void *library, const char *name)
+{
+    uint64_t code;
+
+    assert_non_null(library);
+    assert_int_equal(mui_module_encode(dlsym(library, "td_init"), &code), 0);
+    assert_string_equal(mui_module_path((unsigned)(code >> 48)), name);
+    return code;
+}
+
+/* /proc/self/maps writes a newline as \012, which a name may have itself, and adds
+ * " (deleted)", which too. */
+static void library_of_a_strange_name_is_loaded(void **state)
+{
+    static const char *const ends[] = {"\n",           "\\012",
+                                       "\\012\n\\012", "\\0\\012",
+                                       " (deleted)",   "\n (deleted)"};
+    char name[sizeof path + 20];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        pid_t child;
+        int go;
+
+        (void)snprintf(name, sizeof name, "%s%s", path, ends[i]);
+        put_library_at(name);
+        child = start_child(&go);
+        assert_int_equal(
+            ask_child(child, go, encode_of(dlopen(name, RTLD_LAZY), name)), 0);
+        assert_int_equal(unlink(name), 0);
+    }
+}
+
+static void removed_library_is_not_another_with_its_suffix(void **state)
+{
+    char name[sizeof path + 20];
+    void *library;
+    pid_t child;
+    int go;
+
+    (void)state;
+    put_library();
+    child = start_child(&go);
+    library = dlopen(path, RTLD_LAZY);
+    assert_int_equal(unlink(path), 0);
+    (void)snprintf(name, sizeof name, "%s (deleted)", path);
+    put_library_at(name);
+    assert_int_equal(ask_child(child, go, encode_of(library, path)), -ELIBACC);
+    assert_int_equal(unlink(name), 0);
+}
+
+/* In a process that looks when the file is gone. */
+static void removed_library_of_a_strange_name_stays(void **state)
+{
+    char name[sizeof path + 20];
+    void *library;
+    uint64_t code;
+    pid_t child;
+    int go;
+
+    (void)state;
+    (void)snprintf(name, sizeof name, "%s\n", path);
+    put_library_at(name);
+    library = dlopen(name, RTLD_LAZY);
+    child = start_child(&go);
+    code = encode_of(library, name);
+    assert_int_equal(unlink(name), 0);
+    assert_int_equal(ask_child(child, go, code), 0);
+}
+
 /* -- while others encode -- */
 
 enum { N_COPIES = 24, N_READERS = 3, N_OFFSETS = 64 };
@@ -485,6 +556,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             library_in_the_place_of_another_is_not_taken_for_it, begin, end),
         cmocka_unit_test_setup_teardown(removed_library_stays, begin, end),
+        cmocka_unit_test_setup_teardown(library_of_a_strange_name_is_loaded,
+                                        begin, end),
+        cmocka_unit_test_setup_teardown(
+            removed_library_is_not_another_with_its_suffix, begin, end),
+        cmocka_unit_test_setup_teardown(removed_library_of_a_strange_name_stays,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(modules_may_come_while_others_encode,
                                         begin, end),
     };
