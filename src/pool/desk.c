@@ -27,7 +27,6 @@ static void desk_attach(struct mui_desk *desk, unsigned i_group,
 
     pool->groups[i_group].lanes = lanes;
     pool->groups[i_group].n_lanes = n_lanes;
-    pool->groups[i_group].lone = NULL;
     for (unsigned i = 0; i < n_lanes; i++)
         mui_lane_set_number(&lanes[i], pool->groups[i_group].i_first + i);
     pool->stats.n_workers_started++;
@@ -91,7 +90,7 @@ static void settle_death(struct mu_pool *pool, struct mui_job *job,
         n_suspects = 1;
     }
     j = mui_policy_death(death, job, started, on_culprit, n_suspects);
-    pool->n_given--;
+    mui_pool_ungive(pool, job);
     switch (j.verdict) {
     case MUI_AGAIN:
     case MUI_ALONE:
@@ -174,7 +173,7 @@ static void desk_died(struct mui_desk *desk, unsigned i_group,
         return;
     pool->stats.n_workers_died++;
     for (unsigned i = 0; i < group->n_lanes; i++) {
-        (void)mui_pool_collect(pool, group, &group->lanes[i], &forged);
+        (void)mui_pool_collect(pool, &group->lanes[i], &forged);
         if (forged)
             fact.how = MUI_DEATH_CORRUPT;
     }
@@ -200,7 +199,6 @@ static void desk_died(struct mui_desk *desk, unsigned i_group,
                     on_culprit ? count_started(&group->lanes[i]) : n_all);
     }
     group->lanes = NULL;
-    group->lone = NULL;
 }
 
 static void desk_gave_up(struct mui_desk *desk, unsigned i_group,

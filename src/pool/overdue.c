@@ -138,7 +138,7 @@ static void take_back(void *ctx, void *owner)
     struct mui_job *job = owner;
     bool oldest = job->index == from->lane->head;
 
-    from->pool->n_given--;
+    mui_pool_ungive(from->pool, job);
     if (oldest)
         job->n_reruns++;
     mui_pool_requeue(from->pool, job, false, oldest);

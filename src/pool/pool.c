@@ -330,7 +330,7 @@ static void take_back_all(void *ctx, void *owner)
     struct mu_pool *pool = ctx;
     struct mui_job *job = owner;
 
-    pool->n_given--;
+    mui_pool_ungive(pool, job);
     job->state = MUI_JOB_QUEUED;
     mui_job_push_back(&pool->queue, job);
 }
@@ -366,7 +366,7 @@ void mu_pool_close(struct mu_pool *pool)
 
         /* threads: outputs handed over as pointers have to be freed */
         for (unsigned j = 0; pool->own_lanes && j < group->n_lanes; j++)
-            (void)mui_pool_collect(pool, group, &group->lanes[j], &forged);
+            (void)mui_pool_collect(pool, &group->lanes[j], &forged);
     }
     mui_job_each(pool->store, drop_job, pool);
     pool_free(pool);

@@ -22,7 +22,8 @@ struct mui_group {
     struct mui_lane *lanes; /* NULL: no worker now */
     unsigned n_lanes;
     unsigned i_first;     /* the pool-wide number of lanes[0] */
-    struct mui_job *lone; /* the suspect that has the worker for itself */
+    struct mui_job *lone; /* the suspect that has the worker for itself: `alone`
+                             and in one of the lanes; see mui_pool_ungive() */
     bool given_up;        /* no worker will come any more */
 };
 
@@ -111,12 +112,17 @@ void mui_pool_want_news(struct mu_pool *pool);
 void mui_pool_end(struct mu_pool *pool, struct mui_job *job,
                   enum mu_status status);
 
-/* A job that was given goes back to the queue, at its front. `charged`: this attempt
- * counts. `alone`: it is a suspect. */
+/* A job that was given is in its lane no more, whatever becomes of it: it has a reply,
+ * was taken back, or its worker is dead. A suspect's worker is free for others. */
+void mui_pool_ungive(struct mu_pool *pool, struct mui_job *job);
+
+/* Such a job goes back to the queue, at its front. `charged`: this attempt counts.
+ * `alone`: it is a suspect. */
 void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
                       bool alone);
 
-/* For mui_lane_revoke(): the job `owner` goes back to the queue. `ctx` is the pool. */
+/* For mui_lane_revoke(): the job `owner` goes back to where it came from. `ctx` is the
+ * pool. */
 void mui_pool_take_back(void *ctx, void *owner);
 
 /* Whether its worker has run nothing before what it has now. */
@@ -127,8 +133,8 @@ bool mui_pool_group_is_shared(const struct mui_group *group);
 
 /* Collect what one lane has. Returns whether anything came; *ret_forged when it
  * wrote what no honest worker writes. */
-bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
-                      struct mui_lane *lane, bool *ret_forged);
+bool mui_pool_collect(struct mu_pool *pool, struct mui_lane *lane,
+                      bool *ret_forged);
 
 /* Wake callers that wait. */
 void mui_pool_news(struct mu_pool *pool);

@@ -37,6 +37,13 @@ void mui_pool_end(struct mu_pool *pool, struct mui_job *job,
         mui_pool_news(pool);
 }
 
+void mui_pool_ungive(struct mu_pool *pool, struct mui_job *job)
+{
+    pool->n_given--;
+    if (job->alone)
+        pool->groups[job->i_lane / pool->groups[0].n_lanes].lone = NULL;
+}
+
 void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
                       bool alone)
 {
@@ -123,7 +130,7 @@ static void learn_run_time(struct mu_pool *pool, int64_t run_ns, unsigned n)
 static void settle_returned(struct mu_pool *pool, struct mui_job *job)
 {
     if (!job->cancelled) {
-        mui_pool_requeue(pool, job, false, false);
+        mui_pool_requeue(pool, job, false, job->alone);
         return;
     }
     job->out.attempts--;
@@ -222,8 +229,8 @@ static unsigned collect_briefs(struct mu_pool *pool, struct mui_lane *lane,
 }
 
 /* Collect up to n_max replies: see mui_pool_collect(). */
-static bool collect(struct mu_pool *pool, struct mui_group *group,
-                    struct mui_lane *lane, unsigned n_max, bool *ret_forged)
+static bool collect(struct mu_pool *pool, struct mui_lane *lane, unsigned n_max,
+                    bool *ret_forged)
 {
     struct mui_reply reply;
     void *owner;
@@ -244,19 +251,17 @@ static bool collect(struct mu_pool *pool, struct mui_group *group,
         n_left--;
         if (!job)
             continue; /* taken back before */
-        if (group->lone == job)
-            group->lone = NULL;
-        pool->n_given--;
+        mui_pool_ungive(pool, job);
         settle_reply(pool, job, lane, &reply);
     }
     *ret_forged = rc == MU_ECORRUPT;
     return n_left != n_max;
 }
 
-bool mui_pool_collect(struct mu_pool *pool, struct mui_group *group,
-                      struct mui_lane *lane, bool *ret_forged)
+bool mui_pool_collect(struct mu_pool *pool, struct mui_lane *lane,
+                      bool *ret_forged)
 {
-    return collect(pool, group, lane, UINT_MAX, ret_forged);
+    return collect(pool, lane, UINT_MAX, ret_forged);
 }
 
 /* How many replies are worth being waited for. Reading each as it comes costs a cache
@@ -285,11 +290,11 @@ static bool collect_all(struct mu_pool *pool, enum patience patience)
     bool forged;
 
     for (unsigned i = 0; i < pool->n_groups; i++) {
-        struct mui_group *group = &pool->groups[i];
+        const struct mui_group *group = &pool->groups[i];
 
         for (unsigned j = 0; group->lanes && j < group->n_lanes; j++) {
             moved |=
-                collect(pool, group, &group->lanes[j],
+                collect(pool, &group->lanes[j],
                         worth_reading(&group->lanes[j], patience), &forged);
             if (forged) {
                 pool->layer->ops->kill(pool->layer, i, MUI_DEATH_CORRUPT);
@@ -545,9 +550,10 @@ static bool give_queue(struct mu_pool *pool)
 void mui_pool_take_back(void *ctx, void *owner)
 {
     struct mu_pool *pool = ctx;
+    struct mui_job *job = owner;
 
-    pool->n_given--;
-    mui_pool_requeue(pool, owner, false, false);
+    mui_pool_ungive(pool, job);
+    mui_pool_requeue(pool, job, false, job->alone);
 }
 
 /* Take back what a lane has not started, if its worker has been at one task for long;

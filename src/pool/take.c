@@ -215,15 +215,7 @@ static void cancel_each(void *ctx, struct mui_job *job)
         all->rc = rc;
 }
 
-/* What was given to workers and has not started goes back into the queue. */
-static void recall_one(void *ctx, void *owner)
-{
-    struct mu_pool *pool = ctx;
-
-    pool->n_given--;
-    mui_pool_requeue(pool, owner, false, false);
-}
-
+/* What was given to workers and has not started goes back to where it came from. */
 static void recall(struct mu_pool *pool)
 {
     for (unsigned i = 0; i < pool->n_groups; i++) {
@@ -231,7 +223,8 @@ static void recall(struct mu_pool *pool)
 
         for (unsigned j = 0; group->lanes && j < group->n_lanes; j++)
             if (group->lanes[j].down)
-                (void)mui_lane_revoke(&group->lanes[j], 0, recall_one, pool);
+                (void)mui_lane_revoke(&group->lanes[j], 0, mui_pool_take_back,
+                                      pool);
     }
 }
 
