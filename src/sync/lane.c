@@ -519,7 +519,7 @@ unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
 #endif
     if (started - lane->head > from - lane->head)
         from = started;
-    for (uint32_t i = from; i != lane->tail; i++) {
+    for (uint32_t i = lane->tail; i-- != from;) {
         uint32_t i_slot = i & lane->mask;
 
         if (!lane->owner[i_slot])

@@ -191,9 +191,9 @@ unsigned mui_lane_at_rest(const struct mui_lane *lane, unsigned n);
 void mui_lane_release(struct mui_lane *lane, const struct mui_reply *reply);
 
 /* Take back what the worker has not started, except the oldest `keep` orders.
- * Gives the owners, oldest first, to `give`. Returns how many were taken. The
- * worker acknowledges each in its time. One revocation at a time: returns 0 while
- * the one before is not acknowledged. */
+ * Gives the owners to `give`, newest first, so that each can be put before the one that
+ * came before it. Returns how many were taken. The worker acknowledges each in its time.
+ * One revocation at a time: returns 0 while the one before is not acknowledged. */
 unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
                          void (*give)(void *ctx, void *owner), void *ctx);
 

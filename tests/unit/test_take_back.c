@@ -77,11 +77,34 @@ static void suspect_that_is_taken_back_stays_one(void **state)
     mu_pool_close(pool);
 }
 
+/* Who waits for the oldest does not wait for all that came after it. */
+static void tasks_that_are_taken_back_keep_their_order(void **state)
+{
+    enum { N = 8 };
+    struct mu_pool *pool = test_pool("serial", NULL);
+    struct mu_outcome *o;
+
+    (void)state;
+    for (uint64_t tag = 1; tag <= N; tag++)
+        submit_waiting(pool, tag);
+    give_all(pool);
+    mui_pool_cancel_waiting(pool, 0); /* the others: these wait again */
+    assert_int_equal(pool->queue.n, N);
+    for (uint64_t tag = 1; tag <= N; tag++) {
+        o = test_take(pool);
+        assert_int_equal(o->status, MU_DONE);
+        assert_int_equal(o->tag, tag);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(worker_of_a_cancelled_suspect_runs_others),
         cmocka_unit_test(suspect_that_is_taken_back_stays_one),
+        cmocka_unit_test(tasks_that_are_taken_back_keep_their_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
