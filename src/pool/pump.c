@@ -44,13 +44,23 @@ void mui_pool_ungive(struct mu_pool *pool, struct mui_job *job)
         pool->groups[job->i_lane / pool->groups[0].n_lanes].lone = NULL;
 }
 
+/* Let go of the output of an attempt that is not the last. */
+static void drop_output(struct mu_pool *pool, struct mui_job *job)
+{
+    uint64_t size = job->out.output == job->small ? 0 : job->out.output_size;
+
+    job->held_bytes -= size;
+    pool->held_bytes -= size;
+    mui_job_drop_output(job);
+}
+
 void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
                       bool alone)
 {
     if (!charged)
         job->out.attempts--;
     job->seen_start_ns = 0;
-    mui_job_drop_output(job);
+    drop_output(pool, job);
     /* nothing of this attempt may be taken for the next one's */
     job->out.code = 0;
     job->out.signal = 0;

@@ -209,6 +209,49 @@ static void queue_is_full_of_bytes_too(void **state)
     mu_pool_close(pool);
 }
 
+enum { ATTEMPT_BYTES = 100000, ATTEMPTS = 10 };
+
+static int fail_with_much_to_say(struct mu_task *t)
+{
+    static const char bytes[ATTEMPT_BYTES];
+
+    if (mu_task_attempt(t) == ATTEMPTS)
+        return 0;
+    return mu_task_write(t, bytes, sizeof bytes) < 0 ? 1 : 2;
+}
+
+/* What failed attempts wrote fills nothing, while there are more and after them. */
+static void only_the_last_attempt_holds_bytes(void **state)
+{
+    struct mu_pool_options options = {.queue_bytes = 4 * ATTEMPT_BYTES,
+                                      .retries = ATTEMPTS - 1};
+    struct mu_pool *pool = models_open(state, &options);
+    struct mu_submit how = {.flags = MU_SUBMIT_NO_WAIT};
+    struct mu_pool_stats stats;
+    struct mu_outcome *o;
+    uint64_t n_others = 0;
+    uint64_t ids[2];
+
+    assert_int_equal(
+        mu_pool_submit(pool, fail_with_much_to_say, NULL, 0, &how, &ids[0]),
+        MU_OK);
+    do {
+        assert_int_equal(
+            mu_pool_submit(pool, models_echo, "", 0, &how, &ids[1]), MU_OK);
+        assert_int_equal(mu_pool_wait(pool, ids[1], test_deadline(), &o),
+                         MU_OK);
+        mu_outcome_free(o);
+        n_others++;
+        mu_pool_stats(pool, &stats);
+    } while (stats.ended[MU_DONE] == n_others);
+    assert_int_equal(mu_pool_submit(pool, models_echo, "", 0, &how, NULL),
+                     MU_OK);
+    assert_int_equal(mu_pool_wait(pool, ids[0], test_deadline(), &o), MU_OK);
+    assert_int_equal(o->attempts, ATTEMPTS);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 static void cancel_waiting_leaves_what_runs(void **state)
 {
     enum { N = 100 };
@@ -283,6 +326,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(full_queue_says_so),
     MODEL_TEST(submit_waits_for_room),
     MODEL_TEST(queue_is_full_of_bytes_too),
+    MODEL_TEST(only_the_last_attempt_holds_bytes),
     MODEL_TEST(cancel_waiting_leaves_what_runs),
     MODEL_TEST(wait_takes_one_task),
     MODEL_TEST(interrupt_ends_a_wait),
