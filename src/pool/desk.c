@@ -226,6 +226,7 @@ static void desk_gave_up(struct mui_desk *desk, unsigned i_group,
 void mui_pool_rung(struct mu_pool *pool)
 {
     pool->wish = 0; /* used up: wish again */
+    pool->heard = false;
     (void)mui_pool_pump(pool);
     /* who took the bell used up the wish of a caller that sleeps, too; when what it
      * rang for was no outcome, nobody has woken the caller to wish again */

@@ -55,6 +55,7 @@ struct mu_pool {
     uint64_t n_given;             /* MUI_JOB_GIVEN */
     uint64_t held_bytes;          /* of all jobs not taken */
     uint64_t n_timeouts;          /* jobs not ended that have one */
+    uint64_t n_retried;           /* the same that can be tried again */
     struct mu_pool_stats stats;
     int64_t run_ns;  /* moving average of a task's run time; 0: not known */
     int64_t wait_ns; /* the same of what callers waited for a task to end */
@@ -62,12 +63,14 @@ struct mu_pool {
     struct mui_clock clock; /* for the time of submit */
     bool has_spare_cpu;     /* constant: one more than there are workers */
 
-    int64_t look_ns;    /* when rebalance() has to be called at the latest */
-    int64_t alarm_ns;   /* when the layer will call rung() at the latest */
-    int64_t doubt_ns;   /* when mui_pool_doubt() looks next, if it is called;
+    int64_t look_ns;  /* when rebalance() has to be called at the latest */
+    int64_t alarm_ns; /* when the layer will call rung() at the latest */
+    int64_t doubt_ns; /* when mui_pool_doubt() looks next, if it is called;
                            MU_NEVER where no worker can be ended alone */
-    uint32_t wish;      /* MUI_WANT_... announced to the lanes, less DONE */
-    bool unwatched;     /* orders were given since mui_pool_leave() saw to it */
+    uint32_t wish;    /* MUI_WANT_... announced to the lanes, less DONE */
+    bool unwatched;   /* orders were given since mui_pool_leave() saw to it */
+    bool
+        heard; /* workers at jobs of n_retried will ring once they have no more */
     uint64_t n_pumped;  /* n_submitted when submit.c handed over a batch last */
     uint64_t n_moves;   /* raised whenever a job changed its place */
     unsigned n_waiting; /* callers that sleep for news */

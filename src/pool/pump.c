@@ -30,6 +30,8 @@ void mui_pool_end(struct mu_pool *pool, struct mui_job *job,
     job->state = MUI_JOB_ENDED;
     if (job->timeout_ns)
         pool->n_timeouts--;
+    if (job->retries)
+        pool->n_retried--;
     pool->stats.ended[status]++;
     pool->n_moves++;
     mui_job_push_back(&pool->ended, job);
@@ -196,6 +198,7 @@ static inline void settle_brief(struct mu_pool *pool,
     keep_small(job, &bytes, sizeof bytes, (uint8_t)brief->output);
     job->state = MUI_JOB_ENDED;
     pool->n_timeouts -= job->timeout_ns != 0;
+    pool->n_retried -= job->retries != 0;
 }
 
 /* Settle the brief replies that are next, up to n_max. Returns how many there were. */
@@ -343,6 +346,8 @@ static void note_given(struct mu_pool *pool, struct mui_job *job,
     job->out.worker = i_worker;
     if (job->timeout_ns)
         set_deadline(pool, job);
+    if (job->retries)
+        pool->heard = false;
 }
 
 /* Which attempt the next will be, as orders say it. */
@@ -678,6 +683,7 @@ static void want_all(struct mu_pool *pool, uint32_t want)
 void mui_pool_want_news(struct mu_pool *pool)
 {
     pool->wish = 0; /* whatever was wished is replaced */
+    pool->heard = false;
     want_all(pool, MUI_WANT_DONE);
 }
 
@@ -732,20 +738,58 @@ static void set_watch(struct mu_pool *pool)
  *     out, and rings, or before that, and was found by the pump that follows the wish.
  * Who rings has the pool pumped, and what waits taken back from workers that are slow;
  * if they are not yet, it is wished again, which who sleeps for a while sees then. A
- * caller who sleeps for news is rung for in the same way. */
-void mui_pool_leave(struct mu_pool *pool)
+ * caller who sleeps for news is rung for in the same way. Returns whether somebody rings. */
+static bool watch_rest(struct mu_pool *pool)
 {
     bool is_out = pool->wish || pool->n_waiting;
 
-    if ((is_out && !pool->unwatched) || !has_rest(pool))
-        return;
+    if (is_out && !pool->unwatched)
+        return true;
+    if (!has_rest(pool))
+        return false;
     if (!is_out) {
         pool->wish = MUI_WANT_IDLE;
         want_all(pool, pool->wish);
         /* what came before the wish was seen is looked for here */
         if (mui_pool_pump(pool) && !has_rest(pool))
-            return;
+            return false;
     }
     pool->unwatched = false;
     set_watch(pool);
+    return true;
+}
+
+/* A task that fails may have to be tried again, though nothing waits while it runs: its
+ * worker rings when it has no more to do. Those that have nothing do not: they would ring
+ * for as long as it runs, and have no part in it. One that did not see the wish sleeps,
+ * and what it left is found here. Returns whether there was such, and it was dealt with. */
+static bool hear_failures(struct mu_pool *pool)
+{
+    bool missed = false;
+
+    if (!pool->n_retried || pool->heard || pool->n_waiting)
+        return false;
+    pool->heard = true;
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        const struct mui_group *group = &pool->groups[i];
+
+        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++) {
+            struct mui_lane *lane = &group->lanes[j];
+
+            if (mui_lane_in_flight(lane) == 0)
+                continue;
+            mui_lane_want(lane, MUI_WANT_IDLE);
+            missed |= !mui_lane_is_awake(lane);
+        }
+    }
+    return missed && mui_pool_pump(pool);
+}
+
+void mui_pool_leave(struct mu_pool *pool)
+{
+    bool is_watched;
+
+    do
+        is_watched = watch_rest(pool);
+    while (!is_watched && hear_failures(pool));
 }

@@ -282,6 +282,7 @@ static void enqueue(struct mu_pool *pool, struct mui_job *job)
     job->state = MUI_JOB_QUEUED;
     pool->held_bytes += job->held_bytes;
     pool->n_timeouts += job->timeout_ns != 0;
+    pool->n_retried += job->retries != 0;
     pool->stats.n_submitted++;
     mui_job_push_back(&pool->queue, job);
 }
@@ -392,6 +393,7 @@ static size_t submit_small(struct mu_pool *pool, const struct batch *batch,
         mui_job_join(&pool->queue, head.next, last, i);
         pool->stats.n_submitted += i;
         pool->n_timeouts += batch->timeout_ns ? i : 0;
+        pool->n_retried += batch->retries ? i : 0;
     }
     return i;
 }

@@ -84,6 +84,42 @@ static void submitted_tasks_run_by_themselves(void **state)
     mu_pool_close(pool);
 }
 
+static int fail_at_gate(struct mu_task *t)
+{
+    (void)wait_for_gate(t);
+    return 7;
+}
+
+/* So do all attempts of one, while others do nothing; also after somebody has slept for
+ * its end and not waited for it. */
+static void failed_tasks_are_retried_by_themselves(void **state)
+{
+    enum { N_ROUNDS = 20, RETRIES = 3 };
+    const int64_t deadline = test_deadline();
+    struct mu_pool_options options = {.retries = RETRIES};
+    struct mu_pool *pool = models_open(state, &options);
+    struct mu_outcome *o;
+
+    for (int i = 0; i < N_ROUNDS && models_width(state, pool) > 0; i++) {
+        atomic_store(&gate->n_started, 0);
+        atomic_store(&gate->is_open, false);
+        test_submit(pool, fail_at_gate, 0);
+        if (i % 2)
+            assert_int_equal(mu_pool_next(pool, mu_after_ns(1000 * 1000), &o),
+                             MU_TIMEOUT);
+        open_gate();
+        while (atomic_load(&gate->n_started) < 1 + RETRIES) {
+            assert_true(mu_now_ns() < deadline);
+            (void)sched_yield();
+        }
+        o = test_take(pool);
+        assert_int_equal(o->status, MU_FAILED);
+        assert_int_equal(o->attempts, 1 + RETRIES);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
 /* No worker ends before it has done anything, nor between two tasks: each round needs
  * all of them, and one that had to be replaced would be counted. */
 static void workers_stay(void **state)
@@ -321,6 +357,7 @@ static void interrupt_ends_a_wait(void **state)
 
 static const struct model_test suite[] = {
     MODEL_TEST(submitted_tasks_run_by_themselves),
+    MODEL_TEST(failed_tasks_are_retried_by_themselves),
     MODEL_TEST(workers_stay),
     MODEL_TEST(cancelled_before_its_start_does_not_run),
     MODEL_TEST(full_queue_says_so),
