@@ -28,7 +28,7 @@ static int ask(struct mui_feed *feed, struct mu_error *err)
         mui_pool_cancel_waiting(feed->pool, MUI_FEED_INPUTS_MAX);
         return 0;
     }
-    if (rc == MU_FULL && feed->n_taken == feed->n_given + feed->n_extra)
+    if (rc == MU_FULL && mui_feed_is_over(feed))
         return mui_fail(err, -EINVAL,
                         "map: the next input waits for an outcome, and no "
                         "task runs");
@@ -89,13 +89,16 @@ static int take_more(struct mui_feed *feed)
                              feed->is_heavy ? 1 : MUI_FEED_MANY, &feed->n_here);
 }
 
+bool mui_feed_is_over(const struct mui_feed *feed)
+{
+    return feed->n_taken == feed->n_given + feed->n_extra;
+}
+
 int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
                   struct mu_error *err)
 {
     int rc = 0;
 
-    if (feed->n_taken == feed->n_given + feed->n_extra)
-        return MU_EMPTY;
     if (feed->i_here == feed->n_here)
         rc = take_more(feed);
     /* also when there are outcomes all the time, and nobody waits */
@@ -132,11 +135,11 @@ void mui_feed_fini(struct mui_feed *feed)
     free_spent(feed);
     for (; feed->i_here < feed->n_here; feed->n_taken++)
         mu_outcome_free(feed->here[feed->i_here++]);
-    if (feed->n_taken == feed->n_given + feed->n_extra)
+    if (mui_feed_is_over(feed))
         return;
     (void)mu_pool_cancel_all(feed->pool,
                              mu_model_isolates(mu_pool_model(feed->pool)) == 1);
-    while (feed->n_taken < feed->n_given + feed->n_extra) {
+    while (!mui_feed_is_over(feed)) {
         int rc = mu_pool_next(feed->pool, MU_NEVER, &outcome);
 
         if (rc == -EINTR)

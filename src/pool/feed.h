@@ -49,8 +49,12 @@ void mui_feed_init(struct mui_feed *feed, struct mu_pool *pool, mu_task_fn fn,
  * below 0 is returned. */
 int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err);
 
-/* Wait for the next outcome. 0; MU_EMPTY: none is under way; an error. Interrupted, it
- * gives NULL, and the next fill asks the input callback whether to go on. */
+/* Whether every task that was submitted has been taken. Once there is nothing to fill
+ * with, that is the end. */
+bool mui_feed_is_over(const struct mui_feed *feed);
+
+/* Wait for the next outcome, unless it is over. 0 or an error. Interrupted, it gives
+ * NULL, and the next fill asks the input callback whether to go on. */
 int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
                   struct mu_error *err);
 

@@ -62,8 +62,9 @@ int mu_map(struct mu_pool *pool, mu_task_fn fn, size_t window,
     mui_feed_init(&feed, pool, fn, input, ctx);
     do {
         rc = mui_feed_fill(&feed, o.next + window, err);
-        if (rc == 0)
-            rc = mui_feed_take(&feed, &one, err);
+        if (rc != 0 || mui_feed_is_over(&feed))
+            break;
+        rc = mui_feed_take(&feed, &one, err);
         if (rc != 0)
             break;
         if (!one)
@@ -75,5 +76,5 @@ int mu_map(struct mu_pool *pool, mu_task_fn fn, size_t window,
     for (size_t i = 0; i <= o.mask; i++)
         mu_outcome_free(o.ring[i]);
     free(o.ring);
-    return rc == MU_EMPTY ? 0 : rc;
+    return rc;
 }

@@ -223,12 +223,13 @@ static int run(struct reduce *r, struct mu_error *err)
         }
         if (rc == 0 && closed && r->feed.n_given != r->levels[0].n_nodes)
             rc = mui_fail(err, -EINVAL, "reduce: an input after the last");
-        if (rc == 0)
-            rc = mui_feed_take(&r->feed, &one, err);
+        if (rc != 0 || mui_feed_is_over(&r->feed))
+            return rc;
+        rc = mui_feed_take(&r->feed, &one, err);
         if (rc == 0 && one) /* else interrupted */
             rc = one_outcome(r, one, err);
         if (rc != 0)
-            return rc == MU_EMPTY ? 0 : rc;
+            return rc;
     }
 }
 

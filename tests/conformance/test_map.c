@@ -59,6 +59,14 @@ static void map_keeps_order(void **state)
     mu_pool_close(pool);
 }
 
+static int say_empty(void *ctx, const struct mu_outcome *outcome)
+{
+    struct range *r = ctx;
+
+    (void)outcome;
+    return ++r->n_out == 10 ? MU_EMPTY : 0;
+}
+
 static int concatenate(struct mu_task *t)
 {
     for (size_t i = 0; i < mu_task_n_parts(t); i++) {
@@ -350,6 +358,25 @@ static void reduce_says_when_combining_fails(void **state)
     mu_pool_close(pool);
 }
 
+/* Whatever it is: some values have a meaning where map and reduce wait themselves. */
+static void outcome_callback_ends_with_what_it_returns(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    struct range r = {.end = 100};
+    struct mu_outcome *o;
+
+    assert_int_equal(
+        mu_map(pool, models_echo, 0, range_input, say_empty, &r, NULL),
+        MU_EMPTY);
+    assert_int_equal(r.n_out, 10);
+    r = (struct range){.end = 100};
+    assert_int_equal(mu_reduce(pool, models_echo, concatenate, range_input,
+                               say_empty, &r, &o, NULL),
+                     MU_EMPTY);
+    assert_int_equal(r.n_out, 10);
+    mu_pool_close(pool);
+}
+
 static const struct model_test suite[] = {
     MODEL_TEST(map_keeps_order),
     MODEL_TEST(reduce_is_ordered),
@@ -359,6 +386,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(early_end_leaves_what_waits),
     MODEL_TEST(early_end_of_reduce_leaves_what_waits),
     MODEL_TEST(reduce_says_when_combining_fails),
+    MODEL_TEST(outcome_callback_ends_with_what_it_returns),
 };
 
 int main(void)
