@@ -67,16 +67,41 @@ static int take_file(struct mu_pool *pool, struct mui_job *job,
     return 0;
 }
 
+/* How many bytes parts take, with what stands before them. 0, or -EINVAL for those that
+ * cannot be. */
+static int measure_parts(const struct mu_span *spans, size_t n,
+                         size_t *ret_head, size_t *ret_size)
+{
+    size_t head;
+    size_t size;
+
+    if (!spans || __builtin_mul_overflow(n, sizeof(uint64_t), &head) ||
+        __builtin_add_overflow(head, sizeof(struct mui_parts), &head))
+        return -EINVAL;
+    size = head;
+    for (size_t i = 0; i < n; i++) {
+        size_t room = mui_part_room(spans[i].size);
+
+        if ((spans[i].size && !spans[i].data) || room < spans[i].size ||
+            __builtin_add_overflow(size, room, &size))
+            return -EINVAL;
+    }
+    *ret_head = head;
+    *ret_size = size;
+    return 0;
+}
+
 static int take_parts(struct mu_pool *pool, struct mui_job *job,
                       const struct mu_span *spans, size_t n)
 {
-    size_t head = sizeof(struct mui_parts) + n * sizeof(uint64_t);
-    size_t size = head;
     struct mui_parts *parts;
+    size_t head;
+    size_t size;
     uint8_t *at;
+    int rc = measure_parts(spans, n, &head, &size);
 
-    for (size_t i = 0; i < n; i++)
-        size += mui_part_room(spans[i].size);
+    if (rc < 0)
+        return rc;
     parts = own_span(pool, job, size);
     if (!parts)
         return -ENOMEM;

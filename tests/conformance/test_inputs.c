@@ -262,6 +262,34 @@ static void unknown_flags_are_refused(void **state)
     mu_pool_close(pool);
 }
 
+/* Also where their sum is more than can be. */
+static void inputs_that_cannot_be_are_refused(void **state)
+{
+    static const struct mu_span null[] = {{"x", 1}, {NULL, 1}};
+    static const struct mu_span huge[] = {{"x", SIZE_MAX}, {"x", 1}};
+    static const struct mu_span sum[] = {{"x", SIZE_MAX / 2},
+                                         {"x", SIZE_MAX / 2}};
+    static const struct {
+        const struct mu_span *spans;
+        size_t n;
+    } parts[] = {
+        {NULL, 2}, {null, 2}, {huge, 2}, {sum, 2}, {null, SIZE_MAX / 4}};
+    struct mu_pool *pool = models_open(state, NULL);
+    struct mu_outcome *o;
+
+    assert_int_equal(mu_pool_submit(pool, models_echo, NULL, 1, NULL, NULL),
+                     -EINVAL);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const struct mu_submit how = {.n_parts = parts[i].n};
+
+        assert_int_equal(
+            mu_pool_submit(pool, models_echo, parts[i].spans, 0, &how, NULL),
+            -EINVAL);
+    }
+    assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_EMPTY);
+    mu_pool_close(pool);
+}
+
 static void pids_are_counted_without_room(void **state)
 {
     struct mu_pool *pool = models_open(state, NULL);
@@ -288,6 +316,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(output_is_printed_to_the_last_byte),
     MODEL_TEST(all_there_is_cannot_be_reserved),
     MODEL_TEST(unknown_flags_are_refused),
+    MODEL_TEST(inputs_that_cannot_be_are_refused),
     MODEL_TEST(pids_are_counted_without_room),
 };
 
