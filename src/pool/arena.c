@@ -235,17 +235,20 @@ void mui_arena_free(struct mui_arena *arena, void *memory)
     (void)pthread_mutex_unlock(&arena->lock);
 }
 
-bool mui_arena_holds(const struct mui_arena *arena, const void *bytes,
-                     size_t size)
+bool mui_arena_holds(struct mui_arena *arena, const void *bytes, size_t size)
 {
     uint64_t offset;
+    uint64_t top;
 
     if (!arena->base)
         return true;
     if ((const uint8_t *)bytes < arena->base)
         return false;
     offset = (uint64_t)((const uint8_t *)bytes - arena->base);
-    return offset <= arena->top && size <= arena->top - offset;
+    (void)pthread_mutex_lock(&arena->lock);
+    top = arena->top;
+    (void)pthread_mutex_unlock(&arena->lock);
+    return offset <= top && size <= top - offset;
 }
 
 uint64_t mui_arena_address(const struct mui_arena *arena, const void *memory)

@@ -39,8 +39,7 @@ void *mui_arena_alloc(struct mui_arena *arena, size_t size);
 void mui_arena_free(struct mui_arena *arena, void *memory);
 
 /* Whether the workers can read these bytes. */
-bool mui_arena_holds(const struct mui_arena *arena, const void *bytes,
-                     size_t size);
+bool mui_arena_holds(struct mui_arena *arena, const void *bytes, size_t size);
 
 /* How an order names memory of this arena: an offset, or a pointer. */
 uint64_t mui_arena_address(const struct mui_arena *arena, const void *memory);
