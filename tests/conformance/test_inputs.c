@@ -290,6 +290,36 @@ static void inputs_that_cannot_be_are_refused(void **state)
     mu_pool_close(pool);
 }
 
+static struct mu_pool *idle_pool;
+static struct mu_pool *busy_pool;
+
+static int ask_who_runs(struct mu_task *t)
+{
+    uint64_t tags[2] = {0, 0};
+    int own;
+
+    if (mu_pool_running(idle_pool, tags, 2, &own) != 0 || own)
+        return 1;
+    if (mu_pool_running(busy_pool, tags, 2, &own) != 1 || !own)
+        return 2;
+    return tags[0] == mu_task_tag(t) ? 0 : 3;
+}
+
+/* Not what a task of another pool is that asks. */
+static void idle_pool_runs_nothing(void **state)
+{
+    struct mu_outcome *o;
+
+    idle_pool = models_open(state, NULL);
+    busy_pool = test_pool("threads:1", NULL);
+    o = test_run_tag(busy_pool, ask_who_runs, 77);
+    assert_int_equal(o->code, 0);
+    assert_int_equal(o->status, MU_DONE);
+    mu_outcome_free(o);
+    mu_pool_close(busy_pool);
+    mu_pool_close(idle_pool);
+}
+
 static void pids_are_counted_without_room(void **state)
 {
     struct mu_pool *pool = models_open(state, NULL);
@@ -317,6 +347,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(all_there_is_cannot_be_reserved),
     MODEL_TEST(unknown_flags_are_refused),
     MODEL_TEST(inputs_that_cannot_be_are_refused),
+    MODEL_TEST(idle_pool_runs_nothing),
     MODEL_TEST(pids_are_counted_without_room),
 };
 
