@@ -376,7 +376,7 @@ void mu_pool_close(struct mu_pool *pool)
 
 unsigned mu_pool_width(const struct mu_pool *pool)
 {
-    return pool->model.n_lanes;
+    return mui_pool_check(pool) < 0 ? 0 : pool->model.n_lanes;
 }
 
 const char *mu_pool_model(const struct mu_pool *pool)

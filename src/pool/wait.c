@@ -24,6 +24,8 @@ void mui_pool_news(struct mu_pool *pool)
 
 void mu_pool_interrupt(struct mu_pool *pool)
 {
+    if (mui_pool_check(pool) < 0)
+        return; /* whom it would wake is our parent */
     /* release: as above; signal-safe, and so are the wake-ups */
     atomic_store_explicit(&pool->interrupted, 1, memory_order_release);
     mui_pool_news(pool);

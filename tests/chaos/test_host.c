@@ -289,6 +289,7 @@ static void child_of_fork_has_its_own(void)
         mu_pool_stats(pool, &stats);
         CHECK_CHILD(stats.n_workers_started == 0);
         CHECK_CHILD(mu_pool_pids(pool, NULL, 0) == 0);
+        CHECK_CHILD(mu_pool_width(pool) == 0);
 
         CHECK_CHILD(mu_pool_submit(pool, deed_innocent, NULL, 0, NULL, NULL) ==
                     -EINVAL);
