@@ -211,11 +211,14 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  * ret_id    optional
  * Returns   0; MU_FULL with MU_SUBMIT_NO_WAIT, and when outcomes alone hold queue_bytes:
  *           take some; MU_CLOSED when the pool is closing;
- *           MU_ECRASHED when no worker can be started any more; -EINVAL when fn
+ *           MU_ECRASHED when no worker can be started any more; MU_EMODEL for
+ *           how->timeout_ns where the model does not isolate; -EINVAL when fn
  *           lies in no loaded module, a borrowed input is not visible to the
- *           workers, or a flag is unknown; -EMFILE, -ENFILE when a file has to be opened
- *           to know fn's library: the first function of one that came after mu_init(),
- *           and perhaps of others then; -ENOSPC from the 1,025th library; -ENOMEM.
+ *           workers, an input is not there, or a flag is unknown; -EMFILE, -ENFILE when
+ *           a file has to be opened to know fn's library: the first function of one that
+ *           came after mu_init(), and perhaps of others then; -ENOSPC from the 1,025th
+ *           library; -ENAMETOOLONG, or what getcwd() says, for how->path; -EINTR after
+ *           mu_pool_interrupt(), where it would wait; -ENOMEM.
  *           Unless 0, nothing was submitted
  * When      it runs without any further call, but under `serial`. While tasks take a
  *           microsecond or so and a worker is awake with nothing to do, one that is
@@ -263,8 +266,8 @@ MU_API MU_NODISCARD int mu_pool_wait(struct mu_pool *pool, uint64_t id,
 
 /* Ask for a task to end. One that has not started becomes `cancelled`. One that
  * runs is told (mu_task_is_cancelled()); where the model isolates and `kill` is
- * set, its worker is killed. It still has an outcome, which is `cancelled` unless
- * it ended before.
+ * set, its worker is killed. It still has an outcome, which is `cancelled` unless it
+ * ended before, or was told and returned 0 all the same: then it is `done`.
  * Returns   0; MU_EMPTY when the task has ended; MU_EMODEL when `kill` is set, the
  *           task runs, and the model cannot kill */
 MU_API int mu_pool_cancel(struct mu_pool *pool, uint64_t id, int kill);
