@@ -207,13 +207,13 @@ static void desk_gave_up(struct mui_desk *desk, unsigned i_group,
     struct mu_pool *pool = pool_of(desk);
     struct mui_job *job;
 
-    (void)err;
     if (pool->groups[i_group].given_up)
         return;
     pool->groups[i_group].given_up = true;
     if (++pool->n_given_up < pool->n_groups)
         return;
     /* nobody is left to run anything: say so, lose nothing silently */
+    mui_job_store_say_why(pool->store, err->text);
     while ((job = mui_job_pop(&pool->queue)) ||
            (job = mui_job_pop(&pool->suspects))) {
         job->note = MUI_NOTE_NO_WORKER;

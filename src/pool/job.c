@@ -13,6 +13,7 @@
 #include "pool/job.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,7 @@ struct mui_job_store {
     _Atomic(struct mui_job *) returned; /* pushed by any thread; or CLOSED */
     _Atomic int64_t n_left;             /* once closed: see above */
     _Atomic int64_t kept_bytes;         /* of the buffers of free jobs, about */
+    char why[sizeof((struct mu_error *)0)->text]; /* see mui_job_why() */
 };
 
 static struct mui_job closed_mark;
@@ -113,6 +115,16 @@ void mui_job_cut(struct mui_job_list *list, struct mui_job *last, size_t n)
 struct mui_job_store *mui_job_store_new(void)
 {
     return calloc(1, sizeof(struct mui_job_store));
+}
+
+void mui_job_store_say_why(struct mui_job_store *store, const char *why)
+{
+    (void)snprintf(store->why, sizeof store->why, "%s", why);
+}
+
+const char *mui_job_why(const struct mui_job *job)
+{
+    return job->store->why;
 }
 
 static void store_free(struct mui_job_store *store)

@@ -101,6 +101,10 @@ void mui_job_cut(struct mui_job_list *list, struct mui_job *last, size_t n);
 /* A store, and the end of its pool's interest in it: it is freed with its last
  * job. */
 struct mui_job_store *mui_job_store_new(void);
+/* Why no worker could be started any more: for the outcomes that are lost by that, which
+ * can outlive the pool. Said once, before the first of them ends; lock held. */
+void mui_job_store_say_why(struct mui_job_store *store, const char *why);
+const char *mui_job_why(const struct mui_job *job);
 void mui_job_store_abandon(struct mui_job_store *store);
 
 /* Its lines are about to be written. */

@@ -144,10 +144,12 @@ int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
             return describe_crash(job, text, text_size);
         break;
     case MU_LOST:
-        return snprintf(text, text_size, "lost: %s",
-                        job->note == MUI_NOTE_NO_WORKER
-                            ? "no worker could be started any more"
-                            : "its workers vanished again and again");
+        if (job->note == MUI_NOTE_NO_WORKER)
+            return snprintf(text, text_size,
+                            "lost: no worker could be started any more: %s",
+                            mui_job_why(job));
+        return snprintf(text, text_size,
+                        "lost: its workers vanished again and again");
     case MU_DONE:
     case MU_CANCELLED:
         break;

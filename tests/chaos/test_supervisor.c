@@ -626,7 +626,8 @@ static void lose_both(void)
             _exit(2);
         (void)mu_outcome_describe(o, text, sizeof text);
         if (o->status != MU_DONE &&
-            !(o->status == MU_LOST && strstr(text, "no worker could be")))
+            !(o->status == MU_LOST &&
+              strstr(text, "no worker could be started any more: processes: ")))
             _exit(3);
         mu_outcome_free(o);
     }
