@@ -13,11 +13,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "process/confine.h"
 #include "sys/census.h"
 #include "sys/pidfd.h"
+
+/* So often in a row, with such a pause, and it will not work: a filter of system calls
+ * that the program had as it forked us refuses it, whatever errno says. */
+enum { FAILURES_MAX = 100, FAILURE_PAUSE_NS = 1000 * 1000 };
 
 /* Descendants of one child that are signalled at a time. */
 enum { TREE_MAX = 4096 };
@@ -58,6 +63,30 @@ void mui_brood_signal(pid_t child, int signal)
     (void)kill(child, signal);
     for (unsigned i = 1; i < n; i++)
         signal_descendant(tree.pids[i], tree.parents[i], signal);
+}
+
+bool mui_brood_heard(int rc)
+{
+    static unsigned n_failures;
+    const struct timespec pause = {.tv_nsec = FAILURE_PAUSE_NS};
+
+    if (rc >= 0) {
+        n_failures = 0;
+        return true;
+    }
+    if (++n_failures >= FAILURES_MAX)
+        mui_brood_end();
+    (void)nanosleep(&pause, NULL);
+    return false;
+}
+
+bool mui_brood_wait(siginfo_t *ret_info)
+{
+    ret_info->si_pid = 0;
+    if (waitid(P_ALL, 0, ret_info, WEXITED | WSTOPPED | WNOHANG | __WALL) < 0 &&
+        errno != ECHILD)
+        mui_brood_end();
+    return ret_info->si_pid != 0;
 }
 
 static void stop_child(void *ctx, pid_t child)

@@ -3,11 +3,21 @@
 #ifndef MUI_PROCESS_BROOD_H
 #define MUI_PROCESS_BROOD_H
 
+#include <signal.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Send a signal to a child and to all that descends from it, where the kernel tells;
  * else to the child, and those below become ours when it dies. */
 void mui_brood_signal(pid_t child, int signal);
+
+/* What poll() or the like returned: whether it is of use. When it never is any more,
+ * this process ends, as below. */
+bool mui_brood_heard(int rc);
+
+/* The next that ended or stopped. False: none, by now. Ends this process, as below, where
+ * waiting is refused. */
+bool mui_brood_wait(siginfo_t *ret_info);
 
 /* Kill all descendants, wait for them, remove their control groups. */
 void mui_brood_clear(void);

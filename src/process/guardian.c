@@ -135,10 +135,7 @@ static bool reap(struct guardian *g)
 
     (void)!read(g->child_fd, infos, sizeof infos);
     for (;;) {
-        info.si_pid = 0;
-        if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | __WALL) <
-                0 ||
-            info.si_pid == 0)
+        if (!mui_brood_wait(&info))
             break;
         if (info.si_pid != g->nursery)
             continue;
@@ -186,7 +183,7 @@ static _Noreturn void guard(struct guardian *g, int careful)
         int rc = poll(polls, 3, -1);
 
         mui_own_limits_keep();
-        if (rc < 0)
+        if (!mui_brood_heard(rc))
             continue;
         if (polls[1].revents)
             mui_brood_end();

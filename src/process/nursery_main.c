@@ -177,10 +177,7 @@ static void reap(void)
 
     (void)!read(the.child_fd, infos, sizeof infos);
     for (;;) {
-        info.si_pid = 0;
-        if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | __WALL) <
-                0 ||
-            info.si_pid == 0)
+        if (!mui_brood_wait(&info))
             break;
         if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED) {
             note_stop(&info);
@@ -421,7 +418,7 @@ static void turn(void)
             (struct pollfd){.fd = the.channels[i]->fd, .events = POLLIN};
     rc = poll(polls, N_FIXED + n, sweep_timeout_ms());
     mui_own_limits_keep(); /* poll() has one, too */
-    if (rc < 0)
+    if (!mui_brood_heard(rc))
         return;
     if (polls[0].revents)
         mui_brood_end();
