@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "muster/base.h"
@@ -33,6 +34,9 @@ enum { N_FIXED = 4 };
 /* Between two looks for what the dead left behind: each reads files, and workers can
  * die thousands of times a second. */
 enum { SWEEP_MIN_NS = 2 * 1000 * 1000, SWEEP_MAX_NS = 500 * 1000 * 1000 };
+
+/* To load what the program has loaded since. Nobody hears of workers meanwhile. */
+enum { LOAD_MAX_S = 10 };
 
 struct channel {
     int fd;
@@ -216,6 +220,62 @@ static void sweep(void)
 
 /* -- forking -- */
 
+/* SIGCHLD may not have reached us: what was pending is gone, and for workers that ended
+ * while it was ignored nobody can wait. How they did, unless they left word, nobody
+ * knows. */
+static void note_unheard(void)
+{
+    siginfo_t info;
+
+    reap();
+    for (unsigned i = the.n_workers; i-- > 0;) {
+        if (waitid(P_PID, (id_t)the.workers[i].pid, &info,
+                   WEXITED | WNOHANG | WNOWAIT | __WALL) == 0)
+            continue;
+        info.si_pid = the.workers[i].pid;
+        info.si_code = CLD_KILLED;
+        info.si_status = SIGKILL;
+        note_end(&info);
+    }
+}
+
+/* All signals blocked, so that no handler runs; and of SIGCHLD we have to hear. To set it
+ * drops one that is pending: only where it was changed. */
+static void own_signals(void)
+{
+    const struct sigaction standard = {.sa_handler = SIG_DFL};
+    struct sigaction now;
+    sigset_t all;
+
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    (void)sigaction(SIGCHLD, NULL, &now);
+    if (now.sa_handler == SIG_DFL &&
+        !(now.sa_flags & (SA_NOCLDWAIT | SA_NOCLDSTOP)))
+        return;
+    (void)sigaction(SIGCHLD, &standard, NULL);
+    note_unheard();
+}
+
+/* Every worker would have to, at its first task. Constructors of libraries run, which
+ * may do all there is, and take for ever: then the kernel kills us, whatever they block,
+ * and the nursery after us is careful. Without such a timer it is left to the workers,
+ * whose tasks have their own. */
+static void load_ahead(void)
+{
+    const struct itimerspec patience = {.it_value = {.tv_sec = LOAD_MAX_S}};
+    struct sigevent killing = {.sigev_notify = SIGEV_SIGNAL,
+                               .sigev_signo = SIGKILL};
+    timer_t timer;
+
+    if (timer_create(CLOCK_MONOTONIC, &killing, &timer) < 0)
+        return;
+    if (timer_settime(timer, 0, &patience, NULL) == 0)
+        mui_module_load_all();
+    (void)timer_delete(timer);
+    own_signals();
+}
+
 static _Noreturn void be_worker(const struct channel *channel,
                                 const struct mui_message *message)
 {
@@ -270,7 +330,7 @@ static void fork_worker(struct channel *channel,
     int rc;
 
     if (!the.careful)
-        mui_module_load_all();
+        load_ahead();
     errno = ENOMEM;
     if (room_for_worker())
         pid = fork();
