@@ -445,7 +445,7 @@ int command_compare(int argc, char **argv)
     if (read_models(&c) == 0 && work_open(&c.work, o) == 0 &&
         secure_inputs(&c) == 0 && warm_up(&c) == 0 && run_rounds(&c) == 0) {
         print_result(&c);
-        rc = fflush(stdout);
+        rc = say_flush();
     }
     work_close(&c.work);
     free_contenders(&c);

@@ -83,5 +83,6 @@ const char help_compare[] =
 
 int help_print(const char *page)
 {
-    return fputs(page, stdout) < 0 || fflush(stdout) != 0 ? SAY_EXIT_OTHER : 0;
+    (void)fputs(page, stdout);
+    return say_flush();
 }

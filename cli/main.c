@@ -37,9 +37,8 @@ static int refuse_command(const char *name)
 
 static int print_version(void)
 {
-    return printf("muster %s\n", mu_version()) < 0 || fflush(stdout) != 0
-               ? SAY_EXIT_OTHER
-               : 0;
+    (void)printf("muster %s\n", mu_version());
+    return say_flush();
 }
 
 /* A standard descriptor that is closed would be the number of the next file that is

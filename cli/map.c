@@ -44,7 +44,7 @@ static int dry_run(struct run *r)
         (void)fwrite(line.data, 1, line.size, stdout);
     }
     text_fini(&line);
-    if (fflush(stdout) != 0)
+    if (say_flush() != 0)
         return SAY_EXIT_OTHER;
     return r->is_broken || wakeup_n_signals() ? SAY_EXIT_OTHER : 0;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,19 @@ void say_fatal(const char *format, ...)
     say_line(format, args);
     va_end(args);
     exit(SAY_EXIT_OTHER); // NOLINT(concurrency-mt-unsafe): nothing to undo
+}
+
+int say_flush(void)
+{
+    /* what did not fit into the buffer may have failed before, and errno is gone */
+    bool failed_before = ferror(stdout) != 0;
+
+    errno = 0;
+    if (fflush(stdout) == 0 && !failed_before)
+        return 0;
+    say("cannot write to standard output: %s",
+        errno ? say_reason(errno) : "a part of it was not taken");
+    return SAY_EXIT_OTHER;
 }
 
 const char *say_reason(int code)

@@ -198,6 +198,20 @@ for m in serial processes:2; do
     same "without standard error ($m)" a \
         "$("$MUSTER" map --model $m --joblog log work.c:echo ::: a 2>&-)"
 done
+# nor does what is printed vanish without a word
+full() {
+    got=$("$MUSTER" "$@" 2>&1 >/dev/full)
+    same "status of '$*' on a full device" 255 $?
+    has "message of '$*' on a full device" \
+        '^muster: cannot write to standard output: No space left on device: ' \
+        "$(echo "$got" | tail -n 1)"
+}
+full --version
+full --help
+full map --help
+full map --dry-run work.c:echo ::: a
+full compare --help
+full compare --quiet --rounds 1 --models serial work.c:echo ::: a
 got=$(printf 'a\0b\nc\n\0' | "$MUSTER" map --quiet -k --model serial -- echo x{} 2>&1)
 has 'a NUL byte for a command' '^muster: input 1 holds a NUL byte: .* -0 ' "$got"
 same 'a line goes on behind it' 'a tail ' "$(printf 'a\0b\n' |
