@@ -115,7 +115,9 @@ static int describe_error(const struct mui_job *job, char *text, size_t size)
                         mu_status_text(o->code));
     return snprintf(text, size, "failed: cannot read its file: %s%s",
                     mu_status_text(o->code),
-                    o->code == -ENOENT ? ": the input has to name a file" : "");
+                    o->code == -ENOENT || o->code == -EISDIR
+                        ? ": the input has to name a file"
+                        : "");
 }
 
 int mu_outcome_describe(const struct mu_outcome *outcome, char *text,

@@ -21,7 +21,8 @@ static int absolute_path(const char *path, char *ret_path)
     size_t length = strlen(path);
     size_t at = 0;
 
-    if (path[0] != '/') {
+    /* behind a directory it would name that; as it is, it names no file */
+    if (path[0] != '/' && path[0] != '\0') {
         if (!getcwd(ret_path, PATH_MAX - 1))
             return -errno;
         at = strlen(ret_path);

@@ -135,6 +135,8 @@ wrong "'libs' in its muster: comment is not one of" map wish.c:f
 wrong 'packages that pkg-config does not know' map missing.c:f
 has 'a name that is no file' "^muster: input 1, 'nosuch', failed: cannot read its file: .*: the input has to name a file" \
     "$("$MUSTER" map --each file work.c:size ::: nosuch 2>&1)"
+has 'an empty name' "^muster: input 1, '', failed: cannot read its file: No such file or directory: the input has to name a file" \
+    "$("$MUSTER" map --each file work.c:size ::: '' 2>&1)"
 
 # behind ::: or -- there is no room for more options
 before() {
