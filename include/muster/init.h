@@ -16,6 +16,10 @@ MU_BEGIN_DECLS
  * A program that does not call it can still open a `processes` pool while it
  * has a single thread; the workers then see a copy of its memory at that time.
  *
+ * A library that starts threads as it is loaded (OpenBLAS, OpenMP runtimes) has them
+ * before main(): OPENBLAS_NUM_THREADS=1 or OMP_NUM_THREADS=1 in the environment keeps it
+ * from that, or dlopen() it after this call.
+ *
  * Workers have the user and groups that this program has now, so a daemon gives up its
  * privileges before; when it did it after, opening a pool of `processes` is MU_EINIT.
  * Close such pools before you give them up: their tasks keep them.

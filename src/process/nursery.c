@@ -90,10 +90,13 @@ static int start(struct mu_error *err)
 
     n_threads = mui_census_threads();
     if (n_threads > 1)
-        return mui_fail(err, MU_EINIT,
-                        "processes: this program runs %u threads: call "
-                        "mu_init() first in main()",
-                        n_threads);
+        return mui_fail(
+            err, MU_EINIT,
+            "processes: this program runs %u threads: call "
+            "mu_init() first in main(); where a library starts them "
+            "before, set OPENBLAS_NUM_THREADS=1 or the like, or "
+            "dlopen() it later",
+            n_threads);
     rc = mui_module_init(err);
     if (rc < 0)
         return rc;
