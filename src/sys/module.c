@@ -11,14 +11,13 @@
  * Where a module lies in *this* process stands in `here`, which fork() copies.
  * A module whose function was encoded is pinned by a reference of ours, so that
  * its codes, and the addresses that a thread remembers, stay true even if the host
- * closes it. Where the pinned ones lie stands in `by_address`, in rows: row n has n
- * modules by their addresses. Who pins one writes the next row, which nobody reads yet,
- * and then its number; a row that has been read never changes. So a reader is
- * wait-free, and a child forked at any instruction has rows that are whole.
+ * closes it. The pinned ones stand in a row by their addresses. Who pins one more makes
+ * another row and then publishes it; a row that can be read never changes, and is kept.
+ * So a reader is wait-free, and a child forked at any instruction has a whole row.
  *
  *   A  store table->n (release), add_entry()  ->  load (acquire), n_entries()
  *   B  store here.known (release), set_here() ->  load (acquire), is_known()
- *   C  store n_pinned (release), add_pinned() ->  load (acquire), find_pinned()
+ *   C  store pinned (release), add_pinned()   ->  load (acquire), find_pinned()
  *
  * Fork: a child has a lock of its own. What another thread wrote under the parent's is
  * whole for it: what is read is published last, and what is not is written again. */
@@ -91,6 +90,13 @@ struct object {
     struct mapped mapped; /* path[0] 0: no file (the vdso) */
 };
 
+/* Pinned modules by their addresses. */
+struct row {
+    const struct row *before; /* readers may be at it */
+    uint32_t n;
+    uint16_t modules[];
+};
+
 /* recursive: a library that is being loaded may use a pool */
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static _Thread_local bool is_loading;
@@ -98,9 +104,7 @@ static struct module_table *_Atomic table;
 static int table_fd = -1;
 static bool read_only;
 static struct module_here here[MUI_MODULES_MAX];
-static _Atomic uint32_t n_pinned;
-/* 1 MB of addresses, and of memory what was written */
-static uint16_t by_address[MUI_MODULES_MAX * (MUI_MODULES_MAX + 1) / 2];
+static _Atomic(const struct row *) pinned; /* NULL: none */
 
 /* What this thread encoded lately: pinned modules only, so it never goes stale. */
 static _Thread_local struct {
@@ -195,14 +199,9 @@ static bool is_known(unsigned i)
 
 /* -- modules that are pinned -- */
 
-static uint16_t *row(uint32_t n)
-{
-    return &by_address[n * (n - 1) / 2];
-}
-
 static uintptr_t start_of(unsigned i)
 {
-    /* relaxed: published by `n_pinned` or `known` */
+    /* relaxed: published by `pinned` or `known` */
     return atomic_load_explicit(&here[i].start, memory_order_relaxed);
 }
 
@@ -210,22 +209,22 @@ static uintptr_t start_of(unsigned i)
 static int find_pinned(uintptr_t address)
 {
     /* C, pairs with add_pinned() */
-    uint32_t n = atomic_load_explicit(&n_pinned, memory_order_acquire);
+    const struct row *row = atomic_load_explicit(&pinned, memory_order_acquire);
     uint32_t first = 0; /* that begins above it */
     unsigned i;
 
-    for (uint32_t end = n; first < end;) {
+    for (uint32_t end = row ? row->n : 0; first < end;) {
         uint32_t middle = (first + end) / 2;
 
-        if (start_of(row(n)[middle]) <= address)
+        if (start_of(row->modules[middle]) <= address)
             first = middle + 1;
         else
             end = middle;
     }
     if (first == 0)
         return -ENOENT;
-    i = row(n)[first - 1];
-    /* relaxed: published by `n_pinned` */
+    i = row->modules[first - 1];
+    /* relaxed: published by `pinned` */
     return address < atomic_load_explicit(&here[i].end, memory_order_relaxed)
                ? (int)i
                : -ENOENT;
@@ -233,7 +232,7 @@ static int find_pinned(uintptr_t address)
 
 static uint64_t code_of(unsigned i, const void *address)
 {
-    /* relaxed: published by `n_pinned` or `known` */
+    /* relaxed: published by `pinned` or `known` */
     return (uint64_t)i << OFFSET_BITS |
            ((uintptr_t)address -
             atomic_load_explicit(&here[i].base, memory_order_relaxed));
@@ -244,26 +243,33 @@ static bool is_pinned(unsigned i)
     return is_known(i) && find_pinned(start_of(i)) == (int)i;
 }
 
-/* Under `lock`. */
-static void add_pinned(unsigned i)
+/* 0 or -ENOMEM. Under `lock`. */
+static int add_pinned(unsigned i)
 {
     /* relaxed: written under `lock` */
-    uint32_t n = atomic_load_explicit(&n_pinned, memory_order_relaxed);
-    const uint16_t *old = row(n);
-    uint16_t *new = row(n + 1);
+    const struct row *old = atomic_load_explicit(&pinned, memory_order_relaxed);
+    uint32_t n = old ? old->n : 0;
     uint32_t at = 0;
+    struct row *new = malloc(sizeof *new + (n + 1) * sizeof *new->modules);
 
-    while (at < n && start_of(old[at]) < start_of(i))
+    if (!new)
+        return -ENOMEM;
+    new->before = old;
+    new->n = n + 1;
+    while (at < n && start_of(old->modules[at]) < start_of(i)) {
+        new->modules[at] = old->modules[at];
         at++;
-    memcpy(new, old, at * sizeof *new);
-    new[at] = (uint16_t)i;
-    memcpy(new + at + 1, old + at, (n - at) * sizeof *new);
-    /* C, pairs with find_pinned(): the row comes before its number */
+    }
+    new->modules[at] = (uint16_t)i;
+    for (; at < n; at++)
+        new->modules[at + 1] = old->modules[at];
+        /* C, pairs with find_pinned(): the row comes before its address */
 #ifdef BUG_MODULE_RELAXED
-    atomic_store_explicit(&n_pinned, n + 1, memory_order_relaxed);
+    atomic_store_explicit(&pinned, new, memory_order_relaxed);
 #else
-    atomic_store_explicit(&n_pinned, n + 1, memory_order_release);
+    atomic_store_explicit(&pinned, new, memory_order_release);
 #endif
+    return 0;
 }
 
 static void set_here(unsigned i, const struct object *object)
@@ -555,13 +561,14 @@ int mui_module_seal_in_child(void)
 
 /* Keep a module loaded for as long as the process lives. By the linker's own name: that
  * finds what is loaded, whatever file has the name by now. The program stays anyway.
- * Under `lock`. */
-static void pin(unsigned i, const struct object *object)
+ * 0 or -ENOMEM. Under `lock`. */
+static int pin(unsigned i, const struct object *object)
 {
     if (is_pinned(i))
-        return;
+        return 0;
     if (i == 0 || dlopen(object->name, RTLD_LAZY | RTLD_NOLOAD))
-        add_pinned(i);
+        return add_pinned(i);
+    return 0;
 }
 
 /* The module of a loaded object, whose file is looked for only where it may be another
@@ -605,11 +612,11 @@ static int encode_slowly(struct module_table *t, const void *address,
         return -ENOMEM;
     rc = address && walk.n ? find_module(t, &walk.objects[0]) : -EINVAL;
     if (rc >= 0) {
-        pin((unsigned)rc, &walk.objects[0]);
         *ret_code = code_of((unsigned)rc, address);
+        rc = pin((unsigned)rc, &walk.objects[0]);
     }
     free(walk.objects);
-    return rc < 0 ? rc : 0;
+    return rc;
 }
 
 int mui_module_encode(const void *address, uint64_t *ret_code)
