@@ -192,7 +192,7 @@ static bool is_gone(void)
 
 void mui_nursery_forget_in_child(void)
 {
-    renew_lock(); /* our parent held it as it forked */
+    after_fork_in_child(); /* our parent held it as it forked */
     the.main_fd = -1;
     the.n_refs = 0;
     the.for_good = false;

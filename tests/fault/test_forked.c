@@ -1,7 +1,6 @@
 /* test_forked.c: the host forks while another thread of it is inside the library, held
  * there by the linker's help (--wrap, CMakeLists.txt). The child has a library that works. */
 #include <fcntl.h>
-#include <link.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -19,7 +18,7 @@ static pid_t host;
 enum { OPEN, SHUT, HELD, FORKED };
 static _Atomic int
     wait_gate; /* of the thread that waits for the guardian's end */
-static _Atomic int read_gate; /* of the one that looks where modules lie */
+static _Atomic int read_gate; /* of the one that keeps a module loaded */
 
 /* Without memory of the heap, whose locks fork() takes. */
 static bool main_thread_sleeps(void)
@@ -54,10 +53,8 @@ static void stay(_Atomic int *gate, bool may_wait)
 /* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
 int __real_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
 int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
-int __real_dl_iterate_phdr(int (*each)(struct dl_phdr_info *, size_t, void *),
-                           void *ctx);
-int __wrap_dl_iterate_phdr(int (*each)(struct dl_phdr_info *, size_t, void *),
-                           void *ctx);
+void *__real_dlopen(const char *path, int mode);
+void *__wrap_dlopen(const char *path, int mode);
 
 int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options)
 {
@@ -65,11 +62,10 @@ int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options)
     return __real_waitid(type, id, info, options);
 }
 
-int __wrap_dl_iterate_phdr(int (*each)(struct dl_phdr_info *, size_t, void *),
-                           void *ctx)
+void *__wrap_dlopen(const char *path, int mode)
 {
     stay(&read_gate, false);
-    return __real_dl_iterate_phdr(each, ctx);
+    return __real_dlopen(path, mode);
 }
 /* NOLINTEND(readability-identifier-naming) */
 
@@ -129,7 +125,7 @@ static void child_has_a_nursery_of_its_own(void **state)
     assert_int_equal(fork_beside(close_pool, pool, &wait_gate, init), 0);
 }
 
-/* A function of a library of which no task was before: it is looked for. */
+/* A function of a library of which no task was before: it is to stay loaded. */
 static int encode(void)
 {
     int (*fn)(const char *, const struct CMUnitTest *, size_t,
@@ -147,7 +143,7 @@ static void *encode_in_thread(void *unused)
     return unused;
 }
 
-/* And that of modules by who looks where they lie. */
+/* And that of modules by who encodes a function. */
 static void child_knows_its_modules(void **state)
 {
     (void)state;

@@ -518,6 +518,7 @@ static void modules_may_come_while_others_encode(void **state)
     pthread_t readers[N_READERS];
     uint64_t code;
     bool wrong = false;
+    int n_before;
 
     (void)state;
     /* of those that have its name the linker takes the first */
@@ -539,6 +540,10 @@ static void modules_may_come_while_others_encode(void **state)
         wrong |= ret != NULL;
     }
     assert_false(wrong);
+    n_before = n_walks;
+    for (int i = 0; i < N_COPIES; i++)
+        assert_true(encodes_right(&copies[i], 1));
+    assert_int_equal(n_walks, n_before);
 }
 
 int main(void)
