@@ -61,12 +61,12 @@ void run_heed_signals(struct run *r)
     lastwords_heed();
     if (n == 0)
         return;
+    r->is_broken = 1;
+    run_stop(r, n > 1);
     if (!r->has_heard)
         say("interrupted: waiting for the tasks that run; once more %s",
             can_stop(r) ? "stops them" : "ends without them");
     r->has_heard = 1;
-    r->is_broken = 1;
-    run_stop(r, n > 1);
     if (n > 1 && !can_stop(r))
         lastwords_leave();
 }

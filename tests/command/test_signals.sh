@@ -69,7 +69,7 @@ drain() {
     dd if="$1" of=/dev/null iflag=nonblock 2>/dev/null
 }
 
-# all_taken PID: it has taken the inputs that are there, and sleeps
+# all_taken PID: it has taken the inputs or signals that are there, and sleeps
 all_taken() {
     while [ "$(cut -d' ' -f3 /proc/"$1"/stat)" != S ]; do
         kill -0 "$1" || break
@@ -88,6 +88,7 @@ interrupt_hundred() {
     while ! grep -q interrupted err; do
         kill -0 $pid || break
     done
+    all_taken $pid # with --reduce it cancels after it has said so
     yes '' | head -n 100 >&7
     wait $pid
 }
