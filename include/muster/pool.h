@@ -83,8 +83,8 @@ struct mu_pool_options {
      * (outcome.worker) among those that this program may use, counted round; one that
      * replaces it to the same. With threads these are the CPUs of the thread that opens
      * the pool, with processes those of mu_init(). A worker process moves there with its
-     * first task, which takes some 20 us. Not under `serial` (MU_EMODEL), where tasks run
-     * on the caller's thread. */
+     * first task, which takes some 20 us; with MU_SANDBOX_PURE its tasks may move, too.
+     * Not under `serial` (MU_EMODEL), where tasks run on the caller's thread. */
     int pin;
 
     /* What follows is about worker processes and needs a model that isolates. */

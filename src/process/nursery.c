@@ -46,21 +46,10 @@ static void after_fork(void)
     (void)pthread_mutex_unlock(&lock);
 }
 
-/* To unlock it is its owner's, whose thread has another number here. */
-static void renew_lock(void)
-{
-    pthread_mutexattr_t attr;
-
-    (void)pthread_mutexattr_init(&attr);
-    (void)pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
-    (void)pthread_mutex_init(&lock, &attr);
-    (void)pthread_mutexattr_destroy(&attr);
-}
-
 static void after_fork_in_child(void)
 {
     after_fork(); /* refused, but the thread sanitizer wants to hear of it */
-    renew_lock();
+    mui_forked_renew_lock(&lock);
 }
 
 static void heed_forks(void)

@@ -1,7 +1,6 @@
-/* forked.c: a counter that a fork handler raises in the child. */
+/* forked.c: a counter that a fork handler raises in the child, and its locks. */
 #include "sys/forked.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 _Atomic uint32_t mui_n_forks;
@@ -23,4 +22,14 @@ uint32_t mui_forked(void)
 
     (void)pthread_once(&once, install);
     return mui_forked_since();
+}
+
+void mui_forked_renew_lock(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attr;
+
+    (void)pthread_mutexattr_init(&attr);
+    (void)pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    (void)pthread_mutex_init(lock, &attr);
+    (void)pthread_mutexattr_destroy(&attr);
 }

@@ -1,7 +1,9 @@
-/* forked.h: tell a process from its children by fork(), without a system call. */
+/* forked.h: tell a process from its children by fork(), without a system call; and what
+ * a child has to make anew. */
 #ifndef MUI_SYS_FORKED_H
 #define MUI_SYS_FORKED_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -19,5 +21,9 @@ static inline uint32_t mui_forked_since(void)
     /* relaxed: it changes only where there is one thread */
     return atomic_load_explicit(&mui_n_forks, memory_order_relaxed);
 }
+
+/* In a child: a recursive lock that its parent may have held is free. To unlock it is its
+ * owner's, which is a thread that is not here, or has another number. */
+void mui_forked_renew_lock(pthread_mutex_t *lock);
 
 #endif

@@ -38,6 +38,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "sys/forked.h"
 #include "sys/memfd.h"
 
 enum { PAGE = 4096, OFFSET_BITS = 48, N_RECENT = 8 };
@@ -516,15 +517,9 @@ static int make_table(struct mu_error *err)
     return 0;
 }
 
-/* To unlock it is its owner's, which may be a thread that is not here. */
 static void renew_lock_in_child(void)
 {
-    pthread_mutexattr_t attr;
-
-    (void)pthread_mutexattr_init(&attr);
-    (void)pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
-    (void)pthread_mutex_init(&lock, &attr);
-    (void)pthread_mutexattr_destroy(&attr);
+    mui_forked_renew_lock(&lock);
 }
 
 static void heed_forks(void)
