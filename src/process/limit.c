@@ -213,6 +213,15 @@ static bool has_no_descriptor(void)
     return false;
 }
 
+/* What else the user has comes and goes between a refusal and our look, those of the
+ * pool too: for a task that says itself what fork() has said, close to it is enough. */
+static bool is_short_of_processes(int code)
+{
+    const bool says_so = code == EAGAIN || code == -EAGAIN;
+
+    return count_threads_of_user() + (says_so ? the.own_processes : 0) >= nproc;
+}
+
 /* The kernel counts refusals for a group. Else it does not: there is still none left,
  * or the task has given some back and knows itself why it failed. */
 static enum mui_limit find_struck(int code)
@@ -221,7 +230,7 @@ static enum mui_limit find_struck(int code)
 
     if (has_group && mui_confine_has_struck())
         return MUI_LIMIT_PROCESSES;
-    if (nproc && may_look && count_threads_of_user() >= nproc)
+    if (nproc && may_look && is_short_of_processes(code))
         return MUI_LIMIT_NPROC;
     if (the.open_files && may_look && has_no_descriptor())
         return MUI_LIMIT_FILES;
