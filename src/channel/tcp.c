@@ -99,6 +99,9 @@ static int secret_check(const struct mu_chan *c, const union tcp_address *at,
     if (c->options.secret && c->options.secret_size < MUI_SECRET_MIN)
         return mui_fail(err, -EINVAL, "tcp: a secret has %d bytes at least",
                         MUI_SECRET_MIN);
+    if (c->options.secret && !mui_secret_is_possible())
+        return mui_fail(err, MU_EMODEL,
+                        "tcp: a secret takes libsodium, which is not here");
     if (c->options.secret || address_is_local(at))
         return 0;
     return mui_fail(err, -EACCES,

@@ -19,6 +19,22 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "sys/library.h"
+
+#define FUNCTIONS(F)                                                           \
+    F(sodium_init)                                                             \
+    F(sodium_memcmp)                                                           \
+    F(sodium_memzero)                                                          \
+    F(randombytes_buf)                                                         \
+    F(crypto_generichash)                                                      \
+    F(crypto_scalarmult)                                                       \
+    F(crypto_scalarmult_base)                                                  \
+    F(crypto_secretstream_xchacha20poly1305_init_pull)                         \
+    F(crypto_secretstream_xchacha20poly1305_init_push)                         \
+    F(crypto_secretstream_xchacha20poly1305_pull)                              \
+    F(crypto_secretstream_xchacha20poly1305_push)
+MUI_LIBRARY(library, na, MUSTER_SODIUM, FUNCTIONS);
+
 #define KEY_BYTES    32
 #define HEADER_BYTES crypto_secretstream_xchacha20poly1305_HEADERBYTES
 #define ADDED_BYTES  crypto_secretstream_xchacha20poly1305_ABYTES
@@ -41,18 +57,23 @@ static int keys_derive(unsigned char keys[2 * KEY_BYTES], const void *secret,
 {
     unsigned char input[3 * KEY_BYTES];
     unsigned char hashed[KEY_BYTES];
-    int rc = crypto_scalarmult(input, own_secret, peer) == 0 ? 0 : -EACCES;
+    int rc = na.crypto_scalarmult(input, own_secret, peer) == 0 ? 0 : -EACCES;
 
     if (rc == 0) {
         memcpy(input + KEY_BYTES, publics, (size_t)2 * KEY_BYTES);
-        (void)crypto_generichash(hashed, sizeof hashed, secret, secret_size,
-                                 NULL, 0);
-        (void)crypto_generichash(keys, (size_t)2 * KEY_BYTES, input,
-                                 sizeof input, hashed, sizeof hashed);
+        (void)na.crypto_generichash(hashed, sizeof hashed, secret, secret_size,
+                                    NULL, 0);
+        (void)na.crypto_generichash(keys, (size_t)2 * KEY_BYTES, input,
+                                    sizeof input, hashed, sizeof hashed);
     }
-    sodium_memzero(input, sizeof input);
-    sodium_memzero(hashed, sizeof hashed);
+    na.sodium_memzero(input, sizeof input);
+    na.sodium_memzero(hashed, sizeof hashed);
     return rc;
+}
+
+bool mui_secret_is_possible(void)
+{
+    return mui_library_load(&library) == 0;
 }
 
 /* -- proving it -- */
@@ -88,7 +109,9 @@ int mui_proof_new(bool is_server, const void *secret, size_t secret_size,
 
     if (secret_size < MUI_SECRET_MIN)
         return -EINVAL;
-    if (sodium_init() < 0)
+    if (!mui_secret_is_possible())
+        return MU_EMODEL;
+    if (na.sodium_init() < 0)
         return -EIO;
     p = calloc(1, sizeof *p);
     if (!p)
@@ -102,8 +125,8 @@ int mui_proof_new(bool is_server, const void *secret, size_t secret_size,
     p->secret = secret;
     p->secret_size = secret_size;
     own = p->publics + (is_server ? KEY_BYTES : 0);
-    randombytes_buf(p->own_secret, sizeof p->own_secret);
-    (void)crypto_scalarmult_base(own, p->own_secret);
+    na.randombytes_buf(p->own_secret, sizeof p->own_secret);
+    (void)na.crypto_scalarmult_base(own, p->own_secret);
     memcpy(p->out, own, KEY_BYTES);
     p->out_end = KEY_BYTES;
     p->in_end = KEY_BYTES;
@@ -116,7 +139,7 @@ void mui_proof_free(struct mui_proof *p)
     if (!p)
         return;
     mui_secret_free(p->proven);
-    sodium_memzero(p, sizeof *p);
+    na.sodium_memzero(p, sizeof *p);
     free(p);
 }
 
@@ -166,9 +189,9 @@ static int prove(struct mui_proof *p)
     rc = keys_derive(keys, p->secret, p->secret_size, p->own_secret, p->publics,
                      peer);
     if (rc == 0) {
-        (void)crypto_secretstream_xchacha20poly1305_init_push(
+        (void)na.crypto_secretstream_xchacha20poly1305_init_push(
             &p->proven->out, p->out, keys + (p->is_server ? KEY_BYTES : 0));
-        (void)crypto_secretstream_xchacha20poly1305_push(
+        (void)na.crypto_secretstream_xchacha20poly1305_push(
             &p->proven->out, p->out + HEADER_BYTES, NULL, proof_text,
             sizeof proof_text, NULL, 0, 0);
         memcpy(p->in_key, keys + (p->is_server ? 0 : KEY_BYTES), KEY_BYTES);
@@ -178,7 +201,7 @@ static int prove(struct mui_proof *p)
         p->in_end = SECRET_PROOF;
         p->has_key = true;
     }
-    sodium_memzero(keys, sizeof keys);
+    na.sodium_memzero(keys, sizeof keys);
     return rc;
 }
 
@@ -186,12 +209,12 @@ static int check_proof(struct mui_proof *p)
 {
     unsigned char text[sizeof proof_text];
 
-    if (crypto_secretstream_xchacha20poly1305_init_pull(&p->proven->in, p->in,
-                                                        p->in_key) != 0 ||
-        crypto_secretstream_xchacha20poly1305_pull(
+    if (na.crypto_secretstream_xchacha20poly1305_init_pull(
+            &p->proven->in, p->in, p->in_key) != 0 ||
+        na.crypto_secretstream_xchacha20poly1305_pull(
             &p->proven->in, text, NULL, NULL, p->in + HEADER_BYTES,
             sizeof proof_text + ADDED_BYTES, NULL, 0) != 0 ||
-        sodium_memcmp(text, proof_text, sizeof text) != 0)
+        na.sodium_memcmp(text, proof_text, sizeof text) != 0)
         return -EACCES;
     return 0;
 }
@@ -246,7 +269,7 @@ void mui_secret_free(struct mui_secret *s)
 {
     if (!s)
         return;
-    sodium_memzero(s, sizeof *s);
+    na.sodium_memzero(s, sizeof *s);
     free(s);
 }
 
@@ -255,8 +278,8 @@ static size_t secret_seal(void *ctx, const void *bytes, size_t size, void *ret)
     struct mui_secret *s = ctx;
     unsigned long long sealed;
 
-    (void)crypto_secretstream_xchacha20poly1305_push(&s->out, ret, &sealed,
-                                                     bytes, size, NULL, 0, 0);
+    (void)na.crypto_secretstream_xchacha20poly1305_push(
+        &s->out, ret, &sealed, bytes, size, NULL, 0, 0);
     return (size_t)sealed;
 }
 
@@ -269,7 +292,7 @@ static int64_t secret_open(void *ctx, void *bytes, size_t size)
     /* In place means exactly there: behind a byte of its own the message begins. Where
      * the two overlap by another distance the cipher reads what it has written. */
     if (size < ADDED_BYTES ||
-        crypto_secretstream_xchacha20poly1305_pull(
+        na.crypto_secretstream_xchacha20poly1305_pull(
             &s->in, sealed + 1, &opened, NULL, sealed, size, NULL, 0) != 0)
         return -1;
     memmove(sealed, sealed + 1, opened);

@@ -14,11 +14,14 @@
 
 struct mui_secret;
 
+/* Whether this build, and this machine, have libsodium, which is loaded now. */
+bool mui_secret_is_possible(void);
+
 /* One proof to each other, step by step, never waiting. */
 struct mui_proof;
 
-/* `secret` is lent until it is freed. 0; -EINVAL: too short; MU_EMODEL: not in this
- * build; -EIO, -ENOMEM. */
+/* `secret` is lent until it is freed. 0; -EINVAL: too short; MU_EMODEL: not
+ * possible; -EIO, -ENOMEM. */
 int mui_proof_new(bool is_server, const void *secret, size_t secret_size,
                   struct mui_proof **ret_proof);
 void mui_proof_free(struct mui_proof *p);
@@ -30,7 +33,7 @@ int mui_proof_step(struct mui_proof *p, int sock,
                    struct mui_secret **ret_secret);
 
 /* The same until a deadline. Prove the secret to each other over a fresh connection. 0; MU_TIMEOUT; -EACCES:
- * the peer has another; MU_EMODEL: not in this build; -errno. */
+ * the peer has another; MU_EMODEL: not possible; -errno. */
 int mui_secret_open(int sock, bool is_server, const void *secret,
                     size_t secret_size, int64_t deadline,
                     struct mui_secret **ret_secret);

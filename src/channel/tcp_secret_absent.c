@@ -1,6 +1,11 @@
 /* tcp_secret_absent.c: a build without libsodium has no secrets. */
 #include "channel/tcp_secret.h"
 
+bool mui_secret_is_possible(void)
+{
+    return false;
+}
+
 int mui_proof_new(bool is_server, const void *secret, size_t secret_size,
                   struct mui_proof **ret_proof)
 {

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,6 +23,18 @@
 #include "base/error.h"
 #include "process/path_list.h"
 #include "process/refusal.h"
+#include "sys/library.h"
+#include "sys/module.h"
+
+#define FUNCTIONS(F)                                                           \
+    F(seccomp_init)                                                            \
+    F(seccomp_release)                                                         \
+    F(seccomp_attr_set)                                                        \
+    F(seccomp_rule_add)                                                        \
+    F(seccomp_load)                                                            \
+    F(seccomp_arch_native)                                                     \
+    F(seccomp_syscall_resolve_num_arch)
+MUI_LIBRARY(library, sc, MUSTER_SECCOMP, FUNCTIONS);
 
 /* Beside MU_SANDBOX_... and MUI_SANDBOX_NO_WRITING. */
 #define MUI_SANDBOX_LISTS 0x40000000u
@@ -110,6 +123,20 @@ static int make_ruleset(const char *const *read_paths,
     return 0;
 }
 
+/* Also in the nursery, before it forks: a worker has it then. */
+static int load_ahead(void)
+{
+    int rc = mui_library_load(&library);
+    const void *address;
+    uint64_t code;
+
+    if (rc < 0)
+        return rc;
+    memcpy(&address, &sc.seccomp_init, sizeof address);
+    (void)mui_module_encode(address, &code); /* or each loads it */
+    return 0;
+}
+
 int mui_sandbox_prepare(unsigned flags, const char *const *read_paths,
                         const char *const *write_paths,
                         struct mui_sandbox_files *ret_files,
@@ -121,6 +148,12 @@ int mui_sandbox_prepare(unsigned flags, const char *const *read_paths,
     if (flags &
         ~(MU_SANDBOX_PURE | MU_SANDBOX_READ_ONLY | MU_SANDBOX_NO_NETWORK))
         return mui_fail(err, -EINVAL, "sandbox: flags 0x%x", flags);
+    if (!flags && !read_paths && !write_paths)
+        return 0;
+    if (load_ahead() < 0)
+        return mui_fail(err, MU_EMODEL,
+                        "sandbox: it takes %s, which is not here",
+                        MUSTER_SECCOMP);
     if (!(flags & MU_SANDBOX_READ_ONLY) && !read_paths && !write_paths)
         return 0;
     rc = make_ruleset(read_paths, write_paths, &ret_files->ruleset_fd, err);
@@ -194,8 +227,8 @@ static const int pure_calls[] = {
  * would end the thread alone, which does not tell why. */
 static int refuse_foreign(scmp_filter_ctx filter)
 {
-    return seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH,
-                            SCMP_ACT_KILL_PROCESS);
+    return sc.seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH,
+                               SCMP_ACT_KILL_PROCESS);
 }
 
 static int allow_pure(scmp_filter_ctx filter, unsigned flags)
@@ -204,37 +237,37 @@ static int allow_pure(scmp_filter_ctx filter, unsigned flags)
     int rc = refuse_foreign(filter);
 
     for (size_t i = 0; i < sizeof pure_calls / sizeof *pure_calls; i++)
-        rc |= seccomp_rule_add(filter, allow, pure_calls[i], 0);
+        rc |= sc.seccomp_rule_add(filter, allow, pure_calls[i], 0);
     /* memory without a file */
-    rc |= seccomp_rule_add(
+    rc |= sc.seccomp_rule_add(
         filter, allow, SCMP_SYS(mmap), 1,
         SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
     /* what is printed, to where the host prints */
-    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(write), 1,
-                           SCMP_A0(SCMP_CMP_LE, 2, 0));
-    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(writev), 1,
-                           SCMP_A0(SCMP_CMP_LE, 2, 0));
+    rc |= sc.seccomp_rule_add(filter, allow, SCMP_SYS(write), 1,
+                              SCMP_A0(SCMP_CMP_LE, 2, 0));
+    rc |= sc.seccomp_rule_add(filter, allow, SCMP_SYS(writev), 1,
+                              SCMP_A0(SCMP_CMP_LE, 2, 0));
     /* ringing the bell, which has no other address to send to */
-    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(sendto), 1,
-                           SCMP_A4(SCMP_CMP_EQ, 0, 0));
-    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(fstat), 0);
-    rc |= seccomp_rule_add(
+    rc |= sc.seccomp_rule_add(filter, allow, SCMP_SYS(sendto), 1,
+                              SCMP_A4(SCMP_CMP_EQ, 0, 0));
+    rc |= sc.seccomp_rule_add(filter, allow, SCMP_SYS(fstat), 0);
+    rc |= sc.seccomp_rule_add(
         filter, allow, SCMP_SYS(newfstatat), 1,
         SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));
     /* abort() and raise(): ourselves only */
-    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(tgkill), 1,
-                           SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
+    rc |= sc.seccomp_rule_add(filter, allow, SCMP_SYS(tgkill), 1,
+                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
     /* reading limits; renewing our own of CPU time; reading how much memory is used:
      * there is no other file open */
-    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(prlimit64), 1,
-                           SCMP_A2(SCMP_CMP_EQ, 0, 0));
-    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(prlimit64), 2,
-                           SCMP_A0(SCMP_CMP_EQ, 0, 0),
-                           SCMP_A1(SCMP_CMP_EQ, RLIMIT_CPU, 0));
-    rc |= seccomp_rule_add(filter, allow, SCMP_SYS(pread64), 0);
+    rc |= sc.seccomp_rule_add(filter, allow, SCMP_SYS(prlimit64), 1,
+                              SCMP_A2(SCMP_CMP_EQ, 0, 0));
+    rc |= sc.seccomp_rule_add(filter, allow, SCMP_SYS(prlimit64), 2,
+                              SCMP_A0(SCMP_CMP_EQ, 0, 0),
+                              SCMP_A1(SCMP_CMP_EQ, RLIMIT_CPU, 0));
+    rc |= sc.seccomp_rule_add(filter, allow, SCMP_SYS(pread64), 0);
     if (flags & MUI_SANDBOX_MOVES)
-        rc |= seccomp_rule_add(filter, allow, SCMP_SYS(sched_setaffinity), 1,
-                               SCMP_A0(SCMP_CMP_EQ, 0, 0));
+        rc |= sc.seccomp_rule_add(filter, allow, SCMP_SYS(sched_setaffinity), 1,
+                                  SCMP_A0(SCMP_CMP_EQ, 0, 0));
     return rc;
 }
 
@@ -242,15 +275,15 @@ static int allow_pure(scmp_filter_ctx filter, unsigned flags)
 static int refuse_rings(scmp_filter_ctx filter)
 {
     return refuse_foreign(filter) |
-           seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS),
-                            SCMP_SYS(io_uring_setup), 0);
+           sc.seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS),
+                               SCMP_SYS(io_uring_setup), 0);
 }
 
 /* Sockets but those of this machine, also by a ring. */
 static int refuse_network(scmp_filter_ctx filter)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(socket), 1,
-                            SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0)) |
+    return sc.seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(socket), 1,
+                               SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0)) |
            refuse_rings(filter);
 }
 
@@ -314,7 +347,7 @@ static int trap_writing(scmp_filter_ctx filter, int call, unsigned i_flags)
     int rc = 0;
 
     for (size_t i = 0; i < sizeof writing / sizeof *writing; i++)
-        rc |= seccomp_rule_add(
+        rc |= sc.seccomp_rule_add(
             filter, SCMP_ACT_TRAP, call, 1,
             SCMP_CMP(i_flags, SCMP_CMP_MASKED_EQ, writing[i], writing[i]));
     return rc;
@@ -325,33 +358,33 @@ static int refuse_writing(scmp_filter_ctx filter)
     int rc = 0;
 
     for (size_t i = 0; i < sizeof changing_calls / sizeof *changing_calls; i++)
-        rc |= seccomp_rule_add(filter, SCMP_ACT_TRAP, changing_calls[i], 0);
+        rc |= sc.seccomp_rule_add(filter, SCMP_ACT_TRAP, changing_calls[i], 0);
     for (size_t i = 0; i < sizeof changing_requests / sizeof *changing_requests;
          i++)
-        rc |= seccomp_rule_add(
+        rc |= sc.seccomp_rule_add(
             filter, SCMP_ACT_TRAP, SCMP_SYS(ioctl), 1,
             SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, changing_requests[i]));
     rc |= trap_writing(filter, SCMP_SYS(open), 1);
     rc |= trap_writing(filter, SCMP_SYS(openat), 2);
     rc |= trap_writing(filter, SCMP_SYS(open_by_handle_at), 2);
     /* nor is what this does */
-    rc |=
-        seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2), 0);
+    rc |= sc.seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2),
+                              0);
     return rc | refuse_rings(filter);
 }
 
 static int load_and_release(scmp_filter_ctx filter, int rc)
 {
     if (rc == 0)
-        rc = seccomp_load(filter);
-    seccomp_release(filter);
+        rc = sc.seccomp_load(filter);
+    sc.seccomp_release(filter);
     return rc < 0 ? rc : 0;
 }
 
 /* A trap, not a kill: the handler names the call and where it came from. */
 static int refuse_calls(unsigned flags)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    scmp_filter_ctx filter = sc.seccomp_init(SCMP_ACT_ALLOW);
     int rc = 0;
 
     if (!filter)
@@ -367,8 +400,12 @@ static int refuse_calls(unsigned flags)
 
 int mui_sandbox_enter(struct mui_sandbox_files *files, unsigned flags)
 {
-    int rc = files->ruleset_fd >= 0 ? restrict_files(files->ruleset_fd) : 0;
+    int rc = 0;
 
+    if (flags || files->ruleset_fd >= 0) /* before its file may not be read */
+        rc = mui_library_load(&library);
+    if (rc == 0 && files->ruleset_fd >= 0)
+        rc = restrict_files(files->ruleset_fd);
     if (files->list_fd >= 0)
         flags |= MUI_SANDBOX_LISTS;
     if (flags & MU_SANDBOX_PURE) /* refuses what the others do, and more */
@@ -389,20 +426,23 @@ int mui_sandbox_enter_pure(unsigned flags)
 
     if (!(flags & MU_SANDBOX_PURE))
         return 0;
-    filter = seccomp_init(SCMP_ACT_TRAP);
+    filter = sc.seccomp_init(SCMP_ACT_TRAP);
     if (!filter)
         return -ENOMEM;
-    rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+    rc = sc.seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     return load_and_release(filter, rc ? rc : allow_pure(filter, flags));
 }
 
 int mui_sandbox_call_name(int number, char *text, size_t size)
 {
-    char *name =
-        seccomp_syscall_resolve_num_arch(seccomp_arch_native(), number);
-    int length = name ? snprintf(text, size, "%s", name)
-                      : snprintf(text, size, "system call %d", number);
+    char *name = NULL;
+    int length;
 
+    if (mui_library_load(&library) == 0)
+        name = sc.seccomp_syscall_resolve_num_arch(sc.seccomp_arch_native(),
+                                                   number);
+    length = name ? snprintf(text, size, "%s", name)
+                  : snprintf(text, size, "system call %d", number);
     free(name);
     return length;
 }

@@ -1,4 +1,5 @@
 /* test_sandbox.c: what the kernel refuses to worker processes when it was asked to. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -64,6 +65,25 @@ static int flag_file(struct mu_task *task)
 {
     (void)task;
     return ioctl(-1, FS_IOC_SETFLAGS, NULL) == 0 ? 0 : errno;
+}
+
+/* How many of the libraries that few need are mapped. */
+static int count_libraries(struct mu_task *task)
+{
+    static const char *const names[] = {
+        MUSTER_HWLOC,
+        MUSTER_LIBDW,
+        MUSTER_SECCOMP,
+#ifdef MUSTER_SODIUM
+        MUSTER_SODIUM,
+#endif
+    };
+    int n = 0;
+
+    (void)task;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        n += dlopen(names[i], RTLD_NOW | RTLD_NOLOAD) != NULL;
+    return n;
 }
 
 /* The system call of that number, with nothing sensible. */
@@ -311,9 +331,21 @@ static void missing_path_is_an_error_of_open(void **state)
     assert_non_null(strstr(err.text, "/no/such/path"));
 }
 
+/* A fork copies them, used or not. First of all: a nursery keeps what it has. */
+static void no_worker_has_what_nobody_needs(void **state)
+{
+    const struct mu_pool_options none = {.retries = 0};
+    const struct mu_pool_options sandbox = {.sandbox = MU_SANDBOX_NO_NETWORK};
+
+    (void)state;
+    expect("processes:2", &none, count_libraries, "", "done");
+    expect("processes:2", &sandbox, count_libraries, "", "returned 1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_worker_has_what_nobody_needs),
         cmocka_unit_test(pure_refuses_what_is_not_computing),
         cmocka_unit_test(pure_worker_is_pinned),
         cmocka_unit_test(no_network_refuses_sockets),
