@@ -83,7 +83,7 @@ struct mu_pool {
     _Atomic uint32_t interrupted; /* mu_pool_interrupt() waits to be seen */
 };
 
-/* -- pump.c: the flow of orders and replies; lock held -- */
+/* -- pump.c: the flow of orders and replies; lock held, as in the next three -- */
 
 /* Collect every reply there is and hand out what fits. Returns whether anything
  * moved. */
@@ -99,17 +99,23 @@ bool mui_pool_pump_waiting(struct mu_pool *pool);
 /* Whether a batch of tasks is over sooner than a worker is woken. */
 bool mui_pool_is_brief(const struct mu_pool *pool);
 
-/* Deal with workers that have left word of their death; whether there were any. Cheap,
- * and also for callers who find outcomes whenever they want some: nobody rings for
- * them, and what the dead one had to do waits for them. */
-bool mui_pool_look(struct mu_pool *pool);
+/* -- collect.c: from workers -- */
 
-/* See that somebody rings for what is left to do. Before the lock is let go for good. */
-void mui_pool_leave(struct mu_pool *pool);
+/* How many replies are worth being waited for. Reading each as it comes costs a cache
+ * miss apiece, and the worker, who writes beside it, another; many at once stream. */
+enum mui_patience {
+    MUI_EAGER = 0,  /* what is there is read */
+    MUI_WAITS = 32, /* for a caller who has nothing to do meanwhile */
+    MUI_LAZY = 4096 /* half of what there may be */
+};
 
-/* Ask every lane to ring at its next reply; then pump once more, and sleep only if
- * that moved nothing. */
-void mui_pool_want_news(struct mu_pool *pool);
+/* Collect of all lanes what is worth it. Returns whether anything moved. */
+bool mui_pool_collect_all(struct mu_pool *pool, enum mui_patience patience);
+
+/* Collect what one lane has. Returns whether anything came; *ret_forged when it
+ * wrote what no honest worker writes. */
+bool mui_pool_collect(struct mu_pool *pool, struct mui_lane *lane,
+                      bool *ret_forged);
 
 /* A job ended: its outcome can be taken. */
 void mui_pool_end(struct mu_pool *pool, struct mui_job *job,
@@ -128,19 +134,28 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
  * pool. */
 void mui_pool_take_back(void *ctx, void *owner);
 
+/* -- give.c: to workers -- */
+
+/* To each its share, as far as the queue goes. Returns whether anything moved. */
+bool mui_pool_give_queue(struct mu_pool *pool);
+
+/* Suspects, of which each takes a worker of its own. Returns whether anything moved. */
+bool mui_pool_give_suspects(struct mu_pool *pool);
+
 /* Whether its worker has run nothing before what it has now. */
 bool mui_pool_group_is_fresh(const struct mui_group *group);
 
 /* Whether more than one of its lanes has been given a task. */
 bool mui_pool_group_is_shared(const struct mui_group *group);
 
-/* Collect what one lane has. Returns whether anything came; *ret_forged when it
- * wrote what no honest worker writes. */
-bool mui_pool_collect(struct mu_pool *pool, struct mui_lane *lane,
-                      bool *ret_forged);
+/* -- watch.c: who rings -- */
 
-/* Wake callers that wait. */
-void mui_pool_news(struct mu_pool *pool);
+/* See that somebody rings for what is left to do. Before the lock is let go for good. */
+void mui_pool_leave(struct mu_pool *pool);
+
+/* Ask every lane to ring at its next reply; then pump once more, and sleep only if
+ * that moved nothing. */
+void mui_pool_want_news(struct mu_pool *pool);
 
 /* -- submit.c -- */
 
@@ -192,6 +207,14 @@ void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
 void mui_pool_cancel_waiting(struct mu_pool *pool, uint64_t number_max);
 
 /* -- wait.c: callers that wait -- */
+
+/* Wake them. */
+void mui_pool_news(struct mu_pool *pool);
+
+/* Deal with workers that have left word of their death; whether there were any. Cheap,
+ * and also for callers who find outcomes whenever they want some: nobody rings for
+ * them, and what the dead one had to do waits for them. */
+bool mui_pool_look(struct mu_pool *pool);
 
 /* Something may have moved, or `deadline` has passed: MU_TIMEOUT; -EINTR after
  * mu_pool_interrupt(). Lock held, and let go meanwhile. */
