@@ -24,7 +24,8 @@
  *
  * Turns are 64-bit and do not wrap. Progress: lock-free, but for who waits on a slot
  * whose claimer was descheduled. A thread cannot be killed alone, so nothing here
- * recovers; a child of fork() has its own copy, and is told -EINVAL. */
+ * recovers; a child of fork() has its own copy, and is told -EINVAL. It has no names of
+ * its parent's. */
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -110,6 +111,27 @@ static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct mem_queue *names;
 static unsigned n_unnamed;
 
+/* A child has none of them: it could use none, and another thread may have been at them.
+ * What else that thread was at is a handle, which the child is refused. */
+static void renew_names_in_child(void)
+{
+    mui_forked_renew_lock(&names_lock);
+    names = NULL;
+}
+
+static void heed_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, renew_names_in_child);
+}
+
+static void names_take(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, heed_forks);
+    (void)pthread_mutex_lock(&names_lock);
+}
+
 static struct mem_state *mem_state(const struct mu_chan *c)
 {
     return (struct mem_state *)(void *)(uintptr_t)c->state;
@@ -160,7 +182,7 @@ static void queue_unref(struct mem_queue *q)
 
     if (!q)
         return;
-    (void)pthread_mutex_lock(&names_lock);
+    names_take();
     left = --q->n_refs;
     if (left == 0) {
         for (struct mem_queue **at = &names; *at; at = &(*at)->next) {
@@ -267,7 +289,7 @@ static void use_begin(struct mem_state *s, enum mem_use use)
     uint32_t before;
     uint32_t after;
 
-    (void)pthread_mutex_lock(&names_lock);
+    names_take();
     before = sides_of(s);
     after = atomic_load_explicit(&s->uses, memory_order_relaxed) | use;
     atomic_store_explicit(&s->uses, after, memory_order_relaxed);
@@ -330,7 +352,7 @@ static int mem_open(struct mu_chan *c, const char *rest, struct mu_error *err)
     q = queue_new(&c->options);
     if (!q)
         return mui_fail(err, -ENOMEM, "mem: open");
-    (void)pthread_mutex_lock(&names_lock);
+    names_take();
     if (*rest != '\0')
         (void)snprintf(q->name, sizeof q->name, "%s", rest);
     else
@@ -359,7 +381,7 @@ static int mem_connect(struct mu_chan *c, const char *rest, int64_t deadline,
     struct mem_queue *q;
 
     (void)deadline;
-    (void)pthread_mutex_lock(&names_lock);
+    names_take();
     q = name_find(rest);
     if (q)
         q->n_refs += 2;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sys/forked.h"
 #include "sys/library.h"
 #include "sys/module.h"
 
@@ -40,6 +41,19 @@ static struct file kept[N_KEPT];
 static unsigned i_oldest;
 
 static Dwfl_Callbacks callbacks; /* of the library */
+
+/* Another thread may have been inside of the library with what is kept: that is left
+ * where it is, and the child opens its own. */
+static void renew_in_child(void)
+{
+    mui_forked_renew_lock(&lock);
+    memset(kept, 0, sizeof kept);
+}
+
+static void heed_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, renew_in_child);
+}
 
 /* Under `lock`. */
 static int open_file(const char *path, struct file *ret)
@@ -111,6 +125,7 @@ static int describe(const struct file *file, uint64_t offset, char *text,
 
 int mui_symbol_describe(uint64_t code, char *text, size_t size)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const char *path = mui_module_path((unsigned)(code >> OFFSET_BITS));
     uint64_t offset = code & ((UINT64_C(1) << OFFSET_BITS) - 1);
     const struct file *file;
@@ -118,6 +133,7 @@ int mui_symbol_describe(uint64_t code, char *text, size_t size)
 
     if (!path)
         return 0;
+    (void)pthread_once(&once, heed_forks);
     (void)pthread_mutex_lock(&lock);
     file = find_file(path);
     length = file ? describe(file, offset, text, size)

@@ -22,8 +22,10 @@ static inline uint32_t mui_forked_since(void)
     return atomic_load_explicit(&mui_n_forks, memory_order_relaxed);
 }
 
-/* In a child: a recursive lock that its parent may have held is free. To unlock it is its
- * owner's, which is a thread that is not here, or has another number. */
+/* In a child, by a handler of fork(): a lock that its parent may have held is free, and
+ * recursive. To unlock it is its owner's, which is a thread that is not here, or has
+ * another number. What the lock protects may be half written: say beside the handler what
+ * the child may rely on. */
 void mui_forked_renew_lock(pthread_mutex_t *lock);
 
 #endif

@@ -9,7 +9,20 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "sys/forked.h"
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* What another thread was loading the child loads again: `loaded` comes last. */
+static void renew_lock_in_child(void)
+{
+    mui_forked_renew_lock(&lock);
+}
+
+static void heed_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, renew_lock_in_child);
+}
 
 /* Under `lock`. */
 static int load(struct mui_library *library)
@@ -30,11 +43,13 @@ static int load(struct mui_library *library)
 
 int mui_library_load(struct mui_library *library)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int rc = 0;
 
     /* L */
     if (atomic_load_explicit(&library->loaded, memory_order_acquire))
         return 0;
+    (void)pthread_once(&once, heed_forks);
     (void)pthread_mutex_lock(&lock);
     /* relaxed: written under the lock */
     if (!atomic_load_explicit(&library->loaded, memory_order_relaxed))

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "process/symbol.h"
 #include "support/pool.h"
+#include "sys/library.h"
 #include "sys/module.h"
 
 static pid_t host;
@@ -18,7 +20,9 @@ static pid_t host;
 enum { OPEN, SHUT, HELD, FORKED };
 static _Atomic int
     wait_gate; /* of the thread that waits for the guardian's end */
-static _Atomic int read_gate; /* of the one that keeps a module loaded */
+static _Atomic int read_gate;   /* of the one that loads, or keeps loaded */
+static _Atomic int unlock_gate; /* of one that has a lock */
+static int n_begun;             /* files that libdw looks into */
 
 /* Without memory of the heap, whose locks fork() takes. */
 static bool main_thread_sleeps(void)
@@ -55,6 +59,10 @@ int __real_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
 int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
 void *__real_dlopen(const char *path, int mode);
 void *__wrap_dlopen(const char *path, int mode);
+int __real_mui_library_load(struct mui_library *library);
+int __wrap_mui_library_load(struct mui_library *library);
+int __real_pthread_mutex_unlock(pthread_mutex_t *lock);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *lock);
 
 int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options)
 {
@@ -66,6 +74,33 @@ void *__wrap_dlopen(const char *path, int mode)
 {
     stay(&read_gate, false);
     return __real_dlopen(path, mode);
+}
+
+static void *(*begin_really)(const void *callbacks);
+
+static void *begin(const void *callbacks)
+{
+    n_begun++;
+    return begin_really(callbacks);
+}
+
+int __wrap_mui_library_load(struct mui_library *library)
+{
+    void *(*const counting)(const void *) = begin;
+    int rc = __real_mui_library_load(library);
+
+    if (rc == 0 && !begin_really &&
+        strcmp(library->names[0], "dwfl_begin") == 0) {
+        memcpy(&begin_really, &library->functions[0], sizeof begin_really);
+        memcpy(&library->functions[0], &counting, sizeof counting);
+    }
+    return rc;
+}
+
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *lock)
+{
+    stay(&unlock_gate, false);
+    return __real_pthread_mutex_unlock(lock);
 }
 /* NOLINTEND(readability-identifier-naming) */
 
@@ -152,11 +187,84 @@ static void child_knows_its_modules(void **state)
                      0);
 }
 
+/* The names of frames take two locks: of what is looked into, and of the library for it,
+ * which is loaded for the first. */
+static int describe(void)
+{
+    const uint64_t code = 0; /* the start of this program */
+    char text[256];
+
+    return mui_symbol_describe(code, text, sizeof text) > 0 ? 0 : 1;
+}
+
+static void *describe_in_thread(void *unused)
+{
+    (void)describe();
+    return unused;
+}
+
+static void child_names_frames(void **state)
+{
+    (void)state;
+    assert_int_equal(mui_module_init(NULL), 0);
+    assert_int_equal(
+        fork_beside(describe_in_thread, NULL, &read_gate, describe), 0);
+}
+
+/* What is kept of libdw another thread may be inside of. */
+static int describe_anew(void)
+{
+    int n_before = n_begun;
+
+    return describe() == 0 && n_begun == n_before + 1 ? 0 : 1;
+}
+
+static void child_looks_into_files_anew(void **state)
+{
+    (void)state;
+    assert_int_equal(mui_module_init(NULL), 0);
+    assert_int_equal(describe(), 0);
+    if (n_begun == 0)
+        skip(); /* libdw is not here */
+    assert_int_equal(
+        fork_beside(describe_in_thread, NULL, &unlock_gate, describe_anew), 0);
+}
+
+/* A name is there once in a process: the child's are its own. */
+static int open_name(void)
+{
+    const struct mu_chan_options options = {.message_bytes = 8};
+    struct mu_chan *c;
+    int rc = mu_chan_open("mem:forked", &options, &c, NULL);
+
+    if (rc == 0)
+        rc = mu_chan_send(c, "text", 4, test_deadline());
+    if (rc == 0)
+        mu_chan_free(c);
+    return rc == 0 ? 0 : 1;
+}
+
+static void *open_name_in_thread(void *unused)
+{
+    (void)open_name();
+    return unused;
+}
+
+static void child_has_names_of_its_own(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        fork_beside(open_name_in_thread, NULL, &unlock_gate, open_name), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(child_has_a_nursery_of_its_own),
         cmocka_unit_test(child_knows_its_modules),
+        cmocka_unit_test(child_names_frames),
+        cmocka_unit_test(child_looks_into_files_anew),
+        cmocka_unit_test(child_has_names_of_its_own),
     };
 
     host = getpid();
