@@ -20,7 +20,9 @@
  *   C  store pinned (release), add_pinned()   ->  load (acquire), find_pinned()
  *
  * Fork: a child has a lock of its own. What another thread wrote under the parent's is
- * whole for it: what is read is published last, and what is not is written again. */
+ * whole for it: what is read is published last, and what is not is written again. The
+ * table is the parent's, which goes on writing it: a child that is to write, for it
+ * becomes a supervisor, first puts a copy in its place, of what was published by then. */
 #include "sys/module.h"
 
 #include <dlfcn.h>
@@ -38,6 +40,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "sys/descriptor.h"
 #include "sys/forked.h"
 #include "sys/memfd.h"
 
@@ -103,6 +106,8 @@ static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static _Thread_local bool is_loading;
 static struct module_table *_Atomic table;
 static int table_fd = -1;
+static struct mui_descriptor_mark table_mark;
+static uint32_t table_forked; /* whose table it is: see sys/forked.h */
 static bool read_only;
 static struct module_here here[MUI_MODULES_MAX];
 static _Atomic(const struct row *) pinned; /* NULL: none */
@@ -490,30 +495,76 @@ static int survey(struct module_table *t, bool add)
 
 /* -- the interface -- */
 
-static int make_table(struct mu_error *err)
+/* An empty one, which nobody can map writable again. Returns the descriptor. */
+static int open_table(struct module_table **ret_table, struct mu_error *err)
 {
     void *base;
     int rc;
+    int fd = mui_memfd_open("muster-modules", sizeof(struct module_table));
 
-    table_fd = mui_memfd_open("muster-modules", sizeof(struct module_table));
-    if (table_fd < 0)
-        return mui_fail(err, table_fd, "memory to share with worker processes");
-    rc = mui_memfd_map(table_fd, sizeof(struct module_table),
-                       PROT_READ | PROT_WRITE, 0, &base);
+    if (fd < 0)
+        return mui_fail(err, fd, "memory to share with worker processes");
+    rc = mui_memfd_map(fd, sizeof(struct module_table), PROT_READ | PROT_WRITE,
+                       0, &base);
     if (rc == 0) {
-        rc = mui_memfd_seal_writes(table_fd);
+        rc = mui_memfd_seal_writes(fd);
         if (rc < 0)
             (void)munmap(base, sizeof(struct module_table));
     }
     if (rc < 0) {
-        (void)close(table_fd);
-        table_fd = -1;
+        (void)close(fd);
         return mui_fail(err, rc, "memory to share with worker processes");
     }
+    *ret_table = base;
+    return fd;
+}
+
+static void own_table(int fd)
+{
+    table_fd = fd;
+    table_mark = mui_descriptor_mark(fd);
+    table_forked = mui_forked();
+}
+
+static int make_table(struct mu_error *err)
+{
+    struct module_table *new;
+    int fd = open_table(&new, err);
+
+    if (fd < 0)
+        return fd;
+    own_table(fd);
     /* where it fails it is made up for by the first to encode */
-    (void)survey(base, true);
+    (void)survey(new, true);
     /* release, pairs with the_table() */
-    atomic_store_explicit(&table, base, memory_order_release);
+    atomic_store_explicit(&table, new, memory_order_release);
+    return 0;
+}
+
+/* In the same place: readers find there what they found before, and what was lent stays.
+ * Under `lock`. */
+static int copy_table(struct module_table *t, struct mu_error *err)
+{
+    uint32_t n = n_entries(t);
+    struct module_table *copy;
+    int fd = open_table(&copy, err);
+
+    if (fd < 0)
+        return fd;
+    memcpy(copy->entries, t->entries, n * sizeof *t->entries);
+    /* A, pairs with n_entries() */
+    atomic_store_explicit(&copy->n, n, memory_order_release);
+    if (mremap(copy, sizeof *copy, sizeof *copy, MREMAP_MAYMOVE | MREMAP_FIXED,
+               t) == MAP_FAILED) {
+        int rc = mui_fail(err, -errno, "map the table of modules");
+
+        (void)munmap(copy, sizeof *copy);
+        (void)close(fd);
+        return rc;
+    }
+    if (mui_descriptor_is(table_fd, &table_mark))
+        (void)close(table_fd);
+    own_table(fd);
     return 0;
 }
 
@@ -530,12 +581,16 @@ static void heed_forks(void)
 int mui_module_init(struct mu_error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct module_table *t;
     int rc = 0;
 
     (void)pthread_once(&once, heed_forks);
     pthread_mutex_lock(&lock);
-    if (!the_table())
+    t = the_table();
+    if (!t)
         rc = make_table(err);
+    else if (!read_only && table_forked != mui_forked())
+        rc = copy_table(t, err);
     pthread_mutex_unlock(&lock);
     return rc;
 }

@@ -3,7 +3,8 @@
  *
  * The table of modules is a small memfd that the supervisor writes and that every
  * process forked after mui_module_init() sees, read-only once
- * mui_module_seal_in_child() was called in it. It only grows.
+ * mui_module_seal_in_child() was called in it. It only grows. A child that calls
+ * mui_module_init() itself, and has not sealed it, has its own from then on.
  *
  * Module 0 is the program itself. A function's code is module << 48 | offset. */
 #ifndef MUI_SYS_MODULE_H

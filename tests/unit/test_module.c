@@ -456,6 +456,111 @@ static void removed_library_of_a_strange_name_stays(void **state)
     assert_int_equal(ask_child(child, go, code), 0);
 }
 
+static void tell(int fd)
+{
+    assert_int_equal(write(fd, "", 1), 1);
+}
+
+/* Whether it was told so. */
+static bool is_told(int fd)
+{
+    char byte;
+
+    return read(fd, &byte, 1) == 1;
+}
+
+/* Add a library to the table of this process: where it stands there, or -1. */
+static int add_library(const char *name)
+{
+    void *library = dlopen(name, RTLD_LAZY);
+    uint64_t code;
+
+    return library && mui_module_encode(dlsym(library, "td_init"), &code) == 0
+               ? (int)(code >> 48)
+               : -1;
+}
+
+static bool is_at(int place, const char *name)
+{
+    const char *there = mui_module_path((unsigned)place);
+
+    return there && strcmp(there, name) == 0;
+}
+
+/* Above all places of modules. */
+enum { LOST = 200, MOVED, HIDDEN, LEAKED };
+
+/* Where the library of the child stands for it, and for one of its own, as its nursery
+ * is: also once its parent has added another. */
+static int add_in_child(int told, int tells)
+{
+    char name[sizeof path + 6];
+    int status = 1;
+    int place;
+    pid_t child;
+
+    (void)snprintf(name, sizeof name, "%s.child", path);
+    place = add_library(name);
+    if (place < 0 || !is_at(place, name))
+        return LOST;
+    tell(tells);
+    if (!is_told(told) || !is_at(place, name))
+        return MOVED;
+    child = fork();
+    if (child == 0)
+        _exit(mui_module_seal_in_child() == 0 && is_at(place, name) ? 0 : 1);
+    if (waitpid(child, &status, 0) != child || status != 0)
+        return HIDDEN;
+    return place;
+}
+
+static int n_files(void)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* It has the table of its parent until it adds to it; then neither finds a library of the
+ * other where its own is. */
+static void child_adds_to_a_table_of_its_own(void **state)
+{
+    char name[sizeof path + 6];
+    int to_child[2];
+    int to_parent[2];
+    int status;
+    int place;
+    pid_t child;
+
+    (void)state;
+    (void)snprintf(name, sizeof name, "%s.child", path);
+    put_library_at(name);
+    put_library();
+    assert_int_equal(pipe(to_child) | pipe(to_parent), 0);
+    child = fork();
+    if (child == 0) {
+        int n_before = n_files();
+
+        alarm(300);
+        place = add_in_child(to_child[0], to_parent[1]);
+        _exit(n_files() == n_before ? place : LEAKED);
+    }
+    (void)close(to_parent[1]);
+    assert_true(is_told(to_parent[0]));
+    place = add_library(path);
+    assert_true(place > 0);
+    tell(to_child[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), place);
+    assert_true(is_at(place, path));
+    assert_int_equal(close(to_child[0]) | close(to_child[1]), 0);
+    assert_int_equal(close(to_parent[0]), 0);
+    assert_int_equal(unlink(name), 0);
+}
+
 /* -- while others encode -- */
 
 enum { N_COPIES = 24, N_READERS = 3, N_OFFSETS = 64 };
@@ -569,6 +674,8 @@ int main(void)
             removed_library_is_not_another_with_its_suffix, begin, end),
         cmocka_unit_test_setup_teardown(removed_library_of_a_strange_name_stays,
                                         begin, end),
+        cmocka_unit_test_setup_teardown(child_adds_to_a_table_of_its_own, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(modules_may_come_while_others_encode,
                                         begin, end),
     };
