@@ -65,19 +65,35 @@ void mui_brood_signal(pid_t child, int signal)
         signal_descendant(tree.pids[i], tree.parents[i], signal);
 }
 
-bool mui_brood_heard(int rc)
+static bool is_of_use(int rc, unsigned *n_failures)
 {
-    static unsigned n_failures;
     const struct timespec pause = {.tv_nsec = FAILURE_PAUSE_NS};
 
     if (rc >= 0) {
-        n_failures = 0;
+        *n_failures = 0;
         return true;
     }
-    if (++n_failures >= FAILURES_MAX)
+    if (++*n_failures >= FAILURES_MAX)
         mui_brood_end();
     (void)nanosleep(&pause, NULL);
     return false;
+}
+
+bool mui_brood_heard(int rc)
+{
+    static unsigned n_failures;
+
+    return is_of_use(rc, &n_failures);
+}
+
+int mui_brood_receive(int fd, struct mui_message *message)
+{
+    static unsigned n_failures;
+    int rc = mui_message_receive(fd, message, 0);
+
+    /* of what did not fit, the rest was received */
+    (void)is_of_use(rc == -EMSGSIZE ? 0 : rc, &n_failures);
+    return rc;
 }
 
 bool mui_brood_wait(siginfo_t *ret_info)

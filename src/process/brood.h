@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "sys/message.h"
+
 /* Send a signal to a child and to all that descends from it, where the kernel tells;
  * else to the child, and those below become ours when it dies. */
 void mui_brood_signal(pid_t child, int signal);
@@ -14,6 +16,10 @@ void mui_brood_signal(pid_t child, int signal);
 /* What poll() or the like returned: whether it is of use. When it never is any more,
  * this process ends, as below. */
 bool mui_brood_heard(int rc);
+
+/* The message that poll() told of, as mui_message_receive() without waiting. When there is
+ * never any, although poll() tells of one, this process ends, as below. */
+int mui_brood_receive(int fd, struct mui_message *message);
 
 /* The next that ended or stopped. False: none, by now. Ends this process, as below, where
  * waiting is refused. */

@@ -96,7 +96,7 @@ static void forward(struct guardian *g)
 {
     struct mui_wire_open open;
     struct mui_message message = {.bytes = &open, .size = sizeof open};
-    int rc = mui_message_receive(g->main_fd, &message, 0);
+    int rc = mui_brood_receive(g->main_fd, &message);
 
     if (rc == MU_CLOSED)
         mui_brood_end();

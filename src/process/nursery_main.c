@@ -403,7 +403,7 @@ static bool serve_channel(struct channel *channel)
 {
     struct mui_wire_order order = {.id = UINT32_MAX};
     struct mui_message message = {.bytes = &order, .size = sizeof order};
-    int rc = mui_message_receive(channel->fd, &message, 0);
+    int rc = mui_brood_receive(channel->fd, &message);
 
     if (rc == 0 && order.deed == MUI_WIRE_KILL) {
         kill_worker(channel, order.id);
@@ -444,7 +444,7 @@ static void serve_front(void)
 {
     struct mui_wire_open open;
     struct mui_message message = {.bytes = &open, .size = sizeof open};
-    int rc = mui_message_receive(the.guard_fd, &message, 0);
+    int rc = mui_brood_receive(the.guard_fd, &message);
 
     if (rc == 0)
         open_channel(&message);

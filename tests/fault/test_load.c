@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "support/pool.h"
@@ -19,9 +20,12 @@ static pid_t host;
 static struct {
     _Atomic int n_forks;         /* of workers */
     _Atomic int n_nursery_loads; /* of the library */
-    _Atomic bool refuses_poll;   /* to guardian and nursery */
+    _Atomic int refuses;         /* enum call; to guardian and nursery */
+    _Atomic int only;            /* or to this process alone; 0: both */
     _Atomic int guardian;        /* the last to which it was */
 } * shared;
+
+enum call { NONE, POLL, RECVMSG };
 
 static bool is_called(const char *name)
 {
@@ -31,9 +35,11 @@ static bool is_called(const char *name)
     return strcmp(own, name) == 0;
 }
 
-static bool is_refused(void)
+static bool is_refused(enum call call)
 {
-    if (!shared || !atomic_load(&shared->refuses_poll))
+    if (!shared || atomic_load(&shared->refuses) != (int)call)
+        return false;
+    if (atomic_load(&shared->only) && atomic_load(&shared->only) != getpid())
         return false;
     if (is_called("muster-guardian"))
         atomic_store(&shared->guardian, getpid());
@@ -46,6 +52,8 @@ static bool is_refused(void)
 /* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
 int __real_poll(struct pollfd *polls, nfds_t n, int timeout_ms);
 int __wrap_poll(struct pollfd *polls, nfds_t n, int timeout_ms);
+ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
 int __real_fork(void);
 int __wrap_fork(void);
 int __real_timer_settime(timer_t timer, int flags,
@@ -57,7 +65,12 @@ int __wrap_timer_settime(timer_t timer, int flags,
 
 int __wrap_poll(struct pollfd *polls, nfds_t n, int timeout_ms)
 {
-    return is_refused() ? -1 : __real_poll(polls, n, timeout_ms);
+    return is_refused(POLL) ? -1 : __real_poll(polls, n, timeout_ms);
+}
+
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    return is_refused(RECVMSG) ? -1 : __real_recvmsg(fd, message, flags);
 }
 
 int __wrap_fork(void)
@@ -227,7 +240,7 @@ static void library_that_ignores_ends_is_no_harm(void **state)
     assert_int_equal(test_wait(test_fork(meet_one_that_ignores_ends, NULL)), 0);
 }
 
-static void begin_without_poll(void *arg)
+static void begin_without(void *arg)
 {
     struct mu_pool *pool;
     struct mu_error err;
@@ -238,17 +251,64 @@ static void begin_without_poll(void *arg)
     CHECK_CHILD(mu_pool_open("processes:1", NULL, &pool, &err) == MU_EINIT);
 }
 
+static void guardian_ends_without(enum call call)
+{
+    int status;
+
+    atomic_store(&shared->refuses, (int)call);
+    status = test_wait(test_fork(begin_without, NULL));
+    atomic_store(&shared->refuses, NONE);
+    assert_int_equal(status, 0);
+    test_await_end(atomic_load(&shared->guardian));
+}
+
 /* A filter of system calls, say, that the program has from the start. */
 static void guardian_without_poll_ends(void **state)
+{
+    (void)state;
+    guardian_ends_without(POLL);
+}
+
+static void guardian_without_messages_ends(void **state)
+{
+    (void)state;
+    guardian_ends_without(RECVMSG);
+}
+
+static int tell_nursery(struct mu_task *t)
+{
+    (void)t;
+    atomic_store(&shared->only, getppid());
+    return 0;
+}
+
+static void go_on_without_messages(void *arg)
+{
+    struct mu_pool *pool;
+
+    (void)arg;
+    host = getpid();
+    CHECK_CHILD(mu_init(NULL) == 0);
+    CHECK_CHILD(mu_pool_open("processes:1", NULL, &pool, NULL) == 0);
+    run_as(pool, tell_nursery, 0, MU_DONE);
+    atomic_store(&shared->refuses, RECVMSG);
+    for (int i = 0; i < 3; i++)
+        run_as(pool, kill_worker, 0, MU_CRASHED);
+    run_as(pool, test_say_pid, 0, MU_DONE);
+    mu_pool_close(pool);
+}
+
+/* Or that a library installs as it is loaded there. */
+static void nursery_without_messages_is_replaced(void **state)
 {
     int status;
 
     (void)state;
-    atomic_store(&shared->refuses_poll, true);
-    status = test_wait(test_fork(begin_without_poll, NULL));
-    atomic_store(&shared->refuses_poll, false);
+    status = test_wait(test_fork(go_on_without_messages, NULL));
+    atomic_store(&shared->refuses, NONE);
     assert_int_equal(status, 0);
-    test_await_end(atomic_load(&shared->guardian));
+    test_await_end(atomic_load(&shared->only));
+    atomic_store(&shared->only, 0);
 }
 
 int main(void)
@@ -257,6 +317,8 @@ int main(void)
         cmocka_unit_test(library_that_hangs_costs_only_its_tasks),
         cmocka_unit_test(library_that_ignores_ends_is_no_harm),
         cmocka_unit_test(guardian_without_poll_ends),
+        cmocka_unit_test(guardian_without_messages_ends),
+        cmocka_unit_test(nursery_without_messages_is_replaced),
     };
 
     host = getpid();
