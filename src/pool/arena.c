@@ -70,6 +70,16 @@ static uint64_t arena_limit(void)
     return bytes & ~UINT64_C(4095);
 }
 
+/* Why there is too little: it is a file, too. */
+static int arena_lack(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < LARGE
+               ? -EFBIG
+               : -ENOMEM;
+}
+
 /* Make the descriptor for workers. One that is open for reading only cannot be
  * mapped writable, nor made so by mprotect(). F_SEAL_FUTURE_WRITE would say it to
  * root as well, but then freed memory could not be punched out. */
@@ -105,7 +115,7 @@ int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err)
         void *base;
 
         if (arena->bytes < LARGE) {
-            rc = mui_fail(err, -ENOMEM, "pool: address space for inputs");
+            rc = mui_fail(err, arena_lack(), "pool: address space for inputs");
             goto undo;
         }
         if (ftruncate(fd, (off_t)arena->bytes) < 0)
