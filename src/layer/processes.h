@@ -65,10 +65,11 @@ enum mui_peer_state {
 struct mui_processes_peer {
     struct mui_peer peer;
     enum mui_peer_state state;
-    int i_group;    /* -1: a spare */
-    bool up;        /* it has been seen to serve, and can be killed */
-    bool announced; /* it has said that it dies: a spare was woken for it */
-    bool dumps;     /* it says that it writes a core, or cannot be killed yet */
+    int i_group;      /* -1: a spare */
+    bool up;          /* it has been seen to serve, and can be killed */
+    int64_t since_ns; /* when it was; until then, when it was ordered */
+    bool announced;   /* it has said that it dies: a spare was woken for it */
+    bool dumps; /* it says that it writes a core, or cannot be killed yet */
     int64_t look_ns; /* when to see whether that is so, and kill it if not */
     bool waits;      /* it has left word and sleeps: the monitor kills it */
     bool reaped;     /* its process has ended, or will never be */
@@ -160,6 +161,10 @@ void mui_processes_count_failure(struct mui_processes *p);
 /* Note that it is up, if it is. */
 void mui_processes_see_stage(struct mui_processes *p,
                              struct mui_processes_peer *peer);
+
+/* Give up those that were ordered long ago and are not up: a start that hangs. Returns
+ * when to look again. */
+int64_t mui_processes_see_late(struct mui_processes *p);
 
 /* What the nursery has to say of one. */
 void mui_processes_heed_report(struct mui_processes *p,

@@ -251,13 +251,43 @@ void mui_processes_see_stage(struct mui_processes *p,
         mui_peer_stage(&peer->peer, NULL) != MUI_STAGE_UP)
         return;
     peer->up = true;
+    peer->since_ns = mu_now_ns();
     choose_next(p);
-    if (p->starts.n_failures > 0)
-        mui_bells_poke(&p->bells); /* the others may start too */
+    /* the others may start too; and who sleeps until this one is late need not */
+    if (p->starts.n_failures > 0 || !p->tidy_due)
+        mui_bells_poke(&p->bells);
     mui_starts_succeeded(&p->starts);
     /* relaxed: it carries nothing but itself */
     if (atomic_exchange_explicit(&p->first, 1, memory_order_relaxed) != 1)
         mui_futex_wake(&p->first, 1, 0);
+}
+
+int64_t mui_processes_see_late(struct mui_processes *p)
+{
+    struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN,
+                              .how = MUI_DEATH_VANISHED};
+    int64_t next = MU_NEVER;
+
+    for (unsigned i = 0; i < p->n_peers && !p->robbed; i++) {
+        struct mui_processes_peer *peer = &p->peers[i];
+
+        if (peer->state != MUI_PEER_ORDERED)
+            continue;
+        mui_processes_see_stage(p, peer);
+        if (peer->up)
+            continue;
+        if (mu_now_ns() < peer->since_ns + MUI_STARTS_LATE_NS) {
+            if (peer->since_ns + MUI_STARTS_LATE_NS < next)
+                next = peer->since_ns + MUI_STARTS_LATE_NS;
+            continue;
+        }
+        mui_processes_count_failure(p);
+        (void)mui_fail(&p->failure, -ETIMEDOUT,
+                       "processes: a worker was not up after %d s",
+                       (int)(MUI_STARTS_LATE_NS / 1000000000));
+        mui_processes_died(p, peer, &death);
+    }
+    return next;
 }
 
 static void peer_ended(struct mui_processes *p, struct mui_processes_peer *peer,

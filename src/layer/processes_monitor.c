@@ -261,8 +261,10 @@ int mui_processes_order_one(struct mui_processes *p,
         rc = -EPIPE;
     if (rc == 0) {
         p->n_ids++;
-        *place = (struct mui_processes_peer){
-            .peer = peer, .state = MUI_PEER_ORDERED, .i_group = -1};
+        *place = (struct mui_processes_peer){.peer = peer,
+                                             .state = MUI_PEER_ORDERED,
+                                             .i_group = -1,
+                                             .since_ns = mu_now_ns()};
         mui_processes_fill_groups(p);
     }
     desk->ops->unlock(desk);
@@ -336,10 +338,12 @@ static int64_t look_at_dumps(struct mui_processes *p)
     return next;
 }
 
-static int64_t next_time(struct mui_processes *p)
+static int64_t next_time(struct mui_processes *p, int64_t late_ns)
 {
     int64_t next = look_at_dumps(p);
 
+    if (late_ns < next)
+        next = late_ns;
     if (p->alarm_ns < next)
         next = p->alarm_ns;
     return p->starts.not_before_ns > 0 && p->starts.not_before_ns < next &&
@@ -353,8 +357,11 @@ static int64_t next_time(struct mui_processes *p)
 static int64_t heed(struct mui_processes *p, const uint64_t *ids, unsigned n,
                     struct errands *errands)
 {
+    int64_t late_ns;
+
     p->tidy_due = true; /* here: nobody has to poke us */
     mui_processes_heed_ids(p, ids, n);
+    late_ns = mui_processes_see_late(p);
     p->alarm_ns = MU_NEVER;
     if (!p->stopping) { /* else the desk has closed */
         int64_t next = p->desk->ops->rung(p->desk);
@@ -362,13 +369,15 @@ static int64_t heed(struct mui_processes *p, const uint64_t *ids, unsigned n,
         p->alarm_ns = next < p->alarm_ns ? next : p->alarm_ns;
     }
     find_errands(p, errands);
+    if (errands->n_places > 0 && late_ns == MU_NEVER)
+        late_ns = mu_after_ns(MUI_STARTS_LATE_NS); /* of those ordered next */
     if (p->starts.hopeless)
         give_up(p);
     p->tidy_due = false;
     if (errands->n_to_kill == ERRANDS_MAX || errands->n_places == ERRANDS_MAX ||
         errands->n_corpses == ERRANDS_MAX)
         return MU_NOW;
-    return next_time(p);
+    return next_time(p, late_ns);
 }
 
 /* What follows from it the next round sees to. */

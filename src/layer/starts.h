@@ -21,6 +21,9 @@ enum {
     MUI_STARTS_PATIENCE_S = 30
 };
 
+/* A worker that is not up so long after it was ordered has failed. */
+#define MUI_STARTS_LATE_NS INT64_C(30000000000)
+
 /* Zeros: nothing was tried yet. */
 struct mui_starts {
     bool succeeded;        /* once, at least */

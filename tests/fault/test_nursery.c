@@ -10,7 +10,9 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "layer/processes.h"
 #include "layer/starts.h"
+#include "pool/pool.h"
 #include "process/nursery.h"
 #include "process/wire.h"
 #include "support/pool.h"
@@ -23,6 +25,7 @@ static struct {
     _Atomic int refused;  /* the worker that the last of them was about */
     _Atomic bool swallows_ends;
     _Atomic int n_forks;         /* of workers, that went well */
+    _Atomic int n_hang;          /* so many of those will never be up */
     _Atomic int n_fork_fails;    /* so many will not */
     _Atomic int n_nursery_fails; /* the same of nurseries */
     _Atomic int n_orders_fail;   /* so many of the supervisor's are not sent */
@@ -70,6 +73,7 @@ int __wrap_fork(void)
 
     _Atomic int *n_fails;
     bool is_guardian = getppid() == host;
+    bool hangs;
 
     if (!shared || getpid() == host)
         return __real_fork();
@@ -79,9 +83,15 @@ int __wrap_fork(void)
         errno = EAGAIN;
         return -1;
     }
+    hangs = !is_guardian && atomic_load(&shared->n_hang) > 0;
+    if (hangs)
+        atomic_fetch_sub(&shared->n_hang, 1);
     rc = __real_fork();
     if (rc > 0 && !is_guardian)
         atomic_fetch_add(&shared->n_forks, 1);
+    if (rc == 0 && hangs)
+        for (;;)
+            (void)pause();
     return rc;
 }
 /* NOLINTEND(readability-identifier-naming) */
@@ -112,18 +122,24 @@ static void worker_that_no_pool_can_hold_is_killed(void **state)
     mu_pool_close(pool);
 }
 
-/* One for which so many workers were forked. */
-static struct mu_pool *pool_with(const char *model, int n_workers)
+static void await_forks(int n_workers)
 {
     const int64_t deadline = test_deadline();
-    struct mu_pool *pool;
 
-    atomic_store(&shared->n_forks, 0);
-    pool = test_pool(model, NULL);
     while (atomic_load(&shared->n_forks) < n_workers) {
         assert_true(mu_now_ns() < deadline);
         (void)sched_yield();
     }
+}
+
+/* One for which so many workers were forked. */
+static struct mu_pool *pool_with(const char *model, int n_workers)
+{
+    struct mu_pool *pool;
+
+    atomic_store(&shared->n_forks, 0);
+    pool = test_pool(model, NULL);
+    await_forks(n_workers);
     return pool;
 }
 
@@ -166,6 +182,33 @@ static void pool_outlives_a_time_without_forks(void **state)
     test_run_as(pool, kill_worker, MU_CRASHED);
     test_run_as(pool, test_say_pid, MU_DONE);
     assert_int_equal(atomic_load(&shared->n_fork_fails), 0);
+    mu_pool_close(pool);
+}
+
+/* One whose worker is at its first system call, and stays there. */
+static struct mu_pool *pool_whose_worker_hangs(void)
+{
+    struct mu_pool *pool = pool_with("processes:1", 2);
+
+    atomic_store(&shared->n_hang, 1);
+    test_run_as(pool, kill_worker, MU_CRASHED);
+    await_forks(3);
+    test_run_as(pool, kill_worker, MU_CRASHED);
+    return pool;
+}
+
+static void worker_that_is_never_up_is_replaced(void **state)
+{
+    struct mu_pool *pool = pool_whose_worker_hangs();
+    struct mui_processes *p = (struct mui_processes *)pool->layer;
+
+    (void)state;
+    test_submit(pool, test_say_pid, 0);
+    (void)pthread_mutex_lock(&pool->lock);
+    p->peers[p->group_peers[0]].since_ns -= MUI_STARTS_LATE_NS;
+    mui_bells_poke(&p->bells);
+    (void)pthread_mutex_unlock(&pool->lock);
+    test_take_as(pool, MU_DONE);
     mu_pool_close(pool);
 }
 
@@ -293,6 +336,7 @@ int main(void)
         cmocka_unit_test(worker_that_no_pool_can_hold_is_killed),
         cmocka_unit_test(pool_closes_that_hears_of_no_end),
         cmocka_unit_test(pool_outlives_a_time_without_forks),
+        cmocka_unit_test(worker_that_is_never_up_is_replaced),
         cmocka_unit_test(pool_outlives_a_time_without_a_nursery),
         cmocka_unit_test(pool_without_forks_closes),
         cmocka_unit_test(order_that_is_not_sent_is_made_good),
