@@ -188,6 +188,9 @@ struct mui_layer_ops {
      * desk's lock. The layer calls died() with `how`, at once, before it returns,
      * and replaces the worker. */
     void (*kill)(struct mui_layer *l, unsigned i_group, int how);
+    /* The same: since when the worker of a group serves its lanes; MU_NEVER: it does not
+     * yet, as far as is known. With the desk's lock. */
+    int64_t (*up_since)(struct mui_layer *l, unsigned i_group);
     /* Optional, with MUI_LAYER_ISOLATES: the process ids of the workers, the first
      * n_max of as many as it returns. */
     size_t (*pids)(struct mui_layer *l, int *pids, size_t n_max);

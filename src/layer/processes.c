@@ -261,6 +261,14 @@ static void processes_kill(struct mui_layer *l, unsigned i_group, int how)
     mui_processes_died(p, &p->peers[p->group_peers[i_group]], &death);
 }
 
+static int64_t processes_up_since(struct mui_layer *l, unsigned i_group)
+{
+    const struct mui_processes *p = (struct mui_processes *)l;
+    int i = p->group_peers[i_group];
+
+    return i >= 0 && p->peers[i].up ? p->peers[i].since_ns : MU_NEVER;
+}
+
 static size_t processes_pids(struct mui_layer *l, int *pids, size_t n_max)
 {
     struct mui_processes *p = (struct mui_processes *)l;
@@ -404,6 +412,7 @@ const struct mui_layer_ops mui_layer_processes = {
     .kick = processes_kick,
     .alarm = processes_alarm,
     .kill = processes_kill,
+    .up_since = processes_up_since,
     .pids = processes_pids,
     .stop = processes_stop,
     .fini = processes_fini,

@@ -22,20 +22,26 @@ void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
  * started none: then the order's time runs, for the worker may be at it. */
 enum { DENIAL_NS = 1000 * 1000 * 1000 };
 
-/* When the time begins of an order whose worker says that it has started none. */
+/* When the time begins of an order whose worker says that it has started none. One that
+ * is not up yet cannot be at it: for how long that may be, the layer sees to. */
 static int64_t denied_start(const struct mui_lane *lane,
-                            const struct mui_job *job, int64_t now_ns)
+                            const struct mui_job *job, int64_t up_ns,
+                            int64_t now_ns)
 {
-    int64_t end = mui_lane_end(lane, now_ns);
+    int64_t from = mui_lane_end(lane, now_ns);
 
-    return (end > job->given_ns ? end : job->given_ns) + DENIAL_NS;
+    if (up_ns > now_ns)
+        up_ns = now_ns;
+    if (from < up_ns)
+        from = up_ns;
+    return (from > job->given_ns ? from : job->given_ns) + DENIAL_NS;
 }
 
 /* The job of a lane that is over its time, or NULL; lowers *next to the time at
  * which the lane has to be looked at again. What the worker says of its start is
  * believed once and only within what is possible. */
-static struct mui_job *find_overdue(struct mui_lane *lane, int64_t now_ns,
-                                    int64_t *next)
+static struct mui_job *find_overdue(struct mui_lane *lane, int64_t up_ns,
+                                    int64_t now_ns, int64_t *next)
 {
     int64_t start;
     uint32_t started = mui_lane_started(lane, &start);
@@ -53,7 +59,7 @@ static struct mui_job *find_overdue(struct mui_lane *lane, int64_t now_ns,
         if (job->seen_start_ns)
             from = job->seen_start_ns;
         else if (started == lane->head)
-            from = denied_start(lane, job, now_ns);
+            from = denied_start(lane, job, up_ns, now_ns);
         due = from > INT64_MAX - job->timeout_ns ? INT64_MAX
                                                  : from + job->timeout_ns;
         if (due <= now_ns)
@@ -82,9 +88,11 @@ static bool end_if_overdue(struct mu_pool *pool, unsigned i_group,
                            int64_t now_ns, int64_t *next)
 {
     const struct mui_group *group = &pool->groups[i_group];
+    int64_t up_ns = pool->layer->ops->up_since(pool->layer, i_group);
 
     for (unsigned i = 0; i < group->n_lanes; i++) {
-        struct mui_job *job = find_overdue(&group->lanes[i], now_ns, next);
+        struct mui_job *job =
+            find_overdue(&group->lanes[i], up_ns, now_ns, next);
 
         if (!job)
             continue;
@@ -157,6 +165,8 @@ static bool doubt_group(struct mu_pool *pool, unsigned i_group)
     bool leaves = false;
     bool moved = false;
 
+    if (pool->layer->ops->up_since(pool->layer, i_group) == MU_NEVER)
+        return false; /* it can have started nothing */
     for (unsigned i = 0; i < group->n_lanes; i++) {
         struct mui_lane *lane = &group->lanes[i];
         struct take_back from = {pool, lane};

@@ -197,6 +197,30 @@ static struct mu_pool *pool_whose_worker_hangs(void)
     return pool;
 }
 
+/* However much time passes: what is looked at here is from an hour later. */
+static void task_of_a_worker_that_is_not_up_has_its_time_still(void **state)
+{
+    const struct mu_submit how = {.timeout_ns = INT64_C(100000000000)};
+    const int64_t later_ns = INT64_C(3600000000000);
+    struct mu_pool *pool = pool_whose_worker_hangs();
+
+    (void)state;
+    assert_int_equal(mu_pool_submit(pool, test_say_pid, NULL, 0, &how, NULL),
+                     0);
+    (void)pthread_mutex_lock(&pool->lock);
+    assert_int_equal(pool->n_given, 1);
+    assert_true(mui_pool_deadlines(pool, mu_after_ns(later_ns)) >
+                mu_after_ns(later_ns));
+    for (int i = 0; i < 10; i++) {
+        pool->doubt_ns = 0;
+        assert_false(mui_pool_doubt(pool));
+    }
+    assert_int_equal(pool->n_given, 1);
+    assert_int_equal(pool->stats.n_workers_died, 2);
+    (void)pthread_mutex_unlock(&pool->lock);
+    mu_pool_close(pool);
+}
+
 static void worker_that_is_never_up_is_replaced(void **state)
 {
     struct mu_pool *pool = pool_whose_worker_hangs();
@@ -336,6 +360,7 @@ int main(void)
         cmocka_unit_test(worker_that_no_pool_can_hold_is_killed),
         cmocka_unit_test(pool_closes_that_hears_of_no_end),
         cmocka_unit_test(pool_outlives_a_time_without_forks),
+        cmocka_unit_test(task_of_a_worker_that_is_not_up_has_its_time_still),
         cmocka_unit_test(worker_that_is_never_up_is_replaced),
         cmocka_unit_test(pool_outlives_a_time_without_a_nursery),
         cmocka_unit_test(pool_without_forks_closes),
