@@ -171,7 +171,8 @@ struct mu_outcome {
     uint64_t id;  /* as mu_pool_submit() gave it */
     uint64_t tag; /* as the submitter gave it */
     enum mu_status status;
-    int code;           /* failed: what it returned; exited: exit status */
+    int code;           /* failed: what it returned; exited: exit status, and 0
+                         * when its thread alone ended: that has none to be known */
     int signal;         /* crashed, timed out: the signal that ended it */
     unsigned attempts;  /* how often it was started, at least */
     unsigned worker;    /* the worker that ran it last */

@@ -140,9 +140,10 @@ void mui_processes_died(struct mui_processes *p,
 static void death_from_words(const struct mui_crash *crash,
                              struct mui_death *ret)
 {
-    ret->how = crash->kind == MUI_CRASH_SIGNAL ? MUI_DEATH_CRASHED
-               : crash->kind == MUI_CRASH_EXIT ? MUI_DEATH_EXITED
-                                               : MUI_DEATH_RETIRED;
+    ret->how = crash->kind == MUI_CRASH_SIGNAL    ? MUI_DEATH_CRASHED
+               : crash->kind == MUI_CRASH_RETIRED ? MUI_DEATH_RETIRED
+                                                  : MUI_DEATH_EXITED;
+    ret->thread_ended = crash->kind == MUI_CRASH_ENDED;
     ret->signal = crash->kind == MUI_CRASH_SIGNAL ? crash->signal : 0;
     ret->code = crash->code;
     ret->out_of_memory = crash->out_of_memory != 0;

@@ -55,6 +55,8 @@ static void note_death(struct mui_job *job, const struct mui_death *death)
         job->note = MUI_NOTE_STOPPED;
     if (death->stack_overflow)
         job->note = MUI_NOTE_OVERFLOW;
+    if (death->thread_ended)
+        job->note = MUI_NOTE_THREAD;
     free(job->frames);
     job->frames = NULL;
     job->n_frames = 0;

@@ -30,6 +30,7 @@ enum mui_job_note {
     MUI_NOTE_CORRUPT,   /* it wrote to its lane */
     MUI_NOTE_STOPPED,   /* it stopped its process */
     MUI_NOTE_OVERFLOW,  /* its stack was full */
+    MUI_NOTE_THREAD,    /* exited: its thread ended, with no status */
     MUI_NOTE_NO_WORKER, /* no worker could be started any more */
     MUI_NOTE_VANISHED   /* its workers vanished again and again */
 };

@@ -134,6 +134,8 @@ int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
                             outcome->code, limit_of(job));
         return snprintf(text, text_size, "failed: returned %d", outcome->code);
     case MU_EXITED:
+        if (job->note == MUI_NOTE_THREAD)
+            return snprintf(text, text_size, "exited: its thread ended");
         return snprintf(text, text_size, "exited with status %d",
                         outcome->code);
     case MU_CRASHED:

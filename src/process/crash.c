@@ -439,15 +439,14 @@ static void flush(FILE *file)
     funlockfile(file);
 }
 
-static void on_exit_called(int status, void *arg)
+static _Noreturn void leave(uint32_t kind, int status)
 {
     struct mui_crash *record = the.record;
 
-    (void)arg;
     flush(stdout);
     flush(stderr);
     if (getpid() == owner && claim()) {
-        record->kind = MUI_CRASH_EXIT;
+        record->kind = kind;
         record->code = status;
         record->i_lane = lane_of_flow();
         publish();
@@ -455,11 +454,17 @@ static void on_exit_called(int status, void *arg)
     _exit(status);
 }
 
+static void on_exit_called(int status, void *arg)
+{
+    (void)arg;
+    leave(MUI_CRASH_EXIT, status);
+}
+
 /* pthread_exit() inside a task: as good as the end of the process, for the lane
  * has lost its thread. */
 static void on_flow_died(void)
 {
-    on_exit_called(0, NULL);
+    leave(MUI_CRASH_ENDED, 0);
 }
 
 void mui_crash_retire(void)

@@ -18,6 +18,7 @@ enum mui_crash_kind {
     MUI_CRASH_NONE = 0,
     MUI_CRASH_SIGNAL, /* a fault or abort() */
     MUI_CRASH_EXIT,   /* exit() inside a task */
+    MUI_CRASH_ENDED, /* the thread of a task ended: with what status nobody knows */
     MUI_CRASH_RETIRED /* between tasks, of its own will */
 };
 

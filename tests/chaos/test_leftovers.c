@@ -13,6 +13,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -416,10 +417,44 @@ static void cancelled_thread_ends_with_its_task(void **state)
     mu_pool_close(pool);
 }
 
+static int end_its_thread(struct mu_task *task)
+{
+    (void)task;
+    return (int)syscall(SYS_exit, 7);
+}
+
+/* The kernel tells nobody the status of a thread that is not the last of its process. */
+static void status_of_a_thread_is_not_made_up(void **state)
+{
+    static const struct {
+        const char *model;
+        mu_task_fn fn;
+        const char *text;
+    } cases[] = {
+        {"processes:1", end_its_thread, "exited with status 7"},
+        {"processes:1/threads:1", end_its_thread, "exited: its thread ended"},
+        {"processes:1/threads:1", cancel_itself, "exited: its thread ended"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct mu_pool *pool = test_pool(cases[i].model, NULL);
+        struct mu_outcome *o = test_run(pool, cases[i].fn);
+        char text[64];
+
+        assert_int_equal(o->status, MU_EXITED);
+        (void)mu_outcome_describe(o, text, sizeof text);
+        assert_string_equal(text, cases[i].text);
+        mu_outcome_free(o);
+        mu_pool_close(pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cancelled_thread_ends_with_its_task),
+        cmocka_unit_test(status_of_a_thread_is_not_made_up),
         cmocka_unit_test(strict_hides_state),
         cmocka_unit_test(strict_keeps_the_unchanged),
         cmocka_unit_test(kept_memory_is_not_missed),
