@@ -37,6 +37,16 @@ static int64_t denied_start(const struct mui_lane *lane,
     return (from > job->given_ns ? from : job->given_ns) + DENIAL_NS;
 }
 
+/* It may begin a task at any time, of which nothing tells us: a look as often as the
+ * task's time is long, within what a look is worth. */
+static int64_t next_look(const struct mui_job *job, int64_t now_ns)
+{
+    enum { LOOK_NS = 1000 * 1000 };
+    int64_t pause_ns = job->timeout_ns > LOOK_NS ? job->timeout_ns : LOOK_NS;
+
+    return now_ns > INT64_MAX - pause_ns ? INT64_MAX : now_ns + pause_ns;
+}
+
 /* The job of a lane that is over its time, or NULL; lowers *next to the time at
  * which the lane has to be looked at again. What the worker says of its start is
  * believed once and only within what is possible. */
@@ -48,7 +58,7 @@ static struct mui_job *find_overdue(struct mui_lane *lane, int64_t up_ns,
 
     for (uint32_t i = lane->head; i != lane->tail; i++) {
         struct mui_job *job = mui_lane_owner(lane, i);
-        int64_t from = now_ns;
+        int64_t from = INT64_MAX;
         int64_t due;
 
         if (!job || !job->timeout_ns)
@@ -66,6 +76,10 @@ static struct mui_job *find_overdue(struct mui_lane *lane, int64_t up_ns,
             return job;
         if (due < *next)
             *next = due;
+        /* of a worker that comes up we hear */
+        if (!job->seen_start_ns && up_ns != MU_NEVER &&
+            next_look(job, now_ns) < *next)
+            *next = next_look(job, now_ns);
     }
     return NULL;
 }
