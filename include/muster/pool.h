@@ -55,7 +55,7 @@ struct mu_pool_options {
      * before submit waits. 0: an eighth of the machine's memory. */
     size_t queue_bytes;
     /* Further attempts for a task that failed, crashed, exited, timed out or ran
-     * out of memory. */
+     * out of memory. At most 65535. */
     unsigned retries;
     /* A task that has run longer is killed and `timed out`. 0: no limit. Needs a
      * model that isolates. Where others ran on other threads of its process one of
@@ -211,7 +211,7 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  * how       NULL for every default; borrowed
  * ret_id    optional
  * Returns   0; MU_FULL with MU_SUBMIT_NO_WAIT, and when outcomes alone hold queue_bytes:
- *           take some; MU_CLOSED when the pool is closing;
+ *           take some; MU_CLOSED for a task of the pool that is closed meanwhile;
  *           MU_ECRASHED when no worker can be started any more; MU_EMODEL for
  *           how->timeout_ns where the model does not isolate; -EINVAL when fn
  *           lies in no loaded module, a borrowed input is not visible to the
@@ -328,7 +328,10 @@ MU_API size_t mu_pool_running(const struct mu_pool *pool, uint64_t *tags,
 
 /* Close the pool: no new task is taken, those not started are dropped, those that
  * run are cancelled (and killed where the model can; elsewhere waited for). All
- * outcomes not taken are freed. Accepts NULL. Take what you want first. */
+ * outcomes not taken are freed. Accepts NULL. Take what you want first.
+ * Context   as free(): no other thread is in a call of the pool, or makes one from now
+ *           on, but tasks of it do no harm. mu_pool_interrupt() ends a wait of another
+ *           thread; await that thread */
 MU_API void mu_pool_close(struct mu_pool *pool);
 
 /* Give an outcome back. Accepts NULL. Outcomes outlive their pool. */

@@ -126,7 +126,7 @@ static int take_bytes(struct mu_pool *pool, struct mui_job *job,
 
     if (size && !input)
         return -EINVAL;
-    if (flags & MU_SUBMIT_BORROW) {
+    if (flags & MU_SUBMIT_BORROW && size) {
         if (!mui_arena_holds(&pool->arena, input, size))
             return -EINVAL;
         job->order.form = MUI_FORM_SPAN;
@@ -137,7 +137,8 @@ static int take_bytes(struct mu_pool *pool, struct mui_job *job,
     copy = own_span(pool, job, size + 1);
     if (!copy)
         return -ENOMEM;
-    memcpy(copy, input, size);
+    if (size)
+        memcpy(copy, input, size);
     copy[size] = '\0';
     job->order.u.span.size = size;
     job->order.form = MUI_FORM_SPAN;

@@ -229,6 +229,12 @@ static void borrowed_input_is_read_in_place(void **state)
     assert_string_equal(o->output, "3145728 6291456");
     mu_outcome_free(o);
     mu_pool_free(pool, memory);
+    /* nothing is borrowed from nowhere */
+    assert_int_equal(mu_pool_submit(pool, sum_bytes, NULL, 0, &how, NULL),
+                     MU_OK);
+    o = test_take(pool);
+    assert_string_equal(o->output, "0 0");
+    mu_outcome_free(o);
     mu_pool_close(pool);
 }
 
