@@ -111,6 +111,9 @@ static uint32_t table_forked; /* whose table it is: see sys/forked.h */
 static bool read_only;
 static struct module_here here[MUI_MODULES_MAX];
 static _Atomic(const struct row *) pinned; /* NULL: none */
+/* Loads of this process, ever, when all was last looked at: but for what we loaded
+ * ourselves since. Under `lock`. */
+static uint64_t n_seen;
 
 /* What this thread encoded lately: pinned modules only, so it never goes stale. */
 static _Thread_local struct {
@@ -409,12 +412,19 @@ static int identify(struct object *objects, size_t n)
     FILE *maps = fopen("/proc/self/maps", "re");
     char *line = NULL;
     size_t room = 0;
+    uintptr_t end = 0;
     int rc = 0;
 
     if (!maps) /* without /proc: an error that is no other */
         return errno == ENOENT ? -ENOSYS : -errno;
+    for (size_t i = 0; i < n; i++)
+        end = objects[i].end > end ? objects[i].end : end;
     while (getline(&line, &room, maps) > 0) {
-        if (!read_mapping(line, &found))
+        bool is_file = read_mapping(line, &found);
+
+        if (found.start >= end) /* they are in order */
+            goto done;
+        if (!is_file)
             continue;
         for (size_t i = 0; i < n; i++)
             if (!objects[i].mapped.path[0] && found.start < objects[i].end &&
@@ -425,6 +435,7 @@ static int identify(struct object *objects, size_t n)
     }
     if (!feof(maps))
         rc = -errno;
+done:
     free(line);
     (void)fclose(maps);
     return rc;
@@ -489,8 +500,27 @@ static int survey(struct module_table *t, bool add)
         if (i_module >= 0)
             set_here((unsigned)i_module, &walk.objects[i]);
     }
+    if (rc == 0 && walk.n)
+        n_seen = walk.objects[0].n_loads;
     free(walk.objects);
     return rc;
+}
+
+static int read_n_loads(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+    uint64_t *n_loads = ctx;
+
+    (void)size;
+    *n_loads = info->dlpi_adds;
+    return 1;
+}
+
+static uint64_t count_loads(void)
+{
+    uint64_t n_loads = 0;
+
+    (void)dl_iterate_phdr(read_n_loads, &n_loads);
+    return n_loads;
 }
 
 /* -- the interface -- */
@@ -696,17 +726,46 @@ int mui_module_encode(const void *address, uint64_t *ret_code)
     return rc;
 }
 
+/* A library that we have just loaded, without a look at all the others: of many, each
+ * would take as long as they are many. What it brought with it is loaded again when it
+ * is wanted, which finds it. */
+static void note_loaded(struct module_table *t, unsigned i, void *handle)
+{
+    struct link_map *map;
+    struct walk walk = {.wanted = NULL};
+
+    if (dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0)
+        walk.wanted = map->l_ld;
+    if (walk.wanted)
+        (void)dl_iterate_phdr(walk_object, &walk);
+    if (walk.n == 1 && identify(walk.objects, 1) == 0 &&
+        find_entry(t, &walk.objects[0].mapped) == (int)i)
+        set_here(i, &walk.objects[0]);
+    free(walk.objects);
+}
+
+/* 0: module i is among all that is loaded. Under `lock`. */
+static int look_for(struct module_table *t, unsigned i)
+{
+    int rc = survey(t, false);
+
+    if (rc < 0)
+        return rc;
+    return is_known(i) ? 0 : -ELIBACC;
+}
+
 /* Make module i present here. Under `lock`. */
 static int load(struct module_table *t, unsigned i)
 {
     const struct module_entry *entry = &t->entries[i];
     const char *path = entry->mapped.path;
+    uint64_t n_loads = count_loads();
     struct stat st;
+    void *handle;
     int rc = 0;
 
-    if (is_known(i))
-        return 0;
-    rc = survey(t, false);
+    if (!is_known(i) && n_loads != n_seen)
+        rc = survey(t, false);
     if (is_known(i))
         return 0;
     if (rc < 0)
@@ -714,22 +773,22 @@ static int load(struct module_table *t, unsigned i)
     /* another file by the same name would put something else at the offset */
     if (!entry->inode || stat(path, &st) < 0 || st.st_dev != entry->device ||
         st.st_ino != entry->inode)
-        return -ELIBACC;
+        return look_for(t, i);
     is_loading = true;
     /* whole, in the nursery: what is bound when it is first called every new worker
      * would bind anew, 50 us a function. One that lacks something that no task calls
      * does all the same */
-    if (!dlopen(path, RTLD_NOW | RTLD_LOCAL) &&
-        !dlopen(path, RTLD_LAZY | RTLD_LOCAL))
-        rc = -ELIBACC;
+    handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!handle)
+        handle = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
     is_loading = false;
-    if (rc < 0)
-        return rc;
+    if (!handle)
+        return -ELIBACC;
+    note_loaded(t, i, handle);
+    if (n_loads == n_seen)
+        n_seen = count_loads();
     /* it may have been replaced since we looked */
-    rc = survey(t, false);
-    if (rc < 0)
-        return rc;
-    return is_known(i) ? 0 : -ELIBACC;
+    return is_known(i) ? 0 : look_for(t, i);
 }
 
 int mui_module_decode(uint64_t code, void **ret_address)
