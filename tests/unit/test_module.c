@@ -239,6 +239,9 @@ static int begin(void **state)
     int fd = mkstemp(path);
 
     (void)state;
+    /* of those that have its name the linker takes the first: no copy */
+    if (!dlopen("libthread_db.so.1", RTLD_LAZY))
+        return -1;
     return fd < 0 || close(fd) < 0 || mui_module_init(NULL) < 0 ? -1 : 0;
 }
 
@@ -626,8 +629,6 @@ static void modules_may_come_while_others_encode(void **state)
     int n_before;
 
     (void)state;
-    /* of those that have its name the linker takes the first */
-    assert_non_null(dlopen("libthread_db.so.1", RTLD_LAZY));
     for (int i = 0; i < N_COPIES; i++)
         load_copy(&copies[i], i);
     for (int i = 0; i < N_READERS; i++)
