@@ -59,7 +59,7 @@ struct mu_shared_options {
  * options   NULL for every default; borrowed
  * Returns   0; MU_EMODEL when workers of options.model share no memory; -EEXIST
  *           when the name is in use; -EINVAL for a bad name or an unknown flag;
- *           -ENOMEM; -errno
+ *           -EFBIG above RLIMIT_FSIZE (ulimit -f); -ENOMEM; -errno
  * Threads   any
  * Models    all but those with an mpi layer */
 MU_API MU_NODISCARD int mu_shared_new(size_t bytes,

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "muster/shared.h"
 
@@ -349,6 +350,27 @@ static void allocating_keeps_the_deadline(void **state)
 }
 
 /* No call failed, so no errno says why. */
+/* The kernel would end a program that goes beyond it. */
+static void grow_beyond_file_size(void *arg)
+{
+    struct mu_shared *a;
+    struct rlimit limit;
+
+    (void)arg;
+    CHECK_CHILD(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    limit.rlim_cur = 1 << 20;
+    CHECK_CHILD(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK_CHILD(mu_shared_new(2 << 20, NULL, &a, NULL) == -EFBIG);
+    CHECK_CHILD(mu_shared_new(1 << 19, NULL, &a, NULL) == 0);
+    mu_shared_close(a);
+}
+
+static void limit_on_file_size_is_told(void **state)
+{
+    (void)state;
+    assert_int_equal(test_wait(test_fork(grow_beyond_file_size, NULL)), 0);
+}
+
 static void size_beyond_all_is_refused(void **state)
 {
     static const size_t sizes[] = {SIZE_MAX, (size_t)1 << 63};
@@ -421,6 +443,7 @@ int main(void)
         cmocka_unit_test(prefault_and_huge_answer),
         cmocka_unit_test(allocating_keeps_the_deadline),
         cmocka_unit_test(size_beyond_all_is_refused),
+        cmocka_unit_test(limit_on_file_size_is_told),
         cmocka_unit_test(hostile_bytes_are_survived),
         cmocka_unit_test(heap_survives_kill_at_each_instruction),
     };
