@@ -1,4 +1,5 @@
-/* symbol.c: names for the frames of a crash, by libdw, which is loaded for the first.
+/* symbol.c: names for the frames of a crash, by libdw, which is loaded for the first,
+ * as libstdc++ is for the first name of a C++ function.
  *
  * The files are looked at here, in the supervisor, when somebody asks; never in
  * the process that crashed. What was opened last is kept: frames of one backtrace
@@ -8,13 +9,15 @@
 #include <elfutils/libdwfl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sys/forked.h"
 #include "sys/library.h"
 #include "sys/module.h"
 
-enum { OFFSET_BITS = 48, N_KEPT = 4 };
+/* NAME_SHOWN: of a name, so that where it is has room behind that of a template. */
+enum { OFFSET_BITS = 48, N_KEPT = 4, NAME_SHOWN = 120 };
 
 struct file {
     const char *path; /* lent by sys/module.c */
@@ -35,6 +38,11 @@ struct file {
     F(dwfl_standard_find_debuginfo)                                            \
     F(dwfl_offline_section_address)
 MUI_LIBRARY(library, dw, MUSTER_LIBDW, FUNCTIONS);
+
+/* Itanium C++ ABI, 3.4 "Demangler API". */
+char *__cxa_demangle(const char *name, char *buffer, size_t *size, int *ret_rc);
+#define CXX_FUNCTIONS(F) F(__cxa_demangle)
+MUI_LIBRARY(cxx_library, cxx, "libstdc++.so.6", CXX_FUNCTIONS);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct file kept[N_KEPT];
@@ -102,22 +110,39 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* As it was written, or as it is called in the file when nobody can tell. */
+static void read_name(const char *symbol, char *text, size_t size)
+{
+    bool mangled = symbol[0] == '_' && symbol[1] == 'Z';
+    char *own = mangled && mui_library_load(&cxx_library) == 0
+                    ? cxx.__cxa_demangle(symbol, NULL, NULL, NULL)
+                    : NULL;
+    size_t length = (size_t)snprintf(text, size, "%s", own ? own : symbol);
+
+    if (length >= size)
+        (void)strcpy(text + size - sizeof "...", "...");
+    free(own);
+}
+
 /* Under `lock`. */
 static int describe(const struct file *file, uint64_t offset, char *text,
                     size_t size)
 {
     GElf_Addr address = file->bias + offset;
-    const char *name = dw.dwfl_module_addrname(file->module, address);
+    const char *symbol = dw.dwfl_module_addrname(file->module, address);
     Dwfl_Line *line = dw.dwfl_module_getsrc(file->module, address);
     const char *source = NULL;
+    char name[NAME_SHOWN] = "?";
     int number = 0;
 
+    if (symbol)
+        read_name(symbol, name, sizeof name);
     if (line)
         source = dw.dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
     if (source)
-        return snprintf(text, size, "%s (%s:%d)", name ? name : "?",
-                        base_name(source), number);
-    if (name)
+        return snprintf(text, size, "%s (%s:%d)", name, base_name(source),
+                        number);
+    if (symbol)
         return snprintf(text, size, "%s (%s)", name, base_name(file->path));
     return snprintf(text, size, "%s+0x%llx", base_name(file->path),
                     (unsigned long long)offset);
