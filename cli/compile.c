@@ -119,10 +119,10 @@ static int add_compiler(struct digest *d, const struct build *b)
     char *path;
 
     text_append(&name, b->compiler, n);
-    path = program_find(name.data);
+    path = program_find(name.data, b->language->advice);
     text_fini(&name);
     if (!path)
-        return say_refuse("%s", b->language->advice);
+        return -1;
     if (stat(path, &st) == 0) {
         digest_add_string(d, path);
         digest_add(d, &st.st_dev, sizeof st.st_dev);

@@ -94,7 +94,7 @@ static int guess_in(void *ctx, const char *directory)
     return 0;
 }
 
-static void refuse_missing(const char *name)
+static void refuse_missing(const char *name, const char *advice)
 {
     struct guess g = {.nearest = {.typed = name}};
 
@@ -102,12 +102,10 @@ static void refuse_missing(const char *name)
     if (g.nearest.best)
         say("no command '%s' in PATH: did you mean '%s'?", name, g.best);
     else
-        say("no command '%s' in PATH: a line for the shell is one word, in "
-            "quotes",
-            name);
+        say("no command '%s' in PATH: %s", name, advice);
 }
 
-char *program_find(const char *name)
+char *program_find(const char *name, const char *advice)
 {
     struct search s = {.name = name};
 
@@ -124,7 +122,7 @@ char *program_find(const char *name)
     if (*name && for_each_directory(look_in, &s))
         return s.found.data;
     text_fini(&s.found);
-    refuse_missing(name);
+    refuse_missing(name, advice);
     return NULL;
 }
 

@@ -8,9 +8,9 @@
 const char *program_env(const char *name);
 
 /* The path of a program: the name itself when it holds a slash, else from PATH.
- * Gives a string for free(), or NULL after saying what is wrong, with the name
- * that may have been meant. */
-char *program_find(const char *name);
+ * advice   what to do when there is none of a like name
+ * Returns  a string for free(), or NULL after saying what is wrong */
+char *program_find(const char *name, const char *advice);
 
 /* Run a program and wait for it. Its standard error is ours.
  * argv        argv[0] is searched in PATH

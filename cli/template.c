@@ -188,7 +188,7 @@ static int find_program(struct builder *b, const char *word)
         if (template_part_at(c, &length, &column) != PART_TEXT)
             return 0;
     }
-    path = program_find(word);
+    path = program_find(word, "a line for the shell is one word, in quotes");
     if (!path)
         return -1;
     b->program = (uint32_t)b->text.size + 1;

@@ -151,6 +151,10 @@ before() {
     same "no results after '$*'" 1 "$([ -e tree ] || echo 1)"
 }
 before "no command 'ehco' in PATH: did you mean 'echo'" -- ehco {} ::: a
+CC=mn0p9q
+export CC
+one_line "no command 'mn0p9q' in PATH: C files need a C compiler" map work.c:echo ::: a
+unset CC
 before 'cannot run ./work.c: not executable' -- ./work.c ::: a
 before 'expressions of Perl' -- echo '{= s/a/b/ =}' ::: a
 before "'[{]2[}]': an input is one value" -- echo '{2}' ::: a
