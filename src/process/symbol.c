@@ -34,6 +34,11 @@ struct file {
     F(dwfl_module_getelf)                                                      \
     F(dwfl_module_addrname)                                                    \
     F(dwfl_module_getsrc)                                                      \
+    F(dwfl_module_nextcu)                                                      \
+    F(dwarf_haspc)                                                             \
+    F(dwarf_getsrc_die)                                                        \
+    F(dwarf_linesrc)                                                           \
+    F(dwarf_lineno)                                                            \
     F(dwfl_lineinfo)                                                           \
     F(dwfl_standard_find_debuginfo)                                            \
     F(dwfl_offline_section_address)
@@ -124,21 +129,39 @@ static void read_name(const char *symbol, char *text, size_t size)
     free(own);
 }
 
+/* Under `lock`. NULL: it is not known. */
+static const char *find_line(const struct file *file, GElf_Addr address,
+                             int *ret_number)
+{
+    Dwfl_Line *line = dw.dwfl_module_getsrc(file->module, address);
+    Dwarf_Die *unit = NULL;
+    Dwarf_Addr bias;
+
+    if (line)
+        return dw.dwfl_lineinfo(line, NULL, ret_number, NULL, NULL, NULL);
+    /* that is by a table of addresses (.debug_aranges), which clang does not write */
+    while ((unit = dw.dwfl_module_nextcu(file->module, unit, &bias)))
+        if (dw.dwarf_haspc(unit, address - bias) > 0) {
+            Dwarf_Line *found = dw.dwarf_getsrc_die(unit, address - bias);
+
+            if (found && dw.dwarf_lineno(found, ret_number) == 0)
+                return dw.dwarf_linesrc(found, NULL, NULL);
+        }
+    return NULL;
+}
+
 /* Under `lock`. */
 static int describe(const struct file *file, uint64_t offset, char *text,
                     size_t size)
 {
     GElf_Addr address = file->bias + offset;
     const char *symbol = dw.dwfl_module_addrname(file->module, address);
-    Dwfl_Line *line = dw.dwfl_module_getsrc(file->module, address);
-    const char *source = NULL;
     char name[NAME_SHOWN] = "?";
     int number = 0;
+    const char *source = find_line(file, address, &number);
 
     if (symbol)
         read_name(symbol, name, sizeof name);
-    if (line)
-        source = dw.dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
     if (source)
         return snprintf(text, size, "%s (%s:%d)", name, base_name(source),
                         number);

@@ -54,5 +54,9 @@ uintptr_t mui_flow_floor(uintptr_t sp)
     /* saved by mui_flow_serve(): the caller's frame, where it returns to */
     enum { FRAME_RECORD = 2 * sizeof(void *) };
 
-    return flow_frame && sp < flow_frame ? flow_frame + FRAME_RECORD : 0;
+    /* a function that keeps no frame of its own has less below the floor than the
+     * frame that was saved, or nothing */
+    return flow_frame && sp <= flow_frame + FRAME_RECORD
+               ? flow_frame + FRAME_RECORD
+               : 0;
 }

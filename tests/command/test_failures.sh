@@ -215,6 +215,14 @@ for model in $MODELS; do
     has 'the innermost frame' '^muster:     #0 inner.*deep.c:11' "$report"
     has 'and its caller' '^muster:     #1 deep .*deep.c:17' "$report"
     same 'and no frame of ours' '' "$(echo "$report" | grep '^muster:     #2')"
+    report=$("$MUSTER" map --model "$model" deep.c:at_null ::: a 2>&1)
+    has 'of a function that calls none' '^muster:     #0 at_null.*deep.c' "$report"
+    same 'no frame of ours either' '' "$(echo "$report" | grep '^muster:     #1')"
+    # which leaves out what lines are mostly found by
+    if command -v clang >clang.log; then
+        has 'a line of clang' '^muster:     #0 inner.*deep.c:11' \
+            "$(CC=clang "$MUSTER" map --model "$model" deep.c:deep ::: a 2>&1)"
+    fi
     # a sanitizer's own memory counts too, and it ends by itself when there is none
     if [ -z "${SANITIZER:-}" ]; then
         report=$("$MUSTER" map --memory 64M --model "$model" deep.c:leak ::: a 2>&1)
