@@ -26,7 +26,8 @@ typedef int (*mu_input_fn)(void *ctx, struct mu_span *ret_input,
 typedef int (*mu_outcome_fn)(void *ctx, const struct mu_outcome *outcome);
 
 /* Run fn over every input and hand the outcomes over in order.
- * pool      with no other tasks in it; borrowed
+ * pool      with no other tasks in it, nor outcomes that were not taken (-EBUSY
+ *           before the first input), until this returns; borrowed
  * window    how many inputs may be ahead of the oldest outcome that is still
  *           missing; 0 chooses
  * Returns   0 when every input's outcome was handed over, however it ended; else

@@ -145,7 +145,8 @@ struct mu_submit {
     unsigned flags;     /* MU_SUBMIT_... */
     /* When set, the input is this range of a file, mapped into the worker when
      * the task starts; input and input_size of the call are not used. `size` 0
-     * means up to its end. The path is copied. A file that does not tell its size, as
+     * means up to its end; a file that ends before its range does is an error, and the
+     * task `failed` without being run. The path is copied. A file that does not tell its size, as
      * those of /proc, is read instead, up to 256 MiB. */
     const char *path;
     uint64_t offset;

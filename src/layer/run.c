@@ -184,6 +184,10 @@ static int open_range(struct mui_runner *runner,
         rc = size <= FILE_READ_MAX || end == 0
                  ? read_range(runner, fd, range->offset, size)
                  : map_range(runner, fd, range->offset, (size_t)size);
+        /* a part of what was asked for is not what was asked for */
+        if (rc == 0 && (runner->task.input_size < range->size ||
+                        (end != 0 && range->offset > end)))
+            rc = -ERANGE;
     }
     (void)close(fd);
     return rc;

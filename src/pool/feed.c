@@ -10,6 +10,8 @@ void mui_feed_init(struct mui_feed *feed, struct mu_pool *pool, mu_task_fn fn,
 {
     *feed = (struct mui_feed){.pool = pool, .input = input, .ctx = ctx};
     feed->rc = mui_pool_prepare(&feed->kind, fn);
+    if (feed->rc == 0 && !mui_pool_is_empty(pool))
+        feed->rc = -EBUSY; /* outcomes of others would be taken for ours */
 }
 
 /* Ask for the next input, to keep in `span` until the pool has room. 0 or an error of
@@ -41,6 +43,10 @@ int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err)
 {
     int rc;
 
+    if (feed->rc == -EBUSY)
+        return mui_fail(err, -EBUSY,
+                        "map: the pool has other tasks: take their outcomes "
+                        "first");
     if (feed->i_here < feed->n_here && !feed->interrupted)
         return 0;
     for (;;) {

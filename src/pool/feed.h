@@ -20,7 +20,7 @@ enum { MUI_FEED_MANY = 64 };
 struct mui_feed {
     struct mu_pool *pool;
     struct mui_kind kind;
-    int rc; /* of finding `kind` */
+    int rc; /* 0, or why no input can be submitted */
     mu_input_fn input;
     void *ctx;
     struct mu_span span; /* an input that the pool had no room for */

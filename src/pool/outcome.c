@@ -113,6 +113,11 @@ static int describe_error(const struct mui_job *job, char *text, size_t size)
     if (job->order.form != MUI_FORM_FILE)
         return snprintf(text, size, "failed: could not be run: %s",
                         mu_status_text(o->code));
+    if (o->code == -ERANGE)
+        return snprintf(
+            text, size,
+            "failed: cannot read its file: it ends before the range "
+            "that was asked for");
     return snprintf(text, size, "failed: cannot read its file: %s%s",
                     mu_status_text(o->code),
                     o->code == -ENOENT || o->code == -EISDIR

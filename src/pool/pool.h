@@ -203,6 +203,9 @@ void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
 
 /* -- take.c -- */
 
+/* Whether it has no task, nor an outcome that nobody has taken. Takes the lock. */
+bool mui_pool_is_empty(struct mu_pool *pool);
+
 /* Cancel the tasks that have not started, of those with numbers up to this one. */
 void mui_pool_cancel_waiting(struct mu_pool *pool, uint64_t number_max);
 

@@ -53,6 +53,16 @@ static bool nothing_left(const struct mu_pool *pool)
            !pool->n_given;
 }
 
+bool mui_pool_is_empty(struct mu_pool *pool)
+{
+    bool is;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    is = nothing_left(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return is;
+}
+
 /* Wait until an outcome is there; lock held. */
 static int await_any(struct mu_pool *pool, int64_t deadline)
 {

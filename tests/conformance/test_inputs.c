@@ -136,6 +136,46 @@ static void file_without_size_is_read(void **state)
     mu_pool_close(pool);
 }
 
+/* Never a part of what was asked for. */
+static void range_has_to_be_there(void **state)
+{
+    static const struct mu_submit beyond[] = {
+        {.offset = 0, .size = 4097},
+        {.offset = 4096, .size = 1},
+        {.offset = 4097},
+    };
+    struct mu_pool *pool = models_open(state, NULL);
+    char path[] = "/tmp/muster-range-XXXXXX";
+    int fd = mkstemp(path);
+    struct mu_outcome *o;
+    char text[200];
+
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 4096), 0);
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
+        struct mu_submit how = beyond[i];
+
+        how.path = path;
+        assert_int_equal(mu_pool_submit(pool, models_echo, NULL, 0, &how, NULL),
+                         0);
+        o = test_take(pool);
+        assert_int_equal(o->status, MU_FAILED);
+        assert_int_equal(o->code, -ERANGE);
+        (void)mu_outcome_describe(o, text, sizeof text);
+        assert_non_null(strstr(text, "it ends before the range"));
+        mu_outcome_free(o);
+    }
+    o = echo_file(pool, path, 4096, 0);
+    assert_int_equal(o->output_size, 0);
+    mu_outcome_free(o);
+    o = echo_file(pool, path, 4000, 96);
+    assert_int_equal(o->output_size, 96);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+    (void)close(fd);
+    (void)unlink(path);
+}
+
 /* -- what cannot be -- */
 
 static int commit_what_is_not_there(struct mu_task *t)
@@ -343,6 +383,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(arg_is_a_string_too),
     MODEL_TEST(only_what_was_reserved_is_committed),
     MODEL_TEST(file_without_size_is_read),
+    MODEL_TEST(range_has_to_be_there),
     MODEL_TEST(output_is_printed_to_the_last_byte),
     MODEL_TEST(all_there_is_cannot_be_reserved),
     MODEL_TEST(unknown_flags_are_refused),

@@ -195,6 +195,30 @@ static void inputs_may_wait_for_an_outcome(void **state)
     mu_pool_close(pool);
 }
 
+/* Outcomes of other tasks would be taken for its own. */
+static void other_tasks_are_refused(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    struct range r = {.end = 5};
+    struct mu_outcome *o;
+
+    test_submit(pool, models_echo, 7);
+    assert_int_equal(
+        mu_map(pool, models_echo, 0, range_input, range_outcome, &r, NULL),
+        -EBUSY);
+    assert_int_equal(mu_reduce(pool, models_echo, concatenate, range_input,
+                               count_outcome, &r, &o, NULL),
+                     -EBUSY);
+    assert_int_equal(r.next, 0);
+    o = test_take(pool);
+    assert_int_equal(o->status, MU_DONE);
+    mu_outcome_free(o);
+    assert_int_equal(
+        mu_map(pool, models_echo, 0, range_input, range_outcome, &r, NULL), 0);
+    assert_int_equal(r.n_out, 5);
+    mu_pool_close(pool);
+}
+
 static int write_much(struct mu_task *t)
 {
     enum { SIZE = 100000 };
@@ -382,6 +406,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(reduce_is_ordered),
     MODEL_TEST(interrupts_ask_the_input_again),
     MODEL_TEST(inputs_may_wait_for_an_outcome),
+    MODEL_TEST(other_tasks_are_refused),
     MODEL_TEST(reduce_goes_on_in_a_full_pool),
     MODEL_TEST(early_end_leaves_what_waits),
     MODEL_TEST(early_end_of_reduce_leaves_what_waits),
