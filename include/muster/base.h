@@ -52,8 +52,8 @@ enum mu_answer {
 
 /* Errors that no errno names. */
 enum mu_errno {
-    MU_ECRASHED = -4096, /* the worker on the other side died */
-    MU_ECORRUPT = -4097, /* shared memory holds what no honest peer writes */
+    MU_ECRASHED = -4096, /* a worker, or who was on the other side, died */
+    MU_ECORRUPT = -4097, /* memory or a file holds what no honest peer writes */
     MU_EMODEL = -4098, /* the model is unknown, or cannot give what is asked */
     MU_EINIT = -4099   /* mu_init() was needed and not called in time */
 };

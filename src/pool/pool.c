@@ -59,7 +59,8 @@ static int check_options(const struct mui_model *model,
     if (o->cpu_ns < 0)
         return mui_fail(err, -EINVAL, "pool: the CPU time is below 0");
     if (o->retries > UINT16_MAX)
-        return mui_fail(err, -EINVAL, "pool: %u retries are too many",
+        return mui_fail(err, -EINVAL,
+                        "pool: %u retries, of which it takes 65535",
                         o->retries);
     if (o->arg_size && !o->arg)
         return mui_fail(err, -EINVAL, "pool: arg_size without arg");

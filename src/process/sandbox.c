@@ -147,7 +147,8 @@ int mui_sandbox_prepare(unsigned flags, const char *const *read_paths,
     *ret_files = (struct mui_sandbox_files){-1, -1};
     if (flags &
         ~(MU_SANDBOX_PURE | MU_SANDBOX_READ_ONLY | MU_SANDBOX_NO_NETWORK))
-        return mui_fail(err, -EINVAL, "sandbox: flags 0x%x", flags);
+        return mui_fail(err, -EINVAL,
+                        "sandbox: flags 0x%x beside MU_SANDBOX_...", flags);
     if (!flags && !read_paths && !write_paths)
         return 0;
     if (load_ahead() < 0)

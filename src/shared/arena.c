@@ -308,6 +308,8 @@ int mu_shared_attach(int fd, struct mu_shared **ret_arena, struct mu_error *err)
     int own;
     int rc;
 
+    if (seals < 0 && errno == EBADF)
+        return mui_fail(err, -EBADF, "shared: the descriptor %d", fd);
     if (seals < 0 || !(seals & F_SEAL_SHRINK))
         return mui_fail(err, -EPERM, "shared: memory without a seal");
     own = fcntl(fd, F_DUPFD_CLOEXEC, 3);

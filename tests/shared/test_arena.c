@@ -188,6 +188,7 @@ static void descriptor_needs_seal_and_header(void **state)
     mu_shared_close(a);
     assert_true(fd >= 0);
     assert_int_equal(mu_shared_attach(fd, &b, NULL), -EPERM);
+    assert_int_equal(mu_shared_attach(-1, &b, NULL), -EBADF);
     assert_int_equal(ftruncate(fd, 1 << 20), 0);
     assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
     assert_int_equal(mu_shared_attach(fd, &b, NULL), MU_ECORRUPT);
