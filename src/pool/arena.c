@@ -63,21 +63,11 @@ static uint64_t arena_limit(void)
         8 * (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
-        bytes = limit.rlim_cur;
+    if (mui_memfd_bytes_max() < bytes)
+        bytes = mui_memfd_bytes_max();
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur / 4 < bytes)
         bytes = limit.rlim_cur / 4;
     return bytes & ~UINT64_C(4095);
-}
-
-/* Why there is too little: it is a file, too. */
-static int arena_lack(void)
-{
-    struct rlimit limit;
-
-    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < LARGE
-               ? -EFBIG
-               : -ENOMEM;
 }
 
 /* Make the descriptor for workers. One that is open for reading only cannot be
@@ -115,7 +105,8 @@ int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err)
         void *base;
 
         if (arena->bytes < LARGE) {
-            rc = mui_fail(err, arena_lack(), "pool: address space for inputs");
+            rc = mui_fail(err, mui_memfd_bytes_max() < LARGE ? -EFBIG : -ENOMEM,
+                          "pool: address space for inputs");
             goto undo;
         }
         if (ftruncate(fd, (off_t)arena->bytes) < 0)

@@ -12,13 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "muster/shared.h"
 
 #include "base/error.h"
+#include "sys/memfd.h"
 
 #define ARENA_MAGIC     UINT64_C(0x616e657261756d) /* "muarena" */
 #define ARENA_VERSION   1
@@ -168,7 +168,6 @@ static int arena_grow(struct mu_shared *a, size_t bytes, unsigned flags,
                       struct mu_error *err)
 {
     size_t page = page_bytes();
-    struct rlimit limit;
     struct stat st;
 
     if ((flags & MU_SHARED_HUGE) && fstat(a->fd, &st) == 0)
@@ -177,8 +176,7 @@ static int arena_grow(struct mu_shared *a, size_t bytes, unsigned flags,
         return mui_fail(err, -ENOMEM, "shared: grow to %zu bytes", bytes);
     a->page = page;
     a->size = (bytes + page - 1) / page * page;
-    /* above this limit ftruncate() would also raise SIGXFSZ in our host */
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && a->size > limit.rlim_cur)
+    if (a->size > mui_memfd_bytes_max())
         return mui_fail(err, -EFBIG, "shared: grow to %zu bytes", bytes);
     if (ftruncate(a->fd, (off_t)a->size) < 0)
         return mui_fail(err, -errno, "shared: grow to %zu bytes", bytes);

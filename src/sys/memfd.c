@@ -9,15 +9,21 @@
 
 #include "sys/descriptor.h"
 
-int mui_memfd_open(const char *name, uint64_t bytes)
+uint64_t mui_memfd_bytes_max(void)
 {
     struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur > INT64_MAX)
+        return INT64_MAX;
+    return limit.rlim_cur;
+}
+
+int mui_memfd_open(const char *name, uint64_t bytes)
+{
     int fd;
     int rc;
 
-    /* above this limit ftruncate() would also raise SIGXFSZ in our host */
-    if (bytes > INT64_MAX ||
-        (getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes > limit.rlim_cur))
+    if (bytes > mui_memfd_bytes_max())
         return -EFBIG;
     fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
