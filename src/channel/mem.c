@@ -119,16 +119,11 @@ static void renew_names_in_child(void)
     names = NULL;
 }
 
-static void heed_forks(void)
-{
-    (void)pthread_atfork(NULL, NULL, renew_names_in_child);
-}
-
 static void names_take(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static _Atomic bool heeds_forks;
 
-    (void)pthread_once(&once, heed_forks);
+    mui_forked_heed(&heeds_forks, renew_names_in_child);
     (void)pthread_mutex_lock(&names_lock);
 }
 

@@ -63,11 +63,6 @@ static void renew_in_child(void)
     memset(kept, 0, sizeof kept);
 }
 
-static void heed_forks(void)
-{
-    (void)pthread_atfork(NULL, NULL, renew_in_child);
-}
-
 /* Under `lock`. */
 static int open_file(const char *path, struct file *ret)
 {
@@ -173,7 +168,7 @@ static int describe(const struct file *file, uint64_t offset, char *text,
 
 int mui_symbol_describe(uint64_t code, char *text, size_t size)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static _Atomic bool heeds_forks;
     const char *path = mui_module_path((unsigned)(code >> OFFSET_BITS));
     uint64_t offset = code & ((UINT64_C(1) << OFFSET_BITS) - 1);
     const struct file *file;
@@ -181,7 +176,7 @@ int mui_symbol_describe(uint64_t code, char *text, size_t size)
 
     if (!path)
         return 0;
-    (void)pthread_once(&once, heed_forks);
+    mui_forked_heed(&heeds_forks, renew_in_child);
     (void)pthread_mutex_lock(&lock);
     file = find_file(path);
     length = file ? describe(file, offset, text, size)

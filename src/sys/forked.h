@@ -5,10 +5,11 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-/* Counts the fork() calls between the program's start and this process, as far as
- * they came after the first call of this function. Keep it with an object and
+/* Rises with each fork() between the program's start and this process, as far as
+ * it came after the first call of this function. Keep it with an object and
  * compare: another value means that this is a child. Thread-safe. */
 uint32_t mui_forked(void);
 
@@ -22,7 +23,12 @@ static inline uint32_t mui_forked_since(void)
     return atomic_load_explicit(&mui_n_forks, memory_order_relaxed);
 }
 
-/* In a child, by a handler of fork(): a lock that its parent may have held is free, and
+/* From now on in_child() is called in each child, as by pthread_atfork(). `is_heeded`, static
+ * and false at first, tells later calls that it is so. Thread-safe: of threads that come
+ * first together each may add it, so it has to bear being called twice. */
+void mui_forked_heed(_Atomic bool *is_heeded, void (*in_child)(void));
+
+/* In a child, by such a handler: a lock that its parent may have held is free, and
  * recursive. To unlock it is its owner's, which is a thread that is not here, or has
  * another number. What the lock protects may be half written: say beside the handler what
  * the child may rely on. */

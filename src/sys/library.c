@@ -19,11 +19,6 @@ static void renew_lock_in_child(void)
     mui_forked_renew_lock(&lock);
 }
 
-static void heed_forks(void)
-{
-    (void)pthread_atfork(NULL, NULL, renew_lock_in_child);
-}
-
 /* Under `lock`. */
 static int load(struct mui_library *library)
 {
@@ -43,13 +38,13 @@ static int load(struct mui_library *library)
 
 int mui_library_load(struct mui_library *library)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static _Atomic bool heeds_forks;
     int rc = 0;
 
     /* L */
     if (atomic_load_explicit(&library->loaded, memory_order_acquire))
         return 0;
-    (void)pthread_once(&once, heed_forks);
+    mui_forked_heed(&heeds_forks, renew_lock_in_child);
     (void)pthread_mutex_lock(&lock);
     /* relaxed: written under the lock */
     if (!atomic_load_explicit(&library->loaded, memory_order_relaxed))

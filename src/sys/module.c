@@ -603,18 +603,13 @@ static void renew_lock_in_child(void)
     mui_forked_renew_lock(&lock);
 }
 
-static void heed_forks(void)
-{
-    (void)pthread_atfork(NULL, NULL, renew_lock_in_child);
-}
-
 int mui_module_init(struct mu_error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static _Atomic bool heeds_forks;
     struct module_table *t;
     int rc = 0;
 
-    (void)pthread_once(&once, heed_forks);
+    mui_forked_heed(&heeds_forks, renew_lock_in_child);
     pthread_mutex_lock(&lock);
     t = the_table();
     if (!t)
