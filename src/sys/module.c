@@ -27,12 +27,10 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <limits.h>
 #include <link.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,23 +41,12 @@
 #include "sys/descriptor.h"
 #include "sys/forked.h"
 #include "sys/memfd.h"
+#include "sys/object.h"
 
 enum { PAGE = 4096, OFFSET_BITS = 48, N_RECENT = 8 };
 
-/* As /proc/self/maps writes a newline in a name, but leaves a backslash as it is; and
- * what it adds to the name of a file that is gone. */
-static const char escape[] = "\\012";
-static const char deleted[] = " (deleted)";
-
-/* As the kernel names a mapped file. stat() can say another device (overlayfs, btrfs). */
-struct mapped {
-    uint64_t device;
-    uint64_t inode;
-    char path[PATH_MAX - 32];
-};
-
 struct module_entry {
-    struct mapped mapped;
+    struct mui_mapped mapped;
     /* what stat() said of the path when it was entered; 0: it named nothing, or
      * another file */
     uint64_t device;
@@ -77,21 +64,10 @@ _Static_assert(sizeof(struct module_entry) == PAGE, "an entry is a page");
 /* Where a module of the table lies in this process. Written under `lock`. */
 struct module_here {
     _Atomic bool known;
-    uint64_t n_loads; /* as struct object has it */
+    uint64_t n_loads; /* as struct mui_object has it */
     _Atomic uintptr_t base;
     _Atomic uintptr_t start;
     _Atomic uintptr_t end;
-};
-
-/* A loaded object as the dynamic linker tells it. */
-struct object {
-    uintptr_t base;
-    uintptr_t start;
-    uintptr_t end;
-    uint64_t n_loads; /* of this process, ever, when it was looked at */
-    char name[PATH_MAX];
-    bool is_deleted;
-    struct mapped mapped; /* path[0] 0: no file (the vdso) */
 };
 
 /* Pinned modules by their addresses. */
@@ -137,9 +113,9 @@ static uint32_t n_entries(const struct module_table *t)
     return n < MUI_MODULES_MAX ? n : MUI_MODULES_MAX;
 }
 
-static int add_entry(struct module_table *t, const struct object *object)
+static int add_entry(struct module_table *t, const struct mui_object *object)
 {
-    const struct mapped *mapped = &object->mapped;
+    const struct mui_mapped *mapped = &object->mapped;
     uint32_t n = n_entries(t);
     struct stat st = {.st_dev = 0};
 
@@ -159,46 +135,18 @@ static int add_entry(struct module_table *t, const struct object *object)
     return (int)n;
 }
 
-/* How long a newline is here, also as the kernel writes it; 0: there is none. */
-static size_t newline_at(const char *text)
-{
-    if (*text == '\n')
-        return 1;
-    return strncmp(text, escape, sizeof escape - 1) == 0 ? sizeof escape - 1
-                                                         : 0;
-}
-
-/* Whether two names are one to the kernel: that of a file that is gone stays as it was
- * written. */
-static bool is_same_name(const char *a, const char *b)
-{
-    while (*a || *b) {
-        size_t n_a = newline_at(a);
-        size_t n_b = newline_at(b);
-
-        if (n_a && n_b) {
-            a += n_a;
-            b += n_b;
-        } else if (*a++ != *b++) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static int find_entry(const struct module_table *t, const struct mapped *mapped)
+static int find_entry(const struct module_table *t,
+                      const struct mui_mapped *mapped)
 {
     uint32_t n = n_entries(t);
 
     for (uint32_t i = 0; i < n; i++)
-        if (t->entries[i].mapped.inode == mapped->inode &&
-            t->entries[i].mapped.device == mapped->device &&
-            is_same_name(t->entries[i].mapped.path, mapped->path))
+        if (mui_mapped_is_same(&t->entries[i].mapped, mapped))
             return (int)i;
     return -ENOENT;
 }
 
-/* -- objects that are loaded in this process -- */
+/* -- where modules lie in this process -- */
 
 static bool is_known(unsigned i)
 {
@@ -206,13 +154,21 @@ static bool is_known(unsigned i)
     return atomic_load_explicit(&here[i].known, memory_order_acquire);
 }
 
-/* -- modules that are pinned -- */
-
 static uintptr_t start_of(unsigned i)
 {
     /* relaxed: published by `pinned` or `known` */
     return atomic_load_explicit(&here[i].start, memory_order_relaxed);
 }
+
+static uint64_t code_of(unsigned i, const void *address)
+{
+    /* relaxed: published by `pinned` or `known` */
+    return (uint64_t)i << OFFSET_BITS |
+           ((uintptr_t)address -
+            atomic_load_explicit(&here[i].base, memory_order_relaxed));
+}
+
+/* -- modules that are pinned -- */
 
 /* The pinned module around an address, or -ENOENT. Any thread. */
 static int find_pinned(uintptr_t address)
@@ -237,14 +193,6 @@ static int find_pinned(uintptr_t address)
     return address < atomic_load_explicit(&here[i].end, memory_order_relaxed)
                ? (int)i
                : -ENOENT;
-}
-
-static uint64_t code_of(unsigned i, const void *address)
-{
-    /* relaxed: published by `pinned` or `known` */
-    return (uint64_t)i << OFFSET_BITS |
-           ((uintptr_t)address -
-            atomic_load_explicit(&here[i].base, memory_order_relaxed));
 }
 
 static bool is_pinned(unsigned i)
@@ -281,7 +229,9 @@ static int add_pinned(unsigned i)
     return 0;
 }
 
-static void set_here(unsigned i, const struct object *object)
+/* -- what is loaded -- */
+
+static void set_here(unsigned i, const struct mui_object *object)
 {
     if (is_pinned(i))
         return;
@@ -297,7 +247,8 @@ static void set_here(unsigned i, const struct object *object)
 
 /* The module that lies where an object does, with nothing loaded since that could have
  * taken its place, or -ENOENT. Under `lock`. */
-static int find_here(const struct module_table *t, const struct object *object)
+static int find_here(const struct module_table *t,
+                     const struct mui_object *object)
 {
     uint32_t n = n_entries(t);
 
@@ -308,222 +259,35 @@ static int find_here(const struct module_table *t, const struct object *object)
     return -ENOENT;
 }
 
-static void read_object(const struct dl_phdr_info *info, struct object *ret)
-{
-    ret->n_loads = info->dlpi_adds;
-    ret->base = info->dlpi_addr;
-    ret->start = UINTPTR_MAX;
-    ret->end = 0;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-        uintptr_t end = start + info->dlpi_phdr[i].p_memsz;
-
-        if (info->dlpi_phdr[i].p_type != PT_LOAD)
-            continue;
-        ret->start = start < ret->start ? start : ret->start;
-        ret->end = end > ret->end ? end : ret->end;
-    }
-    ret->name[0] = '\0';
-    ret->is_deleted = false;
-    ret->mapped.path[0] = '\0';
-    if (info->dlpi_name && strlen(info->dlpi_name) < sizeof ret->name)
-        strcpy(ret->name, info->dlpi_name);
-}
-
-/* A line of /proc/self/maps: "start-end rights offset major:minor inode path". Returns
- * whether it is of a file. */
-static bool read_mapping(char *line, struct object *ret)
-{
-    uint64_t device;
-    size_t length;
-    char *at;
-
-    ret->start = strtoul(line, &at, 16);
-    ret->end = strtoul(at + (*at == '-'), &at, 16);
-    at += strspn(at, " -rwxsp");
-    (void)strtoul(at, &at, 16);
-    device = strtoul(at, &at, 16) << 32;
-    ret->mapped.device = device | strtoul(at + (*at == ':'), &at, 16);
-    ret->mapped.inode = strtoul(at, &at, 10);
-    at += strspn(at, " ");
-    length = strcspn(at, "\n");
-    if (*at != '/' || length >= sizeof ret->mapped.path)
-        return false;
-    memcpy(ret->mapped.path, at, length);
-    ret->mapped.path[length] = '\0';
-    return true;
-}
-
-/* With the i-th escape read as a newline where bit i of `newlines` is set. Returns how
- * many there are. */
-static unsigned unescape(const char *text, unsigned newlines, char *ret_name)
-{
-    unsigned n = 0;
-
-    while (*text) {
-        bool is_escape = newline_at(text) > 1;
-
-        if (is_escape && newlines >> n & 1) {
-            *ret_name++ = '\n';
-            text += sizeof escape - 1;
-        } else {
-            *ret_name++ = *text++;
-        }
-        n += is_escape;
-    }
-    *ret_name = '\0';
-    return n;
-}
-
-/* What maps says of a name can be read in several ways: the right one names that file.
- * By its inode alone, for stat() can say another device. */
-static void settle_name(struct object *object)
-{
-    enum { N_ESCAPES_MAX = 8 }; /* that are tried in every combination */
-    static char name[sizeof object->mapped.path]; /* under `lock` */
-    char *path = object->mapped.path;
-    size_t length = strlen(path);
-    bool has_suffix = length >= sizeof deleted &&
-                      strcmp(path + length + 1 - sizeof deleted, deleted) == 0;
-    unsigned n = unescape(path, 0, name);
-    struct stat st;
-
-    object->is_deleted = false;
-    if (n == 0 && !has_suffix)
-        return;
-    n = n < N_ESCAPES_MAX ? n : N_ESCAPES_MAX;
-    for (unsigned newlines = 0; newlines < 1U << n; newlines++) {
-        (void)unescape(path, newlines, name);
-        if (stat(name, &st) == 0 && st.st_ino == object->mapped.inode) {
-            strcpy(path, name);
-            return;
-        }
-    }
-    if (has_suffix) {
-        path[length + 1 - sizeof deleted] = '\0';
-        object->is_deleted = true;
-    }
-}
-
-/* The files behind objects. 0, or -errno where they cannot be told. */
-static int identify(struct object *objects, size_t n)
-{
-    static struct object found; /* under `lock` */
-    FILE *maps = fopen("/proc/self/maps", "re");
-    char *line = NULL;
-    size_t room = 0;
-    uintptr_t end = 0;
-    int rc = 0;
-
-    if (!maps) /* without /proc: an error that is no other */
-        return errno == ENOENT ? -ENOSYS : -errno;
-    for (size_t i = 0; i < n; i++)
-        end = objects[i].end > end ? objects[i].end : end;
-    while (getline(&line, &room, maps) > 0) {
-        bool is_file = read_mapping(line, &found);
-
-        if (found.start >= end) /* they are in order */
-            goto done;
-        if (!is_file)
-            continue;
-        for (size_t i = 0; i < n; i++)
-            if (!objects[i].mapped.path[0] && found.start < objects[i].end &&
-                found.end > objects[i].start) {
-                objects[i].mapped = found.mapped;
-                settle_name(&objects[i]);
-            }
-    }
-    if (!feof(maps))
-        rc = -errno;
-done:
-    free(line);
-    (void)fclose(maps);
-    return rc;
-}
-
-/* One look at all loaded objects. The linker holds its lock during the walk, so
- * the callback only copies. */
-struct walk {
-    const void *wanted; /* only the object around this address; NULL: all */
-    struct object *objects;
-    size_t n;
-    size_t n_max;
-    bool failed;
-};
-
-static int walk_object(struct dl_phdr_info *info, size_t size, void *ctx)
-{
-    struct walk *walk = ctx;
-    struct object *object;
-
-    (void)size;
-    if (walk->n == walk->n_max) {
-        size_t n_max = walk->n_max ? walk->n_max * 2 : 1;
-
-        object = realloc(walk->objects, n_max * sizeof *object);
-        if (!object) {
-            walk->failed = true;
-            return 1;
-        }
-        walk->objects = object;
-        walk->n_max = n_max;
-    }
-    object = &walk->objects[walk->n];
-    read_object(info, object);
-    if (!walk->wanted) {
-        walk->n++;
-    } else if ((uintptr_t)walk->wanted >= object->start &&
-               (uintptr_t)walk->wanted < object->end) {
-        walk->n++;
-        return 1;
-    }
-    return 0;
-}
-
 /* Note where the modules of the table lie here; with `add`, put every loaded
  * object into the table, so that frames in it can be named. Under `lock`. */
 static int survey(struct module_table *t, bool add)
 {
-    struct walk walk = {.wanted = NULL};
-    int rc;
+    struct mui_object *objects;
+    size_t n;
+    int rc = mui_objects_list(NULL, &objects, &n);
 
-    (void)dl_iterate_phdr(walk_object, &walk);
-    rc = walk.failed ? -ENOMEM : identify(walk.objects, walk.n);
-    for (size_t i = 0; rc == 0 && i < walk.n; i++) {
+    if (rc < 0)
+        return rc;
+    rc = mui_objects_identify(objects, n);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
         int i_module;
 
-        if (!walk.objects[i].mapped.path[0])
+        if (!objects[i].mapped.path[0])
             continue;
-        i_module = find_entry(t, &walk.objects[i].mapped);
+        i_module = find_entry(t, &objects[i].mapped);
         if (i_module < 0 && add)
-            i_module = add_entry(t, &walk.objects[i]);
+            i_module = add_entry(t, &objects[i]);
         if (i_module >= 0)
-            set_here((unsigned)i_module, &walk.objects[i]);
+            set_here((unsigned)i_module, &objects[i]);
     }
-    if (rc == 0 && walk.n)
-        n_seen = walk.objects[0].n_loads;
-    free(walk.objects);
+    if (rc == 0 && n)
+        n_seen = objects[0].n_loads;
+    free(objects);
     return rc;
 }
 
-static int read_n_loads(struct dl_phdr_info *info, size_t size, void *ctx)
-{
-    uint64_t *n_loads = ctx;
-
-    (void)size;
-    *n_loads = info->dlpi_adds;
-    return 1;
-}
-
-static uint64_t count_loads(void)
-{
-    uint64_t n_loads = 0;
-
-    (void)dl_iterate_phdr(read_n_loads, &n_loads);
-    return n_loads;
-}
-
-/* -- the interface -- */
+/* -- making the table -- */
 
 /* An empty one, which nobody can map writable again. Returns the descriptor. */
 static int open_table(struct module_table **ret_table, struct mu_error *err)
@@ -634,10 +398,12 @@ int mui_module_seal_in_child(void)
     return 0;
 }
 
+/* -- functions -- */
+
 /* Keep a module loaded for as long as the process lives. By the linker's own name: that
  * finds what is loaded, whatever file has the name by now. The program stays anyway.
  * 0 or -ENOMEM. Under `lock`. */
-static int pin(unsigned i, const struct object *object)
+static int pin(unsigned i, const struct mui_object *object)
 {
     if (is_pinned(i))
         return 0;
@@ -648,14 +414,14 @@ static int pin(unsigned i, const struct object *object)
 
 /* The module of a loaded object, whose file is looked for only where it may be another
  * than it was. Under `lock`. */
-static int find_module(struct module_table *t, struct object *object)
+static int find_module(struct module_table *t, struct mui_object *object)
 {
     int i = find_here(t, object);
     int rc;
 
     if (i >= 0)
         return i;
-    rc = identify(object, 1);
+    rc = mui_objects_identify(object, 1);
     if (rc < 0)
         return rc;
     if (!object->mapped.path[0])
@@ -674,23 +440,23 @@ static int find_module(struct module_table *t, struct object *object)
 static int encode_slowly(struct module_table *t, const void *address,
                          uint64_t *ret_code)
 {
-    struct walk walk = {.wanted = address};
+    struct mui_object *object;
+    size_t n;
     int rc = 0;
 
     /* the program is the first object of a survey, so module 0 */
     if (n_entries(t) == 0)
         rc = survey(t, !read_only);
-    if (rc < 0)
+    if (rc == 0)
+        rc = mui_objects_list(address, &object, &n);
+    if (rc != 0)
         return rc;
-    (void)dl_iterate_phdr(walk_object, &walk);
-    if (walk.failed)
-        return -ENOMEM;
-    rc = address && walk.n ? find_module(t, &walk.objects[0]) : -EINVAL;
+    rc = address && n ? find_module(t, object) : -EINVAL;
     if (rc >= 0) {
         *ret_code = code_of((unsigned)rc, address);
-        rc = pin((unsigned)rc, &walk.objects[0]);
+        rc = pin((unsigned)rc, object);
     }
-    free(walk.objects);
+    free(object);
     return rc;
 }
 
@@ -727,16 +493,16 @@ int mui_module_encode(const void *address, uint64_t *ret_code)
 static void note_loaded(struct module_table *t, unsigned i, void *handle)
 {
     struct link_map *map;
-    struct walk walk = {.wanted = NULL};
+    struct mui_object *object;
+    size_t n;
 
-    if (dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0)
-        walk.wanted = map->l_ld;
-    if (walk.wanted)
-        (void)dl_iterate_phdr(walk_object, &walk);
-    if (walk.n == 1 && identify(walk.objects, 1) == 0 &&
-        find_entry(t, &walk.objects[0].mapped) == (int)i)
-        set_here(i, &walk.objects[0]);
-    free(walk.objects);
+    if (dlinfo(handle, RTLD_DI_LINKMAP, &map) < 0 || !map->l_ld ||
+        mui_objects_list(map->l_ld, &object, &n) < 0)
+        return;
+    if (n == 1 && mui_objects_identify(object, 1) == 0 &&
+        find_entry(t, &object->mapped) == (int)i)
+        set_here(i, object);
+    free(object);
 }
 
 /* 0: module i is among all that is loaded. Under `lock`. */
@@ -754,7 +520,7 @@ static int load(struct module_table *t, unsigned i)
 {
     const struct module_entry *entry = &t->entries[i];
     const char *path = entry->mapped.path;
-    uint64_t n_loads = count_loads();
+    uint64_t n_loads = mui_objects_count_loads();
     struct stat st;
     void *handle;
     int rc = 0;
@@ -781,7 +547,7 @@ static int load(struct module_table *t, unsigned i)
         return -ELIBACC;
     note_loaded(t, i, handle);
     if (n_loads == n_seen)
-        n_seen = count_loads();
+        n_seen = mui_objects_count_loads();
     /* it may have been replaced since we looked */
     return is_known(i) ? 0 : look_for(t, i);
 }
