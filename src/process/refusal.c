@@ -29,19 +29,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "process/filter.h"
 #include "process/path_list.h"
 #include "sys/futex.h"
-#include "sys/library.h"
 #include "sys/thread.h"
-
-#define FUNCTIONS(F)                                                           \
-    F(seccomp_init)                                                            \
-    F(seccomp_release)                                                         \
-    F(seccomp_rule_add)                                                        \
-    F(seccomp_load)                                                            \
-    F(seccomp_notify_fd)                                                       \
-    F(seccomp_notify_alloc)
-MUI_LIBRARY(library, sc, MUSTER_SECCOMP, FUNCTIONS);
 
 enum { STACK_BYTES = 256 * 1024, NO_DIR = -1 };
 
@@ -325,22 +316,13 @@ static void wake_on_this_cpu(int fd)
 }
 
 /* The descriptor that tells of held calls, or -errno. */
-static int load_filter(void)
+static int hold_calls(void)
 {
-    scmp_filter_ctx filter = sc.seccomp_init(SCMP_ACT_ALLOW);
-    int rc = filter ? 0 : -ENOMEM;
-    int fd;
+    int numbers[N_CALLS];
 
-    for (size_t i = 0; i < N_CALLS && rc == 0; i++)
-        rc = sc.seccomp_rule_add(filter, SCMP_ACT_NOTIFY, calls[i].number, 0);
-    if (rc == 0)
-        rc = sc.seccomp_load(filter);
-    fd = rc == 0 ? sc.seccomp_notify_fd(filter) : rc;
-    if (fd >= 0) /* the filter closes its own */
-        fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    if (filter)
-        sc.seccomp_release(filter);
-    return fd;
+    for (size_t i = 0; i < N_CALLS; i++)
+        numbers[i] = calls[i].number;
+    return mui_filter_hold(numbers, N_CALLS, &the.request, &the.response);
 }
 
 int mui_refusal_begin(int list_fd)
@@ -354,14 +336,11 @@ int mui_refusal_begin(int list_fd)
     rc = mui_path_list_load(list_fd, &the.list);
     if (rc < 0)
         return rc;
-    if (mui_library_load(&library) < 0 ||
-        sc.seccomp_notify_alloc(&the.request, &the.response) < 0)
-        return 0; /* nobody would hear of a call */
     rc = mui_thread_start_stack(&thread, "muster-paths", listen_to_calls, NULL,
                                 STACK_BYTES);
     if (rc < 0)
         return rc;
-    fd = load_filter();
+    fd = hold_calls();
     tell_thread(fd < 0 ? NEVER : fd);
     if (fd < 0)
         (void)pthread_join(thread, NULL);

@@ -1,5 +1,5 @@
 /* sandbox.h: what a worker process may ask of the kernel, kept by the kernel:
- * seccomp for system calls and the network, Landlock for files.
+ * seccomp for system calls and the network (filter.h), Landlock for files.
  *
  * sandbox.c, or sandbox_absent.c where libseccomp is missing: then only no sandbox
  * at all can be had. */
