@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "channel/wait.h"
+#include "sys/clock.h"
 #include "sys/forked.h"
 
 /* What an event is of: a place, or one of these. */
@@ -49,8 +50,7 @@ static int64_t leaves_at(const struct mui_arrivals *a,
             ? a->terms.grace_ns
             : a->terms.proof_ns;
 
-    return arrival->since_ns > INT64_MAX - stay ? INT64_MAX
-                                                : arrival->since_ns + stay;
+    return mui_clock_add(arrival->since_ns, stay);
 }
 
 /* NULL: there is none. */

@@ -22,19 +22,19 @@ void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
  * started none: then the order's time runs, for the worker may be at it. */
 enum { DENIAL_NS = 1000 * 1000 * 1000 };
 
-/* When the time begins of an order whose worker says that it has started none. One that
- * is not up yet cannot be at it: for how long that may be, the layer sees to. */
+/* When the time begins of an order whose worker says that it has started none; MU_NEVER
+ * of one that is not up, for how long that may be, the layer sees to. */
 static int64_t denied_start(const struct mui_lane *lane,
                             const struct mui_job *job, int64_t up_ns,
                             int64_t now_ns)
 {
     int64_t from = mui_lane_end(lane, now_ns);
 
-    if (up_ns > now_ns)
-        up_ns = now_ns;
     if (from < up_ns)
         from = up_ns;
-    return (from > job->given_ns ? from : job->given_ns) + DENIAL_NS;
+    if (from < job->given_ns)
+        from = job->given_ns;
+    return mui_clock_add(from, DENIAL_NS);
 }
 
 /* It may begin a task at any time, of which nothing tells us: a look as often as the
@@ -44,7 +44,13 @@ static int64_t next_look(const struct mui_job *job, int64_t now_ns)
     enum { LOOK_NS = 1000 * 1000 };
     int64_t pause_ns = job->timeout_ns > LOOK_NS ? job->timeout_ns : LOOK_NS;
 
-    return now_ns > INT64_MAX - pause_ns ? INT64_MAX : now_ns + pause_ns;
+    return mui_clock_add(now_ns, pause_ns);
+}
+
+static void lower(int64_t *next, int64_t time_ns)
+{
+    if (time_ns < *next)
+        *next = time_ns;
 }
 
 /* The job of a lane that is over its time, or NULL; lowers *next to the time at
@@ -58,7 +64,7 @@ static struct mui_job *find_overdue(struct mui_lane *lane, int64_t up_ns,
 
     for (uint32_t i = lane->head; i != lane->tail; i++) {
         struct mui_job *job = mui_lane_owner(lane, i);
-        int64_t from = INT64_MAX;
+        int64_t from;
         int64_t due;
 
         if (!job || !job->timeout_ns)
@@ -68,18 +74,17 @@ static struct mui_job *find_overdue(struct mui_lane *lane, int64_t up_ns,
                 start > job->given_ns && start <= now_ns ? start : now_ns;
         if (job->seen_start_ns)
             from = job->seen_start_ns;
-        else if (started == lane->head)
+        else if (started == lane->head) /* is denied, or nobody is up */
             from = denied_start(lane, job, up_ns, now_ns);
-        due = from > INT64_MAX - job->timeout_ns ? INT64_MAX
-                                                 : from + job->timeout_ns;
+        else /* lies behind one that has begun */
+            from = MU_NEVER;
+        due = mui_clock_add(from, job->timeout_ns);
         if (due <= now_ns)
             return job;
-        if (due < *next)
-            *next = due;
+        lower(next, due);
         /* of a worker that comes up we hear */
-        if (!job->seen_start_ns && up_ns != MU_NEVER &&
-            next_look(job, now_ns) < *next)
-            *next = next_look(job, now_ns);
+        if (!job->seen_start_ns && up_ns != MU_NEVER)
+            lower(next, next_look(job, now_ns));
     }
     return NULL;
 }

@@ -3,8 +3,6 @@
 
 #include <time.h>
 
-#include "muster/base.h"
-
 int64_t mu_now_ns(void)
 {
     struct timespec ts;
@@ -15,11 +13,7 @@ int64_t mu_now_ns(void)
 
 int64_t mu_after_ns(int64_t delay_ns)
 {
-    int64_t now = mu_now_ns();
-
-    if (delay_ns <= 0)
-        return now;
-    return delay_ns > MU_NEVER - now ? MU_NEVER : now + delay_ns;
+    return mui_clock_add(mu_now_ns(), delay_ns > 0 ? delay_ns : 0);
 }
 
 #if defined(__x86_64__)

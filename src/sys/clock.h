@@ -1,8 +1,16 @@
-/* clock.h: the time for who asks for it again and again. */
+/* clock.h: the time for who asks for it again and again; and reckoning with times. */
 #ifndef MUI_SYS_CLOCK_H
 #define MUI_SYS_CLOCK_H
 
 #include <stdint.h>
+
+#include "muster/base.h"
+
+/* The time that lies `delay_ns`, not below 0, after another; MU_NEVER: none does. */
+static inline int64_t mui_clock_add(int64_t time_ns, int64_t delay_ns)
+{
+    return delay_ns > MU_NEVER - time_ns ? MU_NEVER : time_ns + delay_ns;
+}
 
 /* The clock, read by the processor's own counter. {0} is ready. One thread at a time. */
 struct mui_clock {
