@@ -266,7 +266,7 @@ static int64_t processes_up_since(struct mui_layer *l, unsigned i_group)
     const struct mui_processes *p = (struct mui_processes *)l;
     int i = p->group_peers[i_group];
 
-    return i >= 0 && p->peers[i].up ? p->peers[i].since_ns : MU_NEVER;
+    return i >= 0 && p->peers[i].up ? p->peers[i].up_ns : MU_NEVER;
 }
 
 static size_t processes_pids(struct mui_layer *l, int *pids, size_t n_max)

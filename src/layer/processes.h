@@ -65,11 +65,12 @@ enum mui_peer_state {
 struct mui_processes_peer {
     struct mui_peer peer;
     enum mui_peer_state state;
-    int i_group;      /* -1: a spare */
-    bool up;          /* it has been seen to serve, and can be killed */
-    int64_t since_ns; /* when it was; until then, when it was ordered */
-    bool announced;   /* it has said that it dies: a spare was woken for it */
-    bool dumps; /* it says that it writes a core, or cannot be killed yet */
+    int i_group; /* -1: a spare */
+    int64_t ordered_ns;
+    bool up;        /* it has been seen to serve, and can be killed */
+    int64_t up_ns;  /* since when */
+    bool announced; /* it has said that it dies: a spare was woken for it */
+    bool dumps;     /* it says that it writes a core, or cannot be killed yet */
     int64_t look_ns; /* when to see whether that is so, and kill it if not */
     bool waits;      /* it has left word and sleeps: the monitor kills it */
     bool reaped;     /* its process has ended, or will never be */

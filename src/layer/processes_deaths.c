@@ -252,7 +252,7 @@ void mui_processes_see_stage(struct mui_processes *p,
         mui_peer_stage(&peer->peer, NULL) != MUI_STAGE_UP)
         return;
     peer->up = true;
-    peer->since_ns = mu_now_ns();
+    peer->up_ns = mu_now_ns();
     choose_next(p);
     /* the others may start too; and who sleeps until this one is late need not */
     if (p->starts.n_failures > 0 || !p->tidy_due)
@@ -271,15 +271,16 @@ int64_t mui_processes_see_late(struct mui_processes *p)
 
     for (unsigned i = 0; i < p->n_peers && !p->robbed; i++) {
         struct mui_processes_peer *peer = &p->peers[i];
+        int64_t late_ns = peer->ordered_ns + MUI_STARTS_LATE_NS;
 
         if (peer->state != MUI_PEER_ORDERED)
             continue;
         mui_processes_see_stage(p, peer);
         if (peer->up)
             continue;
-        if (mu_now_ns() < peer->since_ns + MUI_STARTS_LATE_NS) {
-            if (peer->since_ns + MUI_STARTS_LATE_NS < next)
-                next = peer->since_ns + MUI_STARTS_LATE_NS;
+        if (mu_now_ns() < late_ns) {
+            if (late_ns < next)
+                next = late_ns;
             continue;
         }
         mui_processes_count_failure(p);

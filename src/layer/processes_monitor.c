@@ -264,7 +264,7 @@ int mui_processes_order_one(struct mui_processes *p,
         *place = (struct mui_processes_peer){.peer = peer,
                                              .state = MUI_PEER_ORDERED,
                                              .i_group = -1,
-                                             .since_ns = mu_now_ns()};
+                                             .ordered_ns = mu_now_ns()};
         mui_processes_fill_groups(p);
     }
     desk->ops->unlock(desk);

@@ -229,7 +229,7 @@ static void worker_that_is_never_up_is_replaced(void **state)
     (void)state;
     test_submit(pool, test_say_pid, 0);
     (void)pthread_mutex_lock(&pool->lock);
-    p->peers[p->group_peers[0]].since_ns -= MUI_STARTS_LATE_NS;
+    p->peers[p->group_peers[0]].ordered_ns -= MUI_STARTS_LATE_NS;
     mui_bells_poke(&p->bells);
     (void)pthread_mutex_unlock(&pool->lock);
     test_take_as(pool, MU_DONE);
