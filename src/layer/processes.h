@@ -70,10 +70,11 @@ struct mui_processes_peer {
     bool up;        /* it has been seen to serve, and can be killed */
     int64_t up_ns;  /* since when */
     bool announced; /* it has said that it dies: a spare was woken for it */
-    bool dumps;     /* it says that it writes a core, or cannot be killed yet */
-    int64_t look_ns; /* when to see whether that is so, and kill it if not */
-    bool waits;      /* it has left word and sleeps: the monitor kills it */
-    bool reaped;     /* its process has ended, or will never be */
+    /* when to kill it, unless it writes a core by then: for it says that it does, or
+     * could not be killed at once; 0: neither */
+    int64_t kill_ns;
+    bool waits;  /* it has left word and sleeps: the monitor kills it */
+    bool reaped; /* its process has ended, or will never be */
 };
 
 struct mui_processes {

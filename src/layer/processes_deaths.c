@@ -92,8 +92,8 @@ void mui_processes_kill_peer(struct mui_processes *p,
     if (mui_peer_kill(&peer->peer) != -EPERM || p->channel < 0 ||
         mui_nursery_kill(p->channel, peer->peer.id) != -EAGAIN)
         return;
-    peer->dumps = true; /* when the nursery has read some of what it was sent */
-    peer->look_ns = mu_after_ns(MUI_BACKOFF_NS);
+    /* when the nursery has read some of what it was sent */
+    peer->kill_ns = mu_after_ns(MUI_BACKOFF_NS);
     mui_bells_poke(&p->bells);
 }
 
@@ -101,9 +101,7 @@ void mui_processes_bury_later(struct mui_processes *p,
                               struct mui_processes_peer *peer)
 {
     peer->state = MUI_PEER_GONE;
-    if (peer->dumps)
-        peer->look_ns = mu_after_ns(MUI_DUMP_LOOK_NS);
-    else if (!peer->waits)
+    if (peer->kill_ns == 0 && !peer->waits)
         mui_processes_kill_peer(p, peer);
     mui_processes_silence(p, peer);
     if (p->stopping)
@@ -207,10 +205,11 @@ bool mui_processes_heed_last_words(struct mui_processes *p,
     if (!mui_peer_last_words(&peer->peer, p->plan.shape.n_lanes, &crash))
         return false;
     death_from_words(&crash, &death);
-    peer->dumps = crash.dumps_core != 0;
+    if (crash.dumps_core)
+        peer->kill_ns = mu_after_ns(MUI_DUMP_LOOK_NS);
     /* the end of a process takes a CPU for long, perhaps the one on which the next
      * is to run; but what runs beside is not to go on while it runs again elsewhere */
-    peer->waits = !peer->dumps && p->plan.shape.n_lanes == 1;
+    peer->waits = !crash.dumps_core && p->plan.shape.n_lanes == 1;
     mui_processes_died(p, peer, &death);
     return true;
 }

@@ -316,31 +316,33 @@ static int do_errands(struct mui_processes *p, const struct errands *errands)
     return is_passing(rc) ? 0 : rc;
 }
 
-/* Kill who only says that it writes a core. Returns when to look again. */
-static int64_t look_at_dumps(struct mui_processes *p)
+/* Kill who only says that it writes a core, and who could not be killed before. Returns
+ * when to look again. */
+static int64_t kill_late(struct mui_processes *p)
 {
     int64_t next = MU_NEVER;
 
     for (unsigned i = 0; i < p->n_peers; i++) {
         struct mui_processes_peer *peer = &p->peers[i];
 
-        if (peer->state != MUI_PEER_GONE || !peer->dumps || peer->reaped)
+        if (peer->state != MUI_PEER_GONE || peer->kill_ns == 0 || peer->reaped)
             continue;
-        if (mu_now_ns() >= peer->look_ns) {
-            peer->dumps = mui_census_dumps_core(peer->peer.pid);
-            peer->look_ns = mu_after_ns(MUI_DUMP_LOOK_NS);
+        if (mu_now_ns() >= peer->kill_ns) {
+            peer->kill_ns = 0;
+            if (mui_census_dumps_core(peer->peer.pid))
+                peer->kill_ns = mu_after_ns(MUI_DUMP_LOOK_NS);
+            else
+                mui_processes_kill_peer(p, peer);
         }
-        if (!peer->dumps)
-            mui_processes_kill_peer(p, peer);
-        if (peer->dumps && peer->look_ns < next)
-            next = peer->look_ns;
+        if (peer->kill_ns != 0 && peer->kill_ns < next)
+            next = peer->kill_ns;
     }
     return next;
 }
 
 static int64_t next_time(struct mui_processes *p, int64_t late_ns)
 {
-    int64_t next = look_at_dumps(p);
+    int64_t next = kill_late(p);
 
     if (late_ns < next)
         next = late_ns;
