@@ -134,9 +134,7 @@ static bool reap(struct guardian *g)
     bool lost = false;
 
     (void)!read(g->child_fd, infos, sizeof infos);
-    for (;;) {
-        if (!mui_brood_wait(&info))
-            break;
+    while (mui_brood_wait(&info)) {
         if (info.si_pid != g->nursery)
             continue;
         lost = true;

@@ -180,9 +180,7 @@ static void reap(void)
     bool ended = false;
 
     (void)!read(the.child_fd, infos, sizeof infos);
-    for (;;) {
-        if (!mui_brood_wait(&info))
-            break;
+    while (mui_brood_wait(&info)) {
         if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED) {
             note_stop(&info);
         } else {
