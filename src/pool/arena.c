@@ -70,6 +70,30 @@ static uint64_t arena_limit(void)
     return bytes & ~UINT64_C(4095);
 }
 
+/* Map as much as can be had. */
+static int arena_map(struct mui_arena *arena, int fd, struct mu_error *err)
+{
+    for (arena->bytes = arena_limit(); arena->bytes >= LARGE;
+         arena->bytes /= 2) {
+        void *base;
+
+        if (ftruncate(fd, (off_t)arena->bytes) < 0)
+            continue;
+        base = mmap(NULL, arena->bytes, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_NORESERVE, fd, 0);
+        if (base == MAP_FAILED)
+            continue;
+        /* a worker forked from a program that did not call mu_init() must not
+         * inherit a mapping that it can write */
+        (void)madvise(base, arena->bytes, MADV_DONTFORK);
+        mui_memfd_leave_undumped(base, arena->bytes);
+        arena->base = base;
+        return 0;
+    }
+    return mui_fail(err, mui_memfd_bytes_max() < LARGE ? -EFBIG : -ENOMEM,
+                    "pool: address space for inputs");
+}
+
 /* Make the descriptor for workers. One that is open for reading only cannot be
  * mapped writable, nor made so by mprotect(). F_SEAL_FUTURE_WRITE would say it to
  * root as well, but then freed memory could not be punched out. */
@@ -97,40 +121,14 @@ int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err)
     if (!shared)
         return 0;
     fd = memfd_create("muster-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) {
-        rc = mui_fail(err, -errno, "pool: memory for inputs");
-        goto undo;
-    }
-    for (arena->bytes = arena_limit();; arena->bytes /= 2) {
-        void *base;
-
-        if (arena->bytes < LARGE) {
-            rc = mui_fail(err, mui_memfd_bytes_max() < LARGE ? -EFBIG : -ENOMEM,
-                          "pool: address space for inputs");
-            goto undo;
-        }
-        if (ftruncate(fd, (off_t)arena->bytes) < 0)
-            continue;
-        base = mmap(NULL, arena->bytes, PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_NORESERVE, fd, 0);
-        if (base != MAP_FAILED) {
-            /* a worker forked from a program that did not call mu_init() must not
-             * inherit a mapping that it can write */
-            (void)madvise(base, arena->bytes, MADV_DONTFORK);
-            mui_memfd_leave_undumped(base, arena->bytes);
-            arena->base = base;
-            break;
-        }
-    }
-    rc = arena_share(arena, fd, err);
-    if (rc < 0)
-        goto undo;
-    (void)close(fd);
-    return 0;
-undo:
+    rc = fd < 0 ? mui_fail(err, -errno, "pool: memory for inputs")
+                : arena_map(arena, fd, err);
+    if (rc == 0)
+        rc = arena_share(arena, fd, err);
     if (fd >= 0)
         (void)close(fd);
-    mui_arena_fini(arena);
+    if (rc < 0)
+        mui_arena_fini(arena);
     return rc;
 }
 
