@@ -118,19 +118,24 @@ struct mu_chan *mui_chan_new(const struct mui_transport *ops,
     return c;
 }
 
-/* Free what a failed set-up left, and answer its code. */
-static int set_up_failed(struct mu_chan *a, struct mu_chan *b, int rc)
-{
-    mu_chan_free(a);
-    mu_chan_free(b);
-    return rc;
-}
-
 static int address_keep(struct mu_chan *c, const char *address)
 {
     if (!c->address)
         c->address = strdup(address);
     return c->address ? 0 : -ENOMEM;
+}
+
+/* The end of a set-up that answered `rc`: give the handle, or free what is left of it. */
+static int set_up(struct mu_chan *c, const char *address, int rc,
+                  struct mu_chan **ret_chan, struct mu_error *err)
+{
+    if (rc == 0 && address_keep(c, address))
+        rc = mui_fail(err, -ENOMEM, "channel: open %s", address);
+    if (rc == 0)
+        *ret_chan = c;
+    else
+        mu_chan_free(c);
+    return rc;
 }
 
 int mu_chan_pair(const char *address, const struct mu_chan_options *options,
@@ -153,8 +158,11 @@ int mu_chan_pair(const char *address, const struct mu_chan_options *options,
                 : mui_fail(err, -ENOMEM, "channel: open %s", address);
     if (rc == 0 && (address_keep(a, address) || address_keep(b, address)))
         rc = mui_fail(err, -ENOMEM, "channel: open %s", address);
-    if (rc != 0)
-        return set_up_failed(a, b, rc);
+    if (rc != 0) {
+        mu_chan_free(a);
+        mu_chan_free(b);
+        return rc;
+    }
     ret_ends[0] = a;
     ret_ends[1] = b;
     return 0;
@@ -179,12 +187,7 @@ int mu_chan_open(const char *address, const struct mu_chan_options *options,
     c = mui_chan_new(ops, &o);
     rc = c ? ops->open(c, rest, err)
            : mui_fail(err, -ENOMEM, "channel: open %s", address);
-    if (rc == 0 && address_keep(c, address))
-        rc = mui_fail(err, -ENOMEM, "channel: open %s", address);
-    if (rc != 0)
-        return set_up_failed(c, NULL, rc);
-    *ret_chan = c;
-    return 0;
+    return set_up(c, address, rc, ret_chan, err);
 }
 
 int mu_chan_connect(const char *address, const struct mu_chan_options *options,
@@ -208,12 +211,7 @@ int mu_chan_connect(const char *address, const struct mu_chan_options *options,
     if (rc == MU_TIMEOUT)
         mui_error_say(err, rc, "channel: connect to %s: %s", address,
                       mu_status_text(rc));
-    if (rc == 0 && address_keep(c, address))
-        rc = mui_fail(err, -ENOMEM, "channel: connect to %s", address);
-    if (rc != 0)
-        return set_up_failed(c, NULL, rc);
-    *ret_chan = c;
-    return 0;
+    return set_up(c, address, rc, ret_chan, err);
 }
 
 int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
@@ -231,12 +229,7 @@ int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
                          : chan->ops->accept(chan, peer, deadline, err);
     if (rc > 0)
         mui_error_say(err, rc, "channel: accept: %s", mu_status_text(rc));
-    if (rc == 0 && address_keep(peer, chan->address))
-        rc = mui_fail(err, -ENOMEM, "channel: accept");
-    if (rc != 0)
-        return set_up_failed(peer, NULL, rc);
-    *ret_chan = peer;
-    return 0;
+    return set_up(peer, chan->address, rc, ret_chan, err);
 }
 
 /* What every send checks first. */
