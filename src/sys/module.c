@@ -160,6 +160,12 @@ static uintptr_t start_of(unsigned i)
     return atomic_load_explicit(&here[i].start, memory_order_relaxed);
 }
 
+static uintptr_t end_of(unsigned i)
+{
+    /* relaxed: the same */
+    return atomic_load_explicit(&here[i].end, memory_order_relaxed);
+}
+
 static uint64_t code_of(unsigned i, const void *address)
 {
     /* relaxed: published by `pinned` or `known` */
@@ -189,10 +195,7 @@ static int find_pinned(uintptr_t address)
     if (first == 0)
         return -ENOENT;
     i = row->modules[first - 1];
-    /* relaxed: published by `pinned` */
-    return address < atomic_load_explicit(&here[i].end, memory_order_relaxed)
-               ? (int)i
-               : -ENOENT;
+    return address < end_of(i) ? (int)i : -ENOENT;
 }
 
 static bool is_pinned(unsigned i)
@@ -571,10 +574,7 @@ int mui_module_decode(uint64_t code, void **ret_address)
     }
     /* relaxed: published by `known` */
     base = atomic_load_explicit(&here[i].base, memory_order_relaxed);
-    if (base + offset <
-            atomic_load_explicit(&here[i].start, memory_order_relaxed) ||
-        base + offset >=
-            atomic_load_explicit(&here[i].end, memory_order_relaxed))
+    if (base + offset < start_of(i) || base + offset >= end_of(i))
         return -EINVAL;
     *ret_address = (void *)(base + offset);
     return 0;
@@ -604,13 +604,8 @@ int mui_module_locate(const void *address, uint64_t *ret_code)
     uint32_t n = t ? n_entries(t) : 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        if (!is_known(i))
-            continue;
-        /* relaxed: published by `known` */
-        if ((uintptr_t)address >=
-                atomic_load_explicit(&here[i].start, memory_order_relaxed) &&
-            (uintptr_t)address <
-                atomic_load_explicit(&here[i].end, memory_order_relaxed)) {
+        if (is_known(i) && (uintptr_t)address >= start_of(i) &&
+            (uintptr_t)address < end_of(i)) {
             *ret_code = code_of(i, address);
             return 0;
         }
