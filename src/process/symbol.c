@@ -44,7 +44,8 @@ struct file {
     F(dwfl_offline_section_address)
 MUI_LIBRARY(library, dw, MUSTER_LIBDW, FUNCTIONS);
 
-/* Itanium C++ ABI, 3.4 "Demangler API". */
+/* Itanium C++ ABI, 3.4 "Demangler API": the name is its own.
+ * NOLINTNEXTLINE(readability-identifier-naming) */
 char *__cxa_demangle(const char *name, char *buffer, size_t *size, int *ret_rc);
 #define CXX_FUNCTIONS(F) F(__cxa_demangle)
 MUI_LIBRARY(cxx_library, cxx, "libstdc++.so.6", CXX_FUNCTIONS);
