@@ -12,7 +12,7 @@
  * supervisor never has more than n_slots orders without a reply, so neither the
  * order slot nor the reply slot that is written next can still be wanted.
  *
- * Four handshakes need "one of two sees the other" and so a total order; every
+ * Five handshakes need "one of two sees the other" and so a total order; every
  * access of theirs is seq_cst, so the C11 order S of those decides:
  *
  *  H1 revocation.  worker: started = i + 1; read revoked.
@@ -36,6 +36,10 @@
  *  H4 cancelling.  worker: started = i + 1; read the mark of i.
  *                  supervisor: mark = 1; read started.
  *     As H1: what the supervisor does not see started is returned unrun.
+ *  H5 the worker leaves.  worker: sleeping = left; read bell, the slot.
+ *                         supervisor: write orders; bell += 1; read sleeping.
+ *     As H2: either the supervisor sees that it left, and takes the orders back, or the
+ *     worker sees them, and rings. What it has started by then has its reply.
  *
  * A pack is up to MUI_PACK_MAX orders in a row that are written closely: what they
  * share in the slot of the first, published by its lap; their inputs one behind the
@@ -264,14 +268,19 @@ void mui_lane_push_pack(struct mui_lane *lane,
     ask_for_pack(lane, n, room);
 }
 
-/* H2, the supervisor's side; see mui_lane_sleep(). */
+/* H2 and H5, the supervisor's side; see mui_lane_sleep() and mui_lane_leave(). */
 static void lane_ring_down(struct mui_lane *lane)
 {
+    uint32_t sleeping;
+
 #ifndef BUG_LANE_NO_BELL
     atomic_fetch_add_explicit(&lane->down->bell, 1, memory_order_seq_cst);
 #endif
-    if (atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst))
-        mui_futex_wake(&lane->down->bell, 1, lane->shared);
+    sleeping = atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst);
+    if (sleeping == MUI_AWAKE)
+        return;
+    lane->has_left = sleeping == MUI_LEFT;
+    mui_futex_wake(&lane->down->bell, 1, lane->shared);
 }
 
 void mui_lane_flush(struct mui_lane *lane)
@@ -555,6 +564,13 @@ bool mui_lane_is_watching(const struct mui_lane *lane)
     /* H3, the supervisor's side: as in mui_lane_want(), later */
     return atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst) !=
            MUI_ASLEEP;
+}
+
+bool mui_lane_has_left(const struct mui_lane *lane)
+{
+    /* H5, the supervisor's side, later */
+    return atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst) ==
+           MUI_LEFT;
 }
 
 uint32_t mui_lane_started(const struct mui_lane *lane, int64_t *ret_start_ns)

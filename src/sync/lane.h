@@ -124,7 +124,8 @@ struct mui_lane {
     unsigned n_doubts;
     uint64_t end_ns;    /* when the task of the reply read last ended */
     bool any_cancelled; /* some cancel mark is set */
-    bool shared;        /* futex words lie in memory of several processes */
+    bool has_left; /* mui_lane_has_left(), when the worker was rung for last */
+    bool shared;   /* futex words lie in memory of several processes */
     void **owner; /* [n_slots] whose order it is; NULL: replied or taken back */
     uint8_t *state; /* [n_slots] enum mui_slot_state */
 };
@@ -212,6 +213,11 @@ bool mui_lane_is_awake(const struct mui_lane *lane);
 /* Whether it does not sleep for good: it is awake, or it has rung as idle and will look
  * again before long. */
 bool mui_lane_is_watching(const struct mui_lane *lane);
+
+/* Whether the worker says that its flow has ended: it takes no further order. What it
+ * was given before that and has not taken it rings for, unless has_left is true after the
+ * flush. */
+bool mui_lane_has_left(const struct mui_lane *lane);
 
 /* Orders without a reply; those that can still be pushed. */
 static inline unsigned mui_lane_in_flight(const struct mui_lane *lane)
@@ -324,7 +330,8 @@ void mui_lane_note_start(struct mui_lane_worker *w, int64_t now_ns);
  * is wished. May return early. */
 void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns);
 
-/* This flow ends, though its process may go on: rings for what it has replied. */
+/* This flow ends, though its process may go on: says so, and rings for whatever was
+ * wished, and where an order is there that it has not taken. */
 void mui_lane_leave(struct mui_lane_worker *w);
 
 /* Since when it has been running a task; MU_NEVER: it runs none. For other threads of

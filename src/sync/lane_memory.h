@@ -48,7 +48,8 @@ struct mui_lane_down {
 enum {
     MUI_AWAKE = 0,
     MUI_ASLEEP, /* until it is woken */
-    MUI_DOZING  /* for a while: it has rung as idle, and will look again */
+    MUI_DOZING, /* for a while: it has rung as idle, and will look again */
+    MUI_LEFT    /* for good: its flow has ended */
 };
 
 struct mui_lane_up {

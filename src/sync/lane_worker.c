@@ -303,10 +303,16 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
 
 void mui_lane_leave(struct mui_lane_worker *w)
 {
-    /* H3, the worker's side: as before a sleep, but nobody need wake this flow */
-    (void)atomic_exchange_explicit(&w->up->sleeping, MUI_AWAKE,
+    uint32_t want;
+
+    /* H3 and H5, the worker's side */
+    (void)atomic_exchange_explicit(&w->up->sleeping, MUI_LEFT,
                                    memory_order_seq_cst);
-    (void)ring_if_wished(w, MUI_WANT_DONE);
+    want = atomic_load_explicit(&w->down->want, memory_order_seq_cst);
+    /* for the orders that came before it */
+    (void)atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
+    if ((want != w->wish && want & MUI_WANT_MASK) || mui_lane_has_order(w))
+        w->ring(w, MUI_WANT_DONE);
 }
 
 int64_t mui_lane_running_since(const struct mui_lane_worker *w)
@@ -343,7 +349,10 @@ void mui_lane_nudge(struct mui_lane_worker *w)
     const struct timespec pause = {.tv_nsec = PAUSE_NS};
 
     for (int i = 0; i < TRIES_MAX; i++) {
-        if (!atomic_load_explicit(&w->up->sleeping, memory_order_seq_cst))
+        uint32_t sleeping =
+            atomic_load_explicit(&w->up->sleeping, memory_order_seq_cst);
+
+        if (sleeping == MUI_AWAKE || sleeping == MUI_LEFT)
             return;
         mui_futex_wake(&w->down->bell, 1, w->shared);
         (void)nanosleep(&pause, NULL);

@@ -63,6 +63,8 @@ static void push(struct mui_lane *lane, unsigned i)
     if (mui_lane_push(lane, &order, 1, &given[i % N_OWNERS], &index) == 0)
         given[i % N_OWNERS] = true;
     mui_lane_flush(lane);
+    if (lane->has_left)
+        (void)mui_lane_revoke(lane, 0, take_back, NULL);
 }
 
 static void push_pack(struct mui_lane *lane, unsigned i, unsigned n)
@@ -224,6 +226,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             break;
         case 7:
             mui_lane_want(&lane, MUI_WANT_DONE);
+            (void)mui_lane_has_left(&lane);
             break;
         case 8:
             read_crash(&p);

@@ -24,6 +24,7 @@ struct scene {
     unsigned n_back[N_ORDERS]; /* returned to the supervisor, not run */
     unsigned n_collected;
     uint32_t n_started; /* as the supervisor saw it */
+    bool has_left;      /* the same, after its flush */
 };
 
 /* What one end does, and the other meanwhile. */
@@ -325,6 +326,36 @@ static void cancelled_order_that_was_not_started_comes_back(void **state)
                                       .check = check_unstarted_came_back});
 }
 
+static void push_and_look(void *arg)
+{
+    struct scene *s = arg;
+
+    push_all(s);
+    s->has_left = s->lane.has_left;
+}
+
+static void leave(void *arg)
+{
+    struct scene *s = arg;
+
+    mui_lane_leave(&s->worker);
+}
+
+static void check_left_or_rung(struct scene *s)
+{
+    assert_true(s->has_left || s->n_rings > 0);
+}
+
+/* H5 */
+static void order_for_nobody_is_seen_or_rung_for(void **state)
+{
+    (void)state;
+    at_each_instruction(&(struct act){
+        .act = leave, .meanwhile = push_and_look, .check = check_left_or_rung});
+    at_each_instruction(&(struct act){
+        .act = push_and_look, .meanwhile = leave, .check = check_left_or_rung});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +364,7 @@ int main(void)
         cmocka_unit_test(worker_wakes_for_orders),
         cmocka_unit_test(reply_is_seen_or_rung_for),
         cmocka_unit_test(cancelled_order_that_was_not_started_comes_back),
+        cmocka_unit_test(order_for_nobody_is_seen_or_rung_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
