@@ -27,6 +27,7 @@ static void desk_attach(struct mui_desk *desk, unsigned i_group,
 
     pool->groups[i_group].lanes = lanes;
     pool->groups[i_group].n_lanes = n_lanes;
+    pool->groups[i_group].leaving = false;
     for (unsigned i = 0; i < n_lanes; i++)
         mui_lane_set_number(&lanes[i], pool->groups[i_group].i_first + i);
     pool->stats.n_workers_started++;
@@ -230,6 +231,8 @@ void mui_pool_rung(struct mu_pool *pool)
     pool->wish = 0; /* used up: wish again */
     pool->heard = false;
     (void)mui_pool_pump(pool);
+    if (mui_pool_see_off(pool))
+        (void)mui_pool_pump(pool);
     /* who took the bell used up the wish of a caller that sleeps, too; when what it
      * rang for was no outcome, nobody has woken the caller to wish again */
     if (pool->n_waiting)

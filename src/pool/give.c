@@ -196,6 +196,8 @@ static bool give_lane(struct mu_pool *pool, struct mui_group *group,
     }
     if (moved)
         mui_lane_flush(lane);
+    /* one that leaves only now sees the orders, and rings */
+    group->leaving |= pool->has_neighbours && lane->has_left;
     return moved;
 }
 
@@ -233,10 +235,12 @@ bool mui_pool_give_queue(struct mu_pool *pool)
     for (unsigned i = 0; i < pool->n_groups && pool->queue.n; i++) {
         struct mui_group *group = &pool->groups[i];
 
-        if (!group->lanes || group->lone || i == drained)
+        if (!group->lanes || group->lone || i == drained || group->leaving)
             continue;
         for (unsigned j = 0; j < group->n_lanes; j++)
             moved |= give_lane(pool, group, j, window);
+        if (group->leaving)
+            (void)mui_pool_empty(pool, group);
     }
     return moved;
 }

@@ -261,6 +261,7 @@ static int open_workers(struct mu_pool *pool, struct mu_error *err)
     }
     if (hosts) {
         config.desk = &pool->desk;
+        pool->has_neighbours = below > 1;
     } else {
         rc = own_lanes_init(pool, err);
         if (rc < 0)

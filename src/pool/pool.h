@@ -24,6 +24,7 @@ struct mui_group {
     unsigned i_first;     /* the pool-wide number of lanes[0] */
     struct mui_job *lone; /* the suspect that has the worker for itself: `alone`
                              and in one of the lanes; see mui_pool_ungive() */
+    bool leaving;         /* its worker is to be given nothing: see leaving.c */
     bool given_up;        /* no worker will come any more */
 };
 
@@ -39,6 +40,7 @@ struct mu_pool {
     struct mui_group *groups;
     unsigned n_groups;
     unsigned n_given_up;
+    bool has_neighbours; /* constant: several lanes of one worker process */
 
     /* Models that work in this process: the lanes and their memory. */
     struct mui_lane *own_lanes;
@@ -147,6 +149,16 @@ bool mui_pool_group_is_fresh(const struct mui_group *group);
 
 /* Whether more than one of its lanes has been given a task. */
 bool mui_pool_group_is_shared(const struct mui_group *group);
+
+/* -- leaving.c: workers that end with what they run -- */
+
+/* Take back what the worker of a group was given and has not begun. Returns whether there
+ * was any. */
+bool mui_pool_empty(struct mu_pool *pool, const struct mui_group *group);
+
+/* Look for such workers and do this; one that owes nothing more is replaced. Returns
+ * whether anything moved. */
+bool mui_pool_see_off(struct mu_pool *pool);
 
 /* -- watch.c: who rings -- */
 

@@ -30,10 +30,13 @@ static unsigned count_idle(const struct mu_pool *pool)
 {
     unsigned n_idle = 0;
 
-    for (unsigned i = 0; i < pool->n_groups; i++)
+    for (unsigned i = 0; i < pool->n_groups; i++) {
+        const struct mui_group *group = &pool->groups[i];
+
         for (unsigned j = 0;
-             pool->groups[i].lanes && j < pool->groups[i].n_lanes; j++)
-            n_idle += mui_lane_in_flight(&pool->groups[i].lanes[j]) == 0;
+             group->lanes && !group->leaving && j < group->n_lanes; j++)
+            n_idle += mui_lane_in_flight(&group->lanes[j]) == 0;
+    }
     return n_idle;
 }
 

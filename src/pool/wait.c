@@ -160,7 +160,8 @@ static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
         pool->n_waiting--;
         return;
     }
-    if (!mui_pool_pump(pool) && !mui_pool_doubt(pool)) {
+    if (!mui_pool_pump(pool) && !mui_pool_see_off(pool) &&
+        !mui_pool_doubt(pool)) {
         if (pool->look_ns < deadline)
             deadline = pool->look_ns;
         if (pool->doubt_ns < deadline)

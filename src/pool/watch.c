@@ -46,7 +46,8 @@ static void set_watch(struct mu_pool *pool)
 
         for (unsigned j = 0; group->lanes && !group->lone && j < group->n_lanes;
              j++) {
-            if (mui_lane_in_flight(&group->lanes[j]) > 0)
+            if (mui_lane_in_flight(&group->lanes[j]) > 0 ||
+                mui_lane_has_left(&group->lanes[j]))
                 continue;
             if (mui_lane_is_watching(&group->lanes[j]))
                 return;

@@ -18,6 +18,7 @@
 #include "pool/pool.h"
 #include "process/block.h"
 #include "support/pool.h"
+#include "sync/lane_memory.h"
 
 static pid_t host;
 
@@ -339,6 +340,56 @@ static void who_runs_beside_is_not_harmed(void **state)
     mu_pool_close(pool);
 }
 
+/* -- whether it leaves -- */
+
+/* As its flow would at its end; when another runs beside. */
+static int say_left(struct mu_task *t)
+{
+    _Atomic uint32_t *sleeping =
+        (_Atomic uint32_t *)((char *)find_mapping("muster-up") + 4096 +
+                             MUI_CACHE_LINE);
+
+    (void)t;
+    while (atomic_load(&left->n_begun) < 1)
+        (void)sched_yield();
+    *sleeping = MUI_LEFT;
+    atomic_fetch_add(&left->n_begun, 1);
+    return mu_latch_wait(&left->over, mu_after_ns(TEST_HANG_NS));
+}
+
+static int say_begun(struct mu_task *t)
+{
+    (void)t;
+    atomic_fetch_add(&left->n_begun, 1);
+    return mu_latch_wait(&left->over, mu_after_ns(TEST_HANG_NS));
+}
+
+/* Who runs beside is not harmed, and then there is another worker. */
+static void who_only_says_that_it_left_is_replaced(void **state)
+{
+    struct mu_pool *pool = open_pool("processes:1/threads:2", 0);
+    struct mu_outcome *o;
+
+    (void)state;
+    mu_latch_init(&left->over, 1);
+    atomic_store(&left->n_begun, 0);
+    test_submit(pool, say_left, 0);
+    test_submit(pool, say_begun, 0);
+    while (atomic_load(&left->n_begun) < 2)
+        (void)sched_yield();
+    /* of what waits nothing is given to it any more */
+    test_submit(pool, test_say_pid, 0);
+    (void)pthread_mutex_lock(&pool->lock);
+    (void)mui_pool_see_off(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+    assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_TIMEOUT);
+    assert_int_equal(mu_latch_count_down(&left->over, 1), 0);
+    for (int i = 0; i < 3; i++)
+        test_take_as(pool, MU_DONE);
+    assert_int_equal(atomic_load(&left->n_begun), 2);
+    mu_pool_close(pool);
+}
+
 /* -- what is left of its replies -- */
 
 /* What the tasks of one worker tell each other, and the test. */
@@ -638,6 +689,7 @@ int main(void)
         cmocka_unit_test(who_has_yet_to_begin_is_looked_at_in_time),
         cmocka_unit_test(what_is_left_lying_runs_again),
         cmocka_unit_test(who_runs_beside_is_not_harmed),
+        cmocka_unit_test(who_only_says_that_it_left_is_replaced),
         cmocka_unit_test(noise_over_replies_is_seen),
         cmocka_unit_test(wiped_replies_are_no_excuse),
         cmocka_unit_test(who_feigns_death_is_killed),
