@@ -10,7 +10,8 @@
  *
  * Asking is sem_post() for the saver, wakeup_ring() for the main thread: both can be
  * called by signal handlers. Who dies waits for a limited time: the heap may be locked
- * for ever, or the reader of our output may be gone. */
+ * for ever, or the reader of our output may be gone. Who dies beside it stands still
+ * until the first has ended the process. */
 #include "lastwords.h"
 
 #include <errno.h>
@@ -54,7 +55,7 @@ static struct {
     sem_t asked;
 } armed;
 
-static _Atomic int dying;    /* somebody is: 1 */
+static _Atomic pid_t dying;  /* the first thread that is; 0: none */
 static _Atomic int leaving;  /* the saver ends the process when it is done: 1 */
 static _Atomic int is_saved; /* what could be: 1 */
 static _Atomic int is_over;  /* the saver is to end: 1 */
@@ -167,30 +168,38 @@ static void await_save(void)
     }
 }
 
-/* The first that dies speaks, and waits until what has ended is saved; so does who
- * dies beside it, in silence. The one that saves is not waited for. */
+/* The first that dies speaks, and waits until what has ended is saved. Who dies beside
+ * it does not come back from here: its end would be that of the process, with less said
+ * and saved. Who saves does, and so does who fails in its last words. */
 static void die(const char *how, const char *what)
 {
-    int is_first;
+    const int is_main = pthread_equal(pthread_self(), armed.main_thread);
+    const int was_in_task = is_in_task();
+    pid_t first = 0;
 
     if (pthread_equal(pthread_self(), armed.saver))
         return;
     /* A1, pairs with lastwords_heed() */
-    is_first = atomic_exchange_explicit(&dying, 1, memory_order_acq_rel) == 0;
-    if (is_first)
-        say_who(how, what);
-    /* in our own code there is no thread that could go on */
-    if (!armed.save || !is_in_task())
+    (void)atomic_compare_exchange_strong_explicit(
+        &dying, &first, gettid(), memory_order_acq_rel, memory_order_acquire);
+    if (first == gettid() || (first && is_main && !was_in_task))
         return;
-    if (is_first && pthread_equal(pthread_self(), armed.main_thread))
+    if (!first)
+        say_who(how, what);
+    if (armed.save && was_in_task && is_main)
         ask_saver();
-    else if (is_first)
+    else if (armed.save && was_in_task && !first)
         wakeup_ring();
-    await_save();
+    while (first)
+        (void)pause();
+    /* in our own code there is no thread that could go on */
+    if (armed.save && was_in_task)
+        await_save();
 }
 
 static void on_fault(int signal)
 {
+    static const struct sigaction by_default = {.sa_handler = SIG_DFL};
     const char *name = "a signal";
 
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
@@ -198,7 +207,9 @@ static void on_fault(int signal)
             name = faults[i].name;
     if (armed.pool && getpid() == armed.pid)
         die(" crashed: ", name);
-    (void)raise(signal); /* with its own action: SA_RESETHAND */
+    /* not before: it would be the end of whoever crashes meanwhile */
+    (void)sigaction(signal, &by_default, NULL);
+    (void)raise(signal);
 }
 
 static void on_exit_call(int status, void *ctx)
@@ -206,7 +217,12 @@ static void on_exit_call(int status, void *ctx)
     struct line l = {.size = 0};
 
     (void)ctx;
-    if (!is_in_task())
+    if (!armed.pool || getpid() != armed.pid)
+        return;
+    /* a thread that a task began ends the command as the task itself does; those of the
+     * command itself leave with this status */
+    if (!is_in_task() && (status == SAY_EXIT_OTHER ||
+                          pthread_equal(pthread_self(), armed.main_thread)))
         return;
     add_text(&l, "exit(");
     add_number(&l, (uint64_t)(unsigned)status & 0xff);
@@ -267,8 +283,7 @@ static void catch_faults(void (*handler)(int))
 {
     static char stack[STACK_BYTES];
     const stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
-    struct sigaction action = {.sa_flags =
-                                   SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
+    struct sigaction action = {.sa_flags = SA_ONSTACK | SA_NODEFER};
 
     action.sa_handler = handler;
     (void)sigaltstack(&alternate, NULL);
@@ -279,12 +294,14 @@ static void catch_faults(void (*handler)(int))
 int lastwords_arm(const struct mu_pool *pool, const struct flights *flights,
                   lastwords_save_fn save_ended, void *ctx)
 {
-    static int is_registered;
+    /* exit() takes the handler off its list: one for each thread that may call it */
+    static unsigned n_registered;
 
     if (start_saver() < 0)
         return -1;
-    if (!is_registered)
-        is_registered = on_exit(on_exit_call, NULL) == 0;
+    while (n_registered <= mu_pool_width(pool) &&
+           on_exit(on_exit_call, NULL) == 0)
+        n_registered++;
     armed.flights = flights;
     armed.save = save_ended;
     armed.ctx = ctx;

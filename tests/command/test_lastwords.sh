@@ -87,6 +87,58 @@ for model in serial threads:1; do
         same "its records: $input" '1 2 3 ' "$(tail -n +2 log | cut -f1 | tr '\n' ' ')"
     done
 done
+# two that die at once: the first speaks and ends the command, with what has ended saved
+cat >both.c <<'EOC'
+#include <muster/task.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Atomic int n_here;
+
+static void *leave(void *arg)
+{
+    (void)arg;
+    exit(0);
+}
+
+int both(struct mu_task *t)
+{
+    const char *s = mu_task_input(t, NULL);
+    pthread_t thread;
+
+    if (s[0] != 'x' && s[0] != 'a' && s[0] != 't' && s[0] != 'b')
+        return mu_task_printf(t, "%s\n", s);
+    if (s[0] == 'b')
+        return pthread_create(&thread, NULL, leave, NULL) || pthread_join(thread, NULL);
+    n_here++;
+    while (n_here < 2)
+        ;
+    if (s[0] == 'x')
+        exit(0);
+    if (s[0] == 'a')
+        abort();
+    pthread_exit(NULL);
+}
+EOC
+model=threads:2
+for how in 'x 255' 'a 134' 't 255'; do
+    input=${how% *}
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        { seq 20 && echo "$input" && echo "$input"; } |
+            $HANG "$MUSTER" map --model $model both.c:both >out 2>err && status=0 || status=$?
+        same "status of two at once: $input" "${how#* }" $status
+        same "one speaks: $input" 1 "$(grep -c 'ends the command' err)"
+        same "what had ended: $input" "$(sed -n 's/^muster: \([0-9]*\) done.*/\1/p' err)" \
+            "$(wc -l <out | tr -d ' ')"
+    done
+done
+for model in serial threads:1; do
+    $HANG "$MUSTER" map --model $model both.c:both ::: b >out 2>err && status=0 || status=$?
+    same 'status when a thread of a task leaves' 255 $status
+    has 'and what it did' '^muster: exit.0., which ends the command' "$(cat err)"
+done
 "$MUSTER" map --quiet --model processes:1 fall.c:fall ::: a fall b >out 2>err && status=0 || status=$?
 same 'where it isolates one failed' 1 $status
 finish
