@@ -25,10 +25,12 @@
 #include <unistd.h>
 
 #include "say.h"
+#include "visible.h"
 #include "wakeup.h"
 
 enum {
     NAMED_MAX = 8,
+    NAME_SHOWN = 200,
     TEXT_MAX = 1024,
     STACK_BYTES = 64 * 1024,
     SAVE_MS = 2000 /* how long who dies waits for what is saved */
@@ -95,11 +97,14 @@ static void add_number(struct line *l, uint64_t number)
 static void add_input(struct line *l, uint64_t seq)
 {
     const struct flight *flight = flights_find(armed.flights, seq);
+    char form[VISIBLE_BYTES];
+    size_t size = flight ? flight->name.size : 0;
+    size_t n;
 
+    size = size < NAME_SHOWN ? size : NAME_SHOWN;
     add_text(l, " '");
-    if (flight)
-        add(l, flight->name.data,
-            flight->name.size < 200 ? flight->name.size : 200);
+    for (size_t i = 0; i < size; add(l, form, n))
+        i += visible_next(flight->name.data + i, size - i, form, &n);
     add_text(l, "'");
 }
 

@@ -5,6 +5,8 @@
 
 #include "muster/worker.h"
 
+#include "visible.h"
+
 enum {
     DESCRIPTION_BYTES = 1024,
     BACKTRACE_BYTES = 16 * 1024,
@@ -152,12 +154,17 @@ static void put_failure(struct text *t, const struct report_failure *f)
 {
     const char *line = text_string(&f->frames);
 
-    text_printf(t, "muster: input %llu, '%s', %s\n", (unsigned long long)f->seq,
-                text_string(&f->name), text_string(&f->how));
+    text_printf(t, "muster: input %llu, '", (unsigned long long)f->seq);
+    visible_put(t, text_string(&f->name), f->name.size);
+    text_put(t, "', ");
+    visible_put(t, text_string(&f->how), f->how.size);
+    text_putc(t, '\n');
     while (*line) {
         size_t n = strcspn(line, "\n");
 
-        text_printf(t, "muster:     %.*s\n", (int)n, line);
+        text_put(t, "muster:     ");
+        visible_put(t, line, n);
+        text_putc(t, '\n');
         line += n + (line[n] == '\n');
     }
 }

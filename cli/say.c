@@ -8,19 +8,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "visible.h"
+
+enum { LINE_BYTES = 1024 };
+
 static void say_line(const char *format, va_list args) MU_PRINTF(1, 0);
 
-/* In one write, so that lines of several processes do not mix. */
+/* In one write, so that lines of several processes do not mix. Without the heap, of
+ * which there may be no more. */
 static void say_line(const char *format, va_list args)
 {
-    char line[1024];
-    int length;
+    char line[LINE_BYTES];
+    char shown[LINE_BYTES * 4];
+    char form[VISIBLE_BYTES];
+    size_t length;
+    size_t size = 0;
+    size_t n;
 
-    length = vsnprintf(line, sizeof line, format, args);
-    if (length < 0)
+    if (vsnprintf(line, sizeof line, format, args) < 0)
         return;
+    length = strlen(line);
+    for (size_t i = 0; i < length; size += n) {
+        i += visible_next(line + i, length - i, form, &n);
+        memcpy(shown + size, form, n);
+    }
     (void)fflush(stdout);
-    (void)fprintf(stderr, "muster: %s\n", line);
+    (void)fprintf(stderr, "muster: %.*s\n", (int)size, shown);
 }
 
 void say(const char *format, ...)

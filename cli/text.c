@@ -138,9 +138,9 @@ void text_put_shell(struct text *t, const char *bytes, size_t size)
     }
 }
 
-/* The length of the UTF-8 sequence at bytes, 0 when there is none. */
-static size_t utf8_length(const unsigned char *b, size_t size)
+size_t text_utf8_length(const char *bytes, size_t size)
 {
+    const unsigned char *b = (const unsigned char *)bytes;
     size_t n;
 
     if (b[0] < 0x80)
@@ -183,7 +183,7 @@ void text_put_json(struct text *t, const char *bytes, size_t size)
 
     text_putc(t, '"');
     while (i < size) {
-        size_t n = utf8_length((const unsigned char *)bytes + i, size - i);
+        size_t n = text_utf8_length(bytes + i, size - i);
 
         if (n == 0)
             text_put(t, "\\ufffd");

@@ -36,6 +36,10 @@ void text_put_shell(struct text *t, const char *bytes, size_t size);
 /* Append a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD. */
 void text_put_json(struct text *t, const char *bytes, size_t size);
 
+/* The length of the UTF-8 sequence at the start of size > 0 bytes, 0 when there is
+ * none. */
+size_t text_utf8_length(const char *bytes, size_t size);
+
 /* Append a number for people: "1,234,567", "12.3", "0.12". */
 void text_put_number(struct text *t, double number);
 

@@ -11,6 +11,12 @@ EOF
 cat >missing.c <<'EOF'
 /* muster: pkg-config=no-such-package-anywhere */
 EOF
+cat >fails.c <<'EOF'
+#include <muster/task.h>
+#include <stdlib.h>
+int fails(struct mu_task *t) { (void)t; return 1; }
+int leaves(struct mu_task *t) { (void)t; exit(1); }
+EOF
 echo 'static int hidden;' >empty.c
 echo 'not a library' >text.so
 printf 'not a joblog\n' >bad.log
@@ -137,6 +143,21 @@ has 'a name that is no file' "^muster: input 1, 'nosuch', failed: cannot read it
     "$("$MUSTER" map --each file work.c:size ::: nosuch 2>&1)"
 has 'an empty name' "^muster: input 1, '', failed: cannot read its file: No such file or directory: the input has to name a file" \
     "$("$MUSTER" map --each file work.c:size ::: '' 2>&1)"
+
+# names do not drive the terminal, nor make lines that look like ours
+bad=$(printf 'a\033[31m\nb\302\233\377\303\244')
+seen='a\\033\[31m\\nb\\302\\233\\377'$(printf '\303\244')
+has 'an option' "no option --$seen: see" "$("$MUSTER" map "--$bad" work.c:echo 2>&1)"
+has 'a command' "no command '$seen': there" "$("$MUSTER" "$bad" 2>&1)"
+has 'a file' "cannot read $seen: No such" "$("$MUSTER" map -a "$bad" work.c:echo 2>&1)"
+has 'an input' "^muster: input 1, '$seen', failed: returned 1$" \
+    "$("$MUSTER" map --model serial fails.c:fails ::: "$bad" 2>&1)"
+has 'an input that ends the command' "^muster:     it was '$seen'$" \
+    "$("$MUSTER" map --model serial fails.c:leaves ::: "$bad" 2>&1)"
+printf '%s\n' "$bad" >control.log
+has 'a line of a file' 'a file with: a\\033\[31m$' \
+    "$("$MUSTER" map --joblog control.log --resume work.c:echo ::: a 2>&1)"
+same 'what is a result stays as it is' "$bad" "$("$MUSTER" map --quiet -0 work.c:echo ::: "$bad")"
 
 # behind ::: or -- there is no room for more options
 before() {
