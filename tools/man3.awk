@@ -35,7 +35,10 @@ function print_opening(    what, rest)
     what = comment
     sub(/^[a-z_]+\.h: */, "", what)
     rest = what
-    gsub(/\n.*/, "", what)
+    # its first sentence, which may go over several lines
+    sub(/\n\n.*/, "", what)
+    gsub(/\n/, " ", what)
+    sub(/\. .*/, "", what)
     sub(/[.:]? *$/, "", what)
     printf ".Sh NAME\n.Nm %s\n.Nd %s\n", page_name, what > page
     printf ".Sh SYNOPSIS\n.In %s\n.Sh DESCRIPTION\n", header > page
