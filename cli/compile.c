@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "muster/base.h"
@@ -26,7 +27,11 @@
 #include "wanted.h"
 #include "whole.h"
 
-enum { SOURCE_BYTES_MAX = 64 * 1024 * 1024, WORDS_MAX = 256 };
+enum {
+    SOURCE_BYTES_MAX = 64 * 1024 * 1024,
+    WORDS_MAX = 256,
+    ROOM_BYTES = 1024 * 1024 /* a compiled file may want so much */
+};
 
 /* What every file is compiled with: debugging information, so that the frames of
  * a crash have names and lines. */
@@ -269,6 +274,21 @@ static int ask_pkg_config(const struct build *b, const char *what,
     return 0;
 }
 
+/* A linker may say of a full disk that it could not write, and not where. */
+static void say_failed(const struct build *b)
+{
+    struct statvfs disk;
+
+    if (statvfs(b->directory.data, &disk) == 0 &&
+        disk.f_bavail * disk.f_frsize < ROOM_BYTES)
+        say("%s does not compile: see above; %s has %llu KiB left: make room "
+            "there, or set XDG_CACHE_HOME",
+            b->path, b->directory.data,
+            (unsigned long long)(disk.f_bavail * disk.f_frsize / 1024));
+    else
+        say("%s does not compile: see above", b->path);
+}
+
 /* Run the compiler: `object` and `rule` are names to write to. */
 static int run_compiler(struct build *b, char *object, char *rule)
 {
@@ -301,7 +321,7 @@ static int run_compiler(struct build *b, char *object, char *rule)
         argv[n] = NULL;
         rc = program_run(argv, NULL);
         if (rc)
-            say("%s does not compile: see above", b->path);
+            say_failed(b);
     }
     text_fini(&before);
     text_fini(&behind);

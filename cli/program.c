@@ -22,12 +22,24 @@ const char *program_env(const char *name)
     return getenv(name); // NOLINT(concurrency-mt-unsafe)
 }
 
-static int is_program(const char *path)
+/* NULL, or why it cannot be run and what would help. */
+static const char *refusal(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-           access(path, X_OK) == 0;
+    if (stat(path, &st) < 0)
+        return errno == ENOENT ? "no such file: check the name"
+                               : say_reason(errno);
+    if (S_ISDIR(st.st_mode))
+        return "it is a directory: name a program in it";
+    if (!S_ISREG(st.st_mode))
+        return "it is no file: name a program";
+    return access(path, X_OK) < 0 ? "not executable: chmod +x it" : NULL;
+}
+
+static int is_program(const char *path)
+{
+    return refusal(path) == NULL;
 }
 
 /* Call `visit` for each directory of PATH until it returns non-zero. */
@@ -108,12 +120,12 @@ static void refuse_missing(const char *name, const char *advice)
 char *program_find(const char *name, const char *advice)
 {
     struct search s = {.name = name};
+    const char *why;
 
     if (strchr(name, '/')) {
-        if (!is_program(name)) {
-            say("cannot run %s: %s", name,
-                access(name, F_OK) < 0 ? "no such file: check the name"
-                                       : "not executable: chmod +x it");
+        why = refusal(name);
+        if (why) {
+            say("cannot run %s: %s", name, why);
             return NULL;
         }
         text_put(&s.found, name);

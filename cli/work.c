@@ -146,6 +146,25 @@ static mu_task_fn find_function(const struct work *w, const char *file,
     return fn;
 }
 
+/* What the loader says of a module that it could not load, with a remedy. */
+static int refuse_module(const char *file, const char *error)
+{
+    static const char undefined[] = "undefined symbol: ";
+    const char *symbol = strstr(error, undefined);
+
+    if (!symbol)
+        return say_refuse("cannot load %s: %s: WORK is a shared library (cc "
+                          "-shared -fPIC) or a file of C",
+                          file, error);
+    symbol += sizeof undefined - 1;
+    return say_refuse("cannot load %s: '%.*s' is not defined: define it, or %s",
+                      file, (int)strcspn(symbol, ", "), symbol,
+                      compile_can(file)
+                          ? "name its library in a comment, as in /* muster: "
+                            "link=-lm */"
+                          : "link the library that has it, with -l");
+}
+
 static int load(struct work *w, const char *file)
 {
     struct text path = {0};
@@ -168,9 +187,7 @@ static int load(struct work *w, const char *file)
     w->module = dlopen(path.data, RTLD_NOW | RTLD_LOCAL);
     text_fini(&path);
     if (!w->module)
-        return say_refuse(
-            "cannot load %s: %s: WORK is a shared library (cc -shared "
-            "-fPIC) or a file of C",
+        return refuse_module(
             file,
             dlerror()); // NOLINT(concurrency-mt-unsafe): one thread
     return 0;

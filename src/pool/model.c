@@ -10,9 +10,8 @@
 #include "base/error.h"
 
 #define LEGAL_ORDER                                                            \
-    "legal: serial, or a path in the order mpi/processes/threads/fibers, "     \
-    "each "                                                                    \
-    "with :count if wished, as in processes:4/threads:2"
+    "legal: serial, threads, processes or processes/threads, each layer with " \
+    ":count if wished, as in processes:4/threads:2"
 
 static const struct mui_layer_ops *layer_find(const char *name, size_t length)
 {

@@ -11,6 +11,11 @@ EOF
 cat >missing.c <<'EOF'
 /* muster: pkg-config=no-such-package-anywhere */
 EOF
+cat >undefined.c <<'EOF'
+#include <muster/task.h>
+int no_such(void);
+int undefined(struct mu_task *t) { (void)t; return no_such(); }
+EOF
 cat >fails.c <<'EOF'
 #include <muster/task.h>
 #include <stdlib.h>
@@ -67,6 +72,8 @@ one_line 'no option -x' map -x work.c:echo
 one_line '--bar takes no value' map --bar=1 work.c:echo
 one_line '--model needs a value' map work.c:echo --model
 one_line '--model theads: ' map --model theads work.c:echo
+one_line "unknown layer 'proc'; legal: serial, threads, processes or processes/threads," \
+    map --model proc work.c:echo
 one_line '--model threads/processes: ' map --model threads/processes work.c:echo
 one_line '--model threads:x: ' map --model threads:x work.c:echo
 one_line '-j two: it is a number' map -j two work.c:echo
@@ -136,7 +143,9 @@ wrong "no function 'ad' in work.c: did you mean 'add'" map --reduce ad work.c:ec
 wrong 'cannot load text.so' map text.so:f
 wrong 'cannot load /bin/sh: .*: WORK is a shared library' map /bin/sh:f
 wrong 'cannot read nosuch: No such file or directory: check the name' map -a nosuch work.c:echo
-wrong 'broken.c does not compile' map broken.c:broken
+wrong "cannot load undefined.c: 'no_such' is not defined: .* /[*] muster: link=-lm [*]/" \
+    map undefined.c:undefined
+wrong 'broken.c does not compile: see above$' map broken.c:broken
 wrong "'libs' in its muster: comment is not one of" map wish.c:f
 wrong 'packages that pkg-config does not know' map missing.c:f
 has 'a name that is no file' "^muster: input 1, 'nosuch', failed: cannot read its file: .*: the input has to name a file" \
@@ -177,6 +186,9 @@ export CC
 one_line "no command 'mn0p9q' in PATH: C files need a C compiler" map work.c:echo ::: a
 unset CC
 before 'cannot run ./work.c: not executable' -- ./work.c ::: a
+before 'cannot run /dev: it is a directory: name a program' -- /dev ::: a
+before 'cannot run ./work.c/x: Not a directory: check the name' -- ./work.c/x ::: a
+before 'cannot run ./no: no such file: check the name' -- ./no ::: a
 before 'expressions of Perl' -- echo '{= s/a/b/ =}' ::: a
 before "'[{]2[}]': an input is one value" -- echo '{2}' ::: a
 one_line '--colsep is for commands' map --colsep , work.c:echo ::: a
@@ -213,6 +225,21 @@ if [ -z "${SANITIZER:-}" ]; then
         same "processes:4 with ulimit -v $limit" 5050 \
             "$(ulimit -v $limit && seq 100 | "$MUSTER" map --quiet --model processes:4 --reduce add work.c:echo)"
     done
+fi
+# a full disk, where a user may mount one
+mkdir full
+cat >full.sh <<'EOF'
+mount -t tmpfs -o size=64k tmpfs full || exit 77
+[ $# -gt 0 ] || exit 0
+mkdir full/cache
+XDG_CACHE_HOME=$PWD/full/cache exec "$@"
+EOF
+if unshare -rm sh ./full.sh 2>/dev/null; then
+    # more than fits, and that says nothing above
+    echo 'char room[1 << 20] = {1};' >large.c
+    got=$(unshare -rm sh ./full.sh "$MUSTER" map --quiet large.c:f ::: a 2>&1)
+    same 'status with a full cache' 255 $?
+    has 'a full cache' "large.c does not compile: see above; .*full/cache/muster/ has [0-9]+ KiB left: make room there" "$got"
 fi
 # a closed descriptor is not the next file that is opened
 for m in serial processes:2; do
