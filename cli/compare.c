@@ -18,7 +18,13 @@
 #include "verdict.h"
 #include "wakeup.h"
 
-enum { MODELS_MAX = 16, COPY_BYTES = 64 * 1024 };
+enum {
+    MODELS_MAX = 16,
+    MODEL_BYTES = 256,
+    COPY_BYTES = 64 * 1024,
+    COLUMNS = 79,    /* of what is said below the table */
+    FAILED_MAX = 101 /* as an exit status: more than 100 */
+};
 
 static const char default_models[] =
     "serial,threads,processes,processes/threads";
@@ -129,9 +135,10 @@ static int secure_inputs(struct contest *c)
     return 0;
 }
 
-/* The models of --models, each checked. */
+/* The models of --models, each checked, and once. */
 static int read_models(struct contest *c)
 {
+    char full[MODELS_MAX][MODEL_BYTES];
     char *at;
     char *rest;
 
@@ -140,7 +147,6 @@ static int read_models(struct contest *c)
     for (at = c->models.data; at; at = rest) {
         struct contender *m = &c->contenders[c->n];
         struct mu_error err = {0};
-        char full[256];
 
         rest = strchr(at, ',');
         if (rest)
@@ -148,8 +154,13 @@ static int read_models(struct contest *c)
         if (c->n == MODELS_MAX)
             return say_refuse(
                 "--models: there are more than %d: leave some out", MODELS_MAX);
-        if (mu_model_check(at, full, sizeof full, &err) < 0)
+        if (mu_model_check(at, full[c->n], MODEL_BYTES, &err) < 0)
             return say_refuse("--models %s: %s", at, err.text);
+        for (size_t i = 0; i < c->n; i++)
+            if (strcmp(full[i], full[c->n]) == 0)
+                return say_refuse("--models: %s and %s are the same: name each "
+                                  "model once",
+                                  c->contenders[i].model, at);
         m->model = at;
         m->isolates = mu_model_isolates(at) == 1;
         m->rates = text_alloc(c->options.rounds, sizeof(double));
@@ -386,36 +397,79 @@ static void put_json(struct text *t, const struct contest *c,
         text_putc(t, '}');
     }
     text_put(t, "],\"take\":");
-    text_put_json(t, take, strlen(take));
+    if (take)
+        text_put_json(t, take, strlen(take));
+    else
+        text_put(t, "null");
     text_put(t, ",\"why\":");
     text_put_json(t, why, strlen(why));
     text_put(t, "}\n");
 }
 
-static void print_result(struct contest *c)
+/* Lines of at most COLUMNS, broken at blanks. */
+static void put_wrapped(struct text *t, const char *words)
 {
-    struct row rows[MODELS_MAX] = {0};
-    struct verdict_model models[MODELS_MAX];
-    struct text why = {0};
-    struct text page = {0};
-    size_t chosen;
+    size_t column = 0;
 
-    make_rows(c, rows);
+    while (*words) {
+        size_t n = strcspn(words, " ");
+
+        if (column && column + 1 + n > COLUMNS) {
+            text_putc(t, '\n');
+            column = 0;
+        } else if (column) {
+            text_putc(t, ' ');
+            column++;
+        }
+        text_append(t, words, n);
+        column += n;
+        words += n + (words[n] == ' ');
+    }
+    text_putc(t, '\n');
+}
+
+static int all_failed(const struct contest *c)
+{
+    return c->n_failed == c->n_tasks;
+}
+
+/* The index of the model to take, or c->n. */
+static size_t choose(const struct contest *c, const struct row *rows,
+                     struct text *ret_why)
+{
+    struct verdict_model models[MODELS_MAX];
+
+    if (all_failed(c)) {
+        text_put(ret_why, "No verdict: all tasks failed.");
+        return c->n;
+    }
     for (size_t i = 0; i < c->n; i++)
         models[i] = (struct verdict_model){
             .name = c->running[i]->model,
             .isolates = c->running[i]->isolates,
             .rate = rows[i].rate,
         };
-    chosen = verdict_choose(
-        models, c->n, rows[0].rate.median > 0 ? 1 / rows[0].rate.median : 0,
-        &why);
+    return verdict_choose(models, c->n,
+                          rows[0].rate.median > 0 ? 1 / rows[0].rate.median : 0,
+                          ret_why);
+}
+
+static void print_result(struct contest *c)
+{
+    struct row rows[MODELS_MAX] = {0};
+    struct text why = {0};
+    struct text page = {0};
+    size_t chosen;
+
+    make_rows(c, rows);
+    chosen = choose(c, rows, &why);
     if (c->options.json) {
-        put_json(&page, c, rows, c->running[chosen]->model, why.data);
+        put_json(&page, c, rows,
+                 chosen < c->n ? c->running[chosen]->model : NULL, why.data);
     } else {
         put_table(&page, c, rows);
         if (!c->options.quiet)
-            text_printf(&page, "%s\n", why.data);
+            put_wrapped(&page, why.data);
         if (c->n_failed && !c->options.quiet)
             say("%llu of %llu tasks failed: muster map says which",
                 (unsigned long long)c->n_failed,
@@ -447,11 +501,15 @@ int command_compare(int argc, char **argv)
         print_result(&c);
         rc = say_flush();
     }
+    if (rc == 0 && all_failed(&c))
+        rc = c.n_failed < FAILED_MAX ? (int)c.n_failed : FAILED_MAX;
+    else if (rc)
+        rc = SAY_EXIT_OTHER;
     work_close(&c.work);
     free_contenders(&c);
     text_fini(&c.models);
     text_fini(&c.spool);
     if (c.spool_fd >= 0)
         (void)close(c.spool_fd);
-    return rc ? SAY_EXIT_OTHER : 0;
+    return rc;
 }

@@ -1,6 +1,6 @@
 /* verdict.c: which model to take and why. The fastest wins; what is not slower
  * beyond the noise counts as equally fast; and of equals, first the one that loses
- * nothing in a crash, then the simpler one. */
+ * nothing in a crash, then the simpler one. Where the noise is all there is, none. */
 #include "verdict.h"
 
 #include <stdlib.h>
@@ -10,6 +10,8 @@
  * when their rounds overlap. */
 #define SHARE_EQUAL   0.05
 #define SHARE_OVERLAP 0.2
+/* Rounds that lie further apart than this share of their median measure little. */
+#define SHARE_NOISE 0.5
 
 static int by_value(const void *a, const void *b)
 {
@@ -88,6 +90,24 @@ static int is_too_close(const struct verdict_model *models, size_t n,
     return 0;
 }
 
+static int is_noisy(const struct verdict_model *m)
+{
+    return m->rate.max - m->rate.min > SHARE_NOISE * m->rate.median;
+}
+
+/* The first that may as well be slower as faster than the fastest, for all that these
+ * rounds say. */
+static const struct verdict_model *first_unclear(
+    const struct verdict_model *models, size_t n,
+    const struct verdict_model *fastest)
+{
+    for (size_t i = 0; i < n; i++)
+        if (&models[i] != fastest && models[i].rate.max >= fastest->rate.min &&
+            (is_noisy(&models[i]) || is_noisy(fastest)))
+            return &models[i];
+    return NULL;
+}
+
 static void put_percent_slower(struct text *t, const struct verdict_model *m,
                                const struct verdict_model *fastest,
                                int is_close)
@@ -109,8 +129,16 @@ size_t verdict_choose(const struct verdict_model *models, size_t n,
     const struct verdict_model *fastest = fastest_of(models, n);
     const struct verdict_model *chosen = first_equal(models, n, fastest, 1);
     const struct verdict_model *isolating = fastest_isolating(models, n);
+    const struct verdict_model *unclear = first_unclear(models, n, fastest);
     int is_close = is_too_close(models, n, fastest);
 
+    if (unclear) {
+        text_printf(ret_why,
+                    "No verdict: these rounds do not tell %s from %s, for they "
+                    "vary and overlap. More inputs or more --rounds would.",
+                    fastest->name, unclear->name);
+        return n;
+    }
     if (chosen) {
         text_printf(ret_why, "Take %s: ", chosen->name);
         put_percent_slower(ret_why, chosen, fastest, is_close);

@@ -26,7 +26,8 @@ struct verdict_model {
 /* Choose the model to take.
  * models       [n], n > 0
  * task_seconds what one task takes under the first model of one worker; 0 unknown
- * Returns      its index; the sentence that says why is appended to *ret_why */
+ * Returns      its index, or n when they cannot be told apart; the sentence that says
+ *              why is appended to *ret_why */
 size_t verdict_choose(const struct verdict_model *models, size_t n,
                       double task_seconds, struct text *ret_why);
 

@@ -266,7 +266,7 @@ static void overlap_is_no_difference(void **state)
         {"processes", 1, {88, 80, 100}},
     };
     const struct verdict_model far[] = {
-        {"threads", 0, {100, 60, 120}},
+        {"threads", 0, {100, 75, 120}},
         {"processes", 1, {70, 60, 80}},
     };
     struct text why = {0};
@@ -274,6 +274,30 @@ static void overlap_is_no_difference(void **state)
     (void)state;
     assert_int_equal(verdict_choose(near, 2, 0, &why), 1);
     assert_int_equal(verdict_choose(far, 2, 0, &why), 0);
+    text_fini(&why);
+}
+
+/* Where rounds vary widely and overlap, nothing is known; what is clear stays so. */
+static void noise_has_no_verdict(void **state)
+{
+    const struct verdict_model noisy[] = {
+        {"serial", 0, {100, 75, 1198}},
+        {"threads", 0, {110, 100, 115}},
+        {"processes", 1, {50, 49, 51}},
+    };
+    const struct verdict_model clear[] = {
+        {"threads", 0, {400, 300, 700}},
+        {"processes", 1, {100, 40, 200}},
+    };
+    struct text why = {0};
+
+    (void)state;
+    assert_int_equal(verdict_choose(noisy, 3, 0, &why), 3);
+    assert_string_equal(
+        why.data, "No verdict: these rounds do not tell threads from serial, "
+                  "for they vary and overlap. More inputs or more --rounds "
+                  "would.");
+    assert_int_equal(verdict_choose(clear, 2, 0, &why), 0);
     text_fini(&why);
 }
 
@@ -314,6 +338,7 @@ int main(void)
         cmocka_unit_test(spread_has_median_and_ends),
         cmocka_unit_test(fastest_is_chosen_and_isolation_among_equals),
         cmocka_unit_test(overlap_is_no_difference),
+        cmocka_unit_test(noise_has_no_verdict),
         cmocka_unit_test(numbers_are_grouped),
     };
 

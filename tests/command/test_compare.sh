@@ -11,8 +11,9 @@ has 'head of the table' '^model +tasks/s +spread +speed-up +CPU s +PSS MiB +swit
 same 'a row for each model' 4 \
     "$(echo "$table" | grep -Ec "^($models) +[0-9.,]+ +-[0-9]+% [+][0-9]+% +[0-9.]+ ")"
 has 'serial is its own measure' '^serial .* 1\.00 ' "$table"
-has 'the verdict' '^Take (serial|threads|processes|processes/threads): it is ' "$table"
+has 'the verdict' '^(Take (serial|threads|processes|processes/threads): it is |No verdict: these rounds do not )' "$table"
 same 'columns' '' "$(echo "$table" | head -n 5 | grep -E '.{81}')"
+same 'columns below' '' "$(echo "$table" | tail -n +6 | grep -E '.{80}')"
 
 json=$("$MUSTER" compare --rounds 1 --json --models threads,processes -j 2 work.c:echo ::: a b)
 has 'as JSON' '^\{"tasks":2,"failed":0,"rounds":1,"models":\[\{"model":"threads:2","per_second":\{"median":[0-9.e+]+,' "$json"
@@ -40,10 +41,23 @@ got=$("$MUSTER" compare --models serial --rounds 1 work.c:crash ::: bad 2>&1)
 same 'status when none is left' 255 $?
 has 'no model is left' 'none of the models isolates' "$got"
 table=$($HANG "$MUSTER" compare --rounds 1 --timeout 0.2 work.c:hang ::: a 2>err)
-same 'status of --timeout' 0 $?
+same 'status of --timeout' 1 $?
 has 'who hangs ends its process' '1 of 1 tasks end their process' "$(cat err)"
 table=$("$MUSTER" compare --rounds 1 --timeout 60 work.c:echo ::: a 2>err)
 same 'who does not is compared everywhere' 4 "$(echo "$table" | grep -Ec "^($models)")"
+# nothing can be said of work that fails, as map says it
+table=$("$MUSTER" compare --rounds 1 work.c:code ::: 1 2 3 2>err)
+same 'status when all fail' 3 $?
+has 'no verdict when all fail' '^No verdict: all tasks failed' "$table"
+has 'as JSON' '"take":null,"why":"No verdict: all' \
+    "$("$MUSTER" compare --rounds 1 --json work.c:code ::: 1 2>&1)"
+"$MUSTER" compare --rounds 1 --quiet --models serial work.c:code ::: 0 1 >/dev/null
+same 'status when some fail' 0 $?
+seq 200 | "$MUSTER" compare --rounds 1 --quiet --models serial work.c:code >/dev/null
+same 'status when very many fail' 101 $?
+got=$("$MUSTER" compare --models threads,serial,threads work.c:echo ::: a 2>&1)
+same 'status of one model twice' 255 $?
+has 'one model twice' '^muster: --models: threads and threads are the same: name each model once$' "$got"
 got=$("$MUSTER" compare work.c:echo </dev/null 2>&1)
 has 'no inputs' 'there are no inputs' "$got"
 finish
