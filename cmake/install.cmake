@@ -1,5 +1,6 @@
 # What `make install` installs. Every file finds the others from where it lies, so
 # that the prefix is chosen at install time.
+include(CMakePackageConfigHelpers)
 install(TARGETS muster EXPORT muster
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/muster DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}

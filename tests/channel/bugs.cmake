@@ -1,5 +1,5 @@
 # Bugs of the channels that their tests have to see.
-set(channel ${CMAKE_SOURCE_DIR}/src/channel)
+set(channel ${PROJECT_SOURCE_DIR}/src/channel)
 if(MUSTER_SANITIZE STREQUAL "thread")
   # the hardware of x86 hides these: only the thread sanitizer sees them
   add_bug_test(BUG_RING_RELAXED channel/test_ring.c)
@@ -11,6 +11,6 @@ elseif(NOT MUSTER_SANITIZE)
   add_bug_test(BUG_SHM_PUBLISH_FIRST channel/test_ring_kill.c
                ${channel}/shm_end.c)
   add_bug_test(BUG_COPY_NO_FENCE channel/test_far_kill.c
-               ${CMAKE_SOURCE_DIR}/src/sys/copy.c)
+               ${PROJECT_SOURCE_DIR}/src/sys/copy.c)
   add_bug_test(BUG_SHM_NO_SECOND_LOOK channel/test_shm_steps.c ${channel}/shm_end.c)
 endif()

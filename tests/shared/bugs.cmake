@@ -1,5 +1,5 @@
 # Bugs of src/shared that its tests have to see.
-set(shared ${CMAKE_SOURCE_DIR}/src/shared)
+set(shared ${PROJECT_SOURCE_DIR}/src/shared)
 if(NOT MUSTER_SANITIZE) # whose builds stop and kill at too few points to be sure
   add_bug_test(BUG_HEAP_FRONT_FIRST shared/test_arena.c ${shared}/heap.c)
   add_bug_test(BUG_MUTEX_LOAD_STORE shared/test_lock_steps.c ${shared}/mutex.c)
