@@ -77,25 +77,31 @@ static int start(struct mu_error *err)
     pid_t pid;
     int rc;
 
-    n_threads = mui_census_threads();
-    if (n_threads > 1)
-        return mui_fail(
-            err, MU_EINIT,
-            "processes: this program runs %u threads: call "
-            "mu_init() first in main(); where a library starts them "
-            "before, set OPENBLAS_NUM_THREADS=1 or the like, or "
-            "dlopen() it later",
-            n_threads);
-    rc = mui_module_init(err);
-    if (rc < 0)
-        return rc;
+    /* first: who called mu_init() in vain may have threads by now */
     pidfd = mui_pidfd_open(getpid());
+    if (pidfd == -ENOSYS)
+        return mui_fail(err, pidfd,
+                        "processes: need Linux 5.4 or newer, and no valgrind: "
+                        "pidfd_open()");
     if (pidfd < 0)
         return mui_fail(err, pidfd, "start worker processes");
+    n_threads = mui_census_threads();
+    if (n_threads > 1) {
+        rc = mui_fail(err, MU_EINIT,
+                      "processes: this program runs %u threads: call "
+                      "mu_init() first in main(); where a library starts them "
+                      "before, set OPENBLAS_NUM_THREADS=1 or the like, or "
+                      "dlopen() it later",
+                      n_threads);
+        goto close_pidfd;
+    }
+    rc = mui_module_init(err);
+    if (rc < 0)
+        goto close_pidfd;
     rc = mui_message_pair(fds);
     if (rc < 0) {
-        (void)close(pidfd);
-        return mui_fail(err, rc, "start worker processes");
+        rc = mui_fail(err, rc, "start worker processes");
+        goto close_pidfd;
     }
     /* no handler of the host may run in the child */
     (void)sigfillset(&all);
@@ -119,6 +125,10 @@ static int start(struct mu_error *err)
     the.user = mui_state_user();
     the.n_refs = 0;
     return 0;
+
+close_pidfd:
+    (void)close(pidfd);
+    return rc;
 }
 
 /* The host may close all descriptors that it does not know, and the number of ours be
@@ -235,7 +245,14 @@ static int lock_and_hold(bool for_good, struct mu_error *err)
 
 int mui_nursery_init(struct mu_error *err)
 {
-    return lock_and_hold(true, err);
+    struct mu_error why;
+    int rc = lock_and_hold(true, &why);
+
+    if (rc == -ENOSYS) /* of no concern to who opens no pool of processes */
+        return 0;
+    if (rc < 0 && err)
+        *err = why;
+    return rc;
 }
 
 int mui_nursery_ref(struct mu_error *err)

@@ -64,12 +64,13 @@ struct mui_nursery_report {
     int pidfd;
 };
 
-/* Fork guardian and nursery for good, unless it was done. 0; MU_EINIT when there
- * are other threads; -errno. */
+/* Fork guardian and nursery for good, unless it was done. 0, also where the system has
+ * not what they need, which mui_nursery_ref() says; MU_EINIT when there are other
+ * threads; -errno. */
 int mui_nursery_init(struct mu_error *err);
 
 /* Hold a nursery: the one there is, or a new one, which has the memory of now and
- * ends with the last holder. As above. */
+ * ends with the last holder. As above, and -ENOSYS. */
 int mui_nursery_ref(struct mu_error *err);
 void mui_nursery_unref(void);
 

@@ -2,13 +2,17 @@
  * what it needs to say it. Its messages pass here by the linker's help (--wrap,
  * CMakeLists.txt). */
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "layer/processes.h"
 #include "layer/starts.h"
@@ -354,6 +358,54 @@ static void nursery_without_files_is_an_error(void **state)
         assert_int_equal(test_wait(pids[n]), 0);
 }
 
+/* As valgrind and Linux before 5.3 do. */
+static void refuse_pidfd_open(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+
+    CHECK_CHILD(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK_CHILD(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static void work_without_pidfd_open(void *arg)
+{
+    static const char *const models[] = {"serial", "threads:2"};
+    struct mu_error err = {.text = ""};
+    struct mu_outcome *o;
+    struct mu_pool *pool;
+    struct mu_pool *none = NULL;
+
+    (void)arg;
+    refuse_pidfd_open();
+    CHECK_CHILD(mu_init(&err) == 0 && err.text[0] == '\0');
+    CHECK_CHILD(mu_init(NULL) == 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_CHILD(mu_pool_open(models[i], NULL, &pool, NULL) == 0);
+        CHECK_CHILD(mu_pool_submit(pool, test_say_pid, NULL, 0, NULL, NULL) ==
+                    0);
+        CHECK_CHILD(mu_pool_next(pool, MU_NEVER, &o) == 0);
+        CHECK_CHILD(o->status == MU_DONE);
+        mu_outcome_free(o);
+        /* while other threads run, too: they are not why */
+        CHECK_CHILD(mu_pool_open("processes:2", NULL, &none, &err) == -ENOSYS);
+        CHECK_CHILD(!none && strstr(err.text, "Linux 5.4 or newer") &&
+                    strstr(err.text, "pidfd_open()"));
+        mu_pool_close(pool);
+    }
+}
+
+static void other_models_run_without_pidfd_open(void **state)
+{
+    (void)state;
+    assert_int_equal(test_wait(test_fork(work_without_pidfd_open, NULL)), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +418,7 @@ int main(void)
         cmocka_unit_test(pool_without_forks_closes),
         cmocka_unit_test(order_that_is_not_sent_is_made_good),
         cmocka_unit_test(nursery_without_files_is_an_error),
+        cmocka_unit_test(other_models_run_without_pidfd_open),
     };
 
     host = getpid();
