@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install what is missing from Debian's packages. Asks nothing, and does nothing
-# where nothing is missing.
+# where nothing is missing. Who may not install, or has no Debian, is told the names.
 #
 #   tools/setup.sh build    what the library, the command and the examples need
 #   tools/setup.sh check    and what the checks need
@@ -72,8 +72,9 @@ if [ -z "$missing$unknown" ]; then exit 0; fi
 as_root=
 if [ "$(id -u)" != 0 ]; then
     if ! command -v sudo >/dev/null; then
+        # which may be of tests or examples alone: CMake says what it cannot do without
         echo "setup: missing, and neither root nor sudo to install it:$missing$unknown" >&2
-        exit 1
+        exit 0
     fi
     as_root='sudo DEBIAN_FRONTEND=noninteractive'
 fi
