@@ -308,6 +308,14 @@ struct mu_ticket {
     int status;
 };
 
+/* Pointers made what they are not: in C++ by the cast that warns nobody, since some of
+ * this is expanded in the user's code. */
+#ifdef __cplusplus
+#    define MUI_CAST(type, value) (reinterpret_cast<type>(value))
+#else
+#    define MUI_CAST(type, value) ((type)(value))
+#endif
+
 /* A seat is a region of address space this large and so aligned; it begins with
  * its limit. Slots at or above the limit belong to the owner alone; below it they
  * were exposed. A hungry team-mate raises the limit over all of them. */
@@ -316,13 +324,13 @@ struct mu_ticket {
 #else
 #    define MUI_SEAT_BITS 22
 #endif
-#define MUI_SEAT_BYTES ((uintptr_t)1 << MUI_SEAT_BITS)
+#define MUI_SEAT_BYTES ((UINTPTR_MAX & 1) << MUI_SEAT_BITS)
 #define MUI_HUNGRY     UINTPTR_MAX
 
 static inline uintptr_t mui_job_limit(const struct mu_job *j)
 {
-    const uintptr_t *limit =
-        (const uintptr_t *)((uintptr_t)j & ~(MUI_SEAT_BYTES - 1));
+    const uintptr_t *limit = MUI_CAST(
+        const uintptr_t *, MUI_CAST(uintptr_t, j) & ~(MUI_SEAT_BYTES - 1));
 
     /* relaxed: the comparison only chooses a path; the other one synchronises */
     return __atomic_load_n(limit, __ATOMIC_RELAXED);
@@ -449,7 +457,7 @@ MU_END_DECLS
     MUI_FORK_INLINE void f##_mu_write(                                         \
         struct mu_job *j MUI_PARAMS(f, ##__VA_ARGS__))                         \
     {                                                                          \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
+        struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, j);             \
                                                                                \
         s->run = f##_mu_run;                                                   \
         MUI_STORE(s, ##__VA_ARGS__);                                           \
@@ -486,16 +494,16 @@ MU_END_DECLS
     };                                                                         \
     MUI_UNUSED static void f##_mu_run(struct mu_job *self, struct mu_job *top) \
     {                                                                          \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)self;                    \
+        struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, self);          \
                                                                                \
         s->out = f(top MUI_LOAD(s, ##__VA_ARGS__));                            \
     }                                                                          \
     MUI_FORK_PARTS(f, ##__VA_ARGS__)                                           \
     MUI_FORK_INLINE int f##_mu_unfork(struct mu_job *j, result *ret)           \
     {                                                                          \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
+        struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, j);             \
                                                                                \
-        if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
+        if (MUI_LIKELY(MUI_CAST(uintptr_t, j) >= mui_job_limit(j)) ||          \
             mu_job_join(j, f##_mu_run))                                        \
             return 1;                                                          \
         *ret = s->out;                                                         \
@@ -503,18 +511,18 @@ MU_END_DECLS
     }                                                                          \
     MUI_FORK_INLINE result f##_mu_join(struct mu_job *j)                       \
     {                                                                          \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
+        struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, j);             \
                                                                                \
-        if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
+        if (MUI_LIKELY(MUI_CAST(uintptr_t, j) >= mui_job_limit(j)) ||          \
             mu_job_join(j, f##_mu_run))                                        \
             return f(j MUI_LOAD(s, ##__VA_ARGS__));                            \
         return s->out;                                                         \
     }                                                                          \
     MUI_FORK_INLINE int f##_mu_join_status(struct mu_job *j, result *ret)      \
     {                                                                          \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
+        struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, j);             \
                                                                                \
-        if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
+        if (MUI_LIKELY(MUI_CAST(uintptr_t, j) >= mui_job_limit(j)) ||          \
             mu_job_join(j, f##_mu_run)) {                                      \
             *ret = f(j MUI_LOAD(s, ##__VA_ARGS__));                            \
             return 0;                                                          \
@@ -526,7 +534,7 @@ MU_END_DECLS
     }                                                                          \
     MUI_FORK_INLINE int f##_mu_wait(struct mu_ticket *ticket, result *ret)     \
     {                                                                          \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)&ticket->job;            \
+        struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, &ticket->job);  \
         int rc = mu_ticket_wait(ticket);                                       \
                                                                                \
         if (rc == 0 && ret)                                                    \
@@ -541,7 +549,7 @@ MU_END_DECLS
     };                                                                         \
     MUI_UNUSED static void f##_mu_run(struct mu_job *self, struct mu_job *top) \
     {                                                                          \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)self;                    \
+        struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, self);          \
                                                                                \
         (void)s;                                                               \
         f(top MUI_LOAD(s, ##__VA_ARGS__));                                     \
@@ -550,24 +558,24 @@ MU_END_DECLS
     MUI_FORK_INLINE int f##_mu_unfork(struct mu_job *j, void *unused)          \
     {                                                                          \
         (void)unused;                                                          \
-        return MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                 \
+        return MUI_LIKELY(MUI_CAST(uintptr_t, j) >= mui_job_limit(j)) ||       \
                mu_job_join(j, f##_mu_run);                                     \
     }                                                                          \
     MUI_FORK_INLINE void f##_mu_join(struct mu_job *j)                         \
     {                                                                          \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
+        struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, j);             \
                                                                                \
         (void)s;                                                               \
-        if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
+        if (MUI_LIKELY(MUI_CAST(uintptr_t, j) >= mui_job_limit(j)) ||          \
             mu_job_join(j, f##_mu_run))                                        \
             f(j MUI_LOAD(s, ##__VA_ARGS__));                                   \
     }                                                                          \
     MUI_FORK_INLINE int f##_mu_join_status(struct mu_job *j, void *unused)     \
     {                                                                          \
-        struct f##_mu_slot *s = (struct f##_mu_slot *)j;                       \
+        struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, j);             \
                                                                                \
         (void)unused;                                                          \
-        if (MUI_LIKELY((uintptr_t)j >= mui_job_limit(j)) ||                    \
+        if (MUI_LIKELY(MUI_CAST(uintptr_t, j) >= mui_job_limit(j)) ||          \
             mu_job_join(j, f##_mu_run)) {                                      \
             f(j MUI_LOAD(s, ##__VA_ARGS__));                                   \
             return 0;                                                          \
@@ -592,7 +600,8 @@ MU_END_DECLS
     MUI_UNUSED static void body##_mu_range(struct mu_job *top, size_t begin,   \
                                            size_t end, const void *args)       \
     {                                                                          \
-        const struct body##_mu_args *a = (const struct body##_mu_args *)args;  \
+        const struct body##_mu_args *a =                                       \
+            MUI_CAST(const struct body##_mu_args *, args);                     \
                                                                                \
         (void)a;                                                               \
         body(top, begin, end MUI_LOAD(a, ##__VA_ARGS__));                      \
@@ -610,7 +619,7 @@ MU_END_DECLS
     MUI_UNUSED static void body##_mu_run(struct mu_job *self,                  \
                                          struct mu_job *top)                   \
     {                                                                          \
-        struct body##_mu_slot *s = (struct body##_mu_slot *)self;              \
+        struct body##_mu_slot *s = MUI_CAST(struct body##_mu_slot *, self);    \
         struct body##_mu_args args = s->args;                                  \
                                                                                \
         mu_for_range(top, 0, s->n, 0, body##_mu_range, &args);                 \
@@ -619,7 +628,8 @@ MU_END_DECLS
         struct mu_team *team, struct mu_ticket *ticket,                        \
         size_t n MUI_PARAMS(body, ##__VA_ARGS__))                              \
     {                                                                          \
-        struct body##_mu_slot *s = (struct body##_mu_slot *)&ticket->job;      \
+        struct body##_mu_slot *s =                                             \
+            MUI_CAST(struct body##_mu_slot *, &ticket->job);                   \
         struct body##_mu_args *a = &s->args;                                   \
         typedef char body##_mu_arguments_take_more_than_40_bytes               \
             [sizeof *s <= sizeof ticket->job ? 1 : -1] MUI_UNUSED;             \
@@ -639,14 +649,16 @@ MU_END_DECLS
                                              void *ret)                        \
     {                                                                          \
         const struct leaf_fn##_mu_args *a =                                    \
-            (const struct leaf_fn##_mu_args *)args;                            \
+            MUI_CAST(const struct leaf_fn##_mu_args *, args);                  \
                                                                                \
         (void)a;                                                               \
-        *(result *)ret = leaf_fn(top, begin, end MUI_LOAD(a, ##__VA_ARGS__));  \
+        *MUI_CAST(result *, ret) =                                             \
+            leaf_fn(top, begin, end MUI_LOAD(a, ##__VA_ARGS__));               \
     }                                                                          \
     MUI_UNUSED static void leaf_fn##_mu_combine(void *left, const void *right) \
     {                                                                          \
-        *(result *)left = combine_fn(*(result *)left, *(const result *)right); \
+        *MUI_CAST(result *, left) = combine_fn(                                \
+            *MUI_CAST(result *, left), *MUI_CAST(const result *, right));      \
     }                                                                          \
     MUI_FORK_INLINE result leaf_fn##_mu_reduce(                                \
         struct mu_job *j, size_t begin, size_t end,                            \

@@ -26,7 +26,7 @@ void count_all(mu_job *j, std::size_t begin, std::size_t end);
 MU_LOOP(count_all)
 void count_all(mu_job *, std::size_t begin, std::size_t end)
 {
-    n_calls += (long)(end - begin);
+    n_calls += static_cast<long>(end - begin);
 }
 
 long add(long a, long b)
@@ -37,7 +37,7 @@ long length(mu_job *j, std::size_t begin, std::size_t end);
 MU_REDUCIBLE(long, length, add)
 long length(mu_job *, std::size_t begin, std::size_t end)
 {
-    return (long)(end - begin);
+    return static_cast<long>(end - begin);
 }
 } // namespace
 
