@@ -324,6 +324,7 @@ struct mu_ticket {
 #else
 #    define MUI_SEAT_BITS 22
 #endif
+/* a 1 as wide as a pointer, without a cast */
 #define MUI_SEAT_BYTES ((UINTPTR_MAX & 1) << MUI_SEAT_BITS)
 #define MUI_HUNGRY     UINTPTR_MAX
 
