@@ -14,7 +14,7 @@ MU_BEGIN_DECLS
  * Returns   0; MU_EMPTY when there are no more; MU_CLOSED: the same, and those that
  *           have not started are cancelled; MU_FULL: not now, ask again after the
  *           next outcome (-EINVAL ends the map when no task is under way); any
- *           error ends the map. After
+ *           error below 0 ends the map, anything else is -EINVAL. After
  *           mu_pool_interrupt() it is called once more than it would be, also when
  *           it has said MU_EMPTY (and then says it again), so that it can end the
  *           map from a signal: with MU_CLOSED, or at once with -EINTR */

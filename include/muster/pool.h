@@ -67,8 +67,8 @@ struct mu_pool_options {
      * control group can be made, the worker with its children, shared memory and
      * outputs is besides kept below this and output_bytes (when that is 0: twice
      * this): then killed. The outcome says which. A worker that keeps more than a
-     * quarter of it after a task, with no other beside, is replaced, so that what one
-     * leaks the next does not miss; recycle_bytes says another share. */
+     * quarter of it after a task, or than half while others run beside, is replaced, so
+     * that what one leaks the next does not miss; recycle_bytes says another share. */
     uint64_t memory_bytes;
     /* Output that one task may write, in bytes. 0: 4 GiB; less under processes where
      * address space is limited (ulimit -v). */

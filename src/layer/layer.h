@@ -97,6 +97,7 @@ struct mui_death {
                      * struct mui_crash */
     bool fresh;      /* the desk: it had run no task before those in flight */
     bool in_company; /* the desk: tasks ran beside the one that it names */
+    bool neighbours; /* the desk: the worker has several lanes */
     bool shared;     /* the desk: more than one of its lanes was given a task */
     /* the lane, within the group, whose flow died; or MUI_LANE_... */
     int i_lane;

@@ -180,6 +180,7 @@ static void desk_died(struct mui_desk *desk, unsigned i_group,
         if (forged)
             fact.how = MUI_DEATH_CORRUPT;
     }
+    fact.neighbours = pool->has_neighbours;
     fact.fresh = mui_pool_group_is_fresh(group);
     fact.shared = mui_pool_group_is_shared(group);
     /* memory and heap are the whole process's: who met the end of them is not

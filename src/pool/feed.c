@@ -36,6 +36,9 @@ static int ask(struct mui_feed *feed, struct mu_error *err)
                         "task runs");
     if (rc == 0 || rc == MU_EMPTY || rc == MU_FULL)
         return 0;
+    if (rc > 0)
+        return mui_fail(err, -EINVAL,
+                        "map: the callback for inputs answered %d", rc);
     return mui_fail(err, rc, "map: the next input");
 }
 

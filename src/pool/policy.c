@@ -101,6 +101,10 @@ struct mui_judgement mui_policy_death(const struct mui_death *death,
         /* one beside it can have written over its stack or its data */
         if (death->in_company && is_of_memory(death) && !job->alone)
             return innocent(job, MUI_ALONE);
+        /* nobody says who: a timer, a thread or a child of one that is over can do it */
+        if (death->i_lane < 0 && death->neighbours && !death->fresh &&
+            !job->alone)
+            return innocent(job, MUI_ALONE);
         if (only && death->i_lane != MUI_LANE_FOREIGN)
             return guilty(job, status_of(death));
         break;

@@ -162,6 +162,8 @@ static void note_stop(const siginfo_t *info)
 {
     const struct worker *worker = find_worker(info->si_pid);
 
+    if (!worker) /* a thread of one, which made us its tracer */
+        worker = find_worker(mui_census_process_of(info->si_pid));
     if (worker && worker->channel)
         (void)report(worker->channel, MUI_NURSERY_STOPPED, worker->id,
                      worker->pid, info->si_status, -1);

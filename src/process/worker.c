@@ -168,12 +168,14 @@ static bool is_changed(const struct mui_lane_worker *lane)
 }
 
 /* Whether so much memory stays that those who come later would miss it. What tasks
- * hold that still run beside is not left behind, unless every byte was asked about. */
+ * hold that still run beside is not left behind, unless every byte was asked about, or it
+ * is twice as much: a worker that is never alone would keep it. */
 static bool has_grown(const struct mui_lane_worker *lane)
 {
     return the.may_grow_bytes &&
            mui_limits_data_bytes() > the.data_bytes + the.may_grow_bytes &&
-           (the.limits.recycle_bytes || others_run_since(lane) == MU_NEVER);
+           (the.limits.recycle_bytes || others_run_since(lane) == MU_NEVER ||
+            mui_limits_data_bytes() > the.data_bytes + 2 * the.may_grow_bytes);
 }
 
 /* The same of descriptors: a quarter of those that it may open. */

@@ -54,7 +54,7 @@ enum {
 
 struct mui_lane_up {
     _Atomic uint32_t started; /* orders started so far: index + 1 of the last */
-    _Atomic int64_t start_ns; /* when the last was started */
+    _Atomic int64_t start_ns; /* when the last was started; 0: it is about to */
     _Alignas(MUI_CACHE_LINE) _Atomic uint32_t sleeping; /* MUI_AWAKE, ... */
     _Alignas(MUI_CACHE_LINE) struct slot replies[];
     /* then _Atomic uint64_t briefs[n_slots], and as many for their outputs */

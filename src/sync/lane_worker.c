@@ -81,6 +81,8 @@ static inline bool begin(struct mui_lane_worker *w, uint32_t index)
     /* what the hardware may make of a `started` that is merely stored */
     bool was_taken_back = is_taken_back(w, index);
 #endif
+    /* relaxed: who sees `started` sees no longer when the one before began */
+    atomic_store_explicit(&w->up->start_ns, 0, memory_order_relaxed);
     /* H1, the worker's side; see mui_lane_revoke() */
     atomic_exchange_explicit(&w->up->started, index + 1, memory_order_seq_cst);
     w->next = index + 1;

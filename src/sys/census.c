@@ -173,20 +173,33 @@ bool mui_census_has_older(unsigned n_own, int64_t then_ns)
     return found || n_older > n_own + N_FOREIGN;
 }
 
-bool mui_census_dumps_core(pid_t pid)
+/* What follows a name in the status of a process or thread; -1: it is not there. */
+static long status_field(pid_t pid, const char *name)
 {
     char text[4096];
+    const char *at;
     ssize_t length;
     int fd;
 
     (void)snprintf(text, sizeof text, "/proc/%d/status", (int)pid);
     fd = open(text, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
+        return -1;
     length = read(fd, text, sizeof text - 1);
     (void)close(fd);
     text[length > 0 ? length : 0] = '\0';
-    return strstr(text, "\nCoreDumping:\t1") != NULL;
+    at = strstr(text, name);
+    return at ? strtol(at + strlen(name), NULL, 10) : -1;
+}
+
+bool mui_census_dumps_core(pid_t pid)
+{
+    return status_field(pid, "\nCoreDumping:\t") == 1;
+}
+
+pid_t mui_census_process_of(pid_t thread)
+{
+    return (pid_t)status_field(thread, "\nTgid:\t");
 }
 
 /* -- children -- */

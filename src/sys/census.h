@@ -34,6 +34,9 @@ unsigned mui_census_children_of(pid_t pid, pid_t *ret_pids, unsigned n_max);
 /* The parent of a process; -1: it has gone. */
 pid_t mui_census_parent(pid_t pid);
 
+/* The process of a thread; -1: it has gone. */
+pid_t mui_census_process_of(pid_t thread);
+
 /* Whether the kernel writes a core file of another process right now. */
 bool mui_census_dumps_core(pid_t pid);
 

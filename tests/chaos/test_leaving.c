@@ -3,6 +3,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "pool/pool.h"
@@ -60,6 +62,28 @@ static int change_and_fail_once(struct mu_task *t)
 {
     atomic_fetch_add(&gate->n_begun, 1);
     return mu_task_attempt(t) == 1 ? change(t) == 0 : 0;
+}
+
+/* So many bytes stay in use. */
+static int keep(struct mu_task *t)
+{
+    char *volatile piece = malloc(mu_task_tag(t));
+
+    if (!piece)
+        return 1;
+    memset(piece, 1, mu_task_tag(t));
+    return 0;
+}
+
+static int use(struct mu_task *t)
+{
+    char *volatile piece = malloc(mu_task_tag(t));
+
+    if (!piece)
+        return 1;
+    memset(piece, 1, mu_task_tag(t));
+    free(piece);
+    return 0;
 }
 
 /* -- what the tests do -- */
@@ -189,9 +213,39 @@ static void somebody_else_looks_for_what_waits(void **state)
     close_pool(pool);
 }
 
+/* A worker that is never alone would keep it, and fail who needs it. */
+static void kept_memory_is_not_missed_beside(void **state)
+{
+    enum { MB = 1 << 20, WAIT_NS = 20 * 1000 * 1000 };
+    const struct mu_pool_options options = {.memory_bytes = 64 * MB};
+    struct mu_pool *pool = test_pool("processes:1/threads:2", &options);
+    struct mu_outcome *o;
+
+    (void)state;
+    atomic_store(&gate->n_begun, 0);
+    atomic_store(&gate->may_end, false);
+    test_submit(pool, stay, 0);
+    await_begun(1);
+    o = test_run_tag(pool, keep, 50 * MB);
+    assert_int_equal(o->status, MU_DONE);
+    mu_outcome_free(o);
+    test_submit(pool, use, 40 * MB);
+    /* that worker would run it now; the next one has to come first */
+    if (mu_pool_next(pool, mu_after_ns(WAIT_NS), &o) == MU_OK) {
+        assert_int_equal(o->status, MU_DONE);
+        mu_outcome_free(o);
+        test_submit(pool, nothing, 0);
+    }
+    atomic_store(&gate->may_end, true);
+    for (int i = 0; i < 2; i++)
+        test_take_as(pool, MU_DONE);
+    mu_pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kept_memory_is_not_missed_beside),
         cmocka_unit_test(others_are_given_what_comes),
         cmocka_unit_test(retry_runs_elsewhere_though_nobody_calls),
         cmocka_unit_test(somebody_else_begins_though_nobody_calls),

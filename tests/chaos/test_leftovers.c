@@ -395,6 +395,28 @@ static void tracer_is_killed(void **state)
     mu_pool_close(pool);
 }
 
+/* The nursery becomes the tracer of the thread, and hears of that alone. */
+static int be_traced_and_crash(struct mu_task *task)
+{
+    (void)task;
+    (void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+    return raise(SIGSEGV);
+}
+
+static void traced_thread_does_not_hang(void **state)
+{
+    static const char *const models[] = {"processes:1",
+                                         "processes:1/threads:2"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        struct mu_pool *pool = test_pool(models[i], NULL);
+
+        test_run_as(pool, be_traced_and_crash, MU_CRASHED);
+        mu_pool_close(pool);
+    }
+}
+
 static int cancel_itself(struct mu_task *task)
 {
     (void)task;
@@ -455,6 +477,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cancelled_thread_ends_with_its_task),
         cmocka_unit_test(status_of_a_thread_is_not_made_up),
+        cmocka_unit_test(traced_thread_does_not_hang),
         cmocka_unit_test(strict_hides_state),
         cmocka_unit_test(strict_keeps_the_unchanged),
         cmocka_unit_test(kept_memory_is_not_missed),

@@ -195,6 +195,26 @@ static void inputs_may_wait_for_an_outcome(void **state)
     mu_pool_close(pool);
 }
 
+static int other_answer(void *ctx, struct mu_span *ret_input,
+                        struct mu_submit *ret_how)
+{
+    (void)ctx;
+    (void)ret_input;
+    (void)ret_how;
+    return MU_TIMEOUT;
+}
+
+static void input_callback_answers_what_it_may(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    struct range r = {.end = 5};
+
+    assert_int_equal(
+        mu_map(pool, models_echo, 0, other_answer, range_outcome, &r, NULL),
+        -EINVAL);
+    mu_pool_close(pool);
+}
+
 /* Outcomes of other tasks would be taken for its own. */
 static void other_tasks_are_refused(void **state)
 {
@@ -407,6 +427,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(interrupts_ask_the_input_again),
     MODEL_TEST(inputs_may_wait_for_an_outcome),
     MODEL_TEST(other_tasks_are_refused),
+    MODEL_TEST(input_callback_answers_what_it_may),
     MODEL_TEST(reduce_goes_on_in_a_full_pool),
     MODEL_TEST(early_end_leaves_what_waits),
     MODEL_TEST(early_end_of_reduce_leaves_what_waits),

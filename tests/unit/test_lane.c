@@ -108,6 +108,27 @@ static void replies_may_come_in_any_order(void **state)
     assert_int_equal(mui_lane_room(&p->lane), SLOTS);
 }
 
+/* A deadline would be reckoned by that. */
+static void time_of_a_start_is_never_that_of_the_one_before(void **state)
+{
+    struct pair *p = *state;
+    const struct mui_order *order;
+    uint32_t index;
+    int64_t start_ns;
+
+    push(p, 0);
+    push(p, 1);
+    mui_lane_flush(&p->lane);
+    assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_OK);
+    mui_lane_note_start(&p->worker, 77);
+    assert_int_equal(mui_lane_started(&p->lane, &start_ns), 1);
+    assert_int_equal(start_ns, 77);
+    mui_lane_reply(&p->worker, &(struct mui_reply){.index = index});
+    assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_OK);
+    assert_int_equal(mui_lane_started(&p->lane, &start_ns), 2);
+    assert_int_equal(start_ns, 0);
+}
+
 static void revocation_takes_what_did_not_start(void **state)
 {
     struct pair *p = *state;
@@ -352,6 +373,7 @@ int main(void)
         PAIR_TEST(full_lane_says_so),
         PAIR_TEST(orders_are_seen_after_the_flush),
         PAIR_TEST(replies_may_come_in_any_order),
+        PAIR_TEST(time_of_a_start_is_never_that_of_the_one_before),
         PAIR_TEST(revocation_takes_what_did_not_start),
         PAIR_TEST(closed_lane_is_served_to_its_end),
         PAIR_TEST(bell_rings_once_a_wish),

@@ -24,6 +24,15 @@ static const struct mui_death foreign_thread = {
     .how = MUI_DEATH_CRASHED, .signal = 11, .i_lane = MUI_LANE_FOREIGN};
 static const struct mui_death exited = {
     .how = MUI_DEATH_EXITED, .code = 3, .i_lane = MUI_LANE_UNKNOWN};
+static const struct mui_death exited_among_others = {.how = MUI_DEATH_EXITED,
+                                                     .code = 3,
+                                                     .i_lane = MUI_LANE_UNKNOWN,
+                                                     .neighbours = true};
+static const struct mui_death exited_fresh = {.how = MUI_DEATH_EXITED,
+                                              .code = 3,
+                                              .i_lane = MUI_LANE_UNKNOWN,
+                                              .neighbours = true,
+                                              .fresh = true};
 static const struct mui_death killed_by_us = {.how = MUI_DEATH_KILLED,
                                               .i_lane = MUI_LANE_UNKNOWN};
 static const struct mui_death killed_by_us_shared = {
@@ -62,6 +71,26 @@ static void death_is_judged(void **state)
         /* never started: as if nothing had happened */
         {&segv, {.slot = 0}, QUEUED, CULPRIT, 1, {MUI_AGAIN, MU_LOST}},
         {&corrupt, {.slot = 0}, QUEUED, ELSEWHERE, 2, {MUI_AGAIN, MU_LOST}},
+        /* what an earlier one left can have done it, where others run beside */
+        {&exited, {.slot = 0}, STARTED, ELSEWHERE, 1, {MUI_END, MU_EXITED}},
+        {&exited_among_others,
+         {.slot = 0},
+         STARTED,
+         ELSEWHERE,
+         1,
+         {MUI_ALONE, MU_LOST}},
+        {&exited_among_others,
+         {.alone = true},
+         STARTED,
+         ELSEWHERE,
+         1,
+         {MUI_END, MU_EXITED}},
+        {&exited_fresh,
+         {.slot = 0},
+         STARTED,
+         ELSEWHERE,
+         1,
+         {MUI_END, MU_EXITED}},
         /* the crash report names the lane */
         {&segv, {.slot = 0}, STARTED, CULPRIT, 1, {MUI_END, MU_CRASHED}},
         {&segv, {.slot = 0}, STARTED, ELSEWHERE, 3, {MUI_AGAIN, MU_LOST}},
