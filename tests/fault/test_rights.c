@@ -2,6 +2,7 @@
  * any more the nursery kills for it, also when that is behind with its orders: messages
  * pass here by the linker's help (--wrap, CMakeLists.txt). Each case runs in a process of
  * its own. */
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -107,6 +108,68 @@ static void who_is_to_be_killed_is(void **state)
     run_case(end_cancelled);
 }
 
+/* -- until the kill arrives -- */
+
+enum { N_BEHIND = 8 };
+
+static _Atomic int *shared_n_run; /* tasks behind the first */
+static _Atomic int *shared_go;
+
+static int stay_until_told(struct mu_task *task)
+{
+    (void)task;
+    atomic_store(shared_pid, getpid());
+    while (!atomic_load(shared_go))
+        (void)sched_yield();
+    return 0;
+}
+
+static int count(struct mu_task *task)
+{
+    (void)task;
+    atomic_fetch_add(shared_n_run, 1);
+    return 0;
+}
+
+static void end_late(void *unused)
+{
+    const int64_t deadline = test_deadline();
+    struct mu_pool *pool = open_and_give_up();
+    struct mu_outcome *o;
+    uint64_t id;
+
+    (void)unused;
+    atomic_store(&n_again, INT_MAX);
+    atomic_store(shared_pid, 0);
+    CHECK_CHILD(mu_pool_submit(pool, stay_until_told, NULL, 0, NULL, &id) == 0);
+    for (int i = 0; i < N_BEHIND; i++)
+        CHECK_CHILD(mu_pool_submit(pool, count, NULL, 0, NULL, NULL) == 0);
+    while (atomic_load(shared_pid) == 0) {
+        CHECK_CHILD(mu_pool_next(pool, MU_NOW, &o) == MU_TIMEOUT);
+        CHECK_CHILD(mu_now_ns() < deadline);
+    }
+    CHECK_CHILD(mu_pool_cancel(pool, id, 1) == 0);
+    CHECK_CHILD(mu_pool_next(pool, MU_NEVER, &o) == 0);
+    CHECK_CHILD(o->status == MU_CANCELLED);
+    mu_outcome_free(o);
+    atomic_store(shared_go, 1); /* now it could go on */
+    for (int i = 0; i < N_BEHIND; i++) {
+        CHECK_CHILD(mu_pool_next(pool, MU_NEVER, &o) == 0);
+        CHECK_CHILD(o->status == MU_DONE);
+        mu_outcome_free(o);
+    }
+    atomic_store(&n_again, 0);
+    test_await_end(atomic_load(shared_pid));
+    CHECK_CHILD(atomic_load(shared_n_run) == N_BEHIND);
+    mu_pool_close(pool);
+}
+
+static void who_is_to_be_killed_begins_nothing(void **state)
+{
+    (void)state;
+    run_case(end_late);
+}
+
 /* Of this worker: it begins what the supervisor reads. */
 static struct mui_worker_head *find_head(void)
 {
@@ -199,10 +262,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_to_be_killed_is),
+        cmocka_unit_test(who_is_to_be_killed_begins_nothing),
         cmocka_unit_test(who_leaves_word_and_stays_is_ended),
         cmocka_unit_test(worker_of_its_own_is_ended),
     };
 
     shared_pid = test_shared(sizeof *shared_pid);
+    shared_n_run = test_shared(sizeof *shared_n_run);
+    shared_go = test_shared(sizeof *shared_go);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
