@@ -119,8 +119,9 @@ static void kill_child(void *ctx, pid_t child)
 
 static void kill_children(void)
 {
-    (void)mui_census_children(stop_child, NULL);
-    (void)mui_census_children(kill_child, NULL);
+    if (mui_census_children(stop_child, NULL) < 0 ||
+        mui_census_children(kill_child, NULL) < 0)
+        mui_census_try_children(kill_child, NULL);
 }
 
 /* Wait for one, and for those that have ended too. False: there is none. */

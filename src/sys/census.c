@@ -212,6 +212,10 @@ static int walk_all(void (*each)(void *ctx, pid_t child), void *ctx)
 
     if (!proc)
         return -errno;
+    if (mui_census_parent(self) < 0) { /* it is not what it was */
+        (void)closedir(proc);
+        return -ENOENT;
+    }
     while ((entry = readdir(proc)) != NULL) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
@@ -238,6 +242,17 @@ int mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx)
         each(ctx, (pid_t)pid);
     (void)fclose(file);
     return 0;
+}
+
+void mui_census_try_children(void (*each)(void *ctx, pid_t child), void *ctx)
+{
+    enum { PID_END = 4 * 1024 * 1024 }; /* the kernel's PID_MAX_LIMIT */
+    siginfo_t info;
+
+    for (pid_t pid = 1; pid < PID_END; pid++)
+        if (waitid(P_PID, (id_t)pid, &info,
+                   WEXITED | WNOHANG | WNOWAIT | __WALL) == 0)
+            each(ctx, pid);
 }
 
 unsigned mui_census_children_of(pid_t pid, pid_t *ret_pids, unsigned n_max)

@@ -24,8 +24,11 @@ bool mui_census_has_children(void);
  * does not count. True also where it does not tell. */
 bool mui_census_has_older(unsigned n_own, int64_t then_ns);
 
-/* Call `each` with every child there is. 0 or -errno. */
+/* Call `each` with every child there is. 0, or -errno where /proc does not tell. */
 int mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx);
+
+/* The same without /proc: a child is who can be waited for. A second or so. */
+void mui_census_try_children(void (*each)(void *ctx, pid_t child), void *ctx);
 
 /* The children of another process, up to `n_max` of them; none where the kernel does
  * not tell. Returns how many. */

@@ -1,7 +1,10 @@
 /* test_brood.c: a signal reaches a child and all that descends from it, at once. */
+#include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 
 #include "process/brood.h"
@@ -57,10 +60,47 @@ static void all_generations_are_signalled(void **state)
     assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
+/* In a process of its own, since it ends that. */
+static _Noreturn void end_without_proc(void)
+{
+    (void)alarm((unsigned)(TEST_HANG_NS / 1000000000));
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/proc", "tmpfs", 0, NULL) != 0)
+        _exit(77);
+    if (fork() == 0)
+        live(N_GENERATIONS - 2); /* a look takes a second for each */
+    while (atomic_load(&pids[N_GENERATIONS - 1]) == 0)
+        (void)sched_yield();
+    mui_brood_end();
+}
+
+static void all_end_where_proc_is_gone(void **state)
+{
+    pid_t child;
+    int status;
+
+    (void)state;
+    for (unsigned i = 0; i < N_GENERATIONS; i++)
+        atomic_store(&pids[i], 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        end_without_proc();
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip(); /* who may not mount */
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    for (unsigned i = N_GENERATIONS - 2; i < N_GENERATIONS; i++)
+        assert_int_equal(kill(atomic_load(&pids[i]), 0), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_generations_are_signalled),
+        cmocka_unit_test(all_end_where_proc_is_gone),
     };
 
     /* orphans come to us, as to all who use it: else they are taken for strangers */
