@@ -64,6 +64,14 @@ static bool is_of_memory(const struct mui_death *death)
            death->signal == SIGABRT;
 }
 
+/* Those before can have leaked the memory or damaged the heap; and where nobody says who
+ * it was, can have left a timer, a thread or a child that does it. */
+static bool may_be_of_others_before(const struct mui_death *death)
+{
+    return !death->fresh && (death->out_of_memory || death->in_common ||
+                             (death->i_lane < 0 && death->neighbours));
+}
+
 struct mui_judgement mui_policy_death(const struct mui_death *death,
                                       const struct mui_job *job, bool started,
                                       bool on_culprit, unsigned n_suspects)
@@ -94,16 +102,10 @@ struct mui_judgement mui_policy_death(const struct mui_death *death,
     case MUI_DEATH_STOPPED:
         if (death->i_lane >= 0 && !on_culprit)
             return innocent(job, MUI_AGAIN);
-        /* those before can have leaked the memory, or damaged the heap */
-        if ((death->out_of_memory || death->in_common) && !death->fresh &&
-            !job->alone)
+        if (may_be_of_others_before(death) && !job->alone)
             return innocent(job, MUI_ALONE);
         /* one beside it can have written over its stack or its data */
         if (death->in_company && is_of_memory(death) && !job->alone)
-            return innocent(job, MUI_ALONE);
-        /* nobody says who: a timer, a thread or a child of one that is over can do it */
-        if (death->i_lane < 0 && death->neighbours && !death->fresh &&
-            !job->alone)
             return innocent(job, MUI_ALONE);
         if (only && death->i_lane != MUI_LANE_FOREIGN)
             return guilty(job, status_of(death));
