@@ -438,6 +438,7 @@ static size_t choose(const struct contest *c, const struct row *rows,
                      struct text *ret_why)
 {
     struct verdict_model models[MODELS_MAX];
+    size_t chosen;
 
     if (all_failed(c)) {
         text_put(ret_why, "No verdict: all tasks failed.");
@@ -449,9 +450,13 @@ static size_t choose(const struct contest *c, const struct row *rows,
             .isolates = c->running[i]->isolates,
             .rate = rows[i].rate,
         };
-    return verdict_choose(models, c->n,
-                          rows[0].rate.median > 0 ? 1 / rows[0].rate.median : 0,
-                          ret_why);
+    chosen = verdict_choose(
+        models, c->n, rows[0].rate.median > 0 ? 1 / rows[0].rate.median : 0,
+        ret_why);
+    if (c->n_rounds == 1 && c->n > 1)
+        text_put(ret_why, " One round cannot tell how much of this is noise: "
+                          "--rounds 5 can.");
+    return chosen;
 }
 
 static void print_result(struct contest *c)

@@ -12,12 +12,14 @@ same 'a row for each model' 4 \
     "$(echo "$table" | grep -Ec "^($models) +[0-9.,]+ +-[0-9]+% [+][0-9]+% +[0-9.]+ ")"
 has 'serial is its own measure' '^serial .* 1\.00 ' "$table"
 has 'the verdict' '^(Take (serial|threads|processes|processes/threads): it is |No verdict: these rounds do not )' "$table"
+same 'of two rounds nothing more' '' "$(echo "$table" | grep 'One round')"
 same 'columns' '' "$(echo "$table" | head -n 5 | grep -E '.{81}')"
 same 'columns below' '' "$(echo "$table" | tail -n +6 | grep -E '.{80}')"
 
 json=$("$MUSTER" compare --rounds 1 --json --models threads,processes -j 2 work.c:echo ::: a b)
 has 'as JSON' '^\{"tasks":2,"failed":0,"rounds":1,"models":\[\{"model":"threads:2","per_second":\{"median":[0-9.e+]+,' "$json"
 has 'what to take' '"take":"(threads|processes)","why":"Take ' "$json"
+has 'what one round is worth' 'One round cannot tell how much of this is noise: --rounds 5 can' "$json"
 if command -v python3 >/dev/null; then
     same 'it can be read' 2 "$(echo "$json" |
         python3 -c 'import json, sys; print(len(json.load(sys.stdin)["models"]))')"
