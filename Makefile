@@ -57,6 +57,14 @@ install: all
 	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 
+# What the last install from this build wrote, and its folders that are empty then.
+uninstall:
+	@[ -f $(BUILD)/install_manifest.txt ] || { echo 'uninstall: nothing was installed from $(BUILD)' >&2; exit 1; }
+	@sed 's|^|$(DESTDIR)|' $(BUILD)/install_manifest.txt | xargs -d '\n' rm -f
+	@sed -n 's|^\(.*/muster\)/.*|$(DESTDIR)\1|p' $(BUILD)/install_manifest.txt | sort -u | \
+	    xargs -d '\n' -r rmdir --ignore-fail-on-non-empty
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
+
 format:
 	git ls-files '*.[ch]' | xargs clang-format -i
 
@@ -75,5 +83,5 @@ help:
 	@echo '                        those of one of tools/check/mutants/*.list'
 	@echo 'make bench              the map suite, beside its rivals'
 	@echo 'make bench-team         fork and join; also bench-process, bench-channel'
-	@echo 'make install PREFIX=/usr/local DESTDIR='
+	@echo 'make install PREFIX=/usr/local DESTDIR=, and make uninstall'
 	@echo 'make format, make clean'

@@ -14,12 +14,24 @@ fail() {
     exit 1
 }
 
+# What was installed can be taken away, and nothing else is.
+mkdir -p away/opt/somewhere/lib
+touch away/opt/somewhere/lib/of-others
+DESTDIR=$scratch/away cmake --install "$build" --prefix /opt/somewhere >install.log ||
+    { cat install.log; fail 'cmake --install'; }
+make -s -C "$source" uninstall BUILD="$build" DESTDIR="$scratch/away" || fail 'make uninstall'
+left=$(cd away && find . ! -type d; find . -path '*/muster')
+[ "$left" = ./opt/somewhere/lib/of-others ] || fail "make uninstall left $left"
+
 # Into a DESTDIR, then moved: nothing may remember where it was.
 DESTDIR=$scratch/stage cmake --install "$build" --prefix /opt/somewhere >install.log ||
     { cat install.log; fail 'cmake --install'; }
 mv stage/opt/somewhere prefix
 prefix=$scratch/prefix
 lib=$(dirname "$(find "$prefix" -name libmuster.so)")
+# The name that programs ask for has the minor version, whose structures they know.
+readelf -d "$lib/libmuster.so" | grep -q 'SONAME.*libmuster\.so\.[0-9]*\.[0-9]*\]' ||
+    fail 'the soname has no minor version'
 grep -rIl "$scratch\|$build" "$prefix" --include='*.pc' --include='*.cmake' &&
     fail 'installed files name the build folder'
 
