@@ -240,7 +240,7 @@ void run_draw_progress(struct run *r)
 {
     const unsigned width = mu_pool_width(r->pool);
     struct progress_state s;
-    struct mu_pool_stats stats;
+    struct mu_stats stats;
     int64_t now = mu_now_ns();
 
     if (now < progress_deadline(&r->progress))

@@ -12,7 +12,7 @@
 /* Whether an outcome will come, of an input or of a step that combines. */
 static int awaits_outcome(struct run *r)
 {
-    struct mu_pool_stats stats;
+    struct mu_stats stats;
 
     mu_pool_stats(r->pool, &stats);
     return stats.n_taken < stats.n_submitted;

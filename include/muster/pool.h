@@ -46,7 +46,8 @@ enum mu_status {
 };
 #define MU_N_STATUS 8
 
-/* What a pool is opened with. {0} is every default; new fields go to the end. */
+/* What a pool is opened with. {0} is every default; new fields go to the end, with a
+ * new minor version, which has a soname of its own: programs are built anew for it. */
 struct mu_pool_options {
     /* Tasks that may wait for a worker before submit waits too. 0: enough to keep
      * every worker busy. */
@@ -299,7 +300,7 @@ MU_API unsigned mu_pool_width(const struct mu_pool *pool);
 MU_API const char *mu_pool_model(const struct mu_pool *pool);
 
 /* What a pool has done so far. */
-struct mu_pool_stats {
+struct mu_stats {
     uint64_t n_submitted;
     uint64_t n_taken; /* outcomes given to the caller */
     uint64_t n_queued;
@@ -309,7 +310,7 @@ struct mu_pool_stats {
     uint64_t ended[MU_N_STATUS]; /* by enum mu_status */
 };
 MU_API void mu_pool_stats(struct mu_pool *pool,
-                          struct mu_pool_stats *ret_stats);
+                          struct mu_stats *ret_stats);
 
 /* The process ids of the worker processes alive now, spares left out.
  * pids      [n_max]: the first n_max of them; NULL when that is 0

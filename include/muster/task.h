@@ -29,7 +29,13 @@ MU_BEGIN_DECLS
 struct mu_task;
 
 /* Returns 0 when the task is done; any other value is the task's own error code
- * and makes its outcome `failed`. */
+ * and makes its outcome `failed`. That has the output too, so a task can say there why:
+ *
+ *     if (bad) {
+ *         mu_task_truncate(t, 0);
+ *         mu_task_printf(t, "no header in line %zu", line);
+ *         return EINVAL;
+ *     } */
 typedef int (*mu_task_fn)(struct mu_task *task);
 
 /* The input.

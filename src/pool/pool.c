@@ -386,9 +386,9 @@ const char *mu_pool_model(const struct mu_pool *pool)
     return pool->model.text;
 }
 
-void mu_pool_stats(struct mu_pool *pool, struct mu_pool_stats *ret_stats)
+void mu_pool_stats(struct mu_pool *pool, struct mu_stats *ret_stats)
 {
-    *ret_stats = (struct mu_pool_stats){.n_submitted = 0};
+    *ret_stats = (struct mu_stats){.n_submitted = 0};
     if (mui_pool_check(pool) < 0)
         return;
     (void)pthread_mutex_lock(&pool->lock);

@@ -58,7 +58,7 @@ struct mu_pool {
     uint64_t held_bytes;          /* of all jobs not taken */
     uint64_t n_timeouts;          /* jobs not ended that have one */
     uint64_t n_retried;           /* the same that can be tried again */
-    struct mu_pool_stats stats;
+    struct mu_stats stats;
     int64_t run_ns;  /* moving average of a task's run time; 0: not known */
     int64_t wait_ns; /* the same of what callers waited for a task to end */
     int64_t end_ns;  /* when the task ended whose reply was read last */

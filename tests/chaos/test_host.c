@@ -280,7 +280,7 @@ static void child_of_fork_has_its_own(void)
     CHECK_CHILD(memory);
     pid = fork();
     if (pid == 0) {
-        struct mu_pool_stats stats;
+        struct mu_stats stats;
         struct mu_pool *own;
 
         /* it lies in memory that the child does not have */

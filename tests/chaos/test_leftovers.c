@@ -239,7 +239,7 @@ static void strict_keeps_the_unchanged(void **state)
     for (int i = 0; i < 4; i++) {
         const struct mu_pool_options options = {.strict = 1, .pin = i % 2};
         struct mu_pool *pool = test_pool(models[i / 2], &options);
-        struct mu_pool_stats stats;
+        struct mu_stats stats;
 
         for (int k = 0; k < 20; k++)
             mu_outcome_free(test_run_tag(pool, say_and_change, NOTHING));

@@ -327,7 +327,7 @@ static int echo_at_gate(struct mu_task *t)
 
 static void *open_when_cancelled(void *pool)
 {
-    struct mu_pool_stats stats;
+    struct mu_stats stats;
 
     do {
         (void)sched_yield();

@@ -282,7 +282,7 @@ static void recycled_workers_lose_nothing(void **state)
 {
     struct mu_pool_options options = {.recycle_tasks = 7};
     struct mu_pool *pool;
-    struct mu_pool_stats stats;
+    struct mu_stats stats;
 
     if (!isolates(state))
         return;

@@ -126,7 +126,7 @@ static void workers_stay(void **state)
 {
     enum { N_POOLS = 10, N_ROUNDS = 3 };
     struct mu_pool_options options = {.window = 1};
-    struct mu_pool_stats stats;
+    struct mu_stats stats;
 
     for (int i = 0; i < N_POOLS; i++) {
         struct mu_pool *pool = models_open(state, &options);
@@ -263,7 +263,7 @@ static void only_the_last_attempt_holds_bytes(void **state)
                                       .retries = ATTEMPTS - 1};
     struct mu_pool *pool = models_open(state, &options);
     struct mu_submit how = {.flags = MU_SUBMIT_NO_WAIT};
-    struct mu_pool_stats stats;
+    struct mu_stats stats;
     struct mu_outcome *o;
     uint64_t n_others = 0;
     uint64_t ids[2];
@@ -293,7 +293,7 @@ static void cancel_waiting_leaves_what_runs(void **state)
     enum { N = 100 };
     struct mu_pool *pool = models_open(state, NULL);
     const unsigned n_running = models_width(state, pool);
-    struct mu_pool_stats stats;
+    struct mu_stats stats;
     struct mu_outcome *o;
 
     fill_workers(state, pool, N);
