@@ -240,7 +240,7 @@ bool mui_pool_give_queue(struct mu_pool *pool)
         for (unsigned j = 0; j < group->n_lanes; j++)
             moved |= give_lane(pool, group, j, window);
         if (group->leaving)
-            (void)mui_pool_empty(pool, group);
+            (void)mui_pool_recall(pool, group, NULL);
     }
     return moved;
 }

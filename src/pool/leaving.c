@@ -12,16 +12,6 @@
  * of this was taken back, and a reply to that is forged. */
 #include "pool/pool.h"
 
-bool mui_pool_empty(struct mu_pool *pool, const struct mui_group *group)
-{
-    bool moved = false;
-
-    for (unsigned i = group->n_lanes; i-- > 0;)
-        moved |=
-            mui_lane_revoke(&group->lanes[i], 0, mui_pool_take_back, pool) > 0;
-    return moved;
-}
-
 /* Whether there is a task that was not taken back, and no reply to it was read. */
 static bool owes(const struct mui_group *group)
 {
@@ -44,7 +34,7 @@ static bool see_off(struct mu_pool *pool, unsigned i_group)
         group->leaving = mui_lane_has_left(&group->lanes[i]);
     if (!group->leaving)
         return false;
-    moved = mui_pool_empty(pool, group);
+    moved = mui_pool_recall(pool, group, NULL);
     if (owes(group))
         return moved;
     pool->layer->ops->kill(pool->layer, i_group, MUI_DEATH_KILLED);

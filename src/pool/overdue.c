@@ -9,29 +9,15 @@
 
 /* -- deadlines -- */
 
-/* It goes on until the kill arrives, and is to begin nothing more: that would run twice.
- * `job` itself stays, whether its worker says that it began or not. */
-static void halt(struct mu_pool *pool, const struct mui_group *group,
-                 const struct mui_job *job)
-{
-    for (unsigned i = group->n_lanes; i-- > 0;) {
-        struct mui_lane *lane = &group->lanes[i];
-        uint32_t started = mui_lane_started(lane, NULL);
-        bool is_behind = group->i_first + i == job->i_lane &&
-                         job->index - lane->head >= started - lane->head;
-
-        (void)mui_lane_revoke(lane, is_behind ? job->index + 1 - started : 0,
-                              mui_pool_take_back, pool);
-    }
-}
-
 void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
                    enum mu_status doom)
 {
     unsigned i_group = job->i_lane / pool->groups[0].n_lanes;
 
     job->doom = (uint8_t)doom;
-    halt(pool, &pool->groups[i_group], job);
+    /* it goes on until the kill arrives, and is to begin nothing more: that would run
+     * twice; the job stays, whether its worker says that it began or not */
+    (void)mui_pool_recall(pool, &pool->groups[i_group], job);
     pool->layer->ops->kill(pool->layer, i_group, MUI_DEATH_KILLED);
 }
 

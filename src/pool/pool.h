@@ -136,6 +136,12 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
  * pool. */
 void mui_pool_take_back(void *ctx, void *owner);
 
+/* Take back what the worker of a group was given and has not begun; what it was given up
+ * to the job `but`, unless that is NULL, stays in that one's lane. Returns whether there
+ * was any. */
+bool mui_pool_recall(struct mu_pool *pool, const struct mui_group *group,
+                     const struct mui_job *but);
+
 /* -- give.c: to workers -- */
 
 /* To each its share, as far as the queue goes. Returns whether anything moved. */
@@ -152,12 +158,8 @@ bool mui_pool_group_is_shared(const struct mui_group *group);
 
 /* -- leaving.c: workers that end with what they run -- */
 
-/* Take back what the worker of a group was given and has not begun. Returns whether there
- * was any. */
-bool mui_pool_empty(struct mu_pool *pool, const struct mui_group *group);
-
-/* Look for such workers and do this; one that owes nothing more is replaced. Returns
- * whether anything moved. */
+/* Look for such workers and recall what they have not begun; one that owes nothing more is
+ * replaced. Returns whether anything moved. */
 bool mui_pool_see_off(struct mu_pool *pool);
 
 /* -- watch.c: who rings -- */

@@ -226,16 +226,11 @@ static void cancel_each(void *ctx, struct mui_job *job)
 }
 
 /* What was given to workers and has not started goes back to where it came from. */
-static void recall(struct mu_pool *pool)
+static void recall_all(struct mu_pool *pool)
 {
-    for (unsigned i = 0; i < pool->n_groups; i++) {
-        const struct mui_group *group = &pool->groups[i];
-
-        for (unsigned j = 0; group->lanes && j < group->n_lanes; j++)
-            if (group->lanes[j].down)
-                (void)mui_lane_revoke(&group->lanes[j], 0, mui_pool_take_back,
-                                      pool);
-    }
+    for (unsigned i = 0; i < pool->n_groups; i++)
+        if (pool->groups[i].lanes)
+            (void)mui_pool_recall(pool, &pool->groups[i], NULL);
 }
 
 struct cancel_queued {
@@ -257,7 +252,7 @@ void mui_pool_cancel_waiting(struct mu_pool *pool, uint64_t number_max)
     struct cancel_queued all = {.pool = pool, .number_max = number_max};
 
     (void)pthread_mutex_lock(&pool->lock);
-    recall(pool);
+    recall_all(pool);
     mui_job_each(pool->store, cancel_queued, &all);
     mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
@@ -280,7 +275,7 @@ int mu_pool_cancel_all(struct mu_pool *pool, int kill)
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&pool->lock);
-    recall(pool);
+    recall_all(pool);
     mui_job_each(pool->store, cancel_each, &all);
     mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
