@@ -16,7 +16,7 @@
  *       owner                                  thief
  *       write slots (plain)
  *       state := 0 (relaxed)
- *   E1  store range (seq_cst) -------------->  T1  move tail (acq_rel)
+ *   E1  move split (seq_cst) --------------->  T1  move tail (acq_rel)
  *                                                  read the slot
  *                                              T2  state := RUNNING (release)
  *                                                  run; write the result
@@ -136,6 +136,7 @@ static bool seat_is_due(struct mui_seat *seat)
         mu_now_ns() - seat->slow_since_ns < MUI_WAKE_AGE_NS)
         return false;
     seat->expects_long = true;
+    seat->began_ns = seat->slow_since_ns;
     /* relaxed: a hint */
     atomic_store_explicit(&seat->asked_epoch, epoch, memory_order_relaxed);
     return true;
@@ -154,6 +155,35 @@ static uint32_t seat_share(struct mui_seat *seat, uint32_t n)
     return most < (n + 1) / 2 ? most : (n + 1) / 2;
 }
 
+/* How many jobs are to lie exposed. One, and who has found it asks for the next; but
+ * where work is coarse its owner may be over with forking by then and not look up for
+ * long: then, as it begins, one for each other thread. */
+static uint32_t seat_wanted(const struct mui_seat *seat)
+{
+    uint32_t n_others = seat->team->n_threads - 1;
+
+    return seat->is_coarse && seat->n_exposed < n_others ? n_others : 1;
+}
+
+/* Expose n more slots. Thieves may move the tail meanwhile: returns what is exposed. */
+static struct mui_range seat_expose(struct mui_seat *seat, struct mui_range r,
+                                    uint32_t n)
+{
+    uint64_t pair = mui_pair(r.tail, r.split);
+
+    for (uint32_t i = r.split; i < r.split + n; i++)
+        /* relaxed: E1 publishes */
+        atomic_store_explicit(mui_job_state(mui_slot(seat, i)), 0,
+                              memory_order_relaxed);
+    /* E1, pairs with T1 in mui_seat_steal(); seq_cst, against S3 and S4 of the last
+     * thread to sleep, which looks for exposed work after S3 */
+    while (!atomic_compare_exchange_weak_explicit(
+        &seat->range, &pair, mui_pair(mui_low(pair), r.split + n), ORDER_EXPOSE,
+        memory_order_relaxed))
+        ;
+    return (struct mui_range){.tail = mui_low(pair), .split = r.split + n};
+}
+
 /* Somebody is hungry: expose the oldest of the private slots below top. When there
  * is nothing to give, the limit stays raised until there is. Owner. */
 static void seat_feed(struct mui_seat *seat, uint32_t top)
@@ -163,6 +193,7 @@ static void seat_feed(struct mui_seat *seat, uint32_t top)
     struct mui_range r =
         mui_range_of(atomic_load_explicit(&seat->range, memory_order_relaxed));
     uint64_t idle = atomic_load_explicit(&team->idle, memory_order_relaxed);
+    uint32_t wanted = seat_wanted(seat);
     bool is_awaited = seat_is_awaited(seat);
     struct mu_job *base_job;
 
@@ -172,27 +203,16 @@ static void seat_feed(struct mui_seat *seat, uint32_t top)
     if (seat_is_cancelled(seat) ||
         (mui_idle_needs_waking(idle) && !is_awaited && !seat_is_due(seat)))
         return;
-    if (r.tail == r.split) {
-        uint32_t end;
-
-        if (top == r.split)
-            return;
-        end = r.split + seat_share(seat, top - r.split);
-        for (uint32_t i = r.split; i < end; i++)
-            /* relaxed: E1 publishes */
-            atomic_store_explicit(mui_job_state(mui_slot(seat, i)), 0,
-                                  memory_order_relaxed);
-        r.split = end;
-        /* E1, pairs with T1 in mui_seat_steal(); seq_cst, against S3 and S4 of
-         * the last thread to sleep, which looks for exposed work after S3 */
-        atomic_store_explicit(&seat->range, mui_pair(r.tail, r.split),
-                              ORDER_EXPOSE);
-    }
+    if (r.split - r.tail < wanted && top > r.split)
+        r = seat_expose(seat, r, seat_share(seat, top - r.split));
+    else if (r.tail == r.split)
+        return;
     mui_team_wake(team);
     base_job = atomic_load_explicit(&seat->base_job, memory_order_relaxed);
     if (base_job)
         mui_job_nudge(base_job);
-    mui_seat_lower(seat, r.split);
+    if (r.split - r.tail >= wanted)
+        mui_seat_lower(seat, r.split);
 }
 
 void mu_job_feed(struct mu_job *j)

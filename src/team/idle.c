@@ -27,20 +27,25 @@
  * sleep.pml has all interleavings. */
 #include "team/team.h"
 
-static void idle_raise_all(struct mu_team *team)
+/* Returns whether there is work in public. */
+static bool idle_raise_all(struct mu_team *team)
 {
     uint32_t n_seats =
         atomic_load_explicit(&team->n_seats, memory_order_acquire);
+    bool has_work = false;
 
     for (uint32_t i = 0; i < n_seats; i++) {
         struct mui_seat *seat =
             atomic_load_explicit(&team->seats[i], memory_order_acquire);
 
         /* S4, against S1 in seat_try() and mui_seat_start() */
-        if (seat &&
-            atomic_load_explicit(&seat->epoch, memory_order_seq_cst) % 2 != 0)
-            mui_seat_ask(seat);
+        if (!seat ||
+            atomic_load_explicit(&seat->epoch, memory_order_seq_cst) % 2 == 0)
+            continue;
+        mui_seat_ask(seat);
+        has_work |= mui_seat_has_work(seat);
     }
+    return has_work;
 }
 
 void mui_team_wake(struct mu_team *team)
@@ -70,8 +75,9 @@ void mui_idle_found(struct mu_team *team)
     uint64_t idle =
         atomic_fetch_sub_explicit(&team->idle, 1, memory_order_seq_cst) - 1;
 
-    if (mui_idle_needs_waking(idle))
-        idle_raise_all(team);
+    /* who made more public while this thread searched has woken nobody for it */
+    if (mui_idle_needs_waking(idle) && idle_raise_all(team))
+        mui_team_wake(team);
 }
 
 bool mui_idle_rest(struct mu_team *team)
@@ -102,7 +108,7 @@ bool mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *))
             &team->idle, &idle, mui_pair(0, mui_high(idle) + 1),
             memory_order_seq_cst, memory_order_relaxed))
         return false;
-    idle_raise_all(team);
+    (void)idle_raise_all(team);
     if (has_work(team) ||
         atomic_load_explicit(&team->is_closing, memory_order_seq_cst)) {
         idle = atomic_load_explicit(&team->idle, memory_order_relaxed);

@@ -144,6 +144,7 @@ struct mui_seat *mui_seat_new(struct mu_team *team, bool is_kept)
         return NULL;
     seat->team = team;
     seat->is_kept = is_kept;
+    seat->is_coarse = true;
     seat->loop_expects_long = true;
     /* relaxed, all: seat_add() publishes the seat */
     atomic_store_explicit(&seat->limit,
@@ -212,11 +213,14 @@ MUI_HOT void mui_seat_stop(struct mui_seat *seat)
     uint64_t epoch = atomic_load_explicit(&seat->epoch, memory_order_relaxed);
 
     /* relaxed: a hint. If splitting it did not pay the next is not split at once. */
-    if (seat->expects_long)
-        atomic_store_explicit(
-            &seat->asked_epoch,
-            mu_now_ns() - seat->began_ns < MUI_LONG_WORK_NS ? 0 : epoch,
-            memory_order_relaxed);
+    if (seat->expects_long) {
+        int64_t lived_ns = mu_now_ns() - seat->began_ns;
+
+        atomic_store_explicit(&seat->asked_epoch,
+                              lived_ns < MUI_LONG_WORK_NS ? 0 : epoch,
+                              memory_order_relaxed);
+        seat->is_coarse = lived_ns >= MUI_COARSE_WORK_NS;
+    }
     assert(atomic_load_explicit(&seat->range, memory_order_relaxed) ==
            mui_pair(MUI_FIRST_SLOT, MUI_FIRST_SLOT));
     /* relaxed: what is raised from now on is for the next work */

@@ -41,8 +41,10 @@ enum {
     /* ... nor a stolen job, a chunk or a region expected to be long this young;
      * and no part is taken in its loop */
     MUI_ASK_SOON_NS = 400,
-    MUI_LONG_WORK_NS = 5000,   /* what was shorter is not expected to be long */
-    MUI_WAKE_AGE_NS = 4000,    /* nor is anybody woken for it */
+    MUI_LONG_WORK_NS = 5000, /* what was shorter is not expected to be long */
+    MUI_WAKE_AGE_NS = 4000,  /* nor is anybody woken for it */
+    MUI_COARSE_WORK_NS =
+        200000,                /* after this much all are given some at once */
     MUI_LONG_LOOP_NS = 10000,  /* a loop that was worth waking somebody for */
     MUI_SPIN_NS = 100000,      /* an idle thread looks this long, then sleeps */
     MUI_SENTINEL_NS = 2500000, /* the last one that looks: this long */
@@ -126,6 +128,7 @@ struct mui_seat {
     bool is_kept;      /* a thread of the team's own */
     bool in_loop;      /* `loop` is in use, further up the stack */
     bool expects_long; /* the work before this one lived to be asked */
+    bool is_coarse;    /* ... and for MUI_COARSE_WORK_NS */
     bool loop_expects_long;
     uint32_t n_slow;     /* slow forks and joins */
     uint32_t n_exposed;  /* how often this work has exposed something */
@@ -338,6 +341,16 @@ bool mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *));
 
 /* Take part in the loop of another seat. False: nothing was left of it. */
 bool mui_loop_join(struct mui_seat *me, struct mui_seat *host);
+
+/* Whether a job lies exposed or units of a loop do. */
+static inline bool mui_seat_has_work(struct mui_seat *seat)
+{
+    /* S4, both, against W1 and W2 in idle.c */
+    uint64_t range = atomic_load_explicit(&seat->range, memory_order_seq_cst);
+    uint64_t units = atomic_load_explicit(&seat->units, memory_order_seq_cst);
+
+    return mui_low(range) < mui_high(range) || mui_low(units) < mui_high(units);
+}
 
 static inline bool mui_loop_has_units(struct mui_seat *seat)
 {

@@ -127,15 +127,9 @@ static bool team_has_work(struct mu_team *team)
     for (uint32_t i = 0; i < n_seats; i++) {
         struct mui_seat *seat =
             atomic_load_explicit(&team->seats[i], memory_order_acquire);
-        uint64_t pairs[2];
 
-        if (!seat)
-            continue;
-        pairs[0] = atomic_load_explicit(&seat->range, memory_order_seq_cst);
-        pairs[1] = atomic_load_explicit(&seat->units, memory_order_seq_cst);
-        for (int k = 0; k < 2; k++)
-            if (mui_low(pairs[k]) < mui_high(pairs[k]))
-                return true;
+        if (seat && mui_seat_has_work(seat))
+            return true;
     }
     return mui_queues_have(team);
 }

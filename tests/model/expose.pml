@@ -3,9 +3,10 @@
  * owner comes out of every join.
  *
  * Weakened: -DBUG_STATE_LATE (a slot is made ready after it was exposed),
- * -DBUG_RECLAIM_STORE (taking back by a store, not an exchange), -DBUG_LIMIT_LOW
- * (the limit lies below what was exposed), -DBUG_STEAL_STORE (a thief moves the tail
- * by a store). Each has to fail. */
+ * -DBUG_EXPOSE_STORE (more is exposed by a store, not an exchange), -DBUG_RECLAIM_STORE
+ * (taking back by a store, not an exchange), -DBUG_LIMIT_LOW (the limit lies below what
+ * was exposed), -DBUG_STEAL_STORE (a thief moves the tail by a store). Each has to
+ * fail. */
 #define N_SLOTS  3
 #define N_ROUNDS 2
 #define DONE     2
@@ -29,34 +30,37 @@ inline lower(to)
 	}
 }
 
-/* Expose the older half of the private slots below top. */
+/* Expose the older half of the private slots below top; also where some are exposed,
+ * or not then (seat_wanted()). */
 inline feed(top)
 {
 	if
-	:: tail == split ->
+	:: top > split ->
 		end = split + (top - split + 1) / 2;
-		if
-		:: end > split ->
 #ifdef BUG_STATE_LATE
-			from = split;
-			split = end;
-			i = from;
-			do
-			:: i < end -> state[i] = 0; i++
-			:: else -> break
-			od;
+		from = split;
+		split = end;
+		i = from;
+		do
+		:: i < end -> state[i] = 0; i++
+		:: else -> break
+		od;
 #else
-			i = split;
-			do
-			:: i < end -> state[i] = 0; i++
-			:: else -> break
-			od;
-			split = end; /* E1: the tail is not moved while nothing is exposed */
+		from = tail;
+		i = split;
+		do
+		:: i < end -> state[i] = 0; i++
+		:: else -> break
+		od;
+#ifdef BUG_EXPOSE_STORE
+		atomic { tail = from; split = end };
+#else
+		split = end; /* E1: an exchange, which leaves the tail */
 #endif
-			lower(split)
-		:: else
-		fi
-	:: else -> lower(split)
+#endif
+		lower(split)
+	:: tail < split -> lower(split)
+	:: top == split && tail == split
 	fi
 }
 

@@ -107,6 +107,61 @@ static void call_wakes_one_at_most(void **state)
     mu_team_close(team);
 }
 
+/* Each piece goes on when as many run as there are threads. */
+static void meet(struct mu_job *j, _Atomic int *n_here);
+MU_FORKABLE_VOID(meet, _Atomic int *)
+static void meet(struct mu_job *j, _Atomic int *n_here)
+{
+    (void)j;
+    atomic_fetch_add_explicit(n_here, 1, memory_order_seq_cst);
+    while (atomic_load_explicit(n_here, memory_order_seq_cst) % 4 != 0)
+        (void)sched_yield();
+}
+
+static void meet_all(struct mu_job *j, size_t begin, size_t end,
+                     _Atomic int *n_here);
+MU_LOOP(meet_all, _Atomic int *)
+static void meet_all(struct mu_job *j, size_t begin, size_t end,
+                     _Atomic int *n_here)
+{
+    for (; begin < end; begin++)
+        meet(j, n_here);
+}
+
+/* Four pieces that take long, on four threads that sleep: whoever comes wakes the next,
+ * though nobody forks or joins meanwhile. A team expects its first work to be coarse. */
+static void coarse_loop_wakes_all(void **state)
+{
+    struct mu_team *team = team_of(4);
+    _Atomic int n_here = 0;
+    struct mu_job *j;
+
+    (void)state;
+    await_idle(team, 0, 3);
+    j = team_enter(team);
+    mu_for(j, 0, 4, meet_all, &n_here);
+    assert_int_equal(mu_team_leave(j), 0);
+    mu_team_close(team);
+}
+
+static void coarse_forks_wake_all(void **state)
+{
+    struct mu_team *team = team_of(4);
+    _Atomic int n_here = 0;
+    struct mu_job *j;
+
+    (void)state;
+    await_idle(team, 0, 3);
+    j = team_enter(team);
+    for (int i = 0; i < 3; i++)
+        mu_fork(j, meet, &n_here);
+    meet(j, &n_here);
+    for (int i = 0; i < 3; i++)
+        mu_join_void(j, meet);
+    assert_int_equal(mu_team_leave(j), 0);
+    mu_team_close(team);
+}
+
 /* -- nobody waits for who has not begun -- */
 
 static void mark(struct mu_job *j, size_t begin, size_t end, long *runs);
@@ -306,6 +361,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everybody_falls_asleep),
         cmocka_unit_test(call_wakes_one_at_most),
+        cmocka_unit_test(coarse_loop_wakes_all),
+        cmocka_unit_test(coarse_forks_wake_all),
         cmocka_unit_test(busy_thread_is_not_waited_for),
         cmocka_unit_test(stopped_thread_is_not_waited_for),
         cmocka_unit_test(searching_thread_offers_its_cpu),
