@@ -309,8 +309,7 @@ struct mu_stats {
     uint64_t n_workers_died;
     uint64_t ended[MU_N_STATUS]; /* by enum mu_status */
 };
-MU_API void mu_pool_stats(struct mu_pool *pool,
-                          struct mu_stats *ret_stats);
+MU_API void mu_pool_stats(struct mu_pool *pool, struct mu_stats *ret_stats);
 
 /* The process ids of the worker processes alive now, spares left out.
  * pids      [n_max]: the first n_max of them; NULL when that is 0

@@ -29,13 +29,8 @@ MU_BEGIN_DECLS
 struct mu_task;
 
 /* Returns 0 when the task is done; any other value is the task's own error code
- * and makes its outcome `failed`. That has the output too, so a task can say there why:
- *
- *     if (bad) {
- *         mu_task_truncate(t, 0);
- *         mu_task_printf(t, "no header in line %zu", line);
- *         return EINVAL;
- *     } */
+ * and makes its outcome `failed`. That has the output too: a task can write there why,
+ * after mu_task_truncate(task, 0) if it has written anything else. */
 typedef int (*mu_task_fn)(struct mu_task *task);
 
 /* The input.
