@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "layer/output.h"
+#include "sys/calls.h"
 #include "sys/clock.h"
 #include "sys/flow.h"
 #include "sys/module.h"
@@ -299,11 +300,13 @@ static int call(struct mui_runner *runner)
     here = lane;
     /* from this frame on, and not from its caller's, frames are not the task's */
     mui_flow_serve(lane);
+    mui_calls_begin();
     code = runner->fn(&runner->task);
     if (runner->task.terms->is_worker) {
-        flush_text();
+        flush_text(); /* perhaps by functions of the task's own */
         /* one that cancelled its thread ends here, and not the next one there */
         pthread_testcancel();
+        mui_calls_end();
     }
     here = NULL;
     atomic_store_explicit(&lane->is_running, false, memory_order_relaxed);

@@ -34,6 +34,7 @@
 
 #include "process/limit.h"
 #include "sync/fence.h"
+#include "sys/calls.h"
 #include "sys/flow.h"
 #include "sys/module.h"
 
@@ -398,6 +399,8 @@ static void on_fault(int signal, siginfo_t *info, void *arg)
     const ucontext_t *context = arg;
     struct mui_crash *record = the.record;
 
+    if (mui_calls_caught(info, arg))
+        return;
     if (getpid() != owner)
         die_plainly(signal);
     if (is_rehearsal(signal)) {

@@ -172,33 +172,54 @@ static uint64_t hash_schedule(void)
 /* Other threads have others from the start. */
 static uint64_t hash_thread(void)
 {
+    stack_t of_handlers = {.ss_flags = 0};
+    uint64_t stack[3];
     sigset_t blocked;
     cpu_set_t cpus;
+    uint64_t hash;
 
+    (void)sigaltstack(NULL, &of_handlers);
+    stack[0] = (uint64_t)(uintptr_t)of_handlers.ss_sp;
+    stack[1] = of_handlers.ss_size;
+    stack[2] = (unsigned)of_handlers.ss_flags;
     memset(&blocked, 0, sizeof blocked); /* the kernel fills a part of it */
     (void)pthread_sigmask(SIG_SETMASK, NULL, &blocked);
     CPU_ZERO(&cpus);
     (void)sched_getaffinity(0, sizeof cpus, &cpus);
-    return add_bytes(add_bytes(hash_start, &blocked, sizeof blocked), &cpus,
-                     sizeof cpus);
+    hash = add_bytes(hash_start, stack, sizeof stack);
+    hash = add_bytes(hash, &blocked, sizeof blocked);
+    return add_bytes(hash, &cpus, sizeof cpus);
+}
+
+void mui_state_take_memory(struct mui_state_memory *ret_memory)
+{
+    const char *locale = setlocale(LC_ALL, NULL);
+
+    ret_memory->environment = hash_environment();
+    ret_memory->locale =
+        locale ? add_bytes(hash_start, locale, strlen(locale)) : 0;
+    ret_memory->arithmetic = mui_arithmetic();
+}
+
+bool mui_state_memory_equals(const struct mui_state_memory *a,
+                             const struct mui_state_memory *b)
+{
+    return a->environment == b->environment && a->locale == b->locale &&
+           a->arithmetic == b->arithmetic;
 }
 
 void mui_state_take(bool alone, struct mui_state *ret_state)
 {
-    const char *locale = setlocale(LC_ALL, NULL);
     struct stat st = {.st_dev = 0};
 
     memset(ret_state, 0, sizeof *ret_state);
     (void)stat(".", &st);
     ret_state->device = st.st_dev;
     ret_state->inode = st.st_ino;
-    ret_state->environment = hash_environment();
-    ret_state->locale =
-        locale ? add_bytes(hash_start, locale, strlen(locale)) : 0;
+    mui_state_take_memory(&ret_state->memory);
     ret_state->handlers = hash_handlers(false);
     ret_state->limits = hash_limits();
     ret_state->schedule = hash_schedule();
-    ret_state->arithmetic = mui_arithmetic();
     ret_state->alone = alone ? hash_thread() : 0;
     ret_state->mask = read_mask(alone);
     ret_state->passing = (struct mui_state_passing){

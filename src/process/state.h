@@ -8,16 +8,20 @@
 #include <stdint.h>
 
 struct mui_state {
+    /* What a task can change without a system call. */
+    struct mui_state_memory {
+        uint64_t environment;
+        uint64_t locale;
+        uint64_t arithmetic; /* rounding and traps of the thread that looks */
+    } memory;
     uint64_t device; /* of the working directory */
     uint64_t inode;
-    uint64_t environment;
-    uint64_t locale;
     uint64_t handlers;
     uint64_t limits;
-    uint64_t schedule;   /* policy and nice value of the thread that looks */
-    uint64_t arithmetic; /* its rounding and traps */
-    uint64_t alone;      /* its signal mask and CPUs; 0 when there are others */
-    unsigned mask;       /* umask */
+    uint64_t schedule; /* policy and nice value of the thread that looks */
+    /* its signal mask, CPUs and stack of handlers; 0 when there are others */
+    uint64_t alone;
+    unsigned mask; /* umask */
     /* What a task may change for as long as it runs. */
     struct mui_state_passing {
         uint64_t handlers; /* of SIGINT and SIGQUIT, ignored during system() */
@@ -30,6 +34,11 @@ struct mui_state {
 /* Some 100 system calls: 20 us, and 10 more when the process has more threads
  * than the one that is here (`alone`). One thread at a time. */
 void mui_state_take(bool alone, struct mui_state *ret_state);
+
+/* Only what it takes no system call to ask: a microsecond or so. */
+void mui_state_take_memory(struct mui_state_memory *ret_memory);
+bool mui_state_memory_equals(const struct mui_state_memory *a,
+                             const struct mui_state_memory *b);
 
 /* Take anew what is the calling thread's, if it was alone when the rest was taken. */
 void mui_state_take_thread(struct mui_state *state);

@@ -22,6 +22,7 @@
 #include "process/sandbox.h"
 #include "process/state.h"
 #include "sys/arithmetic.h"
+#include "sys/calls.h"
 #include "sys/census.h"
 #include "sys/forked.h"
 #include "sys/futex.h"
@@ -189,6 +190,28 @@ static bool keeps_files(const struct mui_lane_worker *lane)
            others_run_since(lane) == MU_NEVER;
 }
 
+/* The same of what it takes no system call to change, or to see. */
+static bool is_changed_in_memory(void)
+{
+    struct mui_state_memory now;
+    bool changed;
+
+    mui_arithmetic_restore();
+    mui_crash_excuse(true);
+    mui_state_take_memory(&now);
+    changed = !mui_state_memory_equals(&now, &the.state.memory);
+    mui_crash_excuse(false);
+    return changed;
+}
+
+/* Have it said of the next task whether it makes a system call. Not where there is
+ * another thread, which could make one in its place. */
+static void watch_calls(void)
+{
+    if (the.limits.strict && the.n_lanes == 1 && the.n_threads == 1)
+        (void)mui_calls_watch();
+}
+
 /* Things that only system calls tell. */
 static bool has_leftovers(const struct mui_lane_worker *lane)
 {
@@ -202,6 +225,8 @@ static bool has_leftovers(const struct mui_lane_worker *lane)
         return false; /* it could leave nothing, and may not look */
     mui_crash_excuse(true);
     has = has_orphans(lane) || is_changed(lane) || keeps_files(lane);
+    if (!has)
+        watch_calls();
     mui_crash_excuse(false);
     return has;
 }
@@ -226,6 +251,7 @@ static void await_up(void)
 
 static bool is_spent(struct mui_lane_worker *lane, unsigned look)
 {
+    bool by_memory;
     bool spent;
 
     /* a child that a task forked, and that came back from it too */
@@ -245,11 +271,15 @@ static bool is_spent(struct mui_lane_worker *lane, unsigned look)
     /* soon: who comes next may want all that a worker may have */
     if (!spent && look & MUI_LOOK_GLANCE && the.limits.memory_bytes)
         spent = has_grown(lane);
-    if (look & MUI_LOOK_RAN && the.limits.strict)
+    by_memory =
+        look & MUI_LOOK_RAN && the.limits.strict && mui_calls_were_none();
+    if (look & MUI_LOOK_RAN && the.limits.strict && !by_memory)
         look |= MUI_LOOK_CLOSELY;
     if (!spent && look & MUI_LOOK_CLOSELY &&
         atomic_exchange_explicit(&the.ran, false, memory_order_acquire))
         spent = has_leftovers(lane);
+    else if (!spent && by_memory)
+        spent = is_changed_in_memory();
     if (spent)
         end_all(lane);
     return spent;

@@ -1,0 +1,449 @@
+/* test_strict.c: pools that are strict, where the kernel says whether a task made a system
+ * call (sys/calls.h): what tasks change is hidden whether they made one or not, and they
+ * end as they do in any other pool. What is hidden at all: test_renewal.c,
+ * test_leftovers.c. */
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "chaos/deeds.h"
+#include "support/pool.h"
+#include "sys/arithmetic.h"
+#include "sys/calls.h"
+
+static const struct mu_pool_options strict = {.strict = 1};
+
+static bool is_supported(void)
+{
+#ifdef __x86_64__
+    return prctl(59, 0, 0, 0, 0) == 0; /* PR_SET_SYSCALL_USER_DISPATCH */
+#else
+    return false;
+#endif
+}
+
+/* -- who is watched -- */
+
+/* Its output is whether a call of its would be noticed: until the first one. */
+static int say_watched(struct mu_task *task)
+{
+    const char watched = mui_calls_were_none();
+
+    return mu_task_write(task, &watched, 1);
+}
+
+static int call_once(struct mu_task *task)
+{
+    int rc = say_watched(task);
+
+    (void)syscall(SYS_getppid);
+    return rc;
+}
+
+static void check_watched(struct mu_pool *pool, mu_task_fn fn, bool watched)
+{
+    struct mu_outcome *o = test_run(pool, fn);
+
+    assert_int_equal(o->status, MU_DONE);
+    assert_int_equal(o->output_size, 1);
+    assert_int_equal(*(const char *)o->output, watched);
+    mu_outcome_free(o);
+}
+
+static void one_thread_is_watched(void **state)
+{
+    static const char *const paths[] = {"/", NULL};
+    static const struct {
+        const char *model;
+        struct mu_pool_options options;
+        bool watched;
+    } cases[] = {
+        {"processes:1", {.strict = 1}, true},
+        {"processes:1", {.strict = 1, .pin = 1}, true},
+        {"processes:1", {.strict = 1, .memory_bytes = 64 << 20}, true},
+        {"processes:1", {.strict = 0}, false},
+        {"processes:1/threads:1", {.strict = 1}, false},
+        {"processes:1/threads:2", {.strict = 1}, false},
+        /* optional */
+        {"processes:1", {.strict = 1, .sandbox = MU_SANDBOX_NO_NETWORK}, true},
+        {"processes:1", {.strict = 1, .sandbox = MU_SANDBOX_READ_ONLY}, true},
+        {"processes:1", {.strict = 1, .sandbox = MU_SANDBOX_PURE}, false},
+        {"processes:1", {.strict = 1, .read_paths = paths}, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const bool watched = cases[i].watched && is_supported();
+        struct mu_pool *pool;
+
+        if (mu_pool_open(cases[i].model, &cases[i].options, &pool, NULL) != 0) {
+            assert_true(cases[i].options.sandbox ||
+                        cases[i].options.read_paths);
+            continue;
+        }
+        check_watched(pool, say_watched, false); /* once a worker */
+        for (int k = 0; k < 2; k++) {
+            check_watched(pool, say_watched, watched);
+            check_watched(pool, call_once, watched);
+        }
+        mu_pool_close(pool);
+    }
+}
+
+/* -- what they change -- */
+
+static const char name[] = "MUSTER_TEST_STRICT";
+
+static void round_up(void)
+{
+#ifdef __x86_64__
+    enum { UP = 0x4000 };
+
+    __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | UP);
+#endif
+}
+
+static void set_flag(void)
+{
+#ifdef __x86_64__
+    enum { CHECKS = 1 << 18 };
+
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | CHECKS);
+#endif
+}
+
+/* Of its own: inlined into a larger function gcc 12 can read another word of the stack. */
+__attribute__((noinline)) static int get_flag(void)
+{
+#ifdef __x86_64__
+    enum { CHECKS = 1 << 18 };
+
+    return (__builtin_ia32_readeflags_u64() & CHECKS) != 0;
+#else
+    return 0;
+#endif
+}
+
+static void edit_in_place(void)
+{
+    char *value = getenv(name);
+
+    if (value)
+        *value = 'y';
+}
+
+static void replace_list(void)
+{
+    static char other[] = "MUSTER_TEST_STRICT=z";
+    static char *list[] = {other, NULL};
+
+    environ = list;
+}
+
+static void set_locale(void)
+{
+    (void)setlocale(LC_NUMERIC, "C.UTF-8");
+}
+
+/* In memory, without a system call but perhaps the last. */
+static void (*const in_memory[])(void) = {edit_in_place, replace_list, round_up,
+                                          set_flag, set_locale};
+
+static void on_signal(int signal)
+{
+    (void)signal;
+}
+
+static void change_directory(void)
+{
+    (void)syscall(SYS_chdir, "/");
+}
+
+static void change_mask(void)
+{
+    (void)syscall(SYS_umask, 0123);
+}
+
+static void ignore(void)
+{
+    (void)signal(SIGUSR2, SIG_IGN);
+}
+
+static void handle_sigsys(void)
+{
+    (void)signal(SIGSYS, on_signal);
+}
+
+static void ignore_sigsys(void)
+{
+    (void)signal(SIGSYS, SIG_IGN);
+}
+
+static void block_all(void)
+{
+    sigset_t all;
+
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+static void lower_limit(void)
+{
+    const struct rlimit low = {.rlim_cur = 61, .rlim_max = 61};
+
+    (void)setrlimit(RLIMIT_NOFILE, &low);
+}
+
+/* A stack that a handler would not survive. */
+static void replace_stack(void)
+{
+    static char gone[1 << 16];
+    const stack_t stack = {.ss_sp = gone, .ss_size = sizeof gone};
+
+    (void)sigaltstack(&stack, NULL);
+}
+
+/* One whose first and last system call changes something. */
+static void (*const by_a_call[])(void) = {
+    change_directory, change_mask, ignore,      handle_sigsys,
+    ignore_sigsys,    block_all,   lower_limit, replace_stack};
+
+/* The calls of those behind it are not made known to us by the kernel. */
+static void end_watch(void)
+{
+    (void)prctl(59, 0, 0, 0, 0);
+}
+
+static void watch_itself(void)
+{
+    static char selector;
+
+    (void)prctl(59, 1, 0, 0, &selector);
+}
+
+static int change(struct mu_task *task)
+{
+    void (*const *deed)(void) = mu_task_input(task, NULL);
+
+    (*deed)();
+    return 0;
+}
+
+static int say_state(struct mu_task *task)
+{
+    const int flag = get_flag();
+    struct sigaction usr;
+    struct sigaction sys;
+    struct rlimit files;
+    sigset_t blocked;
+    stack_t stack;
+    char cwd[256] = "";
+    mode_t mask = umask(0);
+
+    (void)umask(mask);
+    (void)sigaction(SIGUSR2, NULL, &usr);
+    (void)sigaction(SIGSYS, NULL, &sys);
+    (void)sigprocmask(SIG_SETMASK, NULL, &blocked);
+    (void)sigaltstack(NULL, &stack);
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    return mu_task_printf(
+        task, "%s %s %llx %d; %s %o %p %p %d %d %lu %p", getenv(name),
+        setlocale(LC_NUMERIC, NULL), (unsigned long long)mui_arithmetic(), flag,
+        getcwd(cwd, sizeof cwd), mask, (void *)(intptr_t)usr.sa_handler,
+        (void *)(intptr_t)sys.sa_handler, sigismember(&blocked, SIGSYS),
+        sigismember(&blocked, SIGUSR1), (unsigned long)files.rlim_cur,
+        stack.ss_sp);
+}
+
+static void run_change(struct mu_pool *pool, void (*const *deed)(void))
+{
+    assert_int_equal(
+        mu_pool_submit(pool, change, deed, sizeof *deed, NULL, NULL), MU_OK);
+    test_take_as(pool, MU_DONE);
+}
+
+static void check_hidden(void (*const *deeds_of)(void), size_t n)
+{
+    struct mu_pool *pool = test_pool("processes:1", &strict);
+    struct mu_outcome *first = test_run(pool, say_state);
+
+    assert_int_equal(first->status, MU_DONE);
+    for (size_t i = 0; i < n; i++) {
+        struct mu_outcome *o;
+
+        test_run_as(pool, say_watched,
+                    MU_DONE); /* the worker has watched one */
+        run_change(pool, &deeds_of[i]);
+        o = test_run(pool, say_state);
+        if (o->status != MU_DONE || strcmp(o->output, first->output) != 0)
+            fail_msg("%s, after change %zu: %s", (const char *)first->output, i,
+                     (const char *)o->output);
+        mu_outcome_free(o);
+    }
+    mu_outcome_free(first);
+    mu_pool_close(pool);
+}
+
+static void changes_in_memory_are_hidden(void **state)
+{
+    (void)state;
+    check_hidden(in_memory, sizeof in_memory / sizeof *in_memory);
+}
+
+static void changes_by_one_call_are_hidden(void **state)
+{
+    (void)state;
+    check_hidden(by_a_call, sizeof by_a_call / sizeof *by_a_call);
+}
+
+/* What a task does with the kernel's watch has no part in what those after it do. */
+static void changes_after_the_watch_ended_are_hidden(void **state)
+{
+    void (*const ends[])(void) = {end_watch, watch_itself};
+    struct mu_pool *pool = test_pool("processes:1", &strict);
+    struct mu_outcome *first = test_run(pool, say_state);
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct mu_outcome *o;
+
+        test_run_as(pool, say_watched, MU_DONE);
+        run_change(pool, &ends[i]);
+        run_change(pool, &by_a_call[0]);
+        o = test_run(pool, say_state);
+        assert_string_equal(o->output, first->output);
+        mu_outcome_free(o);
+    }
+    mu_outcome_free(first);
+    mu_pool_close(pool);
+}
+
+static int lose_environment(struct mu_task *task)
+{
+    environ = (char **)8;
+    return say_watched(task);
+}
+
+static void who_loses_the_environment_is_charged(void **state)
+{
+    struct mu_pool *pool = test_pool("processes:1", &strict);
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        test_run_as(pool, say_watched, MU_DONE);
+        test_run_as(pool, say_watched, MU_DONE);
+        test_run_as(pool, lose_environment, MU_CRASHED);
+    }
+    mu_pool_close(pool);
+}
+
+/* -- how they end -- */
+
+static void check_deed(struct mu_pool *pool, const struct deed *deed)
+{
+    const struct mu_submit how = {
+        .timeout_ns =
+            deed->allowed & 1U << MU_TIMED_OUT ? 100 * 1000 * 1000 : 0};
+    struct mu_outcome *o;
+    char text[500];
+
+    test_run_as(pool, say_watched, MU_DONE);
+    test_run_as(pool, say_watched, MU_DONE);
+    assert_int_equal(mu_pool_submit(pool, deed->fn, NULL, 0, &how, NULL),
+                     MU_OK);
+    o = test_take(pool);
+    (void)mu_outcome_describe(o, text, sizeof text);
+    if (!(deed->allowed & 1U << o->status) ||
+        (deed->signal && deed->signal != o->signal) ||
+        (o->status == MU_EXITED && deed->code != o->code) ||
+        (deed->says && !strstr(text, deed->says)))
+        fail_msg("%s ended as: %s", deed->name, text);
+    mu_outcome_free(o);
+}
+
+static void outcomes_are_as_ever(void **state)
+{
+    static const char *const names[] = {
+        "segv",          "jump",         "abort",        "fpe",
+        "ill",           "bus",          "overflow",     "overflow_in_thread",
+        "exit",          "_exit",        "pthread_exit", "exit_in_thread",
+        "thread_exit",   "seccomp",      "kill",         "kill_all",
+        "stop",          "loop",         "sleep",        "loop_blocked",
+        "children",      "child_exits",  "traced",       "child_crashes",
+        "child_returns", "close_all",    "dup_over",     "threads",
+        "thread_crash",  "unmap",        "protect",      "double_free",
+        "longjmp",       "corrupt_heap",
+    };
+    struct mu_pool *pool = test_pool("processes:1", &strict);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        check_deed(pool, deed_named(names[i]));
+    test_run_as(pool, say_watched, MU_DONE);
+    mu_pool_close(pool);
+}
+
+static int open_socket(struct mu_task *task)
+{
+    const long fd = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+
+    (void)task;
+    return fd < 0 ? errno : 0;
+}
+
+/* That is SIGSYS too, and another's. */
+static void refused_first_call_is_named(void **state)
+{
+    const struct mu_pool_options options = {.strict = 1,
+                                            .sandbox = MU_SANDBOX_NO_NETWORK};
+    struct mu_pool *pool;
+
+    (void)state;
+    if (mu_pool_open("processes:1", &options, &pool, NULL) != 0)
+        skip();
+    for (int i = 0; i < 2; i++) {
+        struct mu_outcome *o;
+        char text[500];
+
+        test_run_as(pool, say_watched, MU_DONE);
+        test_run_as(pool, say_watched, MU_DONE);
+        o = test_run(pool, open_socket);
+        (void)mu_outcome_describe(o, text, sizeof text);
+        assert_int_equal(o->status, MU_CRASHED);
+        assert_int_equal(o->signal, SIGSYS);
+        assert_non_null(strstr(text, "socket"));
+        assert_non_null(strstr(text, "open_socket"));
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_thread_is_watched),
+        cmocka_unit_test(changes_in_memory_are_hidden),
+        cmocka_unit_test(changes_by_one_call_are_hidden),
+        cmocka_unit_test(changes_after_the_watch_ended_are_hidden),
+        cmocka_unit_test(who_loses_the_environment_is_charged),
+        cmocka_unit_test(outcomes_are_as_ever),
+        cmocka_unit_test(refused_first_call_is_named),
+    };
+
+    if (setenv(name, "x", 1) != 0 || mu_init(NULL) != 0)
+        return 1;
+    if (!is_supported())
+        print_message("no syscall user dispatch here: looks after each task\n");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

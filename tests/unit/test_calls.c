@@ -1,0 +1,560 @@
+/* test_calls.c: whether a task made a system call is known, and no call of it is the worse
+ * for that; nor does a worker look by system calls at a task that made none. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "process/worker.h"
+#include "support/check.h"
+#include "sys/calls.h"
+#include "sys/sanitize.h"
+
+/* -- one watched thread; each test has a process of its own -- */
+
+static void on_sigsys(int signal, siginfo_t *info, void *context)
+{
+    (void)signal;
+    if (!mui_calls_caught(info, context))
+        _exit(3);
+}
+
+static void handle(int signal, void (*handler)(int, siginfo_t *, void *),
+                   int flags, const sigset_t *blocked)
+{
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = flags};
+
+    if (blocked)
+        action.sa_mask = *blocked;
+    CHECK_CHILD(sigaction(signal, &action, NULL) == 0);
+}
+
+static void prepare(void)
+{
+    handle(SIGSYS, on_sigsys, SA_SIGINFO | SA_ONSTACK, NULL);
+}
+
+static void watch(void)
+{
+    prepare();
+    CHECK_CHILD(mui_calls_watch());
+}
+
+/* By the kernel alone: what we make of it is what is tested. */
+static int is_supported(void)
+{
+#ifdef __x86_64__
+    return !MUI_TSAN && prctl(59, 0, 0, 0, 0) == 0;
+#else
+    return 0;
+#endif
+}
+
+static void passes(void (*test)(void *))
+{
+    if (!is_supported()) {
+        print_message("no syscall user dispatch here\n");
+        skip();
+    }
+    assert_int_equal(test_wait(test_fork(test, NULL)), 0);
+}
+
+static int compute(void)
+{
+    volatile int sum = 0;
+
+    for (int i = 0; i < 1000; i++)
+        sum = sum + i;
+    return sum;
+}
+
+static void see_none(void *arg)
+{
+    (void)arg;
+    CHECK_CHILD(!mui_calls_were_none());
+    watch();
+    for (int i = 0; i < 3; i++) {
+        (void)getppid(); /* ours */
+        mui_calls_begin();
+        (void)compute();
+        mui_calls_end();
+        CHECK_CHILD(mui_calls_were_none());
+    }
+}
+
+static void no_call_is_known(void **state)
+{
+    (void)state;
+    passes(see_none);
+}
+
+static void see_calls(void *arg)
+{
+    const pid_t parent = getppid();
+
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        pid_t same;
+        pid_t again;
+
+        watch();
+        mui_calls_begin();
+        same = getppid();
+        again = getppid();
+        mui_calls_end();
+        CHECK_CHILD(!mui_calls_were_none());
+        CHECK_CHILD(same == parent && again == parent);
+        mui_calls_begin(); /* no watch any more */
+        (void)compute();
+        mui_calls_end();
+        CHECK_CHILD(!mui_calls_were_none());
+    }
+}
+
+/* A task that runs a pool of its own, in its thread: tasks within tasks. */
+static void begin_again(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        watch();
+        mui_calls_begin();
+        if (i == 0)
+            (void)getppid();
+        mui_calls_begin();
+        (void)compute();
+        mui_calls_end();
+        CHECK_CHILD(mui_calls_were_none() == (i == 1));
+    }
+}
+
+static void call_is_seen_and_made(void **state)
+{
+    (void)state;
+    passes(see_calls);
+}
+
+static void call_before_another_begin_is_seen(void **state)
+{
+    (void)state;
+    passes(begin_again);
+}
+
+/* All six arguments, the result, and errno as it was or becomes. */
+static void keep_arguments(void *arg)
+{
+    enum { PAGE = 4096 };
+    int fd = memfd_create("calls", MFD_CLOEXEC);
+    const char *page;
+    int rc;
+
+    (void)arg;
+    CHECK_CHILD(ftruncate(fd, 2L * PAGE) == 0);
+    CHECK_CHILD(pwrite(fd, "x", 1, PAGE) == 1);
+    watch();
+    mui_calls_begin();
+    page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, PAGE);
+    mui_calls_end();
+    CHECK_CHILD(!mui_calls_were_none() && page != MAP_FAILED && *page == 'x');
+    watch();
+    errno = ERANGE;
+    mui_calls_begin();
+    (void)getppid();
+    mui_calls_end();
+    CHECK_CHILD(!mui_calls_were_none() && errno == ERANGE);
+    watch();
+    mui_calls_begin();
+    rc = close(-1);
+    mui_calls_end();
+    CHECK_CHILD(!mui_calls_were_none() && rc == -1 && errno == EBADF);
+}
+
+static void arguments_and_errors_are_kept(void **state)
+{
+    (void)state;
+    passes(keep_arguments);
+}
+
+static _Atomic int n_traps;
+
+static void on_trap(int signal, siginfo_t *info, void *context)
+{
+    (void)signal;
+    (void)info;
+    (void)context;
+    atomic_fetch_add(&n_traps, 1);
+}
+
+/* The first call is the return from a handler; the second one time is within it. */
+static void return_from_handler(void *arg)
+{
+    (void)arg;
+#ifdef __x86_64__
+    for (int i = 0; i < 2; i++) {
+        volatile int on_stack = 7;
+        int sum;
+
+        handle(SIGTRAP, on_trap, SA_SIGINFO | (i ? SA_ONSTACK : 0), NULL);
+        watch();
+        mui_calls_begin();
+        __asm__ volatile("int3" : : : "memory");
+        sum = compute();
+        mui_calls_end();
+        CHECK_CHILD(!mui_calls_were_none());
+        CHECK_CHILD(atomic_load(&n_traps) == i + 1 && on_stack == 7);
+        CHECK_CHILD(sum == 499500);
+    }
+#endif
+}
+
+static void return_from_a_handler_is_a_call(void **state)
+{
+    (void)state;
+    passes(return_from_handler);
+}
+
+/* Call, told not to: who is watched is seen, and so are all that inherit it. */
+static void call_unwatched(void)
+{
+    atomic_store(&mui_calls.selector, MUI_CALLS_HOLD);
+    (void)getppid();
+    CHECK_CHILD(atomic_load(&mui_calls.selector) == MUI_CALLS_HOLD);
+    atomic_store(&mui_calls.selector, MUI_CALLS_LET);
+}
+
+static void *call_in_thread(void *arg)
+{
+    call_unwatched();
+    return arg;
+}
+
+static void have_descendants(void *arg)
+{
+    pthread_t thread;
+    pid_t child;
+
+    (void)arg;
+    watch();
+    mui_calls_begin();
+    child = fork();
+    if (child == 0) {
+        call_unwatched();
+        _exit(0);
+    }
+    mui_calls_end();
+    CHECK_CHILD(!mui_calls_were_none() && test_wait(child) == 0);
+    watch(); /* but not begun: the clone itself is made while the watch is on */
+    child = fork();
+    if (child == 0) {
+        call_unwatched();
+        _exit(0);
+    }
+    CHECK_CHILD(test_wait(child) == 0);
+    CHECK_CHILD(pthread_create(&thread, NULL, call_in_thread, NULL) == 0);
+    CHECK_CHILD(pthread_join(thread, NULL) == 0);
+    CHECK_CHILD(mui_calls_were_none());
+    mui_calls_begin();
+    /* NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork) */
+    child = vfork();
+    if (child == 0)
+        _exit(5);
+    mui_calls_end();
+    CHECK_CHILD(!mui_calls_were_none());
+    CHECK_CHILD(WEXITSTATUS(test_wait(child)) == 5);
+}
+
+static void descendants_are_not_watched(void **state)
+{
+    (void)state;
+    passes(have_descendants);
+}
+
+/* A task that has its own, or takes ours away, is followed by one that is watched. */
+static void take_dispatch(void *arg)
+{
+    static char own = MUI_CALLS_LET;
+
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        watch();
+        mui_calls_begin();
+        CHECK_CHILD(prctl(59, i, 0, 0, i ? &own : NULL) == 0);
+        mui_calls_end();
+        CHECK_CHILD(!mui_calls_were_none());
+        watch();
+        mui_calls_begin();
+        (void)getppid();
+        mui_calls_end();
+        CHECK_CHILD(!mui_calls_were_none());
+    }
+}
+
+static void dispatch_of_a_task_is_replaced(void **state)
+{
+    (void)state;
+    passes(take_dispatch);
+}
+
+static void write_selector(void *arg)
+{
+    (void)arg;
+    watch();
+    mui_calls_begin();
+    atomic_store(&mui_calls.selector, MUI_CALLS_LET);
+    (void)getppid();
+    mui_calls_end();
+    CHECK_CHILD(!mui_calls_were_none());
+}
+
+static void selector_written_over_is_no_proof(void **state)
+{
+    (void)state;
+    passes(write_selector);
+}
+
+/* -- where SIGSYS would not be handled -- */
+
+static void refuse(void *arg)
+{
+    sigset_t sigsys;
+
+    (void)arg;
+    (void)sigemptyset(&sigsys);
+    (void)sigaddset(&sigsys, SIGSYS);
+    /* the kernel kills who is sent it while it is blocked */
+    handle(SIGTERM, on_trap, SA_SIGINFO, &sigsys);
+    prepare();
+    CHECK_CHILD(!mui_calls_watch());
+    mui_calls_begin();
+    (void)getppid();
+    mui_calls_end();
+    CHECK_CHILD(!mui_calls_were_none());
+}
+
+static void refuse_later(void *arg)
+{
+    sigset_t sigsys;
+
+    (void)arg;
+    watch();
+    (void)sigemptyset(&sigsys);
+    (void)sigaddset(&sigsys, SIGSYS);
+    (void)sigprocmask(SIG_BLOCK, &sigsys, NULL);
+    CHECK_CHILD(!mui_calls_watch() && !mui_calls_were_none());
+    (void)sigprocmask(SIG_UNBLOCK, &sigsys, NULL);
+    CHECK_CHILD(mui_calls_watch());
+    /* as signal() sets it that of who knows nothing of the rest */
+    handle(SIGSYS, on_sigsys, SA_RESTART, NULL);
+    CHECK_CHILD(!mui_calls_watch() && !mui_calls_were_none());
+    mui_calls_begin();
+    (void)getppid();
+    mui_calls_end();
+    prepare();
+    CHECK_CHILD(mui_calls_watch());
+}
+
+static void no_watch_where_the_signal_kills(void **state)
+{
+    (void)state;
+    passes(refuse);
+    passes(refuse_later);
+}
+
+/* -- a worker -- */
+
+enum { N_SLOTS = 8 };
+
+struct peer {
+    struct mui_block block;
+    struct mui_board *board;
+    int board_fd;
+    int bell[2];
+};
+
+static const struct mui_block_shape shape = {
+    .n_lanes = 1, .n_slots = N_SLOTS, .region_bytes = 4096};
+
+static struct mui_lane_worker *be_worker(const struct mui_limits *limits,
+                                         const struct peer *peer)
+{
+    struct mui_worker_setup setup = {.shape = shape,
+                                     .down_fd = peer->block.down_fd,
+                                     .up_fd = peer->block.up_fd,
+                                     .bell_fd = peer->bell[1],
+                                     .n_places = 1,
+                                     .limits = *limits};
+    struct mui_lane_worker *lanes;
+
+    CHECK_CHILD(mui_board_join(1, peer->board_fd, &setup.board) == 0);
+    CHECK_CHILD(mui_worker_init(&setup, &lanes) == 0);
+    CHECK_CHILD(mui_worker_up() == 0);
+    return lanes;
+}
+
+/* Whether the worker is to end, after a task that did so; and whether it knew that from
+ * memory alone. */
+static bool is_spent(struct mui_lane_worker *lane, void (*task)(void),
+                     bool *ret_without_calls)
+{
+    bool spent;
+
+    mui_calls_begin();
+    task();
+    mui_calls_end();
+    *ret_without_calls = mui_calls_were_none();
+    if (!*ret_without_calls)
+        return mui_lane_is_spent(lane, MUI_LOOK_RAN);
+    mui_calls_begin();
+    spent = mui_lane_is_spent(lane, MUI_LOOK_RAN);
+    mui_calls_end();
+    *ret_without_calls = mui_calls_were_none();
+    return spent;
+}
+
+static void do_nothing(void)
+{
+}
+
+static void call(void)
+{
+    (void)getppid();
+}
+
+#ifndef TEST_IS_SANITIZED /* its own code is not aligned */
+enum { ALIGNMENT_CHECKS = 1 << 18 };
+
+static void set_flag(void)
+{
+#    ifdef __x86_64__
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() |
+                                   ALIGNMENT_CHECKS);
+#    endif
+}
+
+/* Inlined into a larger function gcc 12 can read another word of the stack. */
+__attribute__((noinline)) static bool has_flag(void)
+{
+#    ifdef __x86_64__
+    return (__builtin_ia32_readeflags_u64() & ALIGNMENT_CHECKS) != 0;
+#    else
+    return false;
+#    endif
+}
+#endif
+
+static void hide_name(void)
+{
+    environ[0][0] ^= 1;
+}
+
+static void leave_environment(void)
+{
+    static char *none[] = {NULL};
+
+    environ = none;
+}
+
+static void lower_limit(void)
+{
+    struct rlimit limit;
+
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur--;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void work(void *arg)
+{
+    static void (*const changes[])(void) = {hide_name, leave_environment,
+                                            lower_limit};
+    const struct mui_limits strict = {.strict = 1};
+
+    for (unsigned i = 0; i < sizeof changes / sizeof *changes; i++) {
+        pid_t child = fork();
+        struct mui_lane_worker *lane;
+        bool without;
+
+        if (child > 0) {
+            CHECK_CHILD(test_wait(child) == 0);
+            continue;
+        }
+        lane = be_worker(&strict, arg);
+        CHECK_CHILD(!is_spent(lane, call, &without) && !without);
+        for (int k = 0; k < 3; k++)
+            CHECK_CHILD(!is_spent(lane, do_nothing, &without) && without);
+        CHECK_CHILD(!is_spent(lane, call, &without) && !without);
+        CHECK_CHILD(!is_spent(lane, do_nothing, &without) && without);
+#ifndef TEST_IS_SANITIZED /* its own code is not aligned */
+        CHECK_CHILD(!is_spent(lane, set_flag, &without) && without);
+        CHECK_CHILD(!has_flag());
+#endif
+        CHECK_CHILD(is_spent(lane, changes[i], &without));
+        CHECK_CHILD(without == (changes[i] != lower_limit));
+        _exit(0);
+    }
+}
+
+static void work_loosely(void *arg)
+{
+    const struct mui_limits none = {.strict = 0};
+    struct mui_lane_worker *lane = be_worker(&none, arg);
+    bool without;
+
+    for (int k = 0; k < 3; k++) {
+        CHECK_CHILD(!is_spent(lane, do_nothing, &without) && !without);
+        (void)mui_lane_is_spent(lane, MUI_LOOK_CLOSELY);
+    }
+}
+
+static void open_peer(struct peer *peer)
+{
+    if (!is_supported())
+        skip();
+    assert_int_equal(mui_block_open(&shape, &peer->block), 0);
+    assert_int_equal(mui_board_open(1, &peer->board_fd, &peer->board), 0);
+    assert_int_equal(
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, peer->bell), 0);
+}
+
+static void worker_looks_by_calls_at_who_called(void **state)
+{
+    struct peer peer;
+
+    (void)state;
+    open_peer(&peer);
+    assert_int_equal(test_wait(test_fork(work, &peer)), 0);
+}
+
+static void worker_that_is_not_strict_does_not_watch(void **state)
+{
+    struct peer peer;
+
+    (void)state;
+    open_peer(&peer);
+    assert_int_equal(test_wait(test_fork(work_loosely, &peer)), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_call_is_known),
+        cmocka_unit_test(call_is_seen_and_made),
+        cmocka_unit_test(call_before_another_begin_is_seen),
+        cmocka_unit_test(arguments_and_errors_are_kept),
+        cmocka_unit_test(return_from_a_handler_is_a_call),
+        cmocka_unit_test(descendants_are_not_watched),
+        cmocka_unit_test(dispatch_of_a_task_is_replaced),
+        cmocka_unit_test(selector_written_over_is_no_proof),
+        cmocka_unit_test(no_watch_where_the_signal_kills),
+        cmocka_unit_test(worker_looks_by_calls_at_who_called),
+        cmocka_unit_test(worker_that_is_not_strict_does_not_watch),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
