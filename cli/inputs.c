@@ -299,6 +299,12 @@ static int is_pipe(const char *path)
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
+/* A worker process cannot open it: it is read here, as a pipe is. */
+static int is_of_process(const char *path)
+{
+    return stream_is_of_process(path) && access(path, R_OK) == 0;
+}
+
 /* What the pipe holds becomes one input, once it is at its end.
  * Returns   0; MU_TIMEOUT; MU_EMPTY: it cannot be read, said so */
 static int gather_pipe(struct inputs *in, struct input *ret)
@@ -309,7 +315,7 @@ static int gather_pipe(struct inputs *in, struct input *ret)
     if (!in->pipe && stream_open(in->pipe_path, &in->pipe) < 0)
         rc = -1;
     while (rc == 0) {
-        ret->data = stream_data(in->pipe, &ret->size);
+        (void)stream_data(in->pipe, &ret->size);
         if (ret->size > PIPE_BYTES_MAX)
             rc = say_refuse("%s gives more than 1 GiB: --each chunk=SIZE cuts "
                             "it",
@@ -319,6 +325,8 @@ static int gather_pipe(struct inputs *in, struct input *ret)
     }
     if (rc == MU_TIMEOUT)
         return rc;
+    if (rc == MU_EMPTY)
+        ret->data = stream_data(in->pipe, &ret->size);
     in->pipe_path = NULL;
     in->n_unread += rc < 0;
     return rc < 0 ? MU_EMPTY : 0;
@@ -336,7 +344,7 @@ static int next_whole_file(struct inputs *in, struct input *ret)
             in->pipe = NULL;
             if (rc)
                 return rc;
-            if (reads && is_pipe(ret->path))
+            if (reads && (is_pipe(ret->path) || is_of_process(ret->path)))
                 in->pipe_path = ret->path;
         }
         if (in->pipe_path)

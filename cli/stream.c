@@ -292,7 +292,23 @@ uint64_t stream_position(const struct stream *s)
     return s->position;
 }
 
+int stream_is_of_process(const char *path)
+{
+    static const char *const names[] = {"/dev/stdin", "/dev/fd/", "/proc/self/",
+                                        "/proc/thread-self/"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strncmp(path, names[i], strlen(names[i])) == 0)
+            return 1;
+    return 0;
+}
+
 int stream_file(const struct stream *s)
 {
-    return s->is_regular ? s->fd : -1;
+    /* of anything else the reader may just set the descriptor */
+    if (!s->is_regular)
+        return -1;
+    if (s->fd == STDIN_FILENO || stream_is_of_process(s->path))
+        return -1;
+    return s->fd;
 }

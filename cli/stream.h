@@ -37,7 +37,11 @@ void stream_rewind(struct stream *s);
 uint64_t stream_file_size(const struct stream *s);
 uint64_t stream_position(const struct stream *s);
 
-/* The descriptor, for a regular file; else -1. */
+/* Whether the name, as /dev/stdin and /dev/fd/3, is another file's, or nobody's, in a
+ * worker process. */
+int stream_is_of_process(const char *path);
+
+/* The descriptor, for a regular file that a worker can open by its name; else -1. */
 int stream_file(const struct stream *s);
 
 #endif

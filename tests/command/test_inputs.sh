@@ -60,6 +60,7 @@ for model in $MODELS; do
         "$(m -k --each chunk=1000 --tag work.c:copy ::: numbers |
             cut -f2 | cmp - numbers)"
     seq 300000 >many
+    (echo first && cat many) >tail
     m -k --each chunk=300K work.c:copy ::: many >got
     same_files 'chunks that are ranges' many got
     same 'how many chunks' '7' \
@@ -68,6 +69,20 @@ for model in $MODELS; do
     same 'sizes of chunks, by pipe and by range' \
         "$(m -k --each chunk=300K work.c:size ::: many)" \
         "$(cat many | m -k --each chunk=300K work.c:size)"
+    # what only this process has by that name is read here; not a file of the name
+    echo other >./-
+    m -k --each chunk=300K work.c:copy <many >got
+    same_files 'large chunks of standard input' many got
+    m -k --each record=300K work.c:copy <many >got
+    same_files 'large records of standard input' many got
+    (read -r _ && m -k --each chunk=300K work.c:copy) <tail >got
+    same_files 'from where it stands' many got
+    m -k --each chunk=300K -a /dev/stdin work.c:copy <many >got
+    same_files 'by its name' many got
+    m -k --each chunk=300K work.c:copy ::: /dev/fd/3 3<many >got
+    same_files 'large chunks of a descriptor' many got
+    m -k --each file work.c:copy ::: /dev/fd/3 3<many >got
+    same_files 'a descriptor as a file' many got
     printf 'a\nlonger than a chunk\nb' >uneven
     same 'a line longer than a chunk' '22 1 ' \
         "$(m -k --each chunk=3 work.c:size ::: uneven | tr '\n' ' ')"
