@@ -210,7 +210,7 @@ static int run_once(struct contest *c, struct contender *m, struct figures *ret)
         ret->seconds = (double)(mu_now_ns() - start) / 1e9;
         usage_stop(usage, &ret->usage);
         if (!m->full)
-            m->full = strdup(mu_pool_model(r.pool));
+            m->full = text_copy(mu_pool_model(r.pool));
         ret->n_ended = report_n_ended(&r.report);
         ret->n_failed = report_n_failed(&r.report);
         ret->n_dead = r.report.ended[MU_CRASHED] + r.report.ended[MU_EXITED] +

@@ -98,7 +98,7 @@ static char *find_headers(void)
         text_fini(&path);
     }
     if (access(MUSTER_HEADERS "/muster/task.h", R_OK) == 0)
-        return strdup(MUSTER_HEADERS);
+        return text_copy(MUSTER_HEADERS);
     return NULL;
 }
 
@@ -397,15 +397,15 @@ char *compile(const char *path)
     if (!b.language)
         return NULL;
     compiler = program_env(b.language->variable);
-    b.compiler = strdup(compiler && compiler[strspn(compiler, " \t")]
-                            ? compiler
-                            : b.language->compiler);
+    b.compiler = text_copy(compiler && compiler[strspn(compiler, " \t")]
+                               ? compiler
+                               : b.language->compiler);
     b.include = find_headers();
-    if (b.compiler && read_source(&b) == 0 &&
+    if (read_source(&b) == 0 &&
         wanted_read(path, text_string(&b.source), b.source.size, &b.wanted) ==
             0 &&
         name_files(&b) == 0 && (is_kept(&b) || build_anew(&b) == 0))
-        object = strdup(b.object.data);
+        object = text_copy(b.object.data);
     free(b.compiler);
     free(b.include);
     text_fini(&b.source);

@@ -225,3 +225,10 @@ void *text_alloc(size_t n, size_t size)
         say_fatal("out of memory for %zu times %zu bytes", n, size);
     return memory;
 }
+
+char *text_copy(const char *string)
+{
+    size_t size = strlen(string) + 1;
+
+    return memcpy(text_alloc(1, size), string, size);
+}

@@ -43,7 +43,8 @@ size_t text_utf8_length(const char *bytes, size_t size);
 /* Append a number for people: "1,234,567", "12.3", "0.12". */
 void text_put_number(struct text *t, double number);
 
-/* Memory that is there or ends the command. */
+/* Memory that is there or ends the command, and a string copied into such. */
 void *text_alloc(size_t n, size_t size);
+char *text_copy(const char *string);
 
 #endif
