@@ -450,9 +450,7 @@ static size_t choose(const struct contest *c, const struct row *rows,
             .isolates = c->running[i]->isolates,
             .rate = rows[i].rate,
         };
-    chosen = verdict_choose(
-        models, c->n, rows[0].rate.median > 0 ? 1 / rows[0].rate.median : 0,
-        ret_why);
+    chosen = verdict_choose(models, c->n, ret_why);
     if (c->n_rounds == 1 && c->n > 1)
         text_put(ret_why, " One round cannot tell how much of this is noise: "
                           "--rounds 5 can.");

@@ -28,7 +28,6 @@ static const char *const status_keys[MU_N_STATUS] = {
     [MU_CANCELLED] = "cancelled", [MU_LOST] = "lost",
 };
 
-/* The words before the colon are the status already: keep what follows. */
 static void put_description(struct text *t, const struct mu_outcome *outcome)
 {
     char how[DESCRIPTION_BYTES];

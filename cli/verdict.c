@@ -81,8 +81,8 @@ static const struct verdict_model *fastest_isolating(
     return best;
 }
 
-static int is_too_close(const struct verdict_model *models, size_t n,
-                        const struct verdict_model *fastest)
+static int has_equal(const struct verdict_model *models, size_t n,
+                     const struct verdict_model *fastest)
 {
     for (size_t i = 0; i < n; i++)
         if (&models[i] != fastest && is_equally_fast(&models[i], fastest))
@@ -108,9 +108,8 @@ static const struct verdict_model *first_unclear(
     return NULL;
 }
 
-static void put_percent_slower(struct text *t, const struct verdict_model *m,
-                               const struct verdict_model *fastest,
-                               int is_close)
+static void put_how_fast(struct text *t, const struct verdict_model *m,
+                         const struct verdict_model *fastest, int is_close)
 {
     double share = 1 - m->rate.median / fastest->rate.median;
 
@@ -124,13 +123,13 @@ static void put_percent_slower(struct text *t, const struct verdict_model *m,
 }
 
 size_t verdict_choose(const struct verdict_model *models, size_t n,
-                      double task_seconds, struct text *ret_why)
+                      struct text *ret_why)
 {
     const struct verdict_model *fastest = fastest_of(models, n);
     const struct verdict_model *chosen = first_equal(models, n, fastest, 1);
     const struct verdict_model *isolating = fastest_isolating(models, n);
     const struct verdict_model *unclear = first_unclear(models, n, fastest);
-    int is_close = is_too_close(models, n, fastest);
+    int is_close = has_equal(models, n, fastest);
 
     if (unclear) {
         text_printf(ret_why,
@@ -141,17 +140,17 @@ size_t verdict_choose(const struct verdict_model *models, size_t n,
     }
     if (chosen) {
         text_printf(ret_why, "Take %s: ", chosen->name);
-        put_percent_slower(ret_why, chosen, fastest, is_close);
+        put_how_fast(ret_why, chosen, fastest, is_close);
         text_put(ret_why,
                  ", and a task that crashes costs nothing but itself.");
         return (size_t)(chosen - models);
     }
     chosen = first_equal(models, n, fastest, 0);
     text_printf(ret_why, "Take %s: ", chosen->name);
-    put_percent_slower(ret_why, chosen, fastest, is_close);
-    if (is_serial(chosen) && task_seconds > 0) {
+    put_how_fast(ret_why, chosen, fastest, is_close);
+    if (is_serial(chosen)) {
         text_put(ret_why, ": at ");
-        text_put_number(ret_why, task_seconds * 1e6);
+        text_put_number(ret_why, 1e6 / chosen->rate.median);
         text_put(ret_why, " us a task more workers gain nothing");
     }
     if (isolating)

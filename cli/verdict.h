@@ -20,15 +20,14 @@ struct verdict_spread verdict_spread_of(double *values, size_t n);
 struct verdict_model {
     const char *name;
     int isolates;
-    struct verdict_spread rate; /* tasks a second */
+    struct verdict_spread rate; /* tasks a second, more than 0 */
 };
 
 /* Choose the model to take.
- * models       [n], n > 0
- * task_seconds what one task takes under the first model of one worker; 0 unknown
- * Returns      its index, or n when they cannot be told apart; the sentence that says
- *              why is appended to *ret_why */
+ * models    [n], n > 0
+ * Returns   its index, or n when they cannot be told apart; the sentence that says
+ *           why is appended to *ret_why */
 size_t verdict_choose(const struct verdict_model *models, size_t n,
-                      double task_seconds, struct text *ret_why);
+                      struct text *ret_why);
 
 #endif

@@ -237,7 +237,7 @@ static void check_choice(double serial, double threads, double processes,
     };
     struct text why = {0};
 
-    assert_int_equal(verdict_choose(models, 3, 1e-6, &why), expected);
+    assert_int_equal(verdict_choose(models, 3, &why), expected);
     if (!strstr(why.data, pattern))
         fail_msg("'%s' lacks '%s'", why.data, pattern);
     text_fini(&why);
@@ -252,7 +252,7 @@ static void fastest_is_chosen_and_isolation_among_equals(void **state)
                  "processes, which would survive a crash, has "
                  "75 % of its speed");
     check_choice(400, 390, 100, 0,
-                 "at 1.00 us a task more workers gain nothing");
+                 "at 2,500 us a task more workers gain nothing");
     check_choice(400, 390, 385, 2, "within 4 % of the fastest (serial)");
     check_choice(100, 390, 400, 2, "by a margin that says nothing");
     check_choice(392, 400, 100, 0, "within 2 % of the fastest (threads)");
@@ -272,8 +272,8 @@ static void overlap_is_no_difference(void **state)
     struct text why = {0};
 
     (void)state;
-    assert_int_equal(verdict_choose(near, 2, 0, &why), 1);
-    assert_int_equal(verdict_choose(far, 2, 0, &why), 0);
+    assert_int_equal(verdict_choose(near, 2, &why), 1);
+    assert_int_equal(verdict_choose(far, 2, &why), 0);
     text_fini(&why);
 }
 
@@ -292,12 +292,12 @@ static void noise_has_no_verdict(void **state)
     struct text why = {0};
 
     (void)state;
-    assert_int_equal(verdict_choose(noisy, 3, 0, &why), 3);
+    assert_int_equal(verdict_choose(noisy, 3, &why), 3);
     assert_string_equal(
         why.data, "No verdict: these rounds do not tell threads from serial, "
                   "for they vary and overlap. More inputs or more --rounds "
                   "would.");
-    assert_int_equal(verdict_choose(clear, 2, 0, &why), 0);
+    assert_int_equal(verdict_choose(clear, 2, &why), 0);
     text_fini(&why);
 }
 
