@@ -34,6 +34,7 @@ struct contender {
     const char *model;
     char *full; /* with all counts */
     int isolates;
+    uint64_t n_failed; /* in the round where most did */
     double *rates;
     double *cpu_seconds;
     double *peak_bytes;
@@ -283,6 +284,8 @@ static int run_rounds(struct contest *c)
 
             if (run_once(c, m, &f) < 0)
                 return -1;
+            if (f.n_failed > m->n_failed)
+                m->n_failed = f.n_failed;
             m->rates[round] = (double)f.n_ended / f.seconds;
             m->cpu_seconds[round] = f.usage.cpu_seconds;
             m->peak_bytes[round] = (double)f.usage.peak_bytes;
@@ -394,7 +397,8 @@ static void put_json(struct text *t, const struct contest *c,
         put_spread_json(t, "cpu_seconds", &rows[i].cpu_seconds);
         put_spread_json(t, "peak_pss_bytes", &rows[i].peak_bytes);
         put_spread_json(t, "context_switches", &rows[i].switches);
-        text_putc(t, '}');
+        text_printf(t, ",\"failed\":%llu}",
+                    (unsigned long long)rows[i].contender->n_failed);
     }
     text_put(t, "],\"take\":");
     if (take)
@@ -433,28 +437,63 @@ static int all_failed(const struct contest *c)
     return c->n_failed == c->n_tasks;
 }
 
-/* The index of the model to take, or c->n. */
-static size_t choose(const struct contest *c, const struct row *rows,
-                     struct text *ret_why)
+/* A task that fails may be done sooner: such rates say nothing. */
+static int is_left_out(const struct contest *c, const struct contender *m)
 {
+    return m->n_failed > c->n_failed;
+}
+
+static void put_left_out(struct text *t, const struct contest *c)
+{
+    const char *before = ": ";
+
+    text_printf(
+        t, "more tasks failed than before the first round (%llu of %llu)",
+        (unsigned long long)c->n_failed, (unsigned long long)c->n_tasks);
+    for (size_t i = 0; i < c->n; i++) {
+        if (!is_left_out(c, c->running[i]))
+            continue;
+        text_printf(t, "%s%s (%llu)", before, c->running[i]->model,
+                    (unsigned long long)c->running[i]->n_failed);
+        before = ", ";
+    }
+    text_putc(t, '.');
+}
+
+/* The model to take, or NULL. */
+static const struct contender *choose(const struct contest *c,
+                                      const struct row *rows,
+                                      struct text *ret_why)
+{
+    const struct contender *contenders[MODELS_MAX];
     struct verdict_model models[MODELS_MAX];
-    size_t chosen;
+    size_t n = 0;
+    size_t chosen = 0;
 
     if (all_failed(c)) {
         text_put(ret_why, "No verdict: all tasks failed.");
-        return c->n;
+        return NULL;
     }
-    for (size_t i = 0; i < c->n; i++)
-        models[i] = (struct verdict_model){
+    for (size_t i = 0; i < c->n; i++) {
+        if (is_left_out(c, c->running[i]))
+            continue;
+        contenders[n] = c->running[i];
+        models[n++] = (struct verdict_model){
             .name = c->running[i]->model,
             .isolates = c->running[i]->isolates,
             .rate = rows[i].rate,
         };
-    chosen = verdict_choose(models, c->n, ret_why);
-    if (c->n_rounds == 1 && c->n > 1)
+    }
+    if (n)
+        chosen = verdict_choose(models, n, ret_why);
+    if (n < c->n) {
+        text_put(ret_why, n ? " Left out, for " : "No verdict, for ");
+        put_left_out(ret_why, c);
+    }
+    if (c->n_rounds == 1 && n > 1)
         text_put(ret_why, " One round cannot tell how much of this is noise: "
                           "--rounds 5 can.");
-    return chosen;
+    return chosen < n ? contenders[chosen] : NULL;
 }
 
 static void print_result(struct contest *c)
@@ -462,13 +501,12 @@ static void print_result(struct contest *c)
     struct row rows[MODELS_MAX] = {0};
     struct text why = {0};
     struct text page = {0};
-    size_t chosen;
+    const struct contender *chosen;
 
     make_rows(c, rows);
     chosen = choose(c, rows, &why);
     if (c->options.json) {
-        put_json(&page, c, rows,
-                 chosen < c->n ? c->running[chosen]->model : NULL, why.data);
+        put_json(&page, c, rows, chosen ? chosen->model : NULL, why.data);
     } else {
         put_table(&page, c, rows);
         if (!c->options.quiet)

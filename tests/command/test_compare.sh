@@ -57,6 +57,27 @@ has 'as JSON' '"take":null,"why":"No verdict: all' \
 same 'status when some fail' 0 $?
 seq 200 | "$MUSTER" compare --rounds 1 --quiet --models serial work.c:code >/dev/null
 same 'status when very many fail' 101 $?
+# where more fails than did, the rate says nothing
+cat >apart.c <<'EOC'
+#include <muster/task.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Fails in the process of the command. */
+int apart(struct mu_task *t)
+{
+    (void)t;
+    return getpid() == atoi(getenv("COMMAND"));
+}
+EOC
+json=$(sh -c 'COMMAND=$$ exec "$0" "$@"' "$MUSTER" compare --rounds 2 --json \
+    --models serial,threads:2,processes:2 apart.c:apart ::: 1 2 3)
+has 'failures of each model' '"failed":0,"rounds":2,"models":.*"serial",.*"failed":3\},.*"threads:2",.*"failed":3\},.*"processes:2",.*"failed":0\}\],"take"' "$json"
+has 'no model that fails is taken' '"take":"processes:2","why":"Take processes:2: .*itself. Left out, for more tasks failed than before the first round .0 of 3.: serial .3., threads:2 .3.\."' "$json"
+mkdir made
+table=$("$MUSTER" compare --rounds 1 --models threads,processes -- mkdir 'made/{}' ::: a b 2>/dev/null)
+same 'status of work that cannot be done twice' 0 $?
+has 'no model is left' '^No verdict, for more tasks failed than before the first round .0 of 2.: threads$' "$table"
 got=$("$MUSTER" compare --models threads,serial,threads work.c:echo ::: a 2>&1)
 same 'status of one model twice' 255 $?
 has 'one model twice' '^muster: --models: threads and threads are the same: name each model once$' "$got"
