@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "say.h"
@@ -14,7 +15,7 @@ static const char option[] = "--joblog "; /* in messages */
 static const char header[] = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\t"
                              "Exitval\tSignal\tCommand\n";
 
-enum { WORD_BITS = 64, N_COLUMNS = 9, WRONG_LINE_SHOWN = 60 };
+enum { WORD_BITS = 64, N_COLUMNS = 9, WRONG_LINE_SHOWN = 60, HEAD_BYTES = 4 };
 
 void seq_set_add(struct seq_set *s, uint64_t seq)
 {
@@ -84,35 +85,52 @@ static int parse_line(const char *at, const char *end, struct line *ret)
     return 0;
 }
 
+/* Whether it begins as the header does, as far as there is any of it. */
+static int is_head(const char *at, size_t size)
+{
+    return memcmp(at, header, size < HEAD_BYTES ? size : HEAD_BYTES) == 0;
+}
+
+static int refuse_line(const char *path, unsigned long n_line, const char *at,
+                       size_t size)
+{
+    return say_refuse(
+        "%s, line %lu is no line of a joblog: name the log of the run "
+        "to go on with, not a file with: %.*s",
+        path, n_line, (int)(size > WRONG_LINE_SHOWN ? WRONG_LINE_SHOWN : size),
+        at);
+}
+
 int64_t joblog_parse(const char *path, const char *text, size_t size,
                      enum resume resume, struct seq_set *ret_run)
 {
     const char *at = text;
     const char *end = text + size;
+    const char *newline;
     unsigned long n_line = 0;
 
+    if (is_head(text, size)) {
+        newline = memchr(text, '\n', size);
+        if (!newline)
+            return 0;
+        n_line++;
+        at = newline + 1;
+    }
     while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
         struct line line;
 
-        if (!newline)
+        newline = memchr(at, '\n', (size_t)(end - at));
+        if (!newline && at > text)
             break;
         n_line++;
-        if (parse_line(at, newline, &line) == 0) {
-            /* the last word about an input counts */
-            if (resume == RESUME_UNFINISHED || line.succeeded)
-                seq_set_add(ret_run, line.seq);
-            else
-                seq_set_remove(ret_run, line.seq);
-        } else if (n_line > 1 || strncmp(at, "Seq\t", 4) != 0) {
-            size_t shown = (size_t)(newline - at);
-
-            return say_refuse(
-                "%s, line %lu is no line of a joblog: name the log of the run "
-                "to go on with, not a file with: %.*s",
-                path, n_line,
-                (int)(shown > WRONG_LINE_SHOWN ? WRONG_LINE_SHOWN : shown), at);
-        }
+        if (!newline || parse_line(at, newline, &line) < 0)
+            return refuse_line(path, n_line, at,
+                               (size_t)((newline ? newline : end) - at));
+        /* the last word about an input counts */
+        if (resume == RESUME_UNFINISHED || line.succeeded)
+            seq_set_add(ret_run, line.seq);
+        else
+            seq_set_remove(ret_run, line.seq);
         at = newline + 1;
     }
     return at - text;
@@ -132,13 +150,38 @@ static int read_log(const char *path, struct text *ret)
     return say_refuse("cannot read --joblog %s: %s", path, say_reason(-rc));
 }
 
+/* +FILE: nothing is cut off, nor appended to, what is no joblog. */
+static int check_head(const char *path)
+{
+    char head[HEAD_BYTES] = {0};
+    struct stat st;
+    ssize_t n = 0;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0)
+        return 0; /* it is not there, or cannot be written either */
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        n = pread(fd, head, sizeof head, 0);
+    (void)close(fd);
+    if (n < 0)
+        return say_refuse("cannot read --joblog %s: %s", path,
+                          say_reason(errno));
+    if (!is_head(head, (size_t)n))
+        return say_refuse("%s is no joblog: name one to go on with, or a new "
+                          "file",
+                          path);
+    return 0;
+}
+
 int joblog_load(const char *path, enum resume resume, struct seq_set *ret_run)
 {
     struct text text = {0};
     int64_t whole = -1;
+    int has_plus = path[0] == '+';
 
-    if (path[0] == '+')
-        path++;
+    path += has_plus;
+    if (resume == RESUME_NO)
+        return has_plus ? check_head(path) : 0;
     if (read_log(path, &text) == 0)
         whole =
             joblog_parse(path, text_string(&text), text.size, resume, ret_run);
@@ -146,30 +189,36 @@ int joblog_load(const char *path, enum resume resume, struct seq_set *ret_run)
     return whole < 0 ? -1 : 0;
 }
 
-/* Cut off a line that was torn by a full disk or a lost machine; whether anything
- * is left. */
-static int trim(int fd)
+/* Cut off a line that was torn by a full disk or a lost machine.
+ * Returns   0, and whether nothing is left in *ret_is_empty; -errno */
+static int trim(int fd, int *ret_is_empty)
 {
     char bytes[4096];
-    off_t end = lseek(fd, 0, SEEK_END);
+    off_t size = lseek(fd, 0, SEEK_END);
+    off_t end = size; /* of what may be left */
 
     while (end > 0) {
         off_t from = end > (off_t)sizeof bytes ? end - (off_t)sizeof bytes : 0;
         ssize_t n = pread(fd, bytes, (size_t)(end - from), from);
         const char *newline = n > 0 ? memrchr(bytes, '\n', (size_t)n) : NULL;
 
-        if (n <= 0)
-            return 1;
-        if (newline)
-            return ftruncate(fd, from + (newline - bytes) + 1) == 0;
+        if (n < 0)
+            return -errno;
         end = from;
+        if (newline) {
+            end += newline - bytes + 1;
+            break;
+        }
     }
-    return 0;
+    *ret_is_empty = end <= 0;
+    return end < size && ftruncate(fd, end) < 0 ? -errno : 0;
 }
 
 int joblog_open(struct joblog *log, const char *path, enum resume resume)
 {
     int goes_on = resume != RESUME_NO || path[0] == '+';
+    int is_empty = 1;
+    int rc;
 
     log->path = path;
     if (strcmp(path, "-") == 0) {
@@ -181,10 +230,13 @@ int joblog_open(struct joblog *log, const char *path, enum resume resume)
                            (goes_on ? 0 : O_TRUNC),
                        0666);
     }
-    if (log->fd < 0)
+    rc = log->fd < 0 ? -errno : 0;
+    if (rc == 0 && goes_on)
+        rc = trim(log->fd, &is_empty);
+    if (rc < 0)
         return say_refuse("cannot write to --joblog %s: %s", path,
-                          say_reason(errno));
-    if (!goes_on || !trim(log->fd))
+                          say_reason(-rc));
+    if (is_empty)
         whole_write_or_die(log->fd, option, path, header, sizeof header - 1);
     return 0;
 }

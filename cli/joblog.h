@@ -33,12 +33,13 @@ struct joblog {
     const char *path;
 };
 
-/* Read the log for --resume; leaves it unchanged. A log that does not exist is
- * empty.
+/* Read the log for --resume, and of +FILE whether it is one; leaves it unchanged. A
+ * log that does not exist is empty.
  * Returns   0, or -1 after saying why */
 int joblog_load(const char *path, enum resume resume, struct seq_set *ret_run);
 
-/* Open the log for writing: anew, or to go on (--resume, or +FILE).
+/* Open the log for writing: anew, or to go on (--resume, or +FILE) behind its last
+ * whole line. Call joblog_load() first.
  * Returns   0, or -1 after saying why */
 int joblog_open(struct joblog *log, const char *path, enum resume resume);
 void joblog_close(struct joblog *log);

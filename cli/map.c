@@ -18,7 +18,7 @@ static int open_run(struct run *r)
         return -1;
     if (o->dry_run)
         return 0;
-    if (o->resume && joblog_load(o->joblog, o->resume, &r->has_run) < 0)
+    if (o->joblog && joblog_load(o->joblog, o->resume, &r->has_run) < 0)
         return -1;
     if (run_open_pool(r, o->model ? o->model : "processes") < 0 ||
         results_open(&r->results, o->resume) < 0)

@@ -203,6 +203,19 @@ before 'has no worker processes to limit' --model threads --children 5 work.c:ec
 one_line 'bad.log, line 1 is no line of a joblog: name the log of .*: not a joblog' \
     map --model serial --joblog bad.log --resume work.c:echo ::: a
 same 'a wrong log stays as it is' 'not a joblog' "$(cat bad.log)"
+printf 'keep this\nand this' >notes
+printf 'and this' >line
+cp notes notes.before
+cp line line.before
+for file in notes line; do
+    one_line "$file is no joblog: name one to go on with, or a new file" \
+        map --joblog +$file --results tree work.c:echo ::: a
+    same "$file stays as it is" "$(cat $file.before)" "$(cat $file)"
+    one_line "$file, line 1 is no line of a joblog: name the log of" \
+        map --joblog $file --resume --results tree work.c:echo ::: a
+    same "$file stays as it is" "$(cat $file.before)" "$(cat $file)"
+done
+same 'no results then' 1 "$([ -e tree ] || echo 1)"
 one_line 'cannot write to --joblog nosuch/log' map --model serial --joblog nosuch/log work.c:echo ::: a
 # what the shell's limits leave too little of; a sanitizer needs more itself
 starved() {

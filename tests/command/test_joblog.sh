@@ -48,6 +48,16 @@ for model in $MODELS; do
     m --joblog +new work.c:echo ::: 1 >/dev/null
     m --joblog +new work.c:echo ::: 1 >/dev/null
     same '+FILE appends' 3 "$(wc -l <new)"
+    printf '9\t:\t1.0\t' >>new
+    m --joblog +new work.c:echo ::: 1 >/dev/null
+    same 'behind the last whole line' '1 1 1' "$(echo $(tail -n +2 new | cut -f1))"
+    for how in '--joblog +new' '--joblog new --resume'; do
+        printf 'Seq\tHost' >new
+        # shellcheck disable=SC2086
+        m $how work.c:echo ::: 1 >/dev/null
+        same "a torn header is cut off, $how" "$(head -n 1 log)" "$(head -n 1 new)"
+        same "and there is a record, $how" 2 "$(wc -l <new)"
+    done
     m --joblog new work.c:echo ::: 'a b' >/dev/null
     same 'FILE begins anew' 2 "$(wc -l <new)"
     same 'a function has its call' "work.c:echo 'a b'" "$(tail -n 1 new | cut -f9)"
