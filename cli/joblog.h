@@ -19,8 +19,9 @@ void seq_set_add(struct seq_set *s, uint64_t seq);
 int seq_set_has(const struct seq_set *s, uint64_t seq);
 void seq_set_fini(struct seq_set *s);
 
-/* The largest number a log may hold; beyond it the line is called wrong. */
-#define JOBLOG_SEQ_MAX UINT64_C(10000000000)
+/* The largest number a log may hold; beyond it the line is called wrong. A set of so
+ * many takes 120 MiB. */
+#define JOBLOG_SEQ_MAX UINT64_C(1000000000)
 
 /* Read the lines of a log: those that count as run go into *ret_run.
  * Returns   the bytes of whole lines (a torn last line counts as not written), or

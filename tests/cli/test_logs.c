@@ -93,7 +93,7 @@ static void lines_of_something_else_are_refused(void **state)
         HEADER " 1\t:\t1\t1\t1\t1\t0\t0\tx\n",
         HEADER "-1\t:\t1\t1\t1\t1\t0\t0\tx\n",
         HEADER "/\t:\t1\t1\t1\t1\t0\t0\tx\n",
-        HEADER "10000000001\t:\t1\t1\t1\t1\t0\t0\tx\n", /* JOBLOG_SEQ_MAX + 1 */
+        HEADER "1000000001\t:\t1\t1\t1\t1\t0\t0\tx\n", /* JOBLOG_SEQ_MAX + 1 */
         HEADER "99999999999999999999999\t:\t1\t1\t1\t1\t0\t0\tx\n",
         "root:x:0:0\n",
     };
