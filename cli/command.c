@@ -81,6 +81,7 @@ static char **make_argv(const struct template *t, struct text *words)
     if (t->kind != TEMPLATE_ARGV) {
         argv[n++] = (char *)"sh";
         argv[n++] = (char *)"-c";
+        argv[n++] = (char *)"--"; /* a line may begin with '-' or '+' */
         argv[n++] = word;
         return argv;
     }

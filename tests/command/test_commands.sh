@@ -52,6 +52,10 @@ for model in $MODELS; do
     parallel --dry-run -k 'echo {} | wc {/.}' ::: "it's" 'a b' "a'b'/c.d" >expected
     m --dry-run -- 'echo {} | wc {/.}' ::: "it's" 'a b' "a'b'/c.d" >got
     same_files '--dry-run of a line' expected got
+    # GNU parallel has them as options of the shell
+    same 'lines that begin like options' 'a b ' \
+        "$(m -k -- ::: '-n; echo a' '+n; echo b' 2>/dev/null | tr '\n' ' ')"
+    same 'a line that begins like an option' 'a' "$(m -- '-n; echo {}' ::: a 2>/dev/null)"
     seq 40 | xargs -n1 echo >expected
     seq 40 | m -k -- echo >got
     same_files 'as xargs -n1' expected got
