@@ -260,7 +260,10 @@ static void put_path(const struct results *r, const struct ended *e,
         put_tree_path(r, e, ret);
         return;
     }
+    /* its last name may become '..' with what follows */
     n_own = strcspn(r->name, "{");
+    while (n_own && r->name[n_own - 1] != '/')
+        n_own--;
     text_append(&rest, "", 0);
     template_expand(r->name + n_own, &v, &rest);
     escape_parents(&rest);

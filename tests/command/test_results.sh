@@ -44,6 +44,8 @@ has 'two that are the same' 'input 2 writes over what input 1 left in tree/1/a/'
 mkdir -p deep/er
 (cd deep/er && m --results 'esc/{}' -- echo ::: ../../../zz)
 same 'not above where it leads' 'deep/er/esc/\../\../\../zz' "$(find . -name zz | sed 's|./||')"
+(cd deep/er && m --results 'esc/.{}' -- echo ::: ./yy)
+same 'nor with what stands before it' 'deep/er/esc/\../yy' "$(find . -name yy | sed 's|./||')"
 need_gnu_parallel
 PARALLEL_HOME=$scratch
 export PARALLEL_HOME
