@@ -228,6 +228,9 @@ void mui_pool_cancel_waiting(struct mu_pool *pool, uint64_t number_max);
 /* Wake them. */
 void mui_pool_news(struct mu_pool *pool);
 
+/* The same with the lock held, also for those that spin. */
+void mui_pool_tell(struct mu_pool *pool);
+
 /* Deal with workers that have left word of their death; whether there were any. Cheap,
  * and also for callers who find outcomes whenever they want some: nobody rings for
  * them, and what the dead one had to do waits for them. */

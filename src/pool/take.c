@@ -11,8 +11,12 @@ enum { PUMP_EVERY = 32 };
 
 static struct mu_outcome *note_taken(struct mu_pool *pool, struct mui_job *job)
 {
+    bool was_full = pool->held_bytes > pool->options.queue_bytes;
+
     job->state = MUI_JOB_TAKEN;
     pool->held_bytes -= job->held_bytes;
+    if (was_full && pool->held_bytes <= pool->options.queue_bytes)
+        mui_pool_tell(pool);
     return &job->out;
 }
 

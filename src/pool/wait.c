@@ -22,6 +22,13 @@ void mui_pool_news(struct mu_pool *pool)
         mui_futex_wake(&pool->news, INT_MAX, 0);
 }
 
+void mui_pool_tell(struct mu_pool *pool)
+{
+    pool->n_moves++;
+    if (pool->n_waiting)
+        mui_pool_news(pool);
+}
+
 void mu_pool_interrupt(struct mu_pool *pool)
 {
     if (mui_pool_check(pool) < 0)

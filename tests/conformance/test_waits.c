@@ -1,0 +1,132 @@
+/* test_waits.c: what ends the waits of callers, and of tasks that call their own pool;
+ * under every model. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "conformance/models.h"
+#include "pool/pool.h"
+
+/* Shared with the tasks: those with tags below it may go on. */
+static _Atomic uint64_t *n_open;
+
+static void wait_for_turn(const struct mu_task *t)
+{
+    while (atomic_load(n_open) <= mu_task_tag(t))
+        (void)sched_yield();
+}
+
+/* Wait until so many callers sleep. With the lock, so that each of them is in its sleep,
+ * or will see what is new before it is. */
+static void await_sleepers(struct mu_pool *pool, unsigned n)
+{
+    const int64_t deadline = test_deadline();
+    unsigned n_now;
+
+    do {
+        assert_true(mu_now_ns() < deadline);
+        (void)sched_yield();
+        (void)pthread_mutex_lock(&pool->lock);
+        n_now = pool->n_waiting;
+        (void)pthread_mutex_unlock(&pool->lock);
+    } while (n_now < n);
+}
+
+/* A caller on a thread of its own. */
+struct caller {
+    struct mu_pool *pool;
+    pthread_t thread;
+    int rc;
+    _Atomic bool is_over;
+};
+
+static void caller_start(struct caller *c, struct mu_pool *pool,
+                         void *(*body)(void *))
+{
+    *c = (struct caller){.pool = pool};
+    assert_int_equal(pthread_create(&c->thread, NULL, body, c), 0);
+}
+
+/* -- room -- */
+
+enum { QUEUE_BYTES = 1000 };
+
+static int write_much(struct mu_task *t)
+{
+    static const char bytes[2 * QUEUE_BYTES];
+
+    wait_for_turn(t);
+    return mu_task_write(t, bytes, sizeof bytes);
+}
+
+static int write_nothing(struct mu_task *t)
+{
+    wait_for_turn(t);
+    return 0;
+}
+
+static void *submit_one(void *arg)
+{
+    struct caller *c = arg;
+
+    c->rc = mu_pool_submit(c->pool, write_nothing, NULL, 0, NULL, NULL);
+    atomic_store(&c->is_over, true);
+    return NULL;
+}
+
+/* When it was an outcome that held all there may be, and nothing else ends. */
+static void taking_an_outcome_makes_room(void **state)
+{
+    const int64_t deadline = test_deadline();
+    const struct mu_pool_options options = {.queue_bytes = QUEUE_BYTES};
+    struct mu_pool *pool = models_open(state, &options);
+    struct mu_submit how = {.tag = 1};
+    struct mu_stats stats;
+    struct mu_outcome *o;
+    struct caller other;
+    uint64_t id;
+    bool is_over;
+
+    if (models_width(state, pool) == 0) { /* nothing runs beside the caller */
+        mu_pool_close(pool);
+        return;
+    }
+    atomic_store(n_open, 0);
+    test_submit(pool, write_much, 0);
+    assert_int_equal(mu_pool_submit(pool, write_nothing, NULL, 0, &how, &id),
+                     MU_OK);
+    atomic_store(n_open, 1);
+    do {
+        assert_true(mu_now_ns() < deadline);
+        assert_int_equal(mu_pool_wait(pool, id, MU_NOW, &o), MU_TIMEOUT);
+        mu_pool_stats(pool, &stats);
+    } while (stats.ended[MU_DONE] == 0);
+
+    caller_start(&other, pool, submit_one);
+    await_sleepers(pool, 1);
+    o = test_take(pool);
+    assert_int_equal(o->output_size, 2 * QUEUE_BYTES);
+    mu_outcome_free(o);
+    do
+        (void)sched_yield();
+    while (!(is_over = atomic_load(&other.is_over)) && mu_now_ns() < deadline);
+    atomic_store(n_open, UINT64_MAX);
+    assert_int_equal(pthread_join(other.thread, NULL), 0);
+    assert_true(is_over);
+    assert_int_equal(other.rc, MU_OK);
+    test_take_as(pool, MU_DONE);
+    test_take_as(pool, MU_DONE);
+    mu_pool_close(pool);
+}
+
+static const struct model_test suite[] = {
+    MODEL_TEST(taking_an_outcome_makes_room),
+};
+
+int main(void)
+{
+    n_open = test_shared(sizeof *n_open); /* before there are workers */
+    return models_run(suite, sizeof suite / sizeof *suite);
+}
