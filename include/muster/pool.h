@@ -252,7 +252,8 @@ MU_API MU_NODISCARD int mu_pool_submit_many(struct mu_pool *pool, mu_task_fn fn,
  * deadline  absolute, see mu_now_ns(); MU_NOW does not wait, MU_NEVER waits for
  *           ever
  * Returns   0; MU_TIMEOUT; MU_EMPTY when every submitted task's outcome was taken;
- *           -EINTR after mu_pool_interrupt() */
+ *           MU_CLOSED for a task of the pool that is closed meanwhile; -EINTR after
+ *           mu_pool_interrupt() */
 MU_API MU_NODISCARD int mu_pool_next(struct mu_pool *pool, int64_t deadline,
                                      struct mu_outcome **ret_outcome);
 

@@ -327,16 +327,6 @@ undo:
 
 /* -- close -- */
 
-static void take_back_all(void *ctx, void *owner)
-{
-    struct mu_pool *pool = ctx;
-    struct mui_job *job = owner;
-
-    mui_pool_ungive(pool, job);
-    job->state = MUI_JOB_QUEUED;
-    mui_job_push_back(&pool->queue, job);
-}
-
 static void drop_job(void *ctx, struct mui_job *job)
 {
     (void)ctx;
@@ -348,17 +338,17 @@ void mu_pool_close(struct mu_pool *pool)
 {
     if (!pool || mui_pool_check(pool) < 0)
         return;
-    (void)mu_pool_cancel_all(pool, 0);
+    /* first: tasks may be in calls of the pool, and get no further task into it */
     (void)pthread_mutex_lock(&pool->lock);
     pool->closing = true;
+    mui_pool_tell(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+    (void)mu_pool_cancel_all(pool, 0);
+    (void)pthread_mutex_lock(&pool->lock);
     for (unsigned i = 0; i < pool->n_groups; i++)
         for (unsigned j = 0;
-             pool->groups[i].lanes && j < pool->groups[i].n_lanes; j++) {
-            struct mui_lane *lane = &pool->groups[i].lanes[j];
-
-            (void)mui_lane_revoke(lane, 0, take_back_all, pool);
-            mui_lane_close(lane);
-        }
+             pool->groups[i].lanes && j < pool->groups[i].n_lanes; j++)
+            mui_lane_close(&pool->groups[i].lanes[j]);
     (void)pthread_mutex_unlock(&pool->lock);
     mui_layer_close(pool->layer);
     pool->layer = NULL;

@@ -237,7 +237,8 @@ void mui_pool_tell(struct mu_pool *pool);
 bool mui_pool_look(struct mu_pool *pool);
 
 /* Something may have moved, or `deadline` has passed: MU_TIMEOUT; -EINTR after
- * mu_pool_interrupt(). Lock held, and let go meanwhile. */
+ * mu_pool_interrupt(); MU_CLOSED for a task of a pool that is being closed. Lock held, and
+ * let go meanwhile. */
 int mui_pool_progress(struct mu_pool *pool, int64_t deadline);
 
 /* Run a task on this thread, or several that are short, where the model works so.

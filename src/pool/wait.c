@@ -189,6 +189,8 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
     uint64_t n_moves = pool->n_moves;
     int64_t begin_ns;
 
+    if (pool->closing)
+        return MU_CLOSED;
     if (mui_pool_look(pool) || mui_pool_pump_waiting(pool))
         return 0;
     if (mui_pool_run_some(pool)) {

@@ -121,8 +121,111 @@ static void taking_an_outcome_makes_room(void **state)
     mu_pool_close(pool);
 }
 
+/* -- tasks that call their own pool, which only those of threads can beside others -- */
+
+static struct mu_pool *own_pool;
+static uint64_t own_ids[4]; /* by tag */
+static _Atomic unsigned n_calls;
+static _Atomic unsigned n_closed;
+
+static bool has_threads(void **state)
+{
+    return strncmp(*state, "threads", 7) == 0;
+}
+
+static int count_closed(int rc)
+{
+    atomic_fetch_add(&n_closed, rc == MU_CLOSED);
+    return 0;
+}
+
+static int take_all(struct mu_task *t)
+{
+    struct mu_outcome *o;
+    int rc;
+
+    (void)t;
+    while ((rc = mu_pool_next(own_pool, MU_NEVER, &o)) == MU_OK)
+        mu_outcome_free(o); /* of one that was beside it */
+    return count_closed(rc);
+}
+
+static int take_own(struct mu_task *t)
+{
+    struct mu_outcome *o;
+
+    wait_for_turn(t);
+    return count_closed(
+        mu_pool_wait(own_pool, own_ids[mu_task_tag(t)], MU_NEVER, &o));
+}
+
+static int submit_for_ever(struct mu_task *t)
+{
+    static const char bytes[100];
+    struct mu_submit how = {.flags = MU_SUBMIT_NO_WAIT};
+    int rc;
+
+    (void)t;
+    do {
+        atomic_fetch_add(&n_calls, 1);
+        rc = mu_pool_submit(own_pool, write_nothing, bytes, sizeof bytes, &how,
+                            NULL);
+        (void)sched_yield();
+    } while (rc == MU_OK || rc == MU_FULL);
+    return count_closed(rc);
+}
+
+/* They are not waited for: what they wait for does not come. */
+static void close_ends_waits_of_tasks(void **state)
+{
+    static const mu_task_fn waits[] = {take_all, take_own};
+
+    for (size_t i = 0; i < 2 && has_threads(state); i++) {
+        unsigned width;
+
+        own_pool = models_open(state, NULL);
+        width = mu_pool_width(own_pool);
+        atomic_store(&n_closed, 0);
+        atomic_store(n_open, 0);
+        for (unsigned j = 0; j < width; j++) {
+            const struct mu_submit how = {.tag = j};
+
+            assert_int_equal(
+                mu_pool_submit(own_pool, waits[i], NULL, 0, &how, &own_ids[j]),
+                MU_OK);
+        }
+        atomic_store(n_open, UINT64_MAX);
+        await_sleepers(own_pool, width);
+        mu_pool_close(own_pool);
+        assert_int_equal(atomic_load(&n_closed), width);
+    }
+}
+
+/* What they submit meanwhile is not left behind, as a sanitizer sees. */
+static void close_refuses_what_tasks_submit(void **state)
+{
+    enum { N_ROUNDS = 10 };
+    const int64_t deadline = test_deadline();
+
+    for (int i = 0; i < N_ROUNDS && has_threads(state); i++) {
+        own_pool = models_open(state, NULL);
+        atomic_store(&n_closed, 0);
+        atomic_store(&n_calls, 0);
+        atomic_store(n_open, UINT64_MAX);
+        test_submit(own_pool, submit_for_ever, 0);
+        while (atomic_load(&n_calls) < 2) {
+            assert_true(mu_now_ns() < deadline);
+            (void)sched_yield();
+        }
+        mu_pool_close(own_pool);
+        assert_int_equal(atomic_load(&n_closed), 1);
+    }
+}
+
 static const struct model_test suite[] = {
     MODEL_TEST(taking_an_outcome_makes_room),
+    MODEL_TEST(close_ends_waits_of_tasks),
+    MODEL_TEST(close_refuses_what_tasks_submit),
 };
 
 int main(void)
