@@ -250,7 +250,9 @@ MU_API MU_NODISCARD int mu_pool_submit_many(struct mu_pool *pool, mu_task_fn fn,
 
 /* Take an outcome: whichever task ended first and was not taken.
  * deadline  absolute, see mu_now_ns(); MU_NOW does not wait, MU_NEVER waits for
- *           ever
+ *           ever. Under `serial`, where tasks run in no other way, a call that finds no
+ *           outcome first runs a task to its end, or several that are short, whatever
+ *           the deadline: so who asks again and again gets on
  * Returns   0; MU_TIMEOUT; MU_EMPTY when every submitted task's outcome was taken;
  *           MU_CLOSED for a task of the pool that is closed meanwhile; -EINTR after
  *           mu_pool_interrupt() */
@@ -287,7 +289,8 @@ MU_API int mu_pool_cancel_all(struct mu_pool *pool, int kill);
 MU_API int mu_pool_cancel_waiting(struct mu_pool *pool);
 
 /* Make a waiting mu_pool_next(), _wait() or _submit() return -EINTR: one that
- * waits now, or else the next one that would wait.
+ * waits now, or else the next one that would wait. Running tasks itself, under
+ * `serial`, is waiting too: it returns between two of them.
  * Context   signal handlers too */
 MU_API void mu_pool_interrupt(struct mu_pool *pool);
 

@@ -67,6 +67,14 @@ bool mui_pool_is_empty(struct mu_pool *pool)
     return is;
 }
 
+/* Who has what he waited for was not interrupted: the next call is. */
+static void pass_on(struct mu_pool *pool, int rc)
+{
+    if (rc == -EINTR)
+        /* relaxed: it carries nothing but itself */
+        atomic_store_explicit(&pool->interrupted, 1, memory_order_relaxed);
+}
+
 /* Wait until an outcome is there; lock held. */
 static int await_any(struct mu_pool *pool, int64_t deadline)
 {
@@ -76,11 +84,26 @@ static int await_any(struct mu_pool *pool, int64_t deadline)
         rc = nothing_left(pool) ? MU_EMPTY : mui_pool_progress(pool, deadline);
     if (!pool->ended.n)
         return rc;
-    if (rc == -EINTR)
-        /* an outcome is there: the interrupt is for the next call. Relaxed: it
-         * carries nothing but itself */
-        atomic_store_explicit(&pool->interrupted, 1, memory_order_relaxed);
+    pass_on(pool, rc);
     return 0;
+}
+
+/* The same for the outcome of one task. */
+static int await_one(struct mu_pool *pool, uint64_t id, int64_t deadline,
+                     struct mui_job **ret_job)
+{
+    struct mui_job *job;
+    int rc = 0;
+
+    while ((job = mui_job_find(pool->store, id)) != NULL &&
+           job->state != MUI_JOB_ENDED) {
+        if (rc != 0)
+            return rc;
+        rc = mui_pool_progress(pool, deadline);
+    }
+    pass_on(pool, rc);
+    *ret_job = job;
+    return job ? 0 : MU_EMPTY;
 }
 
 int mu_pool_next_many(struct mu_pool *pool, int64_t deadline,
@@ -114,21 +137,13 @@ int mu_pool_next(struct mu_pool *pool, int64_t deadline,
 int mu_pool_wait(struct mu_pool *pool, uint64_t id, int64_t deadline,
                  struct mu_outcome **ret_outcome)
 {
-    struct mui_job *job = NULL;
+    struct mui_job *job;
     int rc = mui_pool_check(pool);
 
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&pool->lock);
-    while (rc == 0) {
-        job = mui_job_find(pool->store, id);
-        if (!job)
-            rc = MU_EMPTY;
-        else if (job->state == MUI_JOB_ENDED)
-            break;
-        else
-            rc = mui_pool_progress(pool, deadline);
-    }
+    rc = await_one(pool, id, deadline, &job);
     if (rc == 0) {
         mui_job_remove(&pool->ended, job);
         *ret_outcome = note_taken(pool, job);

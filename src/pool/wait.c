@@ -61,10 +61,11 @@ static int how_many_to_run(const struct mu_pool *pool)
 
 bool mui_pool_run_some(struct mu_pool *pool)
 {
-    int n = how_many_to_run(pool);
+    int n;
 
     if (!(pool->layer->ops->caps & MUI_LAYER_PUMPED) || pool->pumping)
         return false;
+    n = how_many_to_run(pool);
     pool->pumping = true;
     (void)pthread_mutex_unlock(&pool->lock);
     n = pool->layer->ops->pump(pool->layer, n);
@@ -188,23 +189,26 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
 {
     uint64_t n_moves = pool->n_moves;
     int64_t begin_ns;
+    bool moved;
 
     if (pool->closing)
         return MU_CLOSED;
-    if (mui_pool_look(pool) || mui_pool_pump_waiting(pool))
-        return 0;
-    if (mui_pool_run_some(pool)) {
-        (void)mui_pool_pump(pool);
-        return 0;
-    }
+    moved = mui_pool_look(pool) || mui_pool_pump_waiting(pool);
+    /* before a task is run here, which may be as long as any wait */
     if (mui_pool_take_interrupt(pool))
         return -EINTR;
+    if (mui_pool_run_some(pool)) {
+        (void)mui_pool_pump(pool);
+        moved = true;
+    }
     if (deadline != MU_NEVER &&
         (deadline == MU_NOW || deadline <= mu_now_ns())) {
-        if (mui_pool_pump(pool))
-            return 0;
-        return mui_pool_doubt(pool) ? 0 : MU_TIMEOUT;
+        (void)mui_pool_pump(pool);
+        (void)mui_pool_doubt(pool);
+        return MU_TIMEOUT;
     }
+    if (moved)
+        return 0;
     /* the clock takes long beside a short task */
     begin_ns = pool->run_ns > pool->terms.spin_ns ? mu_now_ns() : 0;
     if (is_worth_spinning(pool))

@@ -121,6 +121,152 @@ static void taking_an_outcome_makes_room(void **state)
     mu_pool_close(pool);
 }
 
+/* -- interrupts and deadlines, of callers who run tasks themselves, too -- */
+
+enum { N_TASKS = 1000 };
+
+static struct mu_pool *serial_pool;
+static unsigned n_run;
+
+/* As a handler of a signal does that comes while the first runs. */
+static int interrupt_at_first(struct mu_task *t)
+{
+    (void)t;
+    if (n_run++ == 0)
+        mu_pool_interrupt(serial_pool);
+    return 0;
+}
+
+/* Open a pool with tasks, and return the id of the last. */
+static uint64_t open_serial(void **state, mu_task_fn fn, unsigned n_tasks)
+{
+    uint64_t id = 0;
+
+    n_run = 0;
+    serial_pool =
+        models_open(state, &(struct mu_pool_options){.queue_tasks = N_TASKS});
+    for (unsigned i = 0; i < n_tasks; i++)
+        assert_int_equal(mu_pool_submit(serial_pool, fn, NULL, 0, NULL, &id),
+                         MU_OK);
+    return id;
+}
+
+static bool is_serial(void **state)
+{
+    return strcmp(*state, "serial") == 0;
+}
+
+static void interrupt_ends_a_wait_that_gets_on(void **state)
+{
+    struct mu_outcome *o;
+    uint64_t id;
+
+    if (!is_serial(state))
+        return;
+    id = open_serial(state, interrupt_at_first, N_TASKS);
+    assert_int_equal(mu_pool_wait(serial_pool, id, MU_NEVER, &o), -EINTR);
+    assert_true(n_run < N_TASKS);
+    assert_int_equal(mu_pool_wait(serial_pool, id, MU_NEVER, &o), MU_OK);
+    mu_outcome_free(o);
+    mu_pool_close(serial_pool);
+}
+
+/* Who gets what he waited for is interrupted the next time, before he runs another. */
+static void interrupt_is_kept_for_the_next_wait(void **state)
+{
+    struct mu_outcome *o;
+    uint64_t id;
+
+    for (int takes_any = 0; takes_any < 2 && is_serial(state); takes_any++) {
+        id = open_serial(state, interrupt_at_first, 1);
+        assert_int_equal(takes_any
+                             ? mu_pool_next(serial_pool, MU_NEVER, &o)
+                             : mu_pool_wait(serial_pool, id, MU_NEVER, &o),
+                         MU_OK);
+        mu_outcome_free(o);
+        test_submit(serial_pool, interrupt_at_first, 0);
+        assert_int_equal(mu_pool_next(serial_pool, MU_NEVER, &o), -EINTR);
+        assert_int_equal(n_run, 1);
+        test_take_as(serial_pool, MU_DONE);
+        mu_pool_close(serial_pool);
+    }
+}
+
+/* Wait until the only task has its reply, whether that was read or not. */
+static void await_reply(struct mu_pool *pool)
+{
+    const int64_t deadline = test_deadline();
+    bool is_there = false;
+
+    while (!is_there) {
+        assert_true(mu_now_ns() < deadline);
+        (void)sched_yield();
+        (void)pthread_mutex_lock(&pool->lock);
+        is_there = pool->ended.n > 0;
+        for (unsigned i = 0; i < pool->n_groups; i++)
+            for (unsigned j = 0;
+                 pool->groups[i].lanes && j < pool->groups[i].n_lanes; j++)
+                is_there |= mui_lane_has(&pool->groups[i].lanes[j], 1);
+        (void)pthread_mutex_unlock(&pool->lock);
+    }
+}
+
+/* The same where the outcome is found as the call begins. */
+static void interrupt_does_not_hide_an_outcome(void **state)
+{
+    for (int takes_any = 0; takes_any < 2 && !is_serial(state); takes_any++) {
+        struct mu_pool *pool = models_open(state, NULL);
+        struct mu_outcome *o;
+        uint64_t id;
+
+        atomic_store(n_open, 1);
+        assert_int_equal(
+            mu_pool_submit(pool, write_nothing, NULL, 0, NULL, &id), MU_OK);
+        await_reply(pool);
+        mu_pool_interrupt(pool);
+        assert_int_equal(takes_any ? mu_pool_next(pool, MU_NEVER, &o)
+                                   : mu_pool_wait(pool, id, MU_NEVER, &o),
+                         MU_OK);
+        mu_outcome_free(o);
+        test_submit(pool, write_nothing, 1);
+        assert_int_equal(mu_pool_next(pool, MU_NEVER, &o), -EINTR);
+        atomic_store(n_open, UINT64_MAX);
+        test_take_as(pool, MU_DONE);
+        mu_pool_close(pool);
+    }
+}
+
+static int count_run(struct mu_task *t)
+{
+    (void)t;
+    n_run++;
+    return 0;
+}
+
+/* It is not another's, but each call that has to wait gets on. */
+static void deadline_ends_a_wait_that_gets_on(void **state)
+{
+    const int64_t deadlines[] = {MU_NOW, mu_now_ns()};
+
+    for (size_t i = 0; i < 2 && is_serial(state); i++) {
+        uint64_t id = open_serial(state, count_run, N_TASKS);
+        struct mu_outcome *o;
+        int rc = mu_pool_wait(serial_pool, id, deadlines[i], &o);
+
+        assert_int_equal(rc, MU_TIMEOUT);
+        while (rc == MU_TIMEOUT) {
+            unsigned n_before = n_run;
+
+            assert_true(n_run > 0 && n_run < N_TASKS);
+            rc = mu_pool_wait(serial_pool, id, deadlines[i], &o);
+            assert_true(n_run > n_before);
+        }
+        assert_int_equal(rc, MU_OK);
+        mu_outcome_free(o);
+        mu_pool_close(serial_pool);
+    }
+}
+
 /* -- tasks that call their own pool, which only those of threads can beside others -- */
 
 static struct mu_pool *own_pool;
@@ -224,6 +370,10 @@ static void close_refuses_what_tasks_submit(void **state)
 
 static const struct model_test suite[] = {
     MODEL_TEST(taking_an_outcome_makes_room),
+    MODEL_TEST(interrupt_ends_a_wait_that_gets_on),
+    MODEL_TEST(interrupt_is_kept_for_the_next_wait),
+    MODEL_TEST(interrupt_does_not_hide_an_outcome),
+    MODEL_TEST(deadline_ends_a_wait_that_gets_on),
     MODEL_TEST(close_ends_waits_of_tasks),
     MODEL_TEST(close_refuses_what_tasks_submit),
 };
