@@ -215,8 +215,9 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  *           NULL when input_size is 0
  * how       NULL for every default; borrowed
  * ret_id    optional
- * Returns   0; MU_FULL with MU_SUBMIT_NO_WAIT, and when outcomes alone hold queue_bytes:
- *           take some; MU_CLOSED for a task of the pool that is closed meanwhile;
+ * Returns   0; MU_FULL with MU_SUBMIT_NO_WAIT; to a task of this pool, which might wait
+ *           for itself; and when outcomes alone hold queue_bytes: take some; MU_CLOSED
+ *           for a task of the pool that is closed meanwhile;
  *           MU_ECRASHED when no worker can be started any more; MU_EMODEL for
  *           how->timeout_ns where the model does not isolate; -EINVAL when fn
  *           lies in no loaded module, a borrowed input is not visible to the
@@ -231,8 +232,8 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  *           submitted alone is handed over with those behind it: with the 32nd, with
  *           the next call that looks for outcomes, or as the worker is about to
  *           sleep, some 50 us later
- * Context   blocks while the queue is full; under `serial` it runs tasks
- *           meanwhile */
+ * Context   blocks while the queue is full, but in a task of this pool; under
+ *           `serial` it runs tasks meanwhile */
 MU_API MU_NODISCARD int mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,
                                        const void *input, size_t input_size,
                                        const struct mu_submit *how,
@@ -255,7 +256,9 @@ MU_API MU_NODISCARD int mu_pool_submit_many(struct mu_pool *pool, mu_task_fn fn,
  *           the deadline: so who asks again and again gets on
  * Returns   0; MU_TIMEOUT; MU_EMPTY when every submitted task's outcome was taken;
  *           MU_CLOSED for a task of the pool that is closed meanwhile; -EINTR after
- *           mu_pool_interrupt() */
+ *           mu_pool_interrupt()
+ * Context   blocks. A task that waits for others of its pool needs workers that run
+ *           them: under `serial`, or when all do so, it waits for ever */
 MU_API MU_NODISCARD int mu_pool_next(struct mu_pool *pool, int64_t deadline,
                                      struct mu_outcome **ret_outcome);
 

@@ -388,8 +388,7 @@ void mu_pool_stats(struct mu_pool *pool, struct mu_stats *ret_stats)
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
-/* The worker of this pool whose task the calling thread runs, or NULL. */
-static const struct mui_lane_worker *own_worker_here(const struct mu_pool *pool)
+const struct mui_lane_worker *mui_pool_worker_here(const struct mu_pool *pool)
 {
     const struct mui_lane_worker *here = mui_runner_here();
 
@@ -402,7 +401,7 @@ static const struct mui_lane_worker *own_worker_here(const struct mu_pool *pool)
 size_t mu_pool_running(const struct mu_pool *pool, uint64_t *tags, size_t n_max,
                        int *ret_own)
 {
-    const struct mui_lane_worker *here = own_worker_here(pool);
+    const struct mui_lane_worker *here = mui_pool_worker_here(pool);
     size_t n = 0;
 
     *ret_own = 0;

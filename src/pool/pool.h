@@ -85,6 +85,11 @@ struct mu_pool {
     _Atomic uint32_t interrupted; /* mu_pool_interrupt() waits to be seen */
 };
 
+/* -- pool.c -- */
+
+/* The worker of this pool whose task the calling thread runs, or NULL. */
+const struct mui_lane_worker *mui_pool_worker_here(const struct mu_pool *pool);
+
 /* -- pump.c: the flow of orders and replies; lock held, as in the next three -- */
 
 /* Collect every reply there is and hand out what fits. Returns whether anything

@@ -191,7 +191,8 @@ static __attribute__((noinline)) int wait_for_room(struct mu_pool *pool,
     int rc;
 
     while ((rc = room(pool, flags)) == MU_FULL) {
-        if (flags & MU_SUBMIT_NO_WAIT) {
+        /* a task of this pool may be what it would wait for */
+        if (flags & MU_SUBMIT_NO_WAIT || mui_pool_worker_here(pool)) {
             /* outcomes that can be taken are a better thing to do */
             if (!pool->ended.n)
                 (void)mui_pool_pump(pool);

@@ -267,12 +267,13 @@ static void deadline_ends_a_wait_that_gets_on(void **state)
     }
 }
 
-/* -- tasks that call their own pool, which only those of threads can beside others -- */
+/* -- tasks that call their own pool, as those of threads and of `serial` can -- */
 
 static struct mu_pool *own_pool;
 static uint64_t own_ids[4]; /* by tag */
 static _Atomic unsigned n_calls;
 static _Atomic unsigned n_closed;
+static _Atomic unsigned n_full;
 
 static bool has_threads(void **state)
 {
@@ -368,6 +369,48 @@ static void close_refuses_what_tasks_submit(void **state)
     }
 }
 
+/* Fill the queue, and come back only when as many as there are workers have done so:
+ * nobody is there who could make room. */
+static int submit_until_full(struct mu_task *t)
+{
+    unsigned width = mu_pool_width(own_pool);
+    int rc = MU_OK;
+
+    (void)t;
+    atomic_fetch_add(&n_calls, 1);
+    while (atomic_load(&n_calls) < width)
+        (void)sched_yield();
+    while (rc == MU_OK)
+        rc = mu_pool_submit(own_pool, write_nothing, NULL, 0, NULL, NULL);
+    atomic_fetch_add(&n_full, 1);
+    while (atomic_load(&n_full) < width)
+        (void)sched_yield();
+    return rc == MU_FULL ? 0 : 1;
+}
+
+static void tasks_do_not_wait_for_room(void **state)
+{
+    const struct mu_pool_options options = {.queue_tasks = 4};
+    struct mu_outcome *o;
+    unsigned n_ends = 0;
+
+    if (!has_threads(state) && !is_serial(state))
+        return;
+    own_pool = models_open(state, &options);
+    atomic_store(&n_calls, 0);
+    atomic_store(&n_full, 0);
+    atomic_store(n_open, UINT64_MAX);
+    for (unsigned i = 0; i < mu_pool_width(own_pool); i++)
+        test_submit(own_pool, submit_until_full, 0);
+    while (mu_pool_next(own_pool, test_deadline(), &o) == MU_OK) {
+        assert_int_equal(o->status, MU_DONE);
+        mu_outcome_free(o);
+        n_ends++;
+    }
+    assert_true(n_ends > mu_pool_width(own_pool));
+    mu_pool_close(own_pool);
+}
+
 static const struct model_test suite[] = {
     MODEL_TEST(taking_an_outcome_makes_room),
     MODEL_TEST(interrupt_ends_a_wait_that_gets_on),
@@ -376,6 +419,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(deadline_ends_a_wait_that_gets_on),
     MODEL_TEST(close_ends_waits_of_tasks),
     MODEL_TEST(close_refuses_what_tasks_submit),
+    MODEL_TEST(tasks_do_not_wait_for_room),
 };
 
 int main(void)
