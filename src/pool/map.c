@@ -53,8 +53,10 @@ int mu_map(struct mu_pool *pool, mu_task_fn fn, size_t window,
     struct ordered o;
     struct mui_feed feed;
     struct mu_outcome *one;
-    int rc;
+    int rc = mui_pool_check(pool);
 
+    if (rc < 0)
+        return mui_fail(err, rc, "map: the pool is another process's");
     window = window ? window : mui_feed_window(pool);
     rc = ordered_init(&o, window);
     if (rc < 0)

@@ -405,6 +405,8 @@ size_t mu_pool_running(const struct mu_pool *pool, uint64_t *tags, size_t n_max,
     size_t n = 0;
 
     *ret_own = 0;
+    if (mui_pool_check(pool) < 0)
+        return 0;
     /* relaxed: for people, and from a signal handler */
     if (here && n_max) {
         tags[n++] =

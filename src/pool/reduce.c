@@ -252,8 +252,10 @@ int mu_reduce(struct mu_pool *pool, mu_task_fn fn, mu_task_fn combine,
               struct mu_outcome **ret_result, struct mu_error *err)
 {
     struct reduce r = {.outcome = outcome, .ctx = ctx};
-    int rc;
+    int rc = mui_pool_check(pool);
 
+    if (rc < 0)
+        return mui_fail(err, rc, "reduce: the pool is another process's");
     for (unsigned i = 0; i < LEVELS; i++)
         r.levels[i].n_nodes = UINT64_MAX;
     r.rc = mui_pool_prepare(&r.kind, combine);

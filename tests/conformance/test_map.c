@@ -421,6 +421,39 @@ static void outcome_callback_ends_with_what_it_returns(void **state)
     mu_pool_close(pool);
 }
 
+static void use_parents_pool(void *pool)
+{
+    struct range r = {.end = 0};
+    struct mu_outcome *o;
+    uint64_t tag;
+    int own;
+
+    CHECK_CHILD(mu_map(pool, models_echo, 0, range_input, range_outcome, &r,
+                       NULL) == -EINVAL);
+    CHECK_CHILD(mu_reduce(pool, models_echo, concatenate, range_input, NULL, &r,
+                          &o, NULL) == -EINVAL);
+    CHECK_CHILD(mu_pool_running(pool, &tag, 1, &own) == 0 && !own);
+}
+
+/* Not as if it were one that has other tasks, or ends at once without inputs. */
+static void child_of_fork_is_refused(void **state)
+{
+    const int64_t deadline = test_deadline();
+    struct mu_pool *pool = models_open(state, NULL);
+
+    atomic_store(&gate->n_begun, 0);
+    atomic_store(&gate->is_open, false);
+    test_submit(pool, echo_at_gate, 0);
+    while (atomic_load(&gate->n_begun) == 0 && models_width(state, pool) > 0) {
+        assert_true(mu_now_ns() < deadline);
+        (void)sched_yield();
+    }
+    assert_int_equal(test_wait(test_fork(use_parents_pool, pool)), 0);
+    atomic_store(&gate->is_open, true);
+    test_take_as(pool, MU_DONE);
+    mu_pool_close(pool);
+}
+
 static const struct model_test suite[] = {
     MODEL_TEST(map_keeps_order),
     MODEL_TEST(reduce_is_ordered),
@@ -433,6 +466,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(early_end_of_reduce_leaves_what_waits),
     MODEL_TEST(reduce_says_when_combining_fails),
     MODEL_TEST(outcome_callback_ends_with_what_it_returns),
+    MODEL_TEST(child_of_fork_is_refused),
 };
 
 int main(void)
