@@ -127,8 +127,6 @@ int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err)
         rc = arena_share(arena, fd, err);
     if (fd >= 0)
         (void)close(fd);
-    if (rc < 0)
-        mui_arena_fini(arena);
     return rc;
 }
 

@@ -31,6 +31,7 @@ struct mui_arena {
     uint64_t kept_bytes; /* of the large blocks in free_lists */
 };
 
+/* 0 or -errno, and then fini has to be called, too. */
 int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err);
 void mui_arena_fini(struct mui_arena *arena);
 
