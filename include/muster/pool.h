@@ -40,7 +40,8 @@ enum mu_status {
     MU_CRASHED,       /* killed by a signal: outcome.signal */
     MU_EXITED,        /* ended its process itself: outcome.code */
     MU_TIMED_OUT,     /* still running at its deadline, and killed */
-    MU_OUT_OF_MEMORY, /* asked for more memory than its worker may have */
+    MU_OUT_OF_MEMORY, /* asked for more memory than its worker may have; or this
+                       * process had none to keep its output in */
     MU_CANCELLED,     /* taken back before it ran, or stopped on request */
     MU_LOST           /* its worker vanished and nothing is known */
 };
@@ -151,7 +152,9 @@ struct mu_submit {
      * the task starts; input and input_size of the call are not used. `size` 0
      * means up to its end; a file that ends before its range does is an error, and the
      * task `failed` without being run. The path is copied. A file that does not tell its size, as
-     * those of /proc, is read instead, up to 256 MiB. */
+     * those of /proc, is read instead, up to 256 MiB. One that is truncated while a task
+     * reads what was mapped is SIGBUS: `crashed` where the model isolates; elsewhere it
+     * ends the program. */
     const char *path;
     uint64_t offset;
     uint64_t size;
@@ -163,7 +166,8 @@ struct mu_submit {
 #define MU_SUBMIT_RETRIES 0x1u /* `retries` counts, also when it is 0 */
 #define MU_SUBMIT_NO_WAIT 0x2u /* MU_FULL instead of waiting for room */
 /* The input is not copied: the caller leaves it unchanged until the outcome.
- * Under models that isolate it must lie in memory of mu_pool_alloc(). */
+ * Under models that isolate it must lie in memory of mu_pool_alloc(). Not with a path,
+ * nor with parts (-EINVAL). */
 #define MU_SUBMIT_BORROW 0x4u
 
 struct mu_span {
@@ -217,15 +221,15 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  * ret_id    optional
  * Returns   0; MU_FULL with MU_SUBMIT_NO_WAIT; to a task of this pool, which might wait
  *           for itself; and when outcomes alone hold queue_bytes: take some; MU_CLOSED
- *           for a task of the pool that is closed meanwhile;
- *           MU_ECRASHED when no worker can be started any more; MU_EMODEL for
- *           how->timeout_ns where the model does not isolate; -EINVAL when fn
- *           lies in no loaded module, a borrowed input is not visible to the
- *           workers, an input is not there, or a flag is unknown; -EMFILE, -ENFILE when
- *           a file has to be opened to know fn's library: the first function of one that
- *           came after mu_init(), and perhaps of others then; -ENOSPC from the 1,025th
- *           library; -ENAMETOOLONG, or what getcwd() says, for how->path; -EINTR after
- *           mu_pool_interrupt(), where it would wait; -ENOMEM.
+ *           for a task of the pool that is closed meanwhile; MU_ECRASHED when no worker
+ *           can be started any more; MU_EMODEL for how->timeout_ns where the model does
+ *           not isolate; -EINVAL when fn lies in no loaded module, a borrowed input is
+ *           not visible to the workers, an input is not there, or a flag is unknown or
+ *           not for such an input; -EMFILE, -ENFILE when a file has to be opened to know
+ *           fn's library: the first function of one that came after mu_init(), and
+ *           perhaps of others then; -ENOSPC from the 1,025th library; -ENAMETOOLONG, or
+ *           what getcwd() says, for how->path; -EINTR after mu_pool_interrupt(), where
+ *           it would wait; -ENOMEM.
  *           Unless 0, nothing was submitted
  * When      it runs without any further call, but under `serial`. While tasks take a
  *           microsecond or so and a worker is awake with nothing to do, one that is
@@ -281,7 +285,7 @@ MU_API MU_NODISCARD int mu_pool_wait(struct mu_pool *pool, uint64_t id,
  * set, its worker is killed. It still has an outcome, which is `cancelled` unless it
  * ended before, or was told and returned 0 all the same: then it is `done`.
  * Returns   0; MU_EMPTY when the task has ended; MU_EMODEL when `kill` is set, the
- *           task runs, and the model cannot kill */
+ *           task runs, and the model cannot kill: it was told all the same */
 MU_API int mu_pool_cancel(struct mu_pool *pool, uint64_t id, int kill);
 
 /* The same for every task that has no outcome yet. */
@@ -374,7 +378,8 @@ MU_API const char *mu_status_name(enum mu_status status);
 MU_API int mu_model_check(const char *model, char *ret_text, size_t text_size,
                           struct mu_error *err);
 
-/* Whether a model isolates its tasks: 1, 0, or MU_EMODEL. */
+/* Whether a model isolates its tasks: 1, 0, or MU_EMODEL, which is true as well: compare
+ * with 1. */
 MU_API int mu_model_isolates(const char *model);
 
 /* The CPUs this process may use: by affinity mask and cgroup quota (v1 and v2),

@@ -82,14 +82,11 @@ static int combine_family(struct reduce *r, unsigned i_level, uint64_t i_family,
         return settle(r, i_level + 1, i_family, only, err);
     }
     parts = (struct mu_span){spans, 0};
-    do {
-        rc = r->rc;
-        if (rc == 0)
-            rc = mui_pool_submit(
-                r->feed.pool, &r->kind, &parts, &how,
-                (uint64_t)(i_level + 1) << LEVEL_SHIFT | i_family, NULL);
-        r->feed.interrupted |= rc == -EINTR;
-    } while (rc == -EINTR);
+    rc = r->rc;
+    if (rc == 0)
+        rc = mui_pool_submit(r->feed.pool, &r->kind, &parts, &how,
+                             (uint64_t)(i_level + 1) << LEVEL_SHIFT | i_family,
+                             NULL);
     for (unsigned i = 0; i < ARITY; i++)
         mu_outcome_free(family->part[i]);
     free(family);

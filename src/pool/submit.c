@@ -268,6 +268,8 @@ static __attribute__((noinline)) int take_other(struct mu_pool *pool,
                                                 const struct mu_submit *how)
 {
     job->order.inline_size = 0;
+    if (how->flags & MU_SUBMIT_BORROW && (how->path || how->n_parts))
+        return -EINVAL;
     if (how->path)
         return take_file(pool, job, how);
     if (how->n_parts)

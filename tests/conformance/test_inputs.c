@@ -302,6 +302,24 @@ static void unknown_flags_are_refused(void **state)
     mu_pool_close(pool);
 }
 
+/* Not taken for copied: their memory may be gone by then. */
+static void only_bytes_are_borrowed(void **state)
+{
+    static const struct mu_span part = {"x", 1};
+    static const struct mu_submit hows[] = {
+        {.flags = MU_SUBMIT_BORROW, .n_parts = 1},
+        {.flags = MU_SUBMIT_BORROW, .path = "/dev/null"}};
+    struct mu_pool *pool = models_open(state, NULL);
+    struct mu_outcome *o;
+
+    for (size_t i = 0; i < sizeof hows / sizeof *hows; i++)
+        assert_int_equal(
+            mu_pool_submit(pool, models_echo, &part, 0, &hows[i], NULL),
+            -EINVAL);
+    assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_EMPTY);
+    mu_pool_close(pool);
+}
+
 /* Also where their sum is more than can be. */
 static void inputs_that_cannot_be_are_refused(void **state)
 {
@@ -387,6 +405,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(output_is_printed_to_the_last_byte),
     MODEL_TEST(all_there_is_cannot_be_reserved),
     MODEL_TEST(unknown_flags_are_refused),
+    MODEL_TEST(only_bytes_are_borrowed),
     MODEL_TEST(inputs_that_cannot_be_are_refused),
     MODEL_TEST(idle_pool_runs_nothing),
     MODEL_TEST(pids_are_counted_without_room),
