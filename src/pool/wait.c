@@ -183,6 +183,11 @@ static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
         (void)mui_pool_pump(pool);
     }
     pool->n_waiting--;
+    /* what rang for us used up the wish of others who sleep, too: see mui_pool_rung() */
+    if (pool->n_waiting)
+        do
+            mui_pool_want_news(pool);
+        while (mui_pool_pump(pool));
 }
 
 int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
