@@ -77,13 +77,24 @@ static bool is_own_doing(const struct mui_death *death)
            death->how == MUI_DEATH_STOPPED || death->how == MUI_DEATH_CORRUPT;
 }
 
+/* The times of an attempt that ended with its worker. */
+static void note_times(struct mui_job *job)
+{
+    int64_t now = mu_now_ns();
+    int64_t start = job->seen_start_ns ? job->seen_start_ns : now;
+
+    job->out.run_ns = now - start;
+    job->out.queue_ns = start - job->submit_ns;
+}
+
 /* That it has not started is only its worker's word. `oldest`: nothing before it in
  * its lane lacks a reply, so it can have run; so can one whose time is up. Then it runs
  * alone, and is to blame when that ends the same way. */
 static void settle_death(struct mu_pool *pool, struct mui_job *job,
-                         const struct mui_death *death, bool started,
-                         bool oldest, bool on_culprit, unsigned n_suspects)
+                         const struct mui_death *death, bool oldest,
+                         bool on_culprit, unsigned n_suspects)
 {
+    bool started = job->seen_start_ns != 0; /* see note_started() */
     bool overdue = job->doom == MU_TIMED_OUT;
     bool doubtful = !started && (overdue || (oldest && is_own_doing(death)));
     struct mui_judgement j;
@@ -107,14 +118,8 @@ static void settle_death(struct mu_pool *pool, struct mui_job *job,
             note_death(job, death);
         if (j.status == MU_LOST)
             job->note = MUI_NOTE_VANISHED;
-        if (started) {
-            int64_t now = mu_now_ns();
-
-            job->out.run_ns = job->seen_start_ns ? now - job->seen_start_ns : 0;
-            job->out.queue_ns =
-                (job->seen_start_ns ? job->seen_start_ns : now) -
-                job->submit_ns;
-        }
+        if (started)
+            note_times(job);
         job->doom = MU_DONE;
         if (j.verdict == MUI_RETRY)
             mui_pool_requeue(pool, job, true, job->alone);
@@ -130,35 +135,34 @@ static void settle_lane(struct mu_pool *pool, struct mui_lane *lane,
                         const struct mui_death *death, bool on_culprit,
                         unsigned n_suspects)
 {
-    uint32_t started = mui_lane_started(lane, NULL);
-
     for (uint32_t i = lane->tail; i-- != lane->head;) {
         struct mui_job *job = mui_lane_owner(lane, i);
 
         if (job)
-            settle_death(pool, job, death,
-                         i - lane->head < started - lane->head, i == lane->head,
-                         on_culprit, n_suspects);
+            settle_death(pool, job, death, i == lane->head, on_culprit,
+                         n_suspects);
     }
 }
 
-static unsigned count_started(const struct mui_lane *lane)
+/* Note which jobs of a lane have started, by seen_start_ns. Returns how many. Once a
+ * death, and all of its judgement is by that: the process may not be dead yet, and what
+ * begins there now, or is written over it, is not what ended it. */
+static unsigned note_started(const struct mui_lane *lane)
 {
-    uint32_t started = mui_lane_started(lane, NULL);
-    int64_t now = mu_now_ns();
     int64_t start;
+    uint32_t started = mui_lane_started(lane, &start);
+    int64_t now = mu_now_ns();
     unsigned n = 0;
 
-    (void)mui_lane_started(lane, &start);
-    for (uint32_t i = lane->head; i != started; i++) {
+    for (uint32_t i = lane->head; i != lane->tail; i++) {
         struct mui_job *job = mui_lane_owner(lane, i);
 
         if (!job)
             continue;
-        n++;
-        if (!job->seen_start_ns)
+        if (!job->seen_start_ns && i - lane->head < started - lane->head)
             job->seen_start_ns =
                 start > job->submit_ns && start <= now ? start : now;
+        n += job->seen_start_ns != 0;
     }
     return n;
 }
@@ -169,7 +173,8 @@ static void desk_died(struct mui_desk *desk, unsigned i_group,
     struct mu_pool *pool = pool_of(desk);
     struct mui_group *group = &pool->groups[i_group];
     struct mui_death fact = *death;
-    unsigned n_all = 0;
+    unsigned n_all = 0;   /* that have started */
+    unsigned n_named = 0; /* the same, on the lane that is named */
     bool forged = false;
 
     if (!group->lanes)
@@ -189,18 +194,22 @@ static void desk_died(struct mui_desk *desk, unsigned i_group,
         fact.i_lane = MUI_LANE_UNKNOWN;
     if (fact.i_lane >= (int)group->n_lanes)
         fact.i_lane = MUI_LANE_UNKNOWN;
-    for (unsigned i = 0; i < group->n_lanes; i++)
-        n_all += count_started(&group->lanes[i]);
+    for (unsigned i = 0; i < group->n_lanes; i++) {
+        unsigned n = note_started(&group->lanes[i]);
+
+        n_all += n;
+        if (fact.i_lane == (int)i)
+            n_named = n;
+    }
     /* a lane that runs nothing is no culprit: its own word, and wrong */
-    if (fact.i_lane >= 0 && count_started(&group->lanes[fact.i_lane]) == 0)
+    if (fact.i_lane >= 0 && n_named == 0)
         fact.i_lane = MUI_LANE_UNKNOWN;
-    fact.in_company =
-        fact.i_lane >= 0 && n_all > count_started(&group->lanes[fact.i_lane]);
+    fact.in_company = fact.i_lane >= 0 && n_all > n_named;
     for (unsigned i = group->n_lanes; i-- > 0;) {
         bool on_culprit = fact.i_lane == (int)i;
 
         settle_lane(pool, &group->lanes[i], &fact, on_culprit,
-                    on_culprit ? count_started(&group->lanes[i]) : n_all);
+                    on_culprit ? n_named : n_all);
     }
     group->lanes = NULL;
 }
