@@ -84,15 +84,6 @@ void mui_pool_take_back(void *ctx, void *owner)
     mui_pool_requeue(pool, job, false, job->alone);
 }
 
-/* How many that `lane` has not begun come no later than `but`. */
-static unsigned n_up_to(const struct mui_lane *lane, const struct mui_job *but)
-{
-    uint32_t started = mui_lane_started(lane, NULL);
-    bool has_begun = but->index - lane->head < started - lane->head;
-
-    return has_begun ? 0 : but->index + 1 - started;
-}
-
 bool mui_pool_recall(struct mu_pool *pool, const struct mui_group *group,
                      const struct mui_job *but)
 {
@@ -102,7 +93,7 @@ bool mui_pool_recall(struct mu_pool *pool, const struct mui_group *group,
         struct mui_lane *lane = &group->lanes[i];
         bool stays = but && but->i_lane == group->i_first + i;
 
-        moved |= mui_lane_revoke(lane, stays ? n_up_to(lane, but) : 0,
+        moved |= mui_lane_revoke(lane, stays ? but->index + 1 : lane->head,
                                  mui_pool_take_back, pool) > 0;
     }
     return moved;

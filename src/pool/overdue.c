@@ -196,7 +196,7 @@ static bool doubt_group(struct mu_pool *pool, unsigned i_group)
         if (mui_lane_doubts(lane) <= DOUBTS_MAX)
             continue;
         leaves = true;
-        if (runs && mui_lane_revoke(lane, 0, take_back, &from) > 0)
+        if (runs && mui_lane_revoke(lane, lane->head, take_back, &from) > 0)
             moved = true;
     }
     if (!leaves || runs || group->lone)

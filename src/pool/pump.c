@@ -20,7 +20,7 @@ static bool relieve(struct mu_pool *pool, struct mui_lane *lane, int64_t now)
     if (start <= 0 || start > now)
         start = now; /* it has yet to begin */
     if (now - start > long_ns)
-        return mui_lane_revoke(lane, 0, mui_pool_take_back, pool) > 0;
+        return mui_lane_revoke(lane, lane->head, mui_pool_take_back, pool) > 0;
     if (start + long_ns < pool->look_ns)
         pool->look_ns = start + long_ns;
     return false;

@@ -170,7 +170,7 @@ static bool cancel_ahead(struct mu_pool *pool, struct mui_lane *lane,
     /* the oldest can run, whatever the worker says */
     if (job->index == lane->head)
         return false;
-    (void)mui_lane_revoke(lane, 0, mui_pool_take_back, pool);
+    (void)mui_lane_revoke(lane, lane->head, mui_pool_take_back, pool);
     if (job->state == MUI_JOB_QUEUED) {
         cancel_waiting(pool, job);
         return true;

@@ -506,17 +506,17 @@ bool mui_lane_is_revoking(const struct mui_lane *lane)
            to - lane->head - 1 < lane->tail - lane->head;
 }
 
-unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
+unsigned mui_lane_revoke(struct mui_lane *lane, uint32_t from,
                          void (*give)(void *ctx, void *owner), void *ctx)
 {
-    uint32_t from;
     uint32_t started;
     unsigned n = 0;
 
     if (mui_lane_is_revoking(lane))
         return 0;
     started = mui_lane_started(lane, NULL);
-    from = started + keep;
+    if (started - lane->head > from - lane->head)
+        from = started;
     if (from - lane->head >= lane->tail - lane->head)
         return 0;
     /* H1, the supervisor's side; see begin() */

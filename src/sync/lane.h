@@ -191,11 +191,11 @@ unsigned mui_lane_at_rest(const struct mui_lane *lane, unsigned n);
 /* Give the region memory of the reply read last back to the worker. */
 void mui_lane_release(struct mui_lane *lane, const struct mui_reply *reply);
 
-/* Take back what the worker has not started, except the oldest `keep` orders.
+/* Take back what the worker has not started, from order `from` on: lane->head for all.
  * Gives the owners to `give`, newest first, so that each can be put before the one that
  * came before it. Returns how many were taken. The worker acknowledges each in its time.
  * One revocation at a time: returns 0 while the one before is not acknowledged. */
-unsigned mui_lane_revoke(struct mui_lane *lane, unsigned keep,
+unsigned mui_lane_revoke(struct mui_lane *lane, uint32_t from,
                          void (*give)(void *ctx, void *owner), void *ctx);
 
 /* Whether an order of the last revocation is not acknowledged: the worker is at the

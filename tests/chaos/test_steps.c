@@ -265,7 +265,7 @@ static void give_nothing(void *ctx, void *owner)
 
 static void revoke_two(void)
 {
-    (void)mui_lane_revoke(&the.lane, 1, give_nothing, NULL);
+    (void)mui_lane_revoke(&the.lane, the.lane.head + 1, give_nothing, NULL);
 }
 
 /* Whatever the supervisor got done of a revocation, the worker answers each order

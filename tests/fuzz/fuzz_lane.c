@@ -64,7 +64,7 @@ static void push(struct mui_lane *lane, unsigned i)
         given[i % N_OWNERS] = true;
     mui_lane_flush(lane);
     if (lane->has_left)
-        (void)mui_lane_revoke(lane, 0, take_back, NULL);
+        (void)mui_lane_revoke(lane, lane->head, take_back, NULL);
 }
 
 static void push_pack(struct mui_lane *lane, unsigned i, unsigned n)
@@ -218,7 +218,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             scribble(&p);
             break;
         case 5:
-            (void)mui_lane_revoke(&lane, next(&p) % 4, take_back, NULL);
+            (void)mui_lane_revoke(&lane, lane.head + next(&p) % 4, take_back,
+                                  NULL);
             break;
         case 6:
             assert(mui_lane_started(&lane, NULL) - lane.head <=

@@ -187,8 +187,8 @@ static void supervise(uint64_t *random)
         mui_lane_flush(&lane);
         switch (next_random(random) % 8) {
         case 0:
-            (void)mui_lane_revoke(&lane, next_random(random) % 2, give_back,
-                                  NULL);
+            (void)mui_lane_revoke(&lane, lane.head + next_random(random) % 2,
+                                  give_back, NULL);
             break;
         case 1:
         case 2:

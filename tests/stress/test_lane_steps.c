@@ -196,7 +196,7 @@ static void revoke_all(void *arg)
 {
     struct scene *s = arg;
 
-    (void)mui_lane_revoke(&s->lane, 0, give_back, NULL);
+    (void)mui_lane_revoke(&s->lane, s->lane.head, give_back, NULL);
 }
 
 static void cancel_all(void *arg)

@@ -141,11 +141,11 @@ static void revocation_takes_what_did_not_start(void **state)
         push(p, i);
     mui_lane_flush(&p->lane);
     assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_OK);
-    assert_int_equal(mui_lane_revoke(&p->lane, 1, note_taken, p), 4);
+    assert_int_equal(mui_lane_revoke(&p->lane, index + 2, note_taken, p), 4);
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(p->taken[i], 5 - i);
     /* one at a time */
-    assert_int_equal(mui_lane_revoke(&p->lane, 0, note_taken, p), 0);
+    assert_int_equal(mui_lane_revoke(&p->lane, p->lane.head, note_taken, p), 0);
     push(p, 40); /* an order after the revoked ones is served */
     mui_lane_flush(&p->lane);
     mui_lane_reply(&p->worker, &(struct mui_reply){.index = index});
@@ -280,7 +280,7 @@ static void running_a_revoked_order_is_forgery(void **state)
     push(p, 0);
     push(p, 1);
     mui_lane_flush(&p->lane);
-    assert_int_equal(mui_lane_revoke(&p->lane, 0, note_taken, p), 2);
+    assert_int_equal(mui_lane_revoke(&p->lane, p->lane.head, note_taken, p), 2);
     mui_lane_reply(&p->worker, &(struct mui_reply){.index = 0});
     assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_ECORRUPT);
 }
@@ -297,7 +297,7 @@ static void lie_about_started_stays_in_range(void **state)
     memset(p->up, 0xa5, 64);
     assert_int_equal(mui_lane_started(&p->lane, NULL), 2);
     assert_true(mui_lane_is_damaged(&p->lane));
-    assert_int_equal(mui_lane_revoke(&p->lane, 0, note_taken, p), 0);
+    assert_int_equal(mui_lane_revoke(&p->lane, p->lane.head, note_taken, p), 0);
 }
 
 /* A reply that was there when the next order was started, read or not, and is there no

@@ -183,7 +183,7 @@ static void revocation_takes_what_did_not_start(void **state)
     serve(p, 0);
     assert_int_equal(take(p, 1), 1);
     assert_int_equal(mui_lane_started(&p->lane, NULL), 2);
-    assert_int_equal(mui_lane_revoke(&p->lane, 1, note_taken, p), 3);
+    assert_int_equal(mui_lane_revoke(&p->lane, 3, note_taken, p), 3);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(p->taken[i], 5 - i);
     push(p, 6, 2); /* orders after the revoked ones are served */
@@ -288,7 +288,7 @@ static void brief_reply_to_a_revoked_order_is_nothing(void **state)
 
     push(p, 0, 2);
     mui_lane_flush(&p->lane);
-    assert_int_equal(mui_lane_revoke(&p->lane, 0, note_taken, p), 2);
+    assert_int_equal(mui_lane_revoke(&p->lane, p->lane.head, note_taken, p), 2);
     atomic_store(brief_of(p->up, SLOTS - 1, 0), brief_word(1, 0, false));
     assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_EMPTY);
 }
