@@ -92,6 +92,11 @@ static void fill_widths(struct mui_model *m, unsigned n_cpus)
     }
 }
 
+bool mui_model_isolates(const struct mui_model *m)
+{
+    return (m->layers[0].ops->caps & MUI_LAYER_ISOLATES) != 0;
+}
+
 unsigned mui_model_lanes_below(const struct mui_model *m, unsigned i_layer)
 {
     unsigned n = 1;
@@ -176,5 +181,5 @@ int mu_model_isolates(const char *model)
 
     if (rc < 0)
         return rc;
-    return (m.layers[0].ops->caps & MUI_LAYER_ISOLATES) != 0;
+    return mui_model_isolates(&m);
 }

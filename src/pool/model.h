@@ -2,6 +2,8 @@
 #ifndef MUI_POOL_MODEL_H
 #define MUI_POOL_MODEL_H
 
+#include <stdbool.h>
+
 #include "muster/base.h"
 
 #include "layer/layer.h"
@@ -23,6 +25,9 @@ struct mui_model {
  * be right. Pure. */
 int mui_model_parse(const char *text, unsigned n_cpus,
                     struct mui_model *ret_model, struct mu_error *err);
+
+/* Whether it contains a crash, and can kill a worker. */
+bool mui_model_isolates(const struct mui_model *model);
 
 /* The lanes that one worker of layer i needs. */
 unsigned mui_model_lanes_below(const struct mui_model *model, unsigned i_layer);

@@ -19,15 +19,10 @@ enum {
 
 /* -- options -- */
 
-static bool model_isolates(const struct mui_model *model)
-{
-    return (model->layers[0].ops->caps & MUI_LAYER_ISOLATES) != 0;
-}
-
 static int check_options(const struct mui_model *model,
                          const struct mu_pool_options *o, struct mu_error *err)
 {
-    bool isolates = model_isolates(model);
+    bool isolates = mui_model_isolates(model);
 
     if (o->timeout_ns < 0)
         return mui_fail(err, -EINVAL, "pool: the timeout is below 0");
@@ -305,7 +300,7 @@ int mu_pool_open(const char *model, const struct mu_pool_options *options,
         rc = check_options(&pool->model, options, err);
     if (rc < 0)
         goto undo;
-    if (!model_isolates(&pool->model))
+    if (!mui_model_isolates(&pool->model))
         pool->doubt_ns = MU_NEVER;
     pool->store = mui_job_store_new();
     if (!pool->store) {

@@ -301,8 +301,7 @@ static int check_submit(const struct mu_pool *pool, const struct mu_submit *how)
     if (how->flags & ~(unsigned)(FLAGS | OWN_FLAGS) ||
         how->retries > UINT16_MAX || how->timeout_ns < 0)
         return -EINVAL;
-    if (how->timeout_ns &&
-        !(pool->model.layers[0].ops->caps & MUI_LAYER_ISOLATES))
+    if (how->timeout_ns && !mui_model_isolates(&pool->model))
         return MU_EMODEL;
     return mui_pool_check(pool);
 }
