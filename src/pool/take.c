@@ -190,7 +190,7 @@ static int cancel_given(struct mu_pool *pool, struct mui_job *job, int kill)
     mui_lane_cancel(lane, job->index);
     if (cancel_ahead(pool, lane, job) || !kill)
         return 0;
-    if (!(pool->layer->ops->caps & MUI_LAYER_ISOLATES))
+    if (!mui_model_isolates(&pool->model))
         return MU_EMODEL;
     mui_pool_kill(pool, job, MU_CANCELLED);
     return 0;
@@ -227,21 +227,6 @@ int mu_pool_cancel(struct mu_pool *pool, uint64_t id, int kill)
     mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     return rc;
-}
-
-struct cancel_all {
-    struct mu_pool *pool;
-    int kill;
-    int rc;
-};
-
-static void cancel_each(void *ctx, struct mui_job *job)
-{
-    struct cancel_all *all = ctx;
-    int rc = cancel_one(all->pool, job, all->kill);
-
-    if (rc < 0)
-        all->rc = rc;
 }
 
 /* What was given to workers and has not started goes back to where it came from. */
@@ -286,16 +271,51 @@ int mu_pool_cancel_waiting(struct mu_pool *pool)
     return rc;
 }
 
+struct cancel_all {
+    struct mu_pool *pool;
+    bool kills;     /* workers, when all is cancelled */
+    int would_kill; /* it was asked for, and cannot be */
+    int rc;
+};
+
+static void cancel_each(void *ctx, struct mui_job *job)
+{
+    struct cancel_all *all = ctx;
+    int rc = cancel_one(all->pool, job, all->would_kill);
+
+    if (rc < 0)
+        all->rc = rc;
+    if (all->kills && job->state == MUI_JOB_GIVEN)
+        job->doom = MU_CANCELLED;
+}
+
+static void kill_each(void *ctx, struct mui_job *job)
+{
+    struct mu_pool *pool = ctx;
+
+    if (job->state == MUI_JOB_GIVEN)
+        mui_pool_kill(pool, job, MU_CANCELLED);
+}
+
+/* A spare takes the place of each worker that is killed, and is given what there is: so
+ * all that waits is cancelled before the first is, and all that runs is doomed, or what
+ * runs beside one would run again. */
 int mu_pool_cancel_all(struct mu_pool *pool, int kill)
 {
-    struct cancel_all all = {.pool = pool, .kill = kill};
+    struct cancel_all all = {.pool = pool};
     int rc = mui_pool_check(pool);
 
     if (rc < 0)
         return rc;
+    all.kills = kill && mui_model_isolates(&pool->model);
+    all.would_kill = kill && !all.kills;
     (void)pthread_mutex_lock(&pool->lock);
+    /* what has ended is not cancelled, nor is its worker killed */
+    (void)mui_pool_collect_all(pool, MUI_EAGER);
     recall_all(pool);
     mui_job_each(pool->store, cancel_each, &all);
+    if (all.kills)
+        mui_job_each(pool->store, kill_each, pool);
     mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     return all.rc;
