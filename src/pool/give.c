@@ -214,6 +214,17 @@ static bool has_room(const struct mu_pool *pool)
     return false;
 }
 
+/* Suspects wait: the first worker that none has runs empty for one of them. */
+static unsigned find_drained(const struct mu_pool *pool)
+{
+    unsigned i;
+
+    for (i = 0; i < pool->n_groups; i++)
+        if (pool->groups[i].lanes && !pool->groups[i].lone)
+            break;
+    return i;
+}
+
 bool mui_pool_give_queue(struct mu_pool *pool)
 {
     unsigned window;
@@ -222,11 +233,8 @@ bool mui_pool_give_queue(struct mu_pool *pool)
 
     if (!pool->queue.n || !has_room(pool))
         return false;
-    /* suspects wait: let the first worker run empty for one of them */
-    if (pool->suspects.n)
-        for (drained = 0; drained < pool->n_groups; drained++)
-            if (pool->groups[drained].lanes)
-                break;
+    if (pool->suspects.n && !is_held_apart(pool))
+        drained = find_drained(pool);
     window = mui_policy_window(
         pool->options.window, pool->run_ns, pool->terms.n_slots,
         pool->queue.n + pool->n_given, pool->model.n_lanes);
