@@ -26,6 +26,7 @@ static bool relieve(struct mu_pool *pool, struct mui_lane *lane, int64_t now)
     return false;
 }
 
+/* Lanes that have nothing, and may be given something. */
 static unsigned count_idle(const struct mu_pool *pool)
 {
     unsigned n_idle = 0;
@@ -33,8 +34,9 @@ static unsigned count_idle(const struct mu_pool *pool)
     for (unsigned i = 0; i < pool->n_groups; i++) {
         const struct mui_group *group = &pool->groups[i];
 
-        for (unsigned j = 0;
-             group->lanes && !group->leaving && j < group->n_lanes; j++)
+        if (!group->lanes || group->lone || group->leaving)
+            continue;
+        for (unsigned j = 0; j < group->n_lanes; j++)
             n_idle += mui_lane_in_flight(&group->lanes[j]) == 0;
     }
     return n_idle;
