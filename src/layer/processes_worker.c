@@ -167,6 +167,7 @@ int mui_processes_worker_main(const struct mui_nursery_start *start)
     memcpy(&the_plan, start->plan, sizeof the_plan);
     the_plan.terms.is_worker = true;
     mui_crash_excuse(true);
+    mui_runner_forget_in_child();
     early = warms_up_early(&the_plan.terms.limits);
     rc = worker_open(&the_plan, start, &lane, &below, &err);
     if (rc < 0) {

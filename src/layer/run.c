@@ -81,7 +81,8 @@ void mui_runner_free(struct mui_runner *runner)
 {
     if (!runner)
         return;
-    mui_flow_serve(NULL);
+    if (mui_flow_lane() == runner->task.lane)
+        mui_flow_serve(NULL);
     mui_output_fini(&runner->task.output);
     free(runner->buffer);
     free(runner);
@@ -279,6 +280,12 @@ const struct mui_lane_worker *mui_runner_here(void)
     return here;
 }
 
+void mui_runner_forget_in_child(void)
+{
+    here = NULL;
+    mui_flow_serve(NULL);
+}
+
 /* What it printed is out before its outcome is: the next here, or the end of the
  * program, may take this process and its buffers. __fpending() is a load or two. */
 static void flush_text(void)
@@ -290,6 +297,7 @@ static void flush_text(void)
 static int call(struct mui_runner *runner)
 {
     struct mui_lane_worker *lane = runner->task.lane;
+    const struct mui_lane_worker *outer = here;
     int code;
 
     /* relaxed: read from a signal handler, for people */
@@ -298,8 +306,10 @@ static int call(struct mui_runner *runner)
     /* release: with the time of the start, see mui_lane_running_since() */
     atomic_store_explicit(&lane->is_running, true, memory_order_release);
     here = lane;
-    /* from this frame on, and not from its caller's, frames are not the task's */
-    mui_flow_serve(lane);
+    /* from this frame on, and not from its caller's, frames are not the task's. What a
+     * task has run, in a pool of its own on this thread, is its own doing */
+    if (!outer)
+        mui_flow_serve(lane);
     mui_calls_begin();
     code = runner->fn(&runner->task);
     if (runner->task.terms->is_worker) {
@@ -308,7 +318,7 @@ static int call(struct mui_runner *runner)
         pthread_testcancel();
         mui_calls_end();
     }
-    here = NULL;
+    here = outer;
     atomic_store_explicit(&lane->is_running, false, memory_order_relaxed);
     return code;
 }

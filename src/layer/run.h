@@ -41,6 +41,9 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
 /* The lane of the task that the calling thread runs; NULL: none. Signal-safe. */
 const struct mui_lane_worker *mui_runner_here(void);
 
+/* In a worker process: the task that made it, where one did, is not its own. */
+void mui_runner_forget_in_child(void);
+
 /* The lane ran empty: time passes until the next order. */
 void mui_runner_pause(struct mui_runner *runner);
 
