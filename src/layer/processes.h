@@ -87,7 +87,8 @@ struct mui_processes {
     pthread_t monitor;
     bool has_monitor;
     int channel; /* -1: none */
-    int dead_channel; /* of a nursery that died, -1: none. The monitor closes it: it may
+    int dead_channel; /* of a nursery that died, or that was hung up on as we were robbed,
+                       * -1: none. The monitor closes it, or who has seen that end: it may
                        * be sending there, and a number that is free is another's */
     bool heard; /* the nursery has spoken on the channel */
     struct mui_sandbox_files files;

@@ -38,7 +38,8 @@ int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
 
 void mui_processes_close_dead_channel(struct mui_processes *p)
 {
-    if (p->dead_channel >= 0)
+    if (p->dead_channel >= 0 &&
+        mui_descriptor_is(p->dead_channel, &p->channel_mark))
         mui_nursery_disconnect(p->dead_channel);
     p->dead_channel = -1;
 }
