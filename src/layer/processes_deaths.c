@@ -170,6 +170,8 @@ static void heed_announcement(struct mui_processes *p,
         return;
     peer->announced = true;
     p->dying_until_ns = mu_after_ns(MUI_DYING_NS);
+    /* one that parks on the board was woken by the dying worker itself; one of several
+     * lanes sleeps on those */
     spare = find_spare(p);
     if (spare)
         mui_lane_alert(&spare->peer.lanes[0]);

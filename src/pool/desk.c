@@ -34,7 +34,7 @@ static void desk_attach(struct mui_desk *desk, unsigned i_group,
     if (pool->n_waiting)
         mui_pool_want_news(pool);
     else
-        pool->wish = 0; /* the new lanes have not heard of it */
+        pool->wish = false; /* the new lanes have not heard of it */
     (void)mui_pool_pump(pool);
     if (pool->closing)
         for (unsigned i = 0; i < n_lanes; i++)
@@ -238,7 +238,7 @@ static void desk_gave_up(struct mui_desk *desk, unsigned i_group,
 
 void mui_pool_rung(struct mu_pool *pool)
 {
-    pool->wish = 0; /* used up: wish again */
+    pool->wish = false; /* used up: wish again */
     pool->heard = false;
     (void)mui_pool_pump(pool);
     if (mui_pool_see_off(pool))

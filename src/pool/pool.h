@@ -69,7 +69,7 @@ struct mu_pool {
     int64_t alarm_ns; /* when the layer will call rung() at the latest */
     int64_t doubt_ns; /* when mui_pool_doubt() looks next, if it is called;
                            MU_NEVER where no worker can be ended alone */
-    uint32_t wish;    /* MUI_WANT_... announced to the lanes, less DONE */
+    bool wish;        /* MUI_WANT_IDLE is announced to the lanes */
     bool unwatched;   /* orders were given since mui_pool_leave() saw to it */
     bool
         heard; /* workers at jobs of n_retried will ring once they have no more */

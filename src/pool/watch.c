@@ -11,7 +11,7 @@ static void want_all(struct mu_pool *pool, uint32_t want)
 
 void mui_pool_want_news(struct mu_pool *pool)
 {
-    pool->wish = 0; /* whatever was wished is replaced */
+    pool->wish = false; /* whatever was wished is replaced */
     pool->heard = false;
     want_all(pool, MUI_WANT_DONE);
 }
@@ -78,8 +78,8 @@ static bool watch_rest(struct mu_pool *pool)
     if (!has_rest(pool))
         return false;
     if (!is_out) {
-        pool->wish = MUI_WANT_IDLE;
-        want_all(pool, pool->wish);
+        pool->wish = true;
+        want_all(pool, MUI_WANT_IDLE);
         /* what came before the wish was seen is looked for here */
         if (mui_pool_pump(pool) && !has_rest(pool))
             return false;

@@ -543,8 +543,6 @@ unsigned mui_lane_revoke(struct mui_lane *lane, uint32_t from,
 
 void mui_lane_want(struct mui_lane *lane, uint32_t want)
 {
-    if (want == 0 && (lane->want & MUI_WANT_MASK) == 0)
-        return;
     lane->want =
         ((lane->want & ~(uint32_t)MUI_WANT_MASK) + MUI_WANT_STEP) | want;
     /* H3, the supervisor's side; see ring_if_wished() */
