@@ -1,0 +1,372 @@
+/* test_by_hand.c: what a pool makes of its workers, which are moved here by hand: each
+ * takes an order, or dies, when the test says so. Two calls of the library pass here by the
+ * linker's help (--wrap, CMakeLists.txt): so a worker can go on between two looks. */
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "pool/pool.h"
+#include "support/check.h"
+#include "sync/lane_memory.h"
+#include "sys/forked.h"
+
+enum { N_SLOTS = 16, GROUPS_MAX = 2, LANES_MAX = 2, OLD = 8 };
+
+struct hand_lane {
+    struct mui_lane_worker worker;
+    void *down;
+    void *up;
+};
+
+static struct {
+    struct mu_pool *pool;
+    struct mui_layer layer;
+    struct mui_lane lanes[GROUPS_MAX][LANES_MAX];
+    struct hand_lane hands[GROUPS_MAX][LANES_MAX];
+    /* of the job that is killed: how many lay in its lane by then */
+    unsigned n_left;
+    /* this one begins its next order at the so manieth call; 0: none does */
+    struct mui_lane_worker *beginner;
+    unsigned n_to_clock;
+    unsigned n_to_started;
+} the;
+
+/* -- workers -- */
+
+static void begin(struct mui_lane_worker *w)
+{
+    const struct mui_order *order;
+    uint32_t index;
+
+    assert_int_equal(mui_lane_take(w, &order, &index), MU_OK);
+}
+
+/* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
+int64_t __real_mu_now_ns(void);
+int64_t __wrap_mu_now_ns(void);
+uint32_t __real_mui_lane_started(const struct mui_lane *lane,
+                                 int64_t *ret_start_ns);
+uint32_t __wrap_mui_lane_started(const struct mui_lane *lane,
+                                 int64_t *ret_start_ns);
+
+int64_t __wrap_mu_now_ns(void)
+{
+    if (the.n_to_clock > 0 && --the.n_to_clock == 0)
+        begin(the.beginner);
+    return __real_mu_now_ns();
+}
+
+/* Of callers outside of lane.c. */
+uint32_t __wrap_mui_lane_started(const struct mui_lane *lane,
+                                 int64_t *ret_start_ns)
+{
+    uint32_t started = __real_mui_lane_started(lane, ret_start_ns);
+
+    if (the.n_to_started > 0 && --the.n_to_started == 0)
+        begin(the.beginner);
+    return started;
+}
+/* NOLINTEND(readability-identifier-naming) */
+
+static void ring_nobody(struct mui_lane_worker *w, uint32_t why)
+{
+    (void)w;
+    (void)why;
+}
+
+static void hand_alarm(struct mui_layer *l, int64_t when)
+{
+    (void)l;
+    (void)when;
+}
+
+/* No other worker comes. */
+static void hand_kill(struct mui_layer *l, unsigned i_group, int how)
+{
+    struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN};
+    const struct mui_lane *lane = &the.lanes[i_group][0];
+
+    (void)l;
+    death.how = how == MUI_DEATH_CORRUPT ? MUI_DEATH_CORRUPT : MUI_DEATH_KILLED;
+    the.n_left = 0;
+    for (uint32_t i = lane->head; i != lane->tail; i++)
+        the.n_left += mui_lane_owner(lane, i) != NULL;
+    the.pool->desk.ops->died(&the.pool->desk, i_group, &death);
+}
+
+static int64_t hand_up_since(struct mui_layer *l, unsigned i_group)
+{
+    (void)l;
+    (void)i_group;
+    return 1;
+}
+
+static const struct mui_layer_ops hand_ops = {
+    .name = "hand",
+    .caps = MUI_LAYER_HOSTS | MUI_LAYER_ISOLATES,
+    .alarm = hand_alarm,
+    .kill = hand_kill,
+    .up_since = hand_up_since,
+};
+
+/* -- the pool -- */
+
+static void *zeros(size_t bytes)
+{
+    void *memory = aligned_alloc(4096, bytes);
+
+    assert_non_null(memory);
+    memset(memory, 0, bytes);
+    return memory;
+}
+
+static void open_lane(unsigned i_group, unsigned i_lane)
+{
+    struct hand_lane *hand = &the.hands[i_group][i_lane];
+
+    hand->down = zeros(mui_lane_down_bytes(N_SLOTS));
+    hand->up = zeros(mui_lane_up_bytes(N_SLOTS));
+    assert_int_equal(mui_lane_init(&the.lanes[i_group][i_lane], hand->down,
+                                   hand->up, NULL, 0, N_SLOTS, false),
+                     0);
+    mui_lane_worker_init(&hand->worker, hand->down, hand->up, NULL, 0, N_SLOTS,
+                         false);
+    hand->worker.ring = ring_nobody;
+}
+
+/* A pool whose workers are all on their way: see come(). */
+static void open_pool(unsigned n_groups, unsigned n_lanes)
+{
+    struct mu_pool *pool = calloc(1, sizeof *pool);
+
+    memset(&the, 0, sizeof the);
+    the.pool = pool;
+    the.layer.ops = &hand_ops;
+    pool->desk.ops = &mui_pool_desk_ops;
+    (void)pthread_mutex_init(&pool->lock, NULL);
+    pool->forked = mui_forked();
+    pool->alarm_ns = MU_NEVER;
+    pool->arena.read_fd = -1;
+    pool->layer = &the.layer;
+    pool->model.layers[0].ops = &hand_ops;
+    pool->model.n_lanes = n_groups * n_lanes;
+    pool->terms.n_slots = N_SLOTS;
+    pool->options.queue_tasks = N_SLOTS;
+    pool->options.queue_bytes = 1;
+    pool->has_neighbours = n_lanes > 1;
+    pool->store = mui_job_store_new();
+    pool->n_groups = n_groups;
+    pool->groups = calloc(n_groups, sizeof *pool->groups);
+    for (unsigned i = 0; i < n_groups; i++) {
+        pool->groups[i].n_lanes = n_lanes;
+        pool->groups[i].i_first = i * n_lanes;
+        for (unsigned j = 0; j < n_lanes; j++)
+            open_lane(i, j);
+    }
+}
+
+static void drop_job(void *ctx, struct mui_job *job)
+{
+    (void)ctx;
+    job->state = MUI_JOB_TAKEN;
+    mui_job_free(job);
+}
+
+static void close_pool(void)
+{
+    struct mu_pool *pool = the.pool;
+
+    mui_job_each(pool->store, drop_job, NULL);
+    mui_job_store_abandon(pool->store);
+    for (unsigned i = 0; i < pool->n_groups; i++)
+        for (unsigned j = 0; j < pool->groups[0].n_lanes; j++) {
+            mui_lane_fini(&the.lanes[i][j]);
+            free(the.hands[i][j].down);
+            free(the.hands[i][j].up);
+        }
+    (void)pthread_mutex_destroy(&pool->lock);
+    free(pool->groups);
+    free(pool);
+}
+
+/* A worker is there, and is given what there is for it. */
+static void come(unsigned i_group)
+{
+    struct mu_pool *pool = the.pool;
+
+    pool->desk.ops->attach(&pool->desk, i_group, the.lanes[i_group],
+                           pool->groups[i_group].n_lanes);
+}
+
+static int do_nothing(struct mu_task *task)
+{
+    (void)task;
+    return 0;
+}
+
+static struct mui_job *submit(void)
+{
+    const struct mu_submit how = {.tag = 0};
+    const struct mu_span input = {.data = NULL};
+    struct mui_kind kind;
+    uint64_t id;
+
+    assert_int_equal(mui_pool_prepare(&kind, do_nothing), 0);
+    assert_int_equal(mui_pool_submit(the.pool, &kind, &input, &how, 0, &id), 0);
+    return mui_job_find(the.pool->store, id);
+}
+
+/* The same for a suspect, while no worker is there. */
+static struct mui_job *submit_suspect(uint8_t n_reruns)
+{
+    struct mui_job *job = submit();
+
+    assert_ptr_equal(mui_job_pop(&the.pool->queue), job);
+    job->out.attempts = 1;
+    job->n_reruns = n_reruns;
+    mui_pool_requeue(the.pool, job, true, true);
+    return job;
+}
+
+static struct mui_lane_worker *worker(unsigned i_group, unsigned i_lane)
+{
+    return &the.hands[i_group][i_lane].worker;
+}
+
+static void assert_given(const struct mui_job *job, unsigned i_lane)
+{
+    assert_int_equal(job->state, MUI_JOB_GIVEN);
+    assert_int_equal(job->i_lane, i_lane);
+}
+
+/* -- tests -- */
+
+/* The process of A and B is short of memory by A; it lives for a while yet, and its other
+ * thread begins B when one has looked what began there. */
+static void task_that_begins_in_a_dying_worker_is_not_charged(void **state)
+{
+    const struct mui_death death = {.how = MUI_DEATH_CRASHED,
+                                    .signal = SIGSEGV,
+                                    .out_of_memory = true,
+                                    .i_lane = 0};
+    struct mui_job *a;
+    struct mui_job *b;
+
+    (void)state;
+    open_pool(1, 2);
+    a = submit();
+    b = submit();
+    come(0);
+    assert_given(a, 0);
+    assert_given(b, 1);
+    begin(worker(0, 0));
+    the.beginner = worker(0, 1);
+    the.n_to_clock = 2; /* a look at each lane, and then at the clock */
+    the.pool->desk.ops->died(&the.pool->desk, 0, &death);
+    assert_int_equal(the.n_to_clock, 0);
+    assert_int_equal(a->state, MUI_JOB_ENDED);
+    assert_int_equal(a->out.status, MU_OUT_OF_MEMORY);
+    assert_int_equal(b->state, MUI_JOB_SUSPECT);
+    close_pool();
+}
+
+/* It is killed for the first, of which it says that it has not begun it, and begins it
+ * then. The others are to be out of its reach. */
+static void nothing_begins_behind_what_a_worker_is_killed_for(void **state)
+{
+    struct mui_job *jobs[4];
+
+    (void)state;
+    open_pool(1, 1);
+    for (int i = 0; i < 4; i++)
+        jobs[i] = submit();
+    come(0);
+    for (int i = 0; i < 4; i++)
+        assert_given(jobs[i], 0);
+    the.beginner = worker(0, 0);
+    the.n_to_started = 1;
+    mui_pool_kill(the.pool, jobs[0], MU_CANCELLED);
+    assert_int_equal(the.n_to_started, 0);
+    assert_int_equal(the.n_left, 1);
+    close_pool();
+}
+
+/* Of two suspects that take turns one is long at it, on the second worker. */
+static void queue_goes_on_beside_a_suspect_that_is_held_apart(void **state)
+{
+    struct mui_job *a;
+    struct mui_job *b;
+
+    (void)state;
+    open_pool(2, 1);
+    b = submit_suspect(OLD);
+    a = submit_suspect(OLD);
+    come(1);
+    assert_given(a, 1);
+    come(0);
+    assert_int_equal(b->state, MUI_JOB_SUSPECT);
+    assert_given(submit(), 0);
+    close_pool();
+}
+
+/* One has the first worker; the second has to run empty for the other. */
+static void suspect_is_not_kept_waiting_by_the_queue(void **state)
+{
+    struct mui_job *a;
+    struct mui_job *b;
+    struct mui_job *c;
+
+    (void)state;
+    open_pool(2, 1);
+    b = submit_suspect(1);
+    a = submit_suspect(1);
+    come(0);
+    assert_given(a, 0);
+    /* as if the second was given it before there was a suspect */
+    assert_ptr_equal(mui_job_pop(&the.pool->suspects), b);
+    c = submit();
+    come(1);
+    assert_given(c, 1);
+    b->state = MUI_JOB_SUSPECT;
+    mui_job_push_back(&the.pool->suspects, b);
+    assert_int_equal(submit()->state, MUI_JOB_QUEUED);
+    assert_int_equal(b->state, MUI_JOB_SUSPECT);
+    close_pool();
+}
+
+/* Nothing is taken back for the lane that it leaves empty. */
+static void worker_of_a_suspect_is_not_idle(void **state)
+{
+    struct mui_job *jobs[4];
+    struct mui_job *a;
+
+    (void)state;
+    open_pool(2, 2);
+    a = submit_suspect(1);
+    come(0);
+    assert_given(a, 0);
+    for (int i = 0; i < 4; i++)
+        jobs[i] = submit();
+    come(1);
+    for (unsigned i = 0; i < 2; i++) {
+        begin(worker(1, i));
+        mui_lane_note_start(worker(1, i), 1); /* long ago */
+    }
+    assert_false(mui_pool_pump(the.pool));
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(jobs[i]->state, MUI_JOB_GIVEN);
+    close_pool();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(task_that_begins_in_a_dying_worker_is_not_charged),
+        cmocka_unit_test(nothing_begins_behind_what_a_worker_is_killed_for),
+        cmocka_unit_test(queue_goes_on_beside_a_suspect_that_is_held_apart),
+        cmocka_unit_test(suspect_is_not_kept_waiting_by_the_queue),
+        cmocka_unit_test(worker_of_a_suspect_is_not_idle),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
