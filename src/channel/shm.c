@@ -375,6 +375,8 @@ static void hub_accept(struct mu_chan *c, struct shm_hub *h)
             struct epoll_event ev = {.events = EPOLLIN};
 
             lane->end.is_armed = true;
+            lane->is_marked =
+                true; /* the look makes it doze, or nothing rings */
             (void)epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, sock, &ev);
         }
         h->lanes[h->n_lanes++] = lane;

@@ -1,0 +1,86 @@
+/* test_hub.c: who receives from all lets others in meanwhile: whether he watches, is busy,
+ * or has no descriptors left. */
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "muster/channel.h"
+
+#include "support/check.h"
+
+static char bytes[4096];
+
+struct caller {
+    const char *address;
+    struct mu_chan *chan;
+    int rc;
+    _Atomic int is_done;
+    pthread_t thread;
+};
+
+static void *call(void *arg)
+{
+    struct caller *a = arg;
+
+    a->rc = mu_chan_connect(a->address, NULL, test_deadline(), &a->chan, NULL);
+    atomic_store(&a->is_done, 1);
+    return NULL;
+}
+
+static void call_begin(struct caller *a, const struct mu_chan *hub)
+{
+    *a = (struct caller){.address = mu_chan_address(hub)};
+    assert_int_equal(pthread_create(&a->thread, NULL, call, a), 0);
+}
+
+static int call_end(struct caller *a)
+{
+    assert_int_equal(pthread_join(a->thread, NULL), 0);
+    return a->rc;
+}
+
+static struct mu_chan *hub_open(void)
+{
+    struct mu_chan_options options = {.ring_bytes = 16384};
+    struct mu_chan *hub;
+
+    assert_int_equal(mu_chan_open("shm:", &options, &hub, NULL), 0);
+    return hub;
+}
+
+static int recv_now(struct mu_chan *c)
+{
+    size_t size;
+
+    return mu_chan_recv(c, bytes, sizeof bytes, MU_NOW, &size);
+}
+
+/* The look that lets somebody in says that there is nothing: what he sends then rings. */
+static void who_is_let_in_last_rings(void **state)
+{
+    struct mu_chan *hub = hub_open();
+    struct pollfd p = {.fd = mu_chan_fd(hub), .events = POLLIN};
+    struct caller a;
+
+    (void)state;
+    assert_int_equal(recv_now(hub), MU_TIMEOUT);
+    call_begin(&a, hub);
+    assert_int_equal(poll(&p, 1, TEST_HANG_NS / 1000000), 1);
+    assert_int_equal(recv_now(hub), MU_TIMEOUT);
+    assert_int_equal(call_end(&a), 0);
+    assert_int_equal(poll(&p, 1, 0), 0);
+    assert_int_equal(mu_chan_send(a.chan, "x", 1, MU_NOW), 0);
+    assert_int_equal(poll(&p, 1, TEST_HANG_NS / 1000000), 1);
+    assert_int_equal(recv_now(hub), 0);
+    mu_chan_free(a.chan);
+    mu_chan_free(hub);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_is_let_in_last_rings),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
