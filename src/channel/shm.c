@@ -25,6 +25,7 @@
 #define SHM_MAGIC     UINT64_C(0x6e616863756d0001) /* "muchan", version 1 */
 #define SHM_BACKLOG   128
 #define HUB_SPINS     16
+#define HUB_BUSY      1024 /* so many messages, and others are let in */
 #define HUB_SLICE_NS                                                           \
     10000000 /* of a sleep without membarrier, or descriptors */
 
@@ -47,6 +48,7 @@ struct shm_hub {
     unsigned n_lanes;
     unsigned i_next; /* where the next look begins: lanes take turns */
     unsigned i_lent; /* the lane whose message is lent */
+    unsigned n_lent; /* messages since somebody could come in */
     bool had_lanes;  /* since MU_CLOSED was last answered */
     struct shm_lane *lanes[SHM_LANES_MAX];
 };
@@ -353,10 +355,17 @@ static void hub_listen(struct shm_hub *h, bool is_listening)
  * lane or a descriptor for one more they wait. */
 static void hub_accept(struct mu_chan *c, struct shm_hub *h)
 {
+    h->n_lent = 0;
     while (h->n_lanes < SHM_LANES_MAX) {
         struct shm_lane *lane;
-        int sock = accept4(h->listen_sock, NULL, NULL, SOCK_CLOEXEC);
+        int sock;
 
+        /* asked first, for accept4() makes a socket and then finds nobody */
+        if (mui_wait_fd(h->listen_sock, POLLIN, MU_NOW) == MU_TIMEOUT) {
+            hub_listen(h, true);
+            return;
+        }
+        sock = accept4(h->listen_sock, NULL, NULL, SOCK_CLOEXEC);
         if (sock < 0 && (errno == EINTR || errno == ECONNABORTED))
             continue;
         if (sock < 0) {
@@ -375,8 +384,8 @@ static void hub_accept(struct mu_chan *c, struct shm_hub *h)
             struct epoll_event ev = {.events = EPOLLIN};
 
             lane->end.is_armed = true;
-            lane->is_marked =
-                true; /* the look makes it doze, or nothing rings */
+            /* the look that follows makes it doze, or its sender would not ring */
+            lane->is_marked = true;
             (void)epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, sock, &ev);
         }
         h->lanes[h->n_lanes++] = lane;
@@ -410,6 +419,7 @@ static int hub_look(struct shm_hub *h, struct mu_chan_message *ret)
         if (rc == 0) {
             h->i_lent = i;
             h->i_next = i + 1;
+            h->n_lent++;
             return 0;
         }
         if (rc == MU_TIMEOUT)
@@ -493,6 +503,8 @@ static int hub_borrow(struct mu_chan *c, int64_t deadline,
     struct shm_hub *h = shm_state(c)->hub;
     int slept = 0;
 
+    if (h->n_lent >= HUB_BUSY) /* who is never without a message never sleeps */
+        hub_accept(c, h);
     for (;;) {
         int rc = hub_look(h, ret);
 

@@ -76,10 +76,35 @@ static void who_is_let_in_last_rings(void **state)
     mu_chan_free(hub);
 }
 
+/* Although there is a message whenever it looks. */
+static void busy_hub_lets_others_in(void **state)
+{
+    struct mu_chan *hub = hub_open();
+    struct caller first;
+    struct caller second;
+
+    (void)state;
+    call_begin(&first, hub);
+    while (!atomic_load(&first.is_done))
+        assert_int_equal(recv_now(hub), MU_TIMEOUT);
+    assert_int_equal(call_end(&first), 0);
+    assert_int_equal(mu_chan_send(first.chan, "x", 1, MU_NOW), 0);
+    call_begin(&second, hub);
+    while (!atomic_load(&second.is_done)) {
+        assert_int_equal(mu_chan_send(first.chan, "x", 1, MU_NOW), 0);
+        assert_int_equal(recv_now(hub), 0);
+    }
+    assert_int_equal(call_end(&second), 0);
+    mu_chan_free(first.chan);
+    mu_chan_free(second.chan);
+    mu_chan_free(hub);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_let_in_last_rings),
+        cmocka_unit_test(busy_hub_lets_others_in),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
