@@ -105,7 +105,8 @@ static int iov_advance(struct iovec **iov, int n, size_t done)
 }
 
 /* Whether these bytes end in a goodbye, which is a frame without payload, sealed or
- * not. Data may end in the same bytes: a crash is taken for a goodbye then. */
+ * not. Data may end in the same bytes: a crash is taken for a goodbye then. It is not
+ * opened, so who stands between can say goodbye to a sender, not to a receiver. */
 static bool ends_in_bye(const char *bytes, size_t size)
 {
     for (size_t n = MUI_FRAME_HEADER;
@@ -250,7 +251,7 @@ static int frame_send(struct mui_stream *s, const void *bytes, size_t size,
 
         if (rc != 0)
             return rc;
-        size = s->coder->seal(s->coder_ctx, bytes, size, s->sealed.data);
+        size = s->coder->seal(s->coder_ctx, kind, bytes, size, s->sealed.data);
         bytes = s->sealed.data;
         if (deadline == MU_NOW)
             deadline = mu_now_ns(); /* what is sealed has to go out in order */
@@ -470,7 +471,8 @@ static int frame_take(struct mui_stream *s, int64_t deadline,
     if (rc != 0)
         return rc;
     payload = s->in.data + s->at + sizeof header;
-    opened = s->coder ? s->coder->open(s->coder_ctx, payload, size) : size;
+    opened =
+        s->coder ? s->coder->open(s->coder_ctx, kind, payload, size) : size;
     if (opened < 0 || (uint64_t)opened > s->options->message_bytes)
         return MU_ECORRUPT;
     if (kind == FRAME_BYE)

@@ -5,7 +5,8 @@
  *
  *     |size: 32 bits|kind: 32 bits|payload|zeros|
  *
- * Numbers are little-endian. A coder, where there is one, seals payloads. */
+ * Numbers are little-endian. A coder, where there is one, seals payloads, and with each
+ * the kind of its frame. */
 #ifndef MUI_CHANNEL_STREAM_H
 #define MUI_CHANNEL_STREAM_H
 
@@ -19,12 +20,13 @@
 #define MUI_FRAME_HEADER 8
 #define MUI_CODER_MORE   64 /* bytes that sealing adds, at most */
 
-/* Seals and opens payloads in order. */
+/* Seals and opens payloads in order. What is sealed of one kind opens as no other. */
 struct mui_coder {
     /* Seal `size` bytes into `ret`, which has room for MUI_CODER_MORE more. */
-    size_t (*seal)(void *ctx, const void *bytes, size_t size, void *ret);
+    size_t (*seal)(void *ctx, uint32_t kind, const void *bytes, size_t size,
+                   void *ret);
     /* Open in place. The size of what was sealed; -1: not from our peer. */
-    int64_t (*open)(void *ctx, void *bytes, size_t size);
+    int64_t (*open)(void *ctx, uint32_t kind, void *bytes, size_t size);
 };
 
 struct mui_stream {

@@ -9,10 +9,12 @@
  * Then each side begins a stream of XChaCha20-Poly1305 (crypto_secretstream) and
  * seals a first message with a fixed text. Who opens it knows that the other has the
  * secret and took part in this exchange; nothing of an earlier connection can be
- * played again, and a secret that leaks later opens no earlier one. The order and
- * the end of messages are part of the stream. */
+ * played again, and a secret that leaks later opens no earlier one. The order of
+ * messages is part of the stream, and what kind each is of, a goodbye too, is proved
+ * with it. */
 #include "channel/tcp_secret.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -273,19 +275,23 @@ void mui_secret_free(struct mui_secret *s)
     free(s);
 }
 
-static size_t secret_seal(void *ctx, const void *bytes, size_t size, void *ret)
+static size_t secret_seal(void *ctx, uint32_t kind, const void *bytes,
+                          size_t size, void *ret)
 {
     struct mui_secret *s = ctx;
+    uint32_t beside = htole32(kind);
     unsigned long long sealed;
 
     (void)na.crypto_secretstream_xchacha20poly1305_push(
-        &s->out, ret, &sealed, bytes, size, NULL, 0, 0);
+        &s->out, ret, &sealed, bytes, size, (unsigned char *)&beside,
+        sizeof beside, 0);
     return (size_t)sealed;
 }
 
-static int64_t secret_open(void *ctx, void *bytes, size_t size)
+static int64_t secret_open(void *ctx, uint32_t kind, void *bytes, size_t size)
 {
     struct mui_secret *s = ctx;
+    uint32_t beside = htole32(kind);
     unsigned char *sealed = bytes;
     unsigned long long opened;
 
@@ -293,7 +299,8 @@ static int64_t secret_open(void *ctx, void *bytes, size_t size)
      * the two overlap by another distance the cipher reads what it has written. */
     if (size < ADDED_BYTES ||
         na.crypto_secretstream_xchacha20poly1305_pull(
-            &s->in, sealed + 1, &opened, NULL, sealed, size, NULL, 0) != 0)
+            &s->in, sealed + 1, &opened, NULL, sealed, size,
+            (unsigned char *)&beside, sizeof beside) != 0)
         return -1;
     memmove(sealed, sealed + 1, opened);
     return (int64_t)opened;
