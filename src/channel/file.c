@@ -315,8 +315,9 @@ static int file_send_batch(struct mu_chan *c,
         rc = record_append(s, messages[n_done].data, messages[n_done].size);
         n_done += rc == 0;
     }
-    s->position =
-        atomic_load_explicit(&s->log.page->tail, memory_order_relaxed);
+    if (n_done > 0)
+        s->position =
+            atomic_load_explicit(&s->log.page->tail, memory_order_relaxed);
     (void)mu_mutex_unlock(&s->log.page->lock);
     if (n_done > 0)
         readers_wake(s);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -478,6 +479,40 @@ static void large_record_is_written_in_parts(void **state)
     free(bytes);
 }
 
+static void append_beyond_the_limit(void *arg)
+{
+    struct rlimit none = {.rlim_cur = 65536, .rlim_max = 65536};
+    static char bytes[32 << 20];
+    struct mu_chan_bytes both[2] = {{.data = bytes, .size = 1},
+                                    {.data = bytes, .size = sizeof bytes}};
+    struct mu_chan *before = writer_open(MU_CHAN_SYNC_NONE);
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_NONE);
+    uint64_t position;
+    size_t n;
+
+    (void)arg;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    CHECK_CHILD(mu_chan_send(before, "x", 1, MU_NOW) == 0);
+    CHECK_CHILD(setrlimit(RLIMIT_FSIZE, &none) == 0);
+    CHECK_CHILD(mu_chan_send(w, bytes, sizeof bytes, MU_NOW) == -EFBIG);
+    CHECK_CHILD(mu_chan_position(w) == 0);
+    CHECK_CHILD(mu_chan_send_batch(w, both, 2, MU_NOW, &n) == -EFBIG);
+    CHECK_CHILD(n == 1);
+    position = mu_chan_position(w);
+    CHECK_CHILD(position > 0);
+    CHECK_CHILD(mu_chan_send(w, bytes, sizeof bytes, MU_NOW) == -EFBIG);
+    CHECK_CHILD(mu_chan_position(w) == position);
+    mu_chan_free(w);
+    mu_chan_free(before);
+}
+
+/* By the position a sender sees whether his message is in the log. */
+static void position_stays_when_nothing_was_sent(void **state)
+{
+    (void)state;
+    assert_int_equal(test_wait(test_fork(append_beyond_the_limit, NULL)), 0);
+}
+
 int main(void)
 {
 #define LOG_TEST(fn) cmocka_unit_test_setup_teardown(fn, log_begin, log_end)
@@ -494,6 +529,7 @@ int main(void)
         LOG_TEST(what_is_no_log_is_refused),
         LOG_TEST(sleeping_readers_are_woken),
         LOG_TEST(large_record_is_written_in_parts),
+        LOG_TEST(position_stays_when_nothing_was_sent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
