@@ -17,7 +17,8 @@
  *     shm:NAME         the same; whoever opened it receives from any number of
  *                      senders, each with a ring of its own
  *     pipe:            two pipes
- *     fifo:PATH        one named pipe, one way
+ *     fifo:PATH        one named pipe, one way, one sender; the next after its end
+ *                      when it was opened anew
  *     unix:            a pair of Unix sockets
  *     unix:PATH        any number of connections; peers are checked by their
  *                      credentials
@@ -129,8 +130,9 @@ MU_API MU_NODISCARD int mu_chan_open(const char *address,
  * until it accepts. On tcp without one it does not wait, nor learn that the other side
  * asks for a secret: what it sends is lost then, the next receive gives MU_ECORRUPT or
  * MU_ECRASHED, and sends MU_ECRASHED once the other side has hung up.
- * Returns   0; MU_TIMEOUT; -ECONNREFUSED, -ENOENT when nobody opened it, or it was
- *           closed; -EACCES when the peer is not allowed or has another secret;
+ * Returns   0; MU_TIMEOUT; -ECONNREFUSED, -ENOENT when nobody opened it, it was
+ *           closed, or it is a fifo that had its sender; -EBUSY when that one is still
+ *           there; -EACCES when the peer is not allowed or has another secret;
  *           -errno */
 MU_API MU_NODISCARD int mu_chan_connect(const char *address,
                                         const struct mu_chan_options *options,

@@ -1,12 +1,14 @@
-/* fifo.c: a named pipe, one way, from one sender at a time.
+/* fifo.c: a named pipe, one way, from one sender each time it is opened.
  *
- * The pipe is held by the sender with flock(), because frames of two senders would
- * mix. The receiver keeps it open between senders: one that says goodbye or dies is
- * reported, and the next may come.
+ * The pipe is held by the sender with flock(), because frames of two senders would mix:
+ * also those of one behind the half frame that another left who died. So the next is
+ * refused until the receiver has opened the pipe anew.
  *
- * Nothing goes back through it, so the receiver leaves its goodbye at the pipe itself:
- * the sticky bit, which the system does not use there. A receiver who is not the owner
- * cannot, and is taken for one that died. */
+ * Nothing goes back through it, and nothing tells a sender of the one before it. So both
+ * sides leave marks at the pipe itself, in bits of its mode that the system does not use
+ * there: the receiver its goodbye, the sender that it came. Who is not the owner cannot.
+ * A receiver is taken for one that died then; and whoever connects behind a sender that
+ * left no mark is not heard. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -40,20 +42,23 @@ static int fifo_descriptor(const char *path, int flags, struct mu_error *err)
     return fd;
 }
 
-static void goodbye_set(int fd, bool is_said)
+#define SAID_GOODBYE S_ISVTX
+#define HAD_A_SENDER S_ISUID
+
+static mode_t marks_get(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 ? st.st_mode & (SAID_GOODBYE | HAD_A_SENDER) : 0;
+}
+
+static void marks_set(int fd, mode_t marks)
 {
     struct stat st;
 
     if (fstat(fd, &st) == 0)
-        (void)fchmod(fd, (st.st_mode & 07777 & ~(mode_t)S_ISVTX) |
-                             (is_said ? S_ISVTX : 0));
-}
-
-static bool goodbye_is_said(int fd)
-{
-    struct stat st;
-
-    return fstat(fd, &st) == 0 && (st.st_mode & S_ISVTX);
+        (void)fchmod(fd, (st.st_mode & 07777 & ~(SAID_GOODBYE | HAD_A_SENDER)) |
+                             marks);
 }
 
 static int fifo_open(struct mu_chan *c, const char *rest, struct mu_error *err)
@@ -65,7 +70,7 @@ static int fifo_open(struct mu_chan *c, const char *rest, struct mu_error *err)
     fd = fifo_descriptor(rest, O_RDONLY, err);
     if (fd < 0)
         return fd;
-    goodbye_set(fd, false);
+    marks_set(fd, 0);
     mui_pipe_widen(fd);
     mui_stream_init(mui_stream_of(c), &c->options, fd, -1, false);
     c->can_recv = true;
@@ -87,6 +92,13 @@ static int fifo_connect(struct mu_chan *c, const char *rest, int64_t deadline,
         (void)close(fd);
         return rc;
     }
+    if (marks_get(fd) & HAD_A_SENDER) {
+        (void)close(fd);
+        return mui_fail(err, -ECONNREFUSED,
+                        "fifo: %s had its sender, and has to be opened anew",
+                        rest);
+    }
+    marks_set(fd, marks_get(fd) | HAD_A_SENDER);
     mui_stream_init(mui_stream_of(c), &c->options, -1, fd, false);
     c->can_send = true;
     return 0;
@@ -95,7 +107,7 @@ static int fifo_connect(struct mu_chan *c, const char *rest, int64_t deadline,
 /* Nobody reads any more: did he say so? */
 static int fifo_sent(struct mui_stream *s, int rc)
 {
-    if (rc == MU_ECRASHED && goodbye_is_said(s->out_fd))
+    if (rc == MU_ECRASHED && (marks_get(s->out_fd) & SAID_GOODBYE))
         s->out_error = rc = MU_CLOSED;
     return rc;
 }
@@ -122,9 +134,12 @@ static int fifo_drain(struct mu_chan *c, int64_t deadline)
 
 static int fifo_close(struct mu_chan *c)
 {
+    int fd;
+
     if (!c->can_recv)
         return mui_stream_close(c);
-    goodbye_set(mui_stream_of(c)->in_fd, true);
+    fd = mui_stream_of(c)->in_fd;
+    marks_set(fd, marks_get(fd) | SAID_GOODBYE);
     mui_stream_stop_reading(mui_stream_of(c));
     return 0;
 }

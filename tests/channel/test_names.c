@@ -558,7 +558,7 @@ static void memory_takes_many_senders_and_receivers(void **state)
     mu_chan_free(c);
 }
 
-static void fifo_takes_one_sender_after_another(void **state)
+static void fifo_takes_one_sender(void **state)
 {
     struct mu_chan *c;
     struct mu_chan *a;
@@ -577,11 +577,42 @@ static void fifo_takes_one_sender_after_another(void **state)
     assert_int_equal(mu_chan_send(a, "x", 1, MU_NOW), 0);
     assert_int_equal(mu_chan_recv(a, &byte, 1, MU_NOW, &size), -EOPNOTSUPP);
     assert_int_equal(mu_chan_recv(c, &byte, 1, test_deadline(), &size), 0);
-    assert_int_equal(mu_chan_close(a), 0);
-    assert_int_equal(mu_chan_recv(c, &byte, 1, test_deadline(), &size),
-                     MU_CLOSED);
     mu_chan_free(a);
     mu_chan_free(c);
+    (void)unlink(address + strlen("fifo:"));
+}
+
+/* Whom nobody would hear is refused, not taken and lost: until it is opened anew. */
+static void fifo_ends_with_its_sender(void **state)
+{
+    (void)state;
+    (void)unique("fifo:/tmp/muster-test-%d.fifo");
+    for (int says_goodbye = 1; says_goodbye >= 0; says_goodbye--) {
+        int expected = says_goodbye ? MU_CLOSED : MU_ECRASHED;
+        struct pollfd p = {.events = POLLIN};
+        struct mu_chan *c;
+        struct mu_chan *a;
+        struct mu_chan *early;
+        char byte;
+        size_t size;
+
+        assert_int_equal(mu_chan_open(address, NULL, &c, NULL), 0);
+        p.fd = mu_chan_fd(c);
+        assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &a, NULL), 0);
+        assert_int_equal(mu_chan_send(a, "x", 1, MU_NOW), 0);
+        assert_int_equal(mu_chan_recv(c, &byte, 1, test_deadline(), &size), 0);
+        if (says_goodbye)
+            assert_int_equal(mu_chan_close(a), 0);
+        mu_chan_free(a);
+        assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &early, NULL),
+                         -ECONNREFUSED);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(mu_chan_recv(c, &byte, 1, MU_NOW, &size),
+                             expected);
+            assert_int_equal(poll(&p, 1, 0), 1);
+        }
+        mu_chan_free(c);
+    }
     (void)unlink(address + strlen("fifo:"));
 }
 
@@ -786,7 +817,8 @@ int main(void)
         cmocka_unit_test(ring_receives_from_many_processes),
         cmocka_unit_test(full_hub_keeps_the_deadline),
         cmocka_unit_test(memory_takes_many_senders_and_receivers),
-        cmocka_unit_test(fifo_takes_one_sender_after_another),
+        cmocka_unit_test(fifo_takes_one_sender),
+        cmocka_unit_test(fifo_ends_with_its_sender),
         cmocka_unit_test(fifo_tells_a_goodbye_from_a_death),
         cmocka_unit_test(waiting_for_ever_ends_with_the_peer),
         cmocka_unit_test(queue_that_waits_for_long_sees_the_end),
