@@ -40,6 +40,7 @@ struct unix_header {
 struct unix_state {
     int sock;    /* 0: none */
     char *path;  /* of a listener: unlinked at the end */
+    ino_t inode; /* what we made there: not what took it over since */
     pid_t maker; /* who made the path: only he unlinks it */
     /* sender's */
     bool must_abort;
@@ -112,6 +113,15 @@ static bool path_is_stale(const struct sockaddr_un *at)
     return is_stale;
 }
 
+/* What lies at the path, 0 for nothing. It is not another's number while our socket is
+ * open, which holds it; nor on another disk, for nobody mounts one over a socket. */
+static ino_t path_inode(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) < 0 ? 0 : st.st_ino;
+}
+
 static int unix_open(struct mu_chan *c, const char *rest, struct mu_error *err)
 {
     struct unix_state *s = unix_state(c);
@@ -131,6 +141,7 @@ static int unix_open(struct mu_chan *c, const char *rest, struct mu_error *err)
     if (rc != 0)
         return mui_fail(err, rc, "unix: open %s", rest);
     s->maker = getpid();
+    s->inode = path_inode(rest);
     s->path = strdup(rest);
     if (!s->path) {
         (void)unlink(rest);
@@ -400,7 +411,7 @@ static void unix_fini(struct mu_chan *c)
 {
     struct unix_state *s = unix_state(c);
 
-    if (s->path && s->maker == getpid())
+    if (s->path && s->maker == getpid() && s->inode == path_inode(s->path))
         (void)unlink(s->path);
     if (s->sock > 0)
         (void)close(s->sock);

@@ -77,6 +77,27 @@ static void child_leaves_the_path(void **state)
     mu_chan_free(listener);
 }
 
+/* Nor does he who made it, when another has taken it over since. */
+static void path_taken_over_is_left(void **state)
+{
+    struct mu_chan *old;
+    struct mu_chan *now;
+    struct mu_chan *c;
+    char name[64];
+
+    (void)state;
+    (void)snprintf(name, sizeof name, "unix:/tmp/muster-ends-%d.sock",
+                   (int)getpid());
+    old = open_or_fail(name, NULL);
+    assert_int_equal(mu_chan_close(old), 0);
+    now = open_or_fail(name, NULL);
+    mu_chan_free(old);
+    c = connect_or_fail(name, NULL);
+    mu_chan_free(c);
+    mu_chan_free(now);
+    assert_int_equal(mu_chan_connect(name, NULL, MU_NOW, &c, NULL), -ENOENT);
+}
+
 static void impossible_paths_are_refused(void **state)
 {
     struct mu_chan *ends[2];
@@ -532,6 +553,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(child_leaves_the_path),
+        cmocka_unit_test(path_taken_over_is_left),
         cmocka_unit_test(impossible_paths_are_refused),
         cmocka_unit_test(long_packet_is_no_message),
         cmocka_unit_test(drain_makes_room_for_the_goodbye),
