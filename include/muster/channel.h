@@ -195,7 +195,7 @@ MU_API MU_NODISCARD int mu_chan_send_batch(struct mu_chan *chan,
 MU_API MU_NODISCARD int mu_chan_reserve(struct mu_chan *chan, size_t size,
                                         int64_t deadline, void **ret_room);
 /* Send the first `size` bytes of the room. Never waits.
- * Returns   0; -EINVAL without a reserve or beyond it */
+ * Returns   0; -EINVAL without a reserve, beyond it, or after mu_chan_close() */
 MU_API int mu_chan_commit(struct mu_chan *chan, size_t size);
 
 /* Receive one message into memory of the caller.
@@ -246,8 +246,8 @@ MU_API MU_NODISCARD int mu_chan_recv_batch(struct mu_chan *chan, void *buffer,
  *           -errno */
 MU_API int mu_chan_fd(struct mu_chan *chan);
 
-/* Say goodbye: nothing more is sent by this end, and what it did not receive is
- * dropped. The other side gets what was sent, then MU_CLOSED. Nobody can connect to an
+/* Say goodbye: nothing more is sent by this end, and what it reserved or did not receive
+ * is dropped. The other side gets what was sent, then MU_CLOSED. Nobody can connect to an
  * address any more, and who was not accepted is hung up on. Never waits. Over tcp, who
  * only sends is told when there is no more room; over a pipe or fifo, when no process
  * holds a copy of this end any more but those that said goodbye or freed it.

@@ -410,8 +410,10 @@ int mu_chan_close(struct mu_chan *chan)
         chan->ops->release(chan);
     }
     rc = chan->ops->close(chan);
-    if (rc == 0)
+    if (rc == 0) {
         chan->is_closed = true;
+        chan->is_reserved = false;
+    }
     return rc;
 }
 

@@ -338,6 +338,30 @@ static void consumers_goodbye_ends_all_producers(void **state)
     mu_chan_free(producers[1]);
 }
 
+/* What was reserved ends with the goodbye: others go on. */
+static void goodbye_drops_what_was_reserved(void **state)
+{
+    struct mu_chan_options options = {.queue_messages = 2};
+    struct mu_chan *consumer = open_or_fail("mem:work", &options);
+    struct mu_chan *leaves = connect_or_fail("mem:work", NULL);
+    struct mu_chan *stays = connect_or_fail("mem:work", NULL);
+    void *room;
+
+    (void)state;
+    assert_int_equal(mu_chan_send(stays, "x", 1, MU_NOW), 0);
+    assert_int_equal(mu_chan_reserve(leaves, 1, MU_NOW, &room), 0);
+    assert_int_equal(mu_chan_close(leaves), 0);
+    assert_int_equal(recv_now(consumer), 0);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(mu_chan_commit(leaves, 1), -EINVAL);
+        assert_int_equal(mu_chan_send(stays, "x", 1, MU_NOW), 0);
+        assert_int_equal(recv_now(consumer), 0);
+    }
+    mu_chan_free(leaves);
+    mu_chan_free(stays);
+    mu_chan_free(consumer);
+}
+
 /* Who has not been used may do both yet. */
 static void unused_handle_keeps_a_name_open(void **state)
 {
@@ -563,6 +587,7 @@ int main(void)
         cmocka_unit_test(short_secret_is_refused),
         cmocka_unit_test(producers_goodbye_ends_all_consumers),
         cmocka_unit_test(consumers_goodbye_ends_all_producers),
+        cmocka_unit_test(goodbye_drops_what_was_reserved),
         cmocka_unit_test(unused_handle_keeps_a_name_open),
         cmocka_unit_test(sleeping_consumers_are_told),
         cmocka_unit_test(memory_keeps_the_receivers_limit),
