@@ -144,6 +144,7 @@ static int mq_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
     mqd_t q[4] = {-1, -1, -1, -1}; /* a's out, a's in, b's out, b's in */
     int socks[2];
     int rc = 0;
+    int rc_b;
 
     if (*rest != '\0')
         return mui_fail(err, -EINVAL, "mq: a pair has no name");
@@ -175,10 +176,10 @@ static int mq_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
         (void)close(socks[1]);
         return rc;
     }
+    /* both, whatever comes of it: each has its descriptors then, and gives them back */
     rc = mq_take(a, q[0], q[1], socks[0], err);
-    if (rc == 0)
-        rc = mq_take(b, q[2], q[3], socks[1], err);
-    return rc;
+    rc_b = mq_take(b, q[2], q[3], socks[1], err);
+    return rc != 0 ? rc : rc_b;
 }
 
 /* The kernel would say EACCES of some. */
