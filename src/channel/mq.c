@@ -515,10 +515,16 @@ static int mq_fd(struct mu_chan *c)
     if (s->live_sock < 0 || s->poll_fd > 0)
         return s->live_sock < 0 ? s->in : s->poll_fd;
     s->poll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (s->poll_fd < 0 ||
-        epoll_ctl(s->poll_fd, EPOLL_CTL_ADD, s->in, &ev) < 0 ||
-        epoll_ctl(s->poll_fd, EPOLL_CTL_ADD, s->live_sock, &ev) < 0)
+    if (s->poll_fd < 0)
         return -errno;
+    if (epoll_ctl(s->poll_fd, EPOLL_CTL_ADD, s->in, &ev) < 0 ||
+        epoll_ctl(s->poll_fd, EPOLL_CTL_ADD, s->live_sock, &ev) < 0) {
+        int rc = -errno;
+
+        (void)close(s->poll_fd);
+        s->poll_fd = 0; /* or the next call would hand out one that is silent */
+        return rc;
+    }
     return s->poll_fd;
 }
 

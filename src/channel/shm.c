@@ -344,11 +344,26 @@ static void hub_listen(struct shm_hub *h, bool is_listening)
 {
     struct epoll_event ev = {.events = EPOLLIN};
 
-    if (h->epoll_fd >= 0 && h->is_listening != is_listening)
-        (void)epoll_ctl(h->epoll_fd,
-                        is_listening ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
-                        h->listen_sock, &ev);
+    if (h->epoll_fd >= 0 && h->is_listening != is_listening &&
+        epoll_ctl(h->epoll_fd, is_listening ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
+                  h->listen_sock, &ev) < 0)
+        return; /* tried again when somebody is looked for */
     h->is_listening = is_listening;
+}
+
+/* Have the user's descriptor, where there is one, tell of this lane. 0 or -errno. */
+static int lane_watch(const struct shm_hub *h, struct shm_lane *lane)
+{
+    struct epoll_event ev = {.events = EPOLLIN};
+
+    if (h->epoll_fd < 0)
+        return 0;
+    if (epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, lane->end.data_sock, &ev) < 0)
+        return -errno;
+    lane->end.is_armed = true;
+    /* the look that follows makes it doze, or its sender would not ring */
+    lane->is_marked = true;
+    return 0;
 }
 
 /* Take everybody who waits to connect; who is not allowed is turned away. Without a
@@ -380,13 +395,10 @@ static void hub_accept(struct mu_chan *c, struct shm_hub *h)
             free(lane);
             continue;
         }
-        if (h->epoll_fd >= 0) {
-            struct epoll_event ev = {.events = EPOLLIN};
-
-            lane->end.is_armed = true;
-            /* the look that follows makes it doze, or its sender would not ring */
-            lane->is_marked = true;
-            (void)epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, sock, &ev);
+        if (lane_watch(h, lane) != 0) {
+            mui_shm_end_fini(&lane->end);
+            free(lane);
+            continue;
         }
         h->lanes[h->n_lanes++] = lane;
         h->had_lanes = true;
@@ -533,7 +545,8 @@ static void hub_fini(struct shm_hub *h)
 
 static int hub_fd(struct shm_hub *h)
 {
-    struct epoll_event ev = {.events = EPOLLIN};
+    bool has_room = h->n_lanes < SHM_LANES_MAX;
+    int rc = 0;
 
     if (h->epoll_fd >= 0)
         return h->epoll_fd;
@@ -541,13 +554,17 @@ static int hub_fd(struct shm_hub *h)
     if (h->epoll_fd < 0)
         return -errno;
     h->is_listening = false;
-    hub_listen(h, h->n_lanes < SHM_LANES_MAX);
-    for (unsigned i = 0; i < h->n_lanes; i++) {
-        h->lanes[i]->end.is_armed = true;
-        (void)epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, h->lanes[i]->end.data_sock,
-                        &ev);
-    }
-    return h->epoll_fd;
+    hub_listen(h, has_room);
+    if (h->is_listening != has_room)
+        rc = -ENOMEM;
+    for (unsigned i = 0; i < h->n_lanes && rc == 0; i++)
+        rc = lane_watch(h, h->lanes[i]);
+    if (rc == 0)
+        return h->epoll_fd;
+    (void)close(h->epoll_fd);
+    h->epoll_fd = -1; /* or the next call would hand out one that is silent */
+    h->is_listening = has_room;
+    return rc;
 }
 
 /* ---- the table -------------------------------------------------------------- */

@@ -2,6 +2,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <mqueue.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 
 #include "muster/channel.h"
@@ -9,6 +13,7 @@
 #include "support/check.h"
 
 /* The next calls pass, that many, and one is denied; below 0: none. */
+static int n_epoll_ctl = -1;
 static int n_mq_getattr = -1;
 
 static int is_denied(int *n)
@@ -20,6 +25,13 @@ static int is_denied(int *n)
 }
 
 /* In place of the C library's. */
+int epoll_ctl(int set, int op, int fd, struct epoll_event *event)
+{
+    if (is_denied(&n_epoll_ctl))
+        return -1;
+    return (int)syscall(SYS_epoll_ctl, set, op, fd, event);
+}
+
 int mq_getattr(mqd_t queue, struct mq_attr *ret)
 {
     if (is_denied(&n_mq_getattr))
@@ -55,10 +67,121 @@ static void queues_leave_no_descriptors(void **state)
     }
 }
 
+/* A descriptor that is given is one that tells. */
+static void tells(struct mu_chan *from, struct mu_chan *to)
+{
+    struct pollfd p = {.fd = mu_chan_fd(to), .events = POLLIN};
+    char byte;
+    size_t size;
+
+    assert_true(p.fd >= 0);
+    assert_int_equal(mu_chan_recv(to, &byte, 1, MU_NOW, &size), MU_TIMEOUT);
+    assert_int_equal(mu_chan_send(from, "x", 1, MU_NOW), 0);
+    assert_int_equal(poll(&p, 1, TEST_HANG_NS / 1000000), 1);
+    assert_int_equal(mu_chan_recv(to, &byte, 1, MU_NOW, &size), 0);
+}
+
+static void queue_gives_no_descriptor_that_is_silent(void **state)
+{
+    struct mu_chan_options options = {.queue_messages = 2};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_chan *ends[2];
+        int before;
+
+        assert_int_equal(mu_chan_pair("mq:", &options, ends, NULL), 0);
+        before = count_descriptors();
+        n_epoll_ctl = i;
+        assert_int_equal(mu_chan_fd(ends[1]), -ENOMEM);
+        assert_int_equal(count_descriptors(), before);
+        tells(ends[0], ends[1]);
+        mu_chan_free(ends[0]);
+        mu_chan_free(ends[1]);
+    }
+}
+
+struct caller {
+    const struct mu_chan *hub;
+    struct mu_chan *chan;
+    _Atomic int is_done;
+    pthread_t thread;
+};
+
+static void *call(void *arg)
+{
+    struct caller *a = arg;
+
+    CHECK_CHILD(mu_chan_connect(mu_chan_address(a->hub), NULL, test_deadline(),
+                                &a->chan, NULL) == 0);
+    atomic_store(&a->is_done, 1);
+    return NULL;
+}
+
+/* Somebody connects while the hub receives. */
+static struct mu_chan *lane_open(struct mu_chan *hub)
+{
+    struct caller a = {.hub = hub};
+    char byte;
+    size_t size;
+
+    assert_int_equal(pthread_create(&a.thread, NULL, call, &a), 0);
+    while (!atomic_load(&a.is_done))
+        assert_int_equal(mu_chan_recv(hub, &byte, 1, MU_NOW, &size),
+                         MU_TIMEOUT);
+    assert_int_equal(pthread_join(a.thread, NULL), 0);
+    return a.chan;
+}
+
+static void hub_gives_no_descriptor_that_is_silent(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) { /* for who comes, and who is there */
+        struct mu_chan *hub;
+        struct mu_chan *lane;
+        int before;
+
+        assert_int_equal(mu_chan_open("shm:", NULL, &hub, NULL), 0);
+        lane = lane_open(hub);
+        before = count_descriptors();
+        n_epoll_ctl = i;
+        assert_int_equal(mu_chan_fd(hub), -ENOMEM);
+        assert_int_equal(count_descriptors(), before);
+        tells(lane, hub);
+        mu_chan_free(lane);
+        mu_chan_free(hub);
+    }
+}
+
+/* Nobody is let in who would not be heard. */
+static void hub_takes_nobody_that_it_cannot_watch(void **state)
+{
+    struct mu_chan *hub;
+    struct mu_chan *lane;
+    char byte;
+    size_t size;
+
+    (void)state;
+    assert_int_equal(mu_chan_open("shm:", NULL, &hub, NULL), 0);
+    assert_true(mu_chan_fd(hub) >= 0);
+    n_epoll_ctl = 0;
+    lane = lane_open(hub);
+    assert_int_equal(n_epoll_ctl, -1);
+    assert_int_equal(mu_chan_recv(lane, &byte, 1, MU_NOW, &size), MU_ECRASHED);
+    mu_chan_free(lane);
+    lane = lane_open(hub);
+    tells(lane, hub);
+    mu_chan_free(lane);
+    mu_chan_free(hub);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queues_leave_no_descriptors),
+        cmocka_unit_test(queue_gives_no_descriptor_that_is_silent),
+        cmocka_unit_test(hub_gives_no_descriptor_that_is_silent),
+        cmocka_unit_test(hub_takes_nobody_that_it_cannot_watch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
