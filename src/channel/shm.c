@@ -288,38 +288,56 @@ close_sock:
     return rc;
 }
 
-/* Make an end for one who connected. Takes sock on success. */
+/* What an end takes besides its connection. */
+struct shm_place {
+    int memfd;
+    int room[2]; /* the second socket: ours, and theirs */
+};
+
+static int place_make(uint64_t ring_bytes, struct shm_place *ret)
+{
+    ret->memfd = mui_shm_memory(ring_bytes);
+    if (ret->memfd < 0)
+        return ret->memfd;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret->room) < 0) {
+        int rc = -errno;
+
+        (void)close(ret->memfd);
+        return rc;
+    }
+    return 0;
+}
+
+static void place_drop(const struct shm_place *p)
+{
+    (void)close(p->memfd);
+    (void)close(p->room[0]);
+    (void)close(p->room[1]);
+}
+
+/* Make an end for one who connected. Takes the place, and sock on success. */
 static int shm_welcome(struct mui_shm_end *e, const struct mu_chan_options *o,
-                       int sock)
+                       const struct shm_place *p, int sock)
 {
     struct shm_hello hello = {.magic = SHM_MAGIC, .ring_bytes = o->ring_bytes};
-    int room[2];
-    int memfd;
     int rc = mui_peer_check(sock, o);
 
-    if (rc != 0)
-        return rc;
-    memfd = mui_shm_memory(o->ring_bytes);
-    if (memfd < 0)
-        return memfd;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, room) < 0) {
-        rc = -errno;
-        goto close_memfd;
-    }
-    rc = hello_send(sock, &hello, (int[2]){memfd, room[1]});
     if (rc == 0)
-        rc = mui_shm_end_init(e, o, memfd, o->ring_bytes, true, sock, room[0]);
-    (void)close(room[1]);
+        rc = hello_send(sock, &hello, (int[2]){p->memfd, p->room[1]});
+    if (rc == 0)
+        rc = mui_shm_end_init(e, o, p->memfd, o->ring_bytes, true, sock,
+                              p->room[0]);
     if (rc != 0)
-        (void)close(room[0]);
-close_memfd:
-    (void)close(memfd);
+        (void)close(p->room[0]);
+    (void)close(p->room[1]);
+    (void)close(p->memfd);
     return rc;
 }
 
 static int shm_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
                       struct mu_error *err)
 {
+    struct shm_place place;
     int sock;
     int rc = mui_accept(shm_state(c)->hub->listen_sock, deadline, &sock);
 
@@ -327,7 +345,9 @@ static int shm_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
         return rc;
     if (rc != 0)
         return mui_fail(err, rc, "shm: accept");
-    rc = shm_welcome(&shm_state(peer)->end, &peer->options, sock);
+    rc = place_make(peer->options.ring_bytes, &place);
+    if (rc == 0)
+        rc = shm_welcome(&shm_state(peer)->end, &peer->options, &place, sock);
     if (rc != 0) {
         (void)close(sock);
         return mui_fail(err, rc, "shm: accept");
@@ -366,44 +386,59 @@ static int lane_watch(const struct shm_hub *h, struct shm_lane *lane)
     return 0;
 }
 
-/* Take everybody who waits to connect; who is not allowed is turned away. Without a
- * lane or a descriptor for one more they wait. */
+/* Take one who waits to connect; who is not allowed is turned away. 0: and look for
+ * another; MU_EMPTY: nobody waits; MU_FULL: he goes on to wait, for want of memory or
+ * descriptors. All that it takes is made before he is taken. */
+static int hub_take(struct mu_chan *c, struct shm_hub *h)
+{
+    struct shm_place place;
+    struct shm_lane *lane;
+    int sock;
+
+    if (mui_wait_fd(h->listen_sock, POLLIN, MU_NOW) == MU_TIMEOUT)
+        return MU_EMPTY;
+    lane = aligned_alloc(64, (sizeof *lane + 63) / 64 * 64);
+    if (!lane)
+        return MU_FULL;
+    memset(lane, 0, sizeof *lane);
+    if (place_make(c->options.ring_bytes, &place) != 0) {
+        free(lane);
+        return MU_FULL;
+    }
+    sock = accept4(h->listen_sock, NULL, NULL, SOCK_CLOEXEC);
+    if (sock < 0) {
+        int error = errno;
+
+        place_drop(&place);
+        free(lane);
+        if (error == EINTR || error == ECONNABORTED)
+            return 0;
+        return error == EAGAIN ? MU_EMPTY : MU_FULL;
+    }
+    if (shm_welcome(&lane->end, &c->options, &place, sock) != 0) {
+        (void)close(sock);
+        free(lane);
+        return 0;
+    }
+    if (lane_watch(h, lane) != 0) {
+        mui_shm_end_fini(&lane->end);
+        free(lane);
+        return 0;
+    }
+    h->lanes[h->n_lanes++] = lane;
+    h->had_lanes = true;
+    return 0;
+}
+
+/* Take everybody who waits to connect, as far as there are lanes. */
 static void hub_accept(struct mu_chan *c, struct shm_hub *h)
 {
-    h->n_lent = 0;
-    while (h->n_lanes < SHM_LANES_MAX) {
-        struct shm_lane *lane;
-        int sock;
+    int rc = 0;
 
-        /* asked first, for accept4() makes a socket and then finds nobody */
-        if (mui_wait_fd(h->listen_sock, POLLIN, MU_NOW) == MU_TIMEOUT) {
-            hub_listen(h, true);
-            return;
-        }
-        sock = accept4(h->listen_sock, NULL, NULL, SOCK_CLOEXEC);
-        if (sock < 0 && (errno == EINTR || errno == ECONNABORTED))
-            continue;
-        if (sock < 0) {
-            hub_listen(h, errno == EAGAIN);
-            return;
-        }
-        lane = aligned_alloc(64, (sizeof *lane + 63) / 64 * 64);
-        if (lane)
-            memset(lane, 0, sizeof *lane);
-        if (!lane || shm_welcome(&lane->end, &c->options, sock) != 0) {
-            (void)close(sock);
-            free(lane);
-            continue;
-        }
-        if (lane_watch(h, lane) != 0) {
-            mui_shm_end_fini(&lane->end);
-            free(lane);
-            continue;
-        }
-        h->lanes[h->n_lanes++] = lane;
-        h->had_lanes = true;
-    }
-    hub_listen(h, false);
+    h->n_lent = 0;
+    while (rc == 0)
+        rc = h->n_lanes < SHM_LANES_MAX ? hub_take(c, h) : MU_FULL;
+    hub_listen(h, rc == MU_EMPTY);
 }
 
 static void hub_drop(struct shm_hub *h, unsigned i)

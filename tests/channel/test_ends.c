@@ -548,29 +548,32 @@ static int descriptor_next(void)
     return fd;
 }
 
-/* Who cannot be taken in for want of descriptors waits, and wakes nobody meanwhile. */
+/* Who cannot be taken in for want of descriptors waits, and wakes nobody meanwhile: one
+ * takes four, one of them its connection. */
 static void hub_without_descriptors_sleeps(void **state)
 {
-    struct mu_chan *hub = open_or_fail("shm:", NULL);
-    struct pollfd p = {.fd = mu_chan_fd(hub), .events = POLLIN};
-    struct rlimit before;
-    struct rlimit none;
-    pid_t pid;
-
     (void)state;
-    pid = test_fork(send_one, (void *)(uintptr_t)mu_chan_address(hub));
-    assert_int_equal(poll(&p, 1, 30000), 1);
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-    none = before;
-    none.rlim_cur = (rlim_t)descriptor_next();
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    assert_int_equal(recv_now(hub), MU_TIMEOUT);
-    assert_int_equal(poll(&p, 1, 0), 0);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    assert_int_equal(recv_some_time(hub), 0);
-    assert_int_equal(recv_some_time(hub), MU_CLOSED);
-    assert_int_equal(test_wait(pid), 0);
-    mu_chan_free(hub);
+    for (rlim_t n_free = 0; n_free < 4; n_free++) {
+        struct mu_chan *hub = open_or_fail("shm:", NULL);
+        struct pollfd p = {.fd = mu_chan_fd(hub), .events = POLLIN};
+        struct rlimit before;
+        struct rlimit none;
+        pid_t pid;
+
+        pid = test_fork(send_one, (void *)(uintptr_t)mu_chan_address(hub));
+        assert_int_equal(poll(&p, 1, 30000), 1);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = before;
+        none.rlim_cur = (rlim_t)descriptor_next() + n_free;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        assert_int_equal(recv_now(hub), MU_TIMEOUT);
+        assert_int_equal(poll(&p, 1, 0), 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(recv_some_time(hub), 0);
+        assert_int_equal(recv_some_time(hub), MU_CLOSED);
+        assert_int_equal(test_wait(pid), 0);
+        mu_chan_free(hub);
+    }
 }
 
 int main(void)
