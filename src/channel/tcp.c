@@ -44,12 +44,15 @@ static struct tcp_state *tcp_state(const struct mu_chan *c)
     return (struct tcp_state *)(void *)(uintptr_t)c->state;
 }
 
-static bool address_is_local(const union tcp_address *a)
+static bool address_is_local(const struct sockaddr *a)
 {
-    if (a->any.sa_family == AF_INET)
-        return ntohl(a->v4.sin_addr.s_addr) >> 24 == 127;
-    return a->any.sa_family == AF_INET6 &&
-           IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
+    const void *at = a;
+
+    if (a->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)at)->sin_addr.s_addr) >> 24 ==
+               127;
+    return a->sa_family == AF_INET6 &&
+           IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)at)->sin6_addr);
 }
 
 /* A number above 65535 would be cut to one below by getaddrinfo(). */
@@ -61,16 +64,14 @@ static bool port_is_possible(const char *port)
     return *end != '\0' || number <= UINT16_MAX;
 }
 
-/* "host:port", "[::1]:port", ":port". */
+/* "host:port", "[::1]:port", ":port". Gives a list. */
 static int address_find(const char *rest, bool is_server,
-                        union tcp_address *ret, socklen_t *ret_size,
-                        struct mu_error *err)
+                        struct addrinfo **ret_found, struct mu_error *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                              .ai_flags = is_server ? AI_PASSIVE : 0};
     const char *colon = strrchr(rest, ':');
     size_t length = colon ? (size_t)(colon - rest) : 0;
-    struct addrinfo *found;
     char host[256];
     int rc;
 
@@ -84,16 +85,13 @@ static int address_find(const char *rest, bool is_server,
     }
     memcpy(host, rest, length);
     host[length] = '\0';
-    rc = getaddrinfo(length ? host : "127.0.0.1", colon + 1, &hints, &found);
+    rc = getaddrinfo(length ? host : "127.0.0.1", colon + 1, &hints, ret_found);
     if (rc != 0)
         return mui_fail(err, -EINVAL, "tcp: %s: %s", rest, gai_strerror(rc));
-    memcpy(ret, found->ai_addr, found->ai_addrlen);
-    *ret_size = found->ai_addrlen;
-    freeaddrinfo(found);
     return 0;
 }
 
-static int secret_check(const struct mu_chan *c, const union tcp_address *at,
+static int secret_check(const struct mu_chan *c, const struct sockaddr *at,
                         struct mu_error *err)
 {
     if (c->options.secret && c->options.secret_size < MUI_SECRET_MIN)
@@ -109,18 +107,18 @@ static int secret_check(const struct mu_chan *c, const union tcp_address *at,
                     "options.secret");
 }
 
-static int tcp_listen(const union tcp_address *at, socklen_t size,
+static int tcp_listen(const struct sockaddr *at, socklen_t size,
                       struct mu_error *err)
 {
     int one = 1;
     int rc;
-    int sock = socket(at->any.sa_family,
-                      SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int sock =
+        socket(at->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (sock < 0)
         return mui_fail(err, -errno, "tcp: socket");
     (void)setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(sock, &at->any, size) < 0 || listen(sock, TCP_BACKLOG) < 0) {
+    if (bind(sock, at, size) < 0 || listen(sock, TCP_BACKLOG) < 0) {
         rc = mui_fail(err, -errno, "tcp: open");
         (void)close(sock);
         return rc;
@@ -167,15 +165,18 @@ static int expect_proofs(struct mu_chan *c, int sock)
 
 static int tcp_open(struct mu_chan *c, const char *rest, struct mu_error *err)
 {
-    union tcp_address at;
-    socklen_t size;
+    struct addrinfo *found;
     int sock;
-    int rc = address_find(rest, true, &at, &size, err);
+    int rc = address_find(rest, true, &found, err);
 
-    if (rc == 0)
-        rc = secret_check(c, &at, err);
     if (rc != 0)
         return rc;
+    rc = secret_check(c, found->ai_addr, err);
+    sock = rc == 0 ? tcp_listen(found->ai_addr, found->ai_addrlen, err) : rc;
+    freeaddrinfo(found);
+    if (sock < 0)
+        return sock;
+    tcp_state(c)->listen_sock = sock;
     if (c->options.secret) {
         void *copy = malloc(c->options.secret_size + 1);
 
@@ -184,10 +185,6 @@ static int tcp_open(struct mu_chan *c, const char *rest, struct mu_error *err)
         memcpy(copy, c->options.secret, c->options.secret_size);
         c->options.secret = tcp_state(c)->secret_copy = copy;
     }
-    sock = tcp_listen(&at, size, err);
-    if (sock < 0)
-        return sock;
-    tcp_state(c)->listen_sock = sock;
     c->is_listener = true;
     rc = address_keep(c, sock);
     if (rc == 0 && c->options.secret)
@@ -217,18 +214,18 @@ static int tcp_take(struct mu_chan *c, int sock, struct mui_secret *secret)
 }
 
 /* A connected socket that does not block, or a status. */
-static int tcp_dial(const union tcp_address *at, socklen_t size,
-                    int64_t deadline, int *ret_sock)
+static int tcp_dial(const struct sockaddr *at, socklen_t size, int64_t deadline,
+                    int *ret_sock)
 {
     socklen_t error_size = sizeof(int);
     int error = 0;
     int rc = 0;
-    int sock = socket(at->any.sa_family,
-                      SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int sock =
+        socket(at->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (sock < 0)
         return -errno;
-    if (connect(sock, &at->any, size) < 0) {
+    if (connect(sock, at, size) < 0) {
         rc = errno == EINPROGRESS ? mui_wait_fd(sock, POLLOUT, deadline)
                                   : -errno;
         if (rc == 0 &&
@@ -245,20 +242,29 @@ static int tcp_dial(const union tcp_address *at, socklen_t size,
     return 0;
 }
 
+/* A name's addresses are tried in their order: who listens on one does not on the others.
+ * One that answers nothing at all takes the whole deadline. */
 static int tcp_connect(struct mu_chan *c, const char *rest, int64_t deadline,
                        struct mu_error *err)
 {
-    union tcp_address at;
     struct mui_secret *secret = NULL;
-    socklen_t size;
+    struct addrinfo *found;
     int sock = -1;
-    int rc = address_find(rest, false, &at, &size, err);
+    int checked = 0;
+    int rc = address_find(rest, false, &found, err);
 
-    if (rc == 0)
-        rc = secret_check(c, &at, err);
     if (rc != 0)
         return rc;
-    rc = tcp_dial(&at, size, deadline, &sock);
+    rc = -EADDRNOTAVAIL;
+    for (const struct addrinfo *a = found; a && rc < 0 && checked == 0;
+         a = a->ai_next) {
+        checked = secret_check(c, a->ai_addr, err);
+        if (checked == 0)
+            rc = tcp_dial(a->ai_addr, a->ai_addrlen, deadline, &sock);
+    }
+    freeaddrinfo(found);
+    if (checked != 0)
+        return checked;
     if (rc == 0) {
         if (c->options.secret)
             rc = mui_secret_open(sock, false, c->options.secret,
@@ -324,13 +330,13 @@ static int tcp_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
     if (*rest != '\0')
         return mui_fail(err, -EINVAL, "tcp: a pair has no address");
     at.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    listen_sock = tcp_listen(&at, size, err);
+    listen_sock = tcp_listen(&at.any, size, err);
     if (listen_sock < 0)
         return listen_sock;
     size = sizeof at;
     rc = getsockname(listen_sock, &at.any, &size) < 0 ? -errno : 0;
     if (rc == 0)
-        rc = tcp_dial(&at, size, MU_NEVER, &sock[0]);
+        rc = tcp_dial(&at.any, size, MU_NEVER, &sock[0]);
     if (rc == 0)
         rc = mui_accept(listen_sock, MU_NEVER, &sock[1]);
     if (rc == 0 && (getsockname(sock[0], &from.any, &from_size) < 0 ||

@@ -2,9 +2,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <mqueue.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 
@@ -37,6 +40,34 @@ int mq_getattr(mqd_t queue, struct mq_attr *ret)
     if (is_denied(&n_mq_getattr))
         return -1;
     return (int)syscall(SYS_mq_getsetattr, queue, NULL, ret);
+}
+
+/* "two.test" has a second address, and its first is not listened on. */
+int getaddrinfo(const char *host, const char *port,
+                const struct addrinfo *hints, struct addrinfo **ret)
+{
+    static struct sockaddr_in at[2];
+    static struct addrinfo found[2];
+
+    (void)hints;
+    for (int i = 0; i < 2; i++) {
+        at[i] = (struct sockaddr_in){
+            .sin_family = AF_INET,
+            .sin_port = htons((uint16_t)atoi(port)),
+            .sin_addr = {htonl(INADDR_LOOPBACK + (i == 0 ? 1 : 0))}};
+        found[i] = (struct addrinfo){.ai_family = AF_INET,
+                                     .ai_socktype = SOCK_STREAM,
+                                     .ai_addr = (struct sockaddr *)&at[i],
+                                     .ai_addrlen = sizeof at[i],
+                                     .ai_next = i == 0 ? &found[1] : NULL};
+    }
+    *ret = &found[strcmp(host, "two.test") == 0 ? 0 : 1];
+    return 0;
+}
+
+void freeaddrinfo(struct addrinfo *found)
+{
+    (void)found;
 }
 
 static int count_descriptors(void)
@@ -175,6 +206,27 @@ static void hub_takes_nobody_that_it_cannot_watch(void **state)
     mu_chan_free(hub);
 }
 
+static void each_address_of_a_name_is_tried(void **state)
+{
+    struct mu_chan *listener;
+    struct mu_chan *c;
+    char name[64];
+    int before;
+
+    (void)state;
+    assert_int_equal(mu_chan_open("tcp:127.0.0.1:0", NULL, &listener, NULL), 0);
+    (void)snprintf(name, sizeof name, "tcp:two.test%s",
+                   strrchr(mu_chan_address(listener), ':'));
+    before = count_descriptors();
+    assert_int_equal(mu_chan_connect(name, NULL, test_deadline(), &c, NULL), 0);
+    mu_chan_free(c);
+    assert_int_equal(mu_chan_close(listener), 0);
+    mu_chan_free(listener);
+    assert_int_equal(mu_chan_connect(name, NULL, test_deadline(), &c, NULL),
+                     -ECONNREFUSED);
+    assert_int_equal(count_descriptors(), before - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +234,7 @@ int main(void)
         cmocka_unit_test(queue_gives_no_descriptor_that_is_silent),
         cmocka_unit_test(hub_gives_no_descriptor_that_is_silent),
         cmocka_unit_test(hub_takes_nobody_that_it_cannot_watch),
+        cmocka_unit_test(each_address_of_a_name_is_tried),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
