@@ -155,9 +155,11 @@ MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
  * bytes       [size], copied before the call returns; may be NULL for 0 bytes
  * Returns   0: it left our hands, and may still be lost if the other side ends before it
  *           receives: also of one that has just gone, which some transports tell with
- *           the next send only; MU_TIMEOUT: nothing was sent; MU_CLOSED: the other
- *           side closed; MU_ECRASHED: it died, perhaps after it got the message;
- *           -EMSGSIZE; -EOPNOTSUPP on an end that only receives; MU_ECORRUPT; -errno.
+ *           the next send only, and shm with the first that finds its ring full;
+ *           MU_TIMEOUT: nothing was sent; MU_CLOSED: the other side closed;
+ *           MU_ECRASHED: it died, perhaps after it got the message; -EMSGSIZE; -EBUSY
+ *           while room is reserved; -EOPNOTSUPP on an end that only receives;
+ *           MU_ECORRUPT; -errno.
  *           Of a file with MU_CHAN_SYNC_DISK, when mu_chan_position() has moved: the
  *           message is in the log, and MU_TIMEOUT: not yet on the disk, so drain,
  *           or -errno: the disk failed, for all senders until the log is opened anew
@@ -190,8 +192,8 @@ MU_API MU_NODISCARD int mu_chan_send_batch(struct mu_chan *chan,
 /* Write a message where it will travel: reserve room, fill it, commit.
  * ret_room    [size], lent until the commit; 8-byte aligned
  * Returns   0; MU_TIMEOUT, MU_CLOSED, MU_ECRASHED; -EMSGSIZE when it does not fit
- *           in a quarter of the ring; -EOPNOTSUPP where messages are copied
- *           anyway: all but mem and shm */
+ *           in a quarter of the ring; -EBUSY while other room is reserved;
+ *           -EOPNOTSUPP where messages are copied anyway: all but mem and shm */
 MU_API MU_NODISCARD int mu_chan_reserve(struct mu_chan *chan, size_t size,
                                         int64_t deadline, void **ret_room);
 /* Send the first `size` bytes of the room. Never waits.
@@ -278,7 +280,7 @@ typedef void (*mu_chan_trace_fn)(void *ctx, const char *call, size_t size,
 /* Put something between a channel and its user, to test the user.
  * how       "trace": `trace` is told of every call; "lossy:N:SEED": about one in N
  *           messages sent is dropped, and none is reserved; "slow:NS": every call
- *           takes NS longer
+ *           that sends, receives, accepts, drains or closes takes NS longer
  * inner     taken on success
  * Returns   0; -EINVAL; -ENOMEM */
 MU_API MU_NODISCARD int mu_chan_wrap(const char *how, struct mu_chan *inner,

@@ -79,6 +79,7 @@ static void wrap_commit(struct mu_chan *c, size_t size)
 {
     struct wrap_state *s = wrap_state(c);
 
+    wrap_delay(s);
     (void)wrap_tell(s, "commit", size, mu_chan_commit(s->inner, size));
 }
 
@@ -123,6 +124,7 @@ static int wrap_close(struct mu_chan *c)
 {
     struct wrap_state *s = wrap_state(c);
 
+    wrap_delay(s);
     return wrap_tell(s, "close", 0, mu_chan_close(s->inner));
 }
 
@@ -130,6 +132,7 @@ static int wrap_drain(struct mu_chan *c, int64_t deadline)
 {
     struct wrap_state *s = wrap_state(c);
 
+    wrap_delay(s);
     return wrap_tell(s, "drain", 0, mu_chan_drain(s->inner, deadline));
 }
 

@@ -800,6 +800,46 @@ static void wrappers_tell_lose_and_delay(void **state)
     mu_chan_free(ends[1]);
 }
 
+/* How late it was. */
+static int64_t since(int64_t *from)
+{
+    int64_t before = *from;
+
+    *from = mu_now_ns();
+    return *from - before;
+}
+
+static void each_call_of_a_slow_channel_is_late(void **state)
+{
+    enum { LATE_NS = 100000 };
+    struct mu_chan *ends[2];
+    struct mu_chan *c;
+    int64_t from;
+    void *room;
+    char byte;
+    size_t size;
+
+    (void)state;
+    assert_int_equal(mu_chan_pair("mem:", NULL, ends, NULL), 0);
+    assert_int_equal(mu_chan_wrap("slow:100000", ends[0], NULL, NULL, &c, NULL),
+                     0);
+    from = mu_now_ns();
+    assert_int_equal(mu_chan_reserve(c, 1, MU_NOW, &room), 0);
+    assert_true(since(&from) >= LATE_NS);
+    assert_int_equal(mu_chan_commit(c, 1), 0);
+    assert_true(since(&from) >= LATE_NS);
+    assert_int_equal(mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size), 0);
+    from = mu_now_ns();
+    assert_int_equal(mu_chan_drain(c, MU_NOW), 0);
+    assert_true(since(&from) >= LATE_NS);
+    assert_int_equal(mu_chan_recv(c, &byte, 1, MU_NOW, &size), MU_TIMEOUT);
+    assert_true(since(&from) >= LATE_NS);
+    assert_int_equal(mu_chan_close(c), 0);
+    assert_true(since(&from) >= LATE_NS);
+    mu_chan_free(c);
+    mu_chan_free(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -824,6 +864,7 @@ int main(void)
         cmocka_unit_test(queue_that_waits_for_long_sees_the_end),
         cmocka_unit_test(queue_outlives_its_users),
         cmocka_unit_test(wrappers_tell_lose_and_delay),
+        cmocka_unit_test(each_call_of_a_slow_channel_is_late),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
