@@ -314,7 +314,7 @@ int mu_chan_commit(struct mu_chan *chan, size_t size)
 }
 
 /* Put the next message into *ret: the one that was too large, or a new one. It is not
- * passed through c->borrowed: a copy of fields just stored would wait for the stores. */
+ * passed through the handle: a copy of fields just stored would wait for the stores. */
 static int message_next(struct mu_chan *c, int64_t deadline,
                         struct mu_chan_message *ret)
 {

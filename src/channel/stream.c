@@ -265,7 +265,10 @@ static int frame_send(struct mui_stream *s, const void *bytes, size_t size,
     if (s->coder) {
         int rc = frames_write(s, iov, 3, deadline);
 
-        return rc == MU_TIMEOUT ? rest_keep(s, iov, 3, 0) : rc;
+        if (rc == MU_TIMEOUT)
+            rc = rest_keep(s, iov, 3, 0);
+        mui_buffer_trim(&s->sealed);
+        return rc;
     }
     return frames_write(s, iov, 3, deadline);
 }
@@ -491,7 +494,8 @@ int mui_stream_borrow(struct mu_chan *c, int64_t deadline,
     if (s->in_error)
         return s->in_error;
     rc = frame_take(s, deadline, ret);
-    if (rc < 0 || rc == MU_CLOSED)
+    /* memory may be there again: what has arrived is kept */
+    if ((rc < 0 && rc != -ENOMEM) || rc == MU_CLOSED)
         s->in_error = rc;
     return rc;
 }

@@ -32,8 +32,8 @@ void mui_proof_free(struct mui_proof *p);
 int mui_proof_step(struct mui_proof *p, int sock,
                    struct mui_secret **ret_secret);
 
-/* The same until a deadline. Prove the secret to each other over a fresh connection. 0; MU_TIMEOUT; -EACCES:
- * the peer has another; MU_EMODEL: not possible; -errno. */
+/* All steps, over a fresh connection. 0; MU_TIMEOUT; -EACCES: the peer has another;
+ * MU_EMODEL: not possible; -errno. */
 int mui_secret_open(int sock, bool is_server, const void *secret,
                     size_t secret_size, int64_t deadline,
                     struct mui_secret **ret_secret);

@@ -362,7 +362,8 @@ static int unix_borrow(struct mu_chan *c, int64_t deadline,
     do
         rc = packet_take(c, deadline);
     while (rc == MU_EMPTY);
-    if (rc < 0 || rc == MU_CLOSED)
+    /* memory may be there again: what has arrived is kept */
+    if ((rc < 0 && rc != -ENOMEM) || rc == MU_CLOSED)
         s->in_error = rc;
     if (rc != 0)
         return rc;

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "muster/channel.h"
@@ -227,6 +228,72 @@ static void each_address_of_a_name_is_tried(void **state)
     assert_int_equal(count_descriptors(), before - 1);
 }
 
+enum { LARGE = 64 << 20 };
+
+static void send_large(void *arg)
+{
+    struct mu_chan **ends = arg;
+    char *bytes = calloc(1, LARGE);
+
+    mu_chan_free(ends[1]);
+    CHECK_CHILD(bytes != NULL);
+    CHECK_CHILD(mu_chan_send(ends[0], bytes, LARGE, test_deadline()) == 0);
+    CHECK_CHILD(mu_chan_close(ends[0]) == 0);
+    mu_chan_free(ends[0]);
+}
+
+/* Let this process have so many addresses more than now. */
+static struct rlimit addresses_limit(size_t bytes)
+{
+    struct rlimit before;
+    struct rlimit now;
+    FILE *f = fopen("/proc/self/statm", "re");
+    char line[64];
+
+    assert_non_null(f);
+    assert_non_null(fgets(line, sizeof line, f));
+    (void)fclose(f);
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    now = before;
+    now.rlim_cur =
+        (rlim_t)strtoul(line, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE) + bytes;
+    assert_int_equal(setrlimit(RLIMIT_AS, &now), 0);
+    return before;
+}
+
+/* Without memory for a message it is not lost, nor is what follows. */
+static void message_waits_for_memory(void **state)
+{
+    static const char *const schemes[] = {"pipe:", "unix:", "tcp:"};
+
+    (void)state;
+#ifdef TEST_IS_SANITIZED /* takes addresses for itself */
+    skip();
+#endif
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        struct mu_chan_message m;
+        struct mu_chan *ends[2];
+        struct rlimit before;
+        pid_t pid;
+        int rc;
+
+        assert_int_equal(mu_chan_pair(schemes[i], NULL, ends, NULL), 0);
+        pid = test_fork(send_large, ends);
+        mu_chan_free(ends[0]);
+        before = addresses_limit(LARGE / 4);
+        rc = mu_chan_borrow(ends[1], test_deadline(), &m);
+        assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+        assert_int_equal(rc, -ENOMEM);
+        assert_int_equal(mu_chan_borrow(ends[1], test_deadline(), &m), 0);
+        assert_int_equal(m.size, LARGE);
+        mu_chan_release(ends[1]);
+        assert_int_equal(mu_chan_borrow(ends[1], test_deadline(), &m),
+                         MU_CLOSED);
+        mu_chan_free(ends[1]);
+        assert_int_equal(test_wait(pid), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +302,7 @@ int main(void)
         cmocka_unit_test(hub_gives_no_descriptor_that_is_silent),
         cmocka_unit_test(hub_takes_nobody_that_it_cannot_watch),
         cmocka_unit_test(each_address_of_a_name_is_tried),
+        cmocka_unit_test(message_waits_for_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 
 #include "muster/channel.h"
 
+#include "channel/stream.h"
 #include "support/check.h"
 
 static const struct mu_chan_options options = {.secret = "0123456789abcdef",
@@ -167,6 +168,45 @@ static void who_cuts_it_off_makes_a_death(void **state)
     between_end(&b);
 }
 
+enum { LARGE = 16 << 20 };
+
+static void *send_large(void *arg)
+{
+    struct between *b = arg;
+    char *bytes = calloc(1, LARGE);
+
+    CHECK_CHILD(bytes != NULL);
+    CHECK_CHILD(mu_chan_connect(b->address, &options, test_deadline(), &b->from,
+                                NULL) == 0);
+    CHECK_CHILD(mu_chan_send(b->from, bytes, LARGE, test_deadline()) == 0);
+    free(bytes);
+    return NULL;
+}
+
+/* What one large message took to be sealed is given back. */
+static void large_message_is_not_paid_for_ever(void **state)
+{
+    struct mu_chan_message m;
+    struct between b;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(
+        mu_chan_open("tcp:127.0.0.1:0", &options, &b.listener, NULL), 0);
+    (void)snprintf(b.address, sizeof b.address, "%s",
+                   mu_chan_address(b.listener));
+    assert_int_equal(pthread_create(&thread, NULL, send_large, &b), 0);
+    (void)take(&b);
+    assert_int_equal(mu_chan_borrow(b.to, test_deadline(), &m), 0);
+    assert_int_equal(m.size, LARGE);
+    mu_chan_release(b.to);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(mui_stream_of(b.from)->sealed.capacity < LARGE);
+    mu_chan_free(b.from);
+    mu_chan_free(b.to);
+    mu_chan_free(b.listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +214,7 @@ int main(void)
         cmocka_unit_test(message_is_not_made_a_goodbye),
         cmocka_unit_test(goodbye_is_not_made_a_message),
         cmocka_unit_test(who_cuts_it_off_makes_a_death),
+        cmocka_unit_test(large_message_is_not_paid_for_ever),
     };
     struct mu_chan *c;
 
