@@ -36,6 +36,8 @@
 #define MQ_PIECE_MAX    ((size_t)1 << 20)
 #define MQ_PRIORITY_MAX 32767
 #define MQ_FIRST_NS     INT64_C(100000000) /* of a wait: in the queue's call */
+#define MQ_LOOK                                                                \
+    8 /* pieces without a message, and the clock is looked at: there may be no end */
 
 enum mq_kind {
     MQ_WHOLE = 0x6d750031, /* a message in one piece */
@@ -463,6 +465,7 @@ static int mq_borrow(struct mu_chan *c, int64_t deadline,
     bool waits = deadline == MU_NEVER;
     int end =
         0; /* the peer's, once it is known: what lies in the queue goes first */
+    unsigned n_taken = 0;
     int rc = MU_EMPTY;
 
     if (s->in_error)
@@ -470,9 +473,11 @@ static int mq_borrow(struct mu_chan *c, int64_t deadline,
     while (rc == MU_EMPTY) {
         struct timespec until = call_end(waits && end == 0);
         unsigned priority;
-        ssize_t n =
-            mq_timedreceive(s->in, s->in_bytes, s->piece, &priority, &until);
+        ssize_t n;
 
+        if (++n_taken % MQ_LOOK == 0 && mu_now_ns() >= deadline)
+            return MU_TIMEOUT;
+        n = mq_timedreceive(s->in, s->in_bytes, s->piece, &priority, &until);
         if (n >= 0) {
             rc = piece_take(c, (size_t)n, priority, ret);
             waits = deadline == MU_NEVER;

@@ -26,9 +26,11 @@
 #define SPINS_A_LOOK  128
 #define SPINS_AT_ONCE                                                          \
     1024 /* without a look at the clock: more than a round trip */
-#define SLICE_NS   10000000 /* of a sleep without membarrier */
-#define SLIP_RUN   64       /* so many messages in a row are a stream */
-#define SLIP_SPINS 256      /* about 3 us */
+#define SLICE_NS 10000000 /* of a sleep without membarrier */
+#define RECORDS_A_LOOK                                                         \
+    64 /* without a message, and the clock is looked at: they may be without end */
+#define SLIP_RUN   64  /* so many messages in a row are a stream */
+#define SLIP_SPINS 256 /* about 3 us */
 
 /* A message above this travels in pieces of this. */
 static uint64_t piece_max(uint64_t ring_bytes)
@@ -510,6 +512,7 @@ static int record_take(struct mui_shm_end *e, uint64_t header,
 int mui_shm_end_borrow(struct mui_shm_end *e, int64_t deadline,
                        struct mu_chan_message *ret)
 {
+    unsigned n = 0;
     int rc;
 
     if (e->in_error)
@@ -524,6 +527,11 @@ int mui_shm_end_borrow(struct mui_shm_end *e, int64_t deadline,
             header = mui_ring_peek(&e->in);
         }
         rc = record_take(e, header, ret);
+        /* Who watches the descriptor goes on until the ring is empty: what is left in
+         * it rings no more. */
+        if (rc == MU_EMPTY && ++n % RECORDS_A_LOOK == 0 && !e->is_armed &&
+            mu_now_ns() >= deadline)
+            return MU_TIMEOUT;
     } while (rc == MU_EMPTY);
     if (rc == MU_ECORRUPT)
         e->in_error = rc;

@@ -23,7 +23,9 @@
  * slower up to 192 KiB. */
 #define PIECE_BYTES  ((size_t)96 << 10)
 #define UNIX_BACKLOG 128
-#define UNIX_BUFFER  ((int)(512 << 10))
+#define PACKETS_A_LOOK                                                         \
+    64 /* without a message, and the clock is looked at: they may be without end */
+#define UNIX_BUFFER ((int)(512 << 10))
 
 enum unix_kind {
     UNIX_WHOLE = 0x6d750011, /* a message, or its last piece */
@@ -355,13 +357,16 @@ static int unix_borrow(struct mu_chan *c, int64_t deadline,
                        struct mu_chan_message *ret)
 {
     struct unix_state *s = unix_state(c);
+    unsigned n = 0;
     int rc;
 
     if (s->in_error)
         return s->in_error;
-    do
+    do {
+        if (++n % PACKETS_A_LOOK == 0 && mu_now_ns() >= deadline)
+            return MU_TIMEOUT;
         rc = packet_take(c, deadline);
-    while (rc == MU_EMPTY);
+    } while (rc == MU_EMPTY);
     /* memory may be there again: what has arrived is kept */
     if ((rc < 0 && rc != -ENOMEM) || rc == MU_CLOSED)
         s->in_error = rc;
