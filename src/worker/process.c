@@ -85,6 +85,7 @@ static int nursery_entry(const struct mui_nursery_start *start)
     const uint64_t *bytes = start->plan;
     void *address;
     void *base;
+    int code;
 
     if (start->plan_bytes != sizeof *bytes ||
         mui_memfd_map(start->plan_fds[0], *bytes, PROT_READ | PROT_WRITE, 0,
@@ -93,7 +94,9 @@ static int nursery_entry(const struct mui_nursery_start *start)
                           &address) != 0)
         return 126;
     (void)prctl(PR_SET_NAME, ((struct mui_worker_page *)base)->name);
-    return mui_worker_body((mu_worker_fn)(uintptr_t)address, base) & 0xff;
+    code = mui_worker_body((mu_worker_fn)(uintptr_t)address, base);
+    (void)fflush(NULL); /* it ends by _exit() */
+    return code & 0xff;
 }
 
 static int fork_there(struct mu_worker *w, struct mu_error *err)

@@ -192,6 +192,45 @@ static void process_end_is_told(void **state)
     mu_worker_free(NULL);
 }
 
+/* Into the file that it is told, and leaves it open. */
+static int print_and_leave(void *arg, size_t size)
+{
+    FILE *file = fopen(arg, "we");
+
+    (void)size;
+    return file && fputs("all of it", file) >= 0 ? 0 : 1;
+}
+
+static void printed_text_is_written_out(void)
+{
+    struct mu_worker_options how = {.kind = MU_WORKER_PROCESS};
+    char path[] = "/tmp/muster-test.XXXXXX";
+    char text[16] = "";
+    struct mu_worker *w;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(
+        mu_worker_start(&how, print_and_leave, path, sizeof path, &w, NULL), 0);
+    assert_int_equal(join(w).code, 0);
+    assert_int_equal(read(fd, text, sizeof text - 1), strlen("all of it"));
+    assert_string_equal(text, "all of it");
+    (void)close(fd);
+    (void)unlink(path);
+}
+
+static void worker_prints(void **state)
+{
+    struct mu_worker *thread;
+
+    (void)state;
+    printed_text_is_written_out();
+    thread = start(MU_WORKER_THREAD, wait_until_asked);
+    printed_text_is_written_out(); /* of one that the nursery forks */
+    mu_worker_ask(thread);
+    (void)join(thread);
+}
+
 /* A program that starts a worker and ends: its worker holds the pipe until it is dead. */
 static void start_and_end(void *arg)
 {
@@ -541,6 +580,7 @@ int main(void)
         cmocka_unit_test(thread_cannot_be_killed),
         cmocka_unit_test(fiber_says_what_it_lacks),
         cmocka_unit_test(worker_ends_with_its_starter),
+        cmocka_unit_test(worker_prints),
         cmocka_unit_test(thread_that_leaves_early_is_joined),
         cmocka_unit_test(ended_thread_does_not_count),
         cmocka_unit_test(unknown_end_is_told_as_such),
