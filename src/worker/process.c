@@ -44,7 +44,7 @@ static _Noreturn void be_child(struct mu_worker *w, pid_t parent,
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
-    (void)prctl(PR_SET_NAME, w->page->name);
+    (void)prctl(PR_SET_NAME, w->name);
     (void)setpgid(0, 0); /* kill(0, ...) in it is not for us */
     code = mui_worker_body(w->fn, w->page);
     (void)fflush(NULL);

@@ -35,7 +35,7 @@ static int thread_start(struct mu_worker *w, struct mu_error *err)
     w->fd = eventfd(0, EFD_CLOEXEC);
     if (w->fd < 0)
         return mui_fail(err, -errno, "worker: eventfd");
-    rc = mui_thread_start(&thread, w->page->name, thread_body, w);
+    rc = mui_thread_start(&thread, w->name, thread_body, w);
     if (rc != 0) {
         (void)close(w->fd);
         return mui_fail(err, rc, "worker: start a thread");

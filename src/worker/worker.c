@@ -75,8 +75,7 @@ static int page_make(struct mu_worker *w, const struct mu_worker_options *o,
     w->page = base;
     w->page->arg_size = size;
     w->page->cpu = o->cpu;
-    (void)snprintf(w->page->name, sizeof w->page->name, "%s",
-                   o->name ? o->name : "muster-worker");
+    memcpy(w->page->name, w->name, sizeof w->page->name);
     if (size > 0)
         memcpy(w->page->arg, arg, size);
     return 0;
@@ -133,6 +132,8 @@ int mu_worker_start(const struct mu_worker_options *options, mu_worker_fn fn,
     w->fn = fn;
     w->inherits = o->inherits != 0;
     w->fd = w->pidfd = -1;
+    (void)snprintf(w->name, sizeof w->name, "%s",
+                   o->name ? o->name : "muster-worker");
     rc = page_make(w, o, arg, size);
     if (rc != 0) {
         (void)mui_fail(err, rc, "worker: its page");
@@ -201,7 +202,7 @@ int mu_worker_pid(const struct mu_worker *worker)
 
 const char *mu_worker_name(const struct mu_worker *worker)
 {
-    return worker->page->name;
+    return worker->name;
 }
 
 void mu_worker_free(struct mu_worker *worker)

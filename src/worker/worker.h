@@ -37,6 +37,8 @@ struct mu_worker {
     struct mui_worker_page *page;
     size_t page_bytes;
     int page_fd; /* -1: the page is not in a descriptor */
+    /* not that of the page, over which a process can write */
+    char name[MUI_WORKER_NAME];
     bool is_over;
     struct mu_worker_exit how;
     int fd; /* readable when it has ended */

@@ -16,6 +16,7 @@
 #include "muster/worker.h"
 
 #include "support/check.h"
+#include "worker/worker.h"
 
 enum { CODE_BYTES = 4096, CODE_AT = 64 };
 
@@ -217,6 +218,29 @@ static void printed_text_is_written_out(void)
     assert_string_equal(text, "all of it");
     (void)close(fd);
     (void)unlink(path);
+}
+
+/* Write over its name and all that comes after it in the memory that it shares with its
+ * starter. */
+static int write_over_its_name(void *arg, size_t size)
+{
+    struct mui_worker_page *page =
+        (void *)((char *)arg - offsetof(struct mui_worker_page, arg));
+    size_t at = offsetof(struct mui_worker_page, name);
+
+    (void)size;
+    memset((char *)page + at, 'A', (size_t)sysconf(_SC_PAGESIZE) - at);
+    return 0;
+}
+
+static void name_is_not_its_workers_to_change(void **state)
+{
+    struct mu_worker *w = start(MU_WORKER_PROCESS, write_over_its_name);
+
+    (void)state;
+    assert_int_equal(mu_worker_join(w, test_deadline(), NULL), 0);
+    assert_string_equal(mu_worker_name(w), "tested");
+    mu_worker_free(w);
 }
 
 static void worker_prints(void **state)
@@ -581,6 +605,7 @@ int main(void)
         cmocka_unit_test(fiber_says_what_it_lacks),
         cmocka_unit_test(worker_ends_with_its_starter),
         cmocka_unit_test(worker_prints),
+        cmocka_unit_test(name_is_not_its_workers_to_change),
         cmocka_unit_test(thread_that_leaves_early_is_joined),
         cmocka_unit_test(ended_thread_does_not_count),
         cmocka_unit_test(unknown_end_is_told_as_such),
