@@ -171,7 +171,9 @@ struct mu_supervisor_options {
      * descriptor, no memory) counts, and is tried again 10 ms later. */
     unsigned restarts_max;
     int64_t period_ns;
-    mu_event_fn event; /* optional; called by start, run and stop */
+    /* Optional; called by start, run and stop. It may call mu_supervisor_stop(), but not
+     * run, nor free. */
+    mu_event_fn event;
     void *event_ctx;
 };
 
@@ -194,7 +196,7 @@ MU_API MU_NODISCARD int mu_supervisor_start(
 MU_API int mu_supervisor_run(struct mu_supervisor *supervisor,
                              int64_t deadline);
 
-/* Stop the children in reverse order, each within its time.
+/* Stop the children in reverse order, each within its time; none is started again.
  * Returns   0; MU_TIMEOUT when a thread did not end in its time: it still runs */
 MU_API int mu_supervisor_stop(struct mu_supervisor *supervisor);
 

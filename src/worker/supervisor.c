@@ -32,15 +32,16 @@ struct mu_supervisor {
     int epoll_fd;
     int timer_fd; /* in epoll_fd as number n; made early, for want of descriptors */
     bool has_given_up;
+    bool is_stopped; /* nothing is started any more */
     size_t n;
     struct child children[];
 };
 
 static void tell(struct mu_supervisor *s, enum mu_event event, size_t i,
-                 const struct mu_worker_exit *how)
+                 struct mu_worker *worker, const struct mu_worker_exit *how)
 {
     if (s->event)
-        s->event(s->event_ctx, event, i, s->children[i].worker, how);
+        s->event(s->event_ctx, event, i, worker, how);
 }
 
 static int child_start(struct mu_supervisor *s, size_t i, struct mu_error *err)
@@ -63,20 +64,20 @@ static int child_start(struct mu_supervisor *s, size_t i, struct mu_error *err)
     }
     c->is_to_start = false;
     c->is_due = false;
-    tell(s, MU_CHILD_STARTED, i, NULL);
+    tell(s, MU_CHILD_STARTED, i, c->worker, NULL);
     return 0;
 }
 
-/* It has ended: forget its worker. */
+/* It has ended: forget its worker. Before it is told, for who hears it may stop all. */
 static void child_forget(struct mu_supervisor *s, size_t i,
                          const struct mu_worker_exit *how)
 {
-    struct child *c = &s->children[i];
+    struct mu_worker *worker = s->children[i].worker;
 
-    (void)epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, mu_worker_fd(c->worker), NULL);
-    tell(s, MU_CHILD_ENDED, i, how);
-    mu_worker_free(c->worker);
-    c->worker = NULL;
+    (void)epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, mu_worker_fd(worker), NULL);
+    s->children[i].worker = NULL;
+    tell(s, MU_CHILD_ENDED, i, worker, how);
+    mu_worker_free(worker);
 }
 
 /* Ask, wait, kill. 0; MU_TIMEOUT: a thread that still runs. */
@@ -105,6 +106,7 @@ int mu_supervisor_stop(struct mu_supervisor *supervisor)
 {
     int answer = 0;
 
+    supervisor->is_stopped = true;
     for (size_t i = supervisor->n; i-- > 0;) {
         supervisor->children[i].is_due = false;
         if (child_stop(supervisor, i) != 0)
@@ -196,7 +198,7 @@ int mu_supervisor_start(const struct mu_supervisor_options *options,
 
 static int give_up(struct mu_supervisor *s, size_t i)
 {
-    tell(s, MU_CHILD_GIVEN_UP, i, NULL);
+    tell(s, MU_CHILD_GIVEN_UP, i, s->children[i].worker, NULL);
     (void)mu_supervisor_stop(s);
     s->has_given_up = true;
     return MU_ECRASHED;
@@ -222,7 +224,7 @@ static int restart(struct mu_supervisor *s, size_t i,
         s->children[k].is_to_start =
             k == i || s->children[k].spec.restart != MU_RESTART_NEVER;
     }
-    for (size_t k = d->first; k < d->last; k++) {
+    for (size_t k = d->first; k < d->last && !s->is_stopped; k++) {
         if (s->children[k].is_to_start && child_start(s, k, NULL) != 0) {
             start_later(s, k);
             return 0; /* those behind it wait for it */
@@ -235,9 +237,12 @@ static int restart(struct mu_supervisor *s, size_t i,
 static int child_decide(struct mu_supervisor *s, size_t i,
                         const struct mu_worker_exit *how)
 {
-    struct mui_decision d = mui_policy_decide(
-        &s->policy, i, s->n, s->children[i].spec.restart, how, mu_now_ns());
+    struct mui_decision d;
 
+    if (s->is_stopped)
+        return 0;
+    d = mui_policy_decide(&s->policy, i, s->n, s->children[i].spec.restart, how,
+                          mu_now_ns());
     switch (d.verdict) {
     case MUI_RESTART:
         return restart(s, i, &d);

@@ -357,6 +357,59 @@ static void slow_thread_is_reported_and_waited_for(void **state)
     munmap(shared, sizeof *shared);
 }
 
+/* Also one that ends later than its time. */
+static void stopped_child_is_not_started_again(void **state)
+{
+    struct mu_supervisor_options how = {.event = note, .restarts_max = 5};
+    struct shared *shared = test_shared(sizeof *shared);
+    struct mu_child child = {.fn = until_semaphore,
+                             .arg = &shared,
+                             .arg_size = sizeof shared,
+                             .stop_ns = 1000000};
+    struct mu_supervisor *s;
+
+    (void)state;
+    history[0] = '\0';
+    assert_int_equal(mu_supervisor_start(&how, &child, 1, &s, NULL), 0);
+    assert_int_equal(mu_supervisor_stop(s), MU_TIMEOUT);
+    assert_int_equal(mu_semaphore_give(&shared->die, 100), 0);
+    assert_int_equal(mu_supervisor_run(s, test_deadline()), MU_CLOSED);
+    assert_string_equal(history, "+0 -0 ");
+    mu_supervisor_free(s);
+    munmap(shared, sizeof *shared);
+}
+
+static struct mu_supervisor *supervisor;
+
+static void note_and_stop(void *ctx, enum mu_event event, size_t i,
+                          struct mu_worker *worker,
+                          const struct mu_worker_exit *how)
+{
+    note(ctx, event, i, worker, how);
+    if (event == MU_CHILD_ENDED)
+        assert_int_equal(mu_supervisor_stop(supervisor), 0);
+}
+
+/* At the first end all are stopped, each once, and none is started again. */
+static void end_is_answered_by_a_stop(void **state)
+{
+    struct mu_supervisor_options how = {
+        .strategy = MU_ONE_FOR_ALL, .event = note_and_stop, .restarts_max = 5};
+    struct mu_child children[3] = {{.fn = live_until_asked},
+                                   {.fn = die_at_once},
+                                   {.fn = live_until_asked}};
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        children[i].options.kind = MU_WORKER_PROCESS;
+    history[0] = '\0';
+    assert_int_equal(mu_supervisor_start(&how, children, 3, &supervisor, NULL),
+                     0);
+    assert_int_equal(mu_supervisor_run(supervisor, test_deadline()), MU_CLOSED);
+    assert_string_equal(history, "+0 +1 +2 -1 -2 -0 ");
+    mu_supervisor_free(supervisor);
+}
+
 static struct rlimit descriptors; /* how many there may be, else */
 static int n_starts;
 static int n_ends;
@@ -496,6 +549,8 @@ int main(void)
         cmocka_unit_test(deaf_process_is_killed_in_its_time),
         cmocka_unit_test(shutdown_is_orderly_whatever_children_do),
         cmocka_unit_test(slow_thread_is_reported_and_waited_for),
+        cmocka_unit_test(stopped_child_is_not_started_again),
+        cmocka_unit_test(end_is_answered_by_a_stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
