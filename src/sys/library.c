@@ -8,6 +8,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "sys/forked.h"
 
@@ -19,16 +21,16 @@ static void renew_lock_in_child(void)
     mui_forked_renew_lock(&lock);
 }
 
-/* Under `lock`. */
-static int load(struct mui_library *library)
+/* Where its functions are, into [library->n]. */
+static int find(const struct mui_library *library, void **functions)
 {
     void *handle = dlopen(library->name, RTLD_NOW | RTLD_LOCAL);
 
     if (!handle)
         return -ELIBACC;
     for (size_t i = 0; i < library->n; i++) {
-        library->functions[i] = dlsym(handle, library->names[i]);
-        if (!library->functions[i]) {
+        functions[i] = dlsym(handle, library->names[i]);
+        if (!functions[i]) {
             (void)dlclose(handle);
             return -ELIBACC;
         }
@@ -39,19 +41,28 @@ static int load(struct mui_library *library)
 int mui_library_load(struct mui_library *library)
 {
     static _Atomic bool heeds_forks;
-    int rc = 0;
+    void **functions;
+    int rc;
 
     /* L */
     if (atomic_load_explicit(&library->loaded, memory_order_acquire))
         return 0;
     mui_forked_heed(&heeds_forks, renew_lock_in_child);
+    functions = calloc(library->n, sizeof *functions);
+    if (!functions)
+        return -ENOMEM;
+    /* not under the lock: who loads another library has the linker's, and its constructor
+     * may come here */
+    rc = find(library, functions);
     (void)pthread_mutex_lock(&lock);
     /* relaxed: written under the lock */
-    if (!atomic_load_explicit(&library->loaded, memory_order_relaxed))
-        rc = load(library);
-    if (rc == 0)
+    if (rc == 0 &&
+        !atomic_load_explicit(&library->loaded, memory_order_relaxed)) {
+        memcpy(library->functions, functions, library->n * sizeof *functions);
         /* L */
         atomic_store_explicit(&library->loaded, true, memory_order_release);
+    }
     (void)pthread_mutex_unlock(&lock);
+    free(functions);
     return rc;
 }

@@ -18,7 +18,7 @@ struct mui_library {
 };
 
 /* 0, and then every function is there; -ELIBACC: the library is not installed, or is
- * not the one that this was compiled for. Any thread. */
+ * not the one that this was compiled for; -ENOMEM. Any thread. */
 int mui_library_load(struct mui_library *library);
 
 /* A table `table` of functions, called as table.function(), and a library `library`

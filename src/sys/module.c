@@ -77,7 +77,9 @@ struct row {
     uint16_t modules[];
 };
 
-/* recursive: a library that is being loaded may use a pool */
+/* Never held where the linker's own lock is taken, by dlopen() and the like: who loads a
+ * library has that one, and its constructor may come here. Recursive, as
+ * mui_forked_renew_lock() makes it. */
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static _Thread_local bool is_loading;
 static struct module_table *_Atomic table;
@@ -403,16 +405,13 @@ int mui_module_seal_in_child(void)
 
 /* -- functions -- */
 
-/* Keep a module loaded for as long as the process lives. By the linker's own name: that
- * finds what is loaded, whatever file has the name by now. The program stays anyway.
- * 0 or -ENOMEM. Under `lock`. */
-static int pin(unsigned i, const struct mui_object *object)
+/* A reference that keeps an object loaded. By the linker's own name: that finds what is
+ * loaded, whatever file has the name by now. NULL: it is the program, which stays anyway,
+ * or is not found. Not under `lock`. */
+static void *hold(const struct mui_object *object)
 {
-    if (is_pinned(i))
-        return 0;
-    if (i == 0 || dlopen(object->name, RTLD_LAZY | RTLD_NOLOAD))
-        return add_pinned(i);
-    return 0;
+    return object->name[0] ? dlopen(object->name, RTLD_LAZY | RTLD_NOLOAD)
+                           : NULL;
 }
 
 /* The module of a loaded object, whose file is looked for only where it may be another
@@ -439,26 +438,49 @@ static int find_module(struct module_table *t, struct mui_object *object)
     return i;
 }
 
-/* Under `lock`. */
-static int encode_slowly(struct module_table *t, const void *address,
-                         uint64_t *ret_code)
+/* Pin the module of an object for as long as the process lives: *held is its reference,
+ * and NULL once that is kept. Under `lock`. */
+static int encode_slowly(struct module_table *t, struct mui_object *object,
+                         const void *address, void **held, uint64_t *ret_code)
 {
-    struct mui_object *object;
-    size_t n;
-    int rc = 0;
+    int i = 0;
 
     /* the program is the first object of a survey, so module 0 */
     if (n_entries(t) == 0)
-        rc = survey(t, !read_only);
+        i = survey(t, !read_only);
+    if (i == 0)
+        i = find_module(t, object);
+    if (i < 0)
+        return i;
+    *ret_code = code_of((unsigned)i, address);
+    if (is_pinned((unsigned)i) || (i != 0 && !*held))
+        return 0;
+    *held = NULL;
+    return add_pinned((unsigned)i);
+}
+
+/* The same, of what is not known to be pinned. */
+static int encode_new(const void *address, uint64_t *ret_code)
+{
+    struct mui_object *object = NULL;
+    void *held;
+    size_t n;
+    int rc = mui_module_init(NULL);
+
     if (rc == 0)
         rc = mui_objects_list(address, &object, &n);
-    if (rc != 0)
+    if (rc < 0)
         return rc;
-    rc = address && n ? find_module(t, object) : -EINVAL;
-    if (rc >= 0) {
-        *ret_code = code_of((unsigned)rc, address);
-        rc = pin((unsigned)rc, object);
+    if (n == 0) {
+        free(object);
+        return -EINVAL;
     }
+    held = hold(object);
+    pthread_mutex_lock(&lock);
+    rc = encode_slowly(the_table(), object, address, &held, ret_code);
+    pthread_mutex_unlock(&lock);
+    if (held)
+        (void)dlclose(held);
     free(object);
     return rc;
 }
@@ -468,9 +490,10 @@ int mui_module_encode(const void *address, uint64_t *ret_code)
     /* functions are aligned to 16 bytes */
     size_t i = ((uintptr_t)address >> 4) % N_RECENT;
     int i_module;
-    int rc;
 
-    if (address && recent[i].address == address) {
+    if (!address)
+        return -EINVAL;
+    if (recent[i].address == address) {
         *ret_code = recent[i].code;
         return 0;
     }
@@ -481,13 +504,7 @@ int mui_module_encode(const void *address, uint64_t *ret_code)
         *ret_code = recent[i].code;
         return 0;
     }
-    rc = mui_module_init(NULL);
-    if (rc < 0)
-        return rc;
-    pthread_mutex_lock(&lock);
-    rc = encode_slowly(the_table(), address, ret_code);
-    pthread_mutex_unlock(&lock);
-    return rc;
+    return encode_new(address, ret_code);
 }
 
 /* A library that we have just loaded, without a look at all the others: of many, each
@@ -518,41 +535,58 @@ static int look_for(struct module_table *t, unsigned i)
     return is_known(i) ? 0 : -ELIBACC;
 }
 
-/* Make module i present here. Under `lock`. */
-static int load(struct module_table *t, unsigned i)
+/* Whether another file has the name of a module by now: it would put something else at
+ * the offset. */
+static bool is_replaced(const struct module_entry *entry)
 {
-    const struct module_entry *entry = &t->entries[i];
-    const char *path = entry->mapped.path;
-    uint64_t n_loads = mui_objects_count_loads();
     struct stat st;
-    void *handle;
-    int rc = 0;
 
-    if (!is_known(i) && n_loads != n_seen)
-        rc = survey(t, false);
-    if (is_known(i))
-        return 0;
-    if (rc < 0)
-        return rc;
-    /* another file by the same name would put something else at the offset */
-    if (!entry->inode || stat(path, &st) < 0 || st.st_dev != entry->device ||
-        st.st_ino != entry->inode)
-        return look_for(t, i);
+    return !entry->inode || stat(entry->mapped.path, &st) < 0 ||
+           st.st_dev != entry->device || st.st_ino != entry->inode;
+}
+
+/* Whole, in the nursery: what is bound when it is first called every new worker would
+ * bind anew, 50 us a function. One that lacks something that no task calls does all the
+ * same. Not under `lock`. */
+static void *load_file(const char *path)
+{
+    void *handle;
+
     is_loading = true;
-    /* whole, in the nursery: what is bound when it is first called every new worker
-     * would bind anew, 50 us a function. One that lacks something that no task calls
-     * does all the same */
     handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!handle)
         handle = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
     is_loading = false;
+    return handle;
+}
+
+/* Make module i present here. Not under `lock`. */
+static int load(struct module_table *t, unsigned i)
+{
+    const struct module_entry *entry = &t->entries[i];
+    uint64_t n_loads = mui_objects_count_loads();
+    void *handle;
+    int rc = 0;
+
+    pthread_mutex_lock(&lock);
+    if (!is_known(i) && n_loads != n_seen)
+        rc = survey(t, false);
+    if (!is_known(i) && rc == 0 && is_replaced(entry))
+        rc = look_for(t, i);
+    pthread_mutex_unlock(&lock);
+    if (is_known(i) || rc < 0)
+        return is_known(i) ? 0 : rc;
+    handle = load_file(entry->mapped.path);
     if (!handle)
         return -ELIBACC;
+    pthread_mutex_lock(&lock);
     note_loaded(t, i, handle);
     if (n_loads == n_seen)
         n_seen = mui_objects_count_loads();
     /* it may have been replaced since we looked */
-    return is_known(i) ? 0 : look_for(t, i);
+    rc = is_known(i) ? 0 : look_for(t, i);
+    pthread_mutex_unlock(&lock);
+    return rc;
 }
 
 int mui_module_decode(uint64_t code, void **ret_address)
@@ -565,13 +599,10 @@ int mui_module_decode(uint64_t code, void **ret_address)
 
     if (!t || i >= n_entries(t))
         return -ENOENT;
-    if (!is_known(i)) {
-        pthread_mutex_lock(&lock);
+    if (!is_known(i))
         rc = load(t, i);
-        pthread_mutex_unlock(&lock);
-        if (rc < 0)
-            return rc;
-    }
+    if (rc < 0)
+        return rc;
     /* relaxed: published by `known` */
     base = atomic_load_explicit(&here[i].base, memory_order_relaxed);
     if (base + offset < start_of(i) || base + offset >= end_of(i))
@@ -582,15 +613,11 @@ int mui_module_decode(uint64_t code, void **ret_address)
 
 void mui_module_load_all(void)
 {
-    static unsigned n_tried; /* under `lock` */
+    static unsigned n_tried;
     struct module_table *t = the_table();
 
-    if (!t)
-        return;
-    pthread_mutex_lock(&lock);
-    for (; n_tried < n_entries(t); n_tried++)
+    for (; t && n_tried < n_entries(t); n_tried++)
         (void)load(t, n_tried);
-    pthread_mutex_unlock(&lock);
 }
 
 bool mui_module_is_loading(void)

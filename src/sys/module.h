@@ -40,7 +40,7 @@ int mui_module_decode(uint64_t code, void **ret_address);
 
 /* Load every module of the table that this process lacks (the nursery does it
  * before it forks), each tried once. Failures are left for mui_module_decode() to
- * report. */
+ * report. One thread. */
 void mui_module_load_all(void);
 
 /* Whether this thread runs the constructors of a module that one of them loads. */

@@ -1,5 +1,5 @@
-/* test_module.c: functions travel as (module, offset). Walks over what is loaded pass
- * here by the linker's help (--wrap, CMakeLists.txt). */
+/* test_module.c: functions travel as (module, offset). Walks over what is loaded, and
+ * loads, pass here by the linker's help (--wrap, CMakeLists.txt). */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -26,6 +27,30 @@
 #include "sys/module.h"
 
 static _Thread_local int n_walks;
+
+/* Whether a load waits until another thread has had the table; how many have. */
+static bool wants_others;
+static int n_others;
+
+static void *have_table(void *unused)
+{
+    (void)mui_module_init(NULL);
+    return unused;
+}
+
+/* As if it was the constructor of another library that is being loaded. */
+static void let_another_in(void)
+{
+    enum { PATIENCE_S = 10 }; /* only who is never let in takes so long */
+    struct timespec end;
+    pthread_t other;
+
+    (void)clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += PATIENCE_S;
+    assert_int_equal(pthread_create(&other, NULL, have_table, NULL), 0);
+    if (pthread_timedjoin_np(other, NULL, &end) == 0)
+        n_others++;
+}
 
 typedef int (*walk_fn)(struct dl_phdr_info *info, size_t size, void *ctx);
 
@@ -38,6 +63,16 @@ int __wrap_dl_iterate_phdr(walk_fn fn, void *ctx)
 {
     n_walks++;
     return __real_dl_iterate_phdr(fn, ctx);
+}
+
+__attribute__((weak)) void *__real_dlopen(const char *name, int flags);
+void *__wrap_dlopen(const char *name, int flags);
+
+void *__wrap_dlopen(const char *name, int flags)
+{
+    if (wants_others)
+        let_another_in();
+    return __real_dlopen(name, flags);
 }
 /* NOLINTEND(readability-identifier-naming) */
 
@@ -285,6 +320,47 @@ static int ask_child(pid_t child, int go, uint64_t code)
     (void)close(go);
     assert_true(WIFEXITED(status));
     return -WEXITSTATUS(status);
+}
+
+/* The linker's lock is taken before ours: the constructor of a library that somebody loads
+ * meanwhile may submit a task. */
+static void others_have_the_table_during_a_load(void **state)
+{
+    uint64_t code;
+    void *library;
+    void *address;
+    int status;
+    pid_t child;
+    int go[2];
+
+    (void)state;
+    if (!__real_dlopen)
+        skip();
+    put_library();
+    assert_int_equal(pipe(go), 0);
+    child = fork();
+    if (child == 0) { /* it loads it by the code */
+        alarm(300);
+        wants_others = true;
+        if (read(go[0], &code, sizeof code) != sizeof code ||
+            mui_module_decode(code, &address) != 0)
+            _exit(10);
+        _exit(n_others > 0 ? 0 : 11);
+    }
+    library = dlopen(path, RTLD_LAZY);
+    assert_non_null(library);
+    address = dlsym(library, "td_init");
+    wants_others = true;
+    n_others = 0;
+    status = mui_module_encode(address, &code);
+    wants_others = false;
+    assert_int_equal(status, 0);
+    assert_int_equal(n_others, 1);
+    assert_int_equal(write(go[1], &code, sizeof code), sizeof code);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    (void)close(go[0]);
+    (void)close(go[1]);
 }
 
 /* Who has it loaded uses it, whatever is in its place by now; who has not is refused,
@@ -662,6 +738,8 @@ int main(void)
         cmocka_unit_test(data_outside_modules_is_refused),
         cmocka_unit_test(forged_code_is_refused),
         cmocka_unit_test(child_loads_what_parent_loaded_later),
+        cmocka_unit_test_setup_teardown(others_have_the_table_during_a_load,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(
             replaced_library_is_not_taken_for_the_other, begin, end),
         cmocka_unit_test_setup_teardown(later_library_without_files_is_told,
