@@ -179,9 +179,10 @@ static void reap(void)
 {
     struct signalfd_siginfo infos[16];
     siginfo_t info;
-    bool ended = false;
+    /* a worker sends one when a task may have left orphans, and of two that wait the
+     * kernel keeps one: each may be that */
+    bool ended = read(the.child_fd, infos, sizeof infos) > 0;
 
-    (void)!read(the.child_fd, infos, sizeof infos);
     while (mui_brood_wait(&info)) {
         if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED) {
             note_stop(&info);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,7 @@ static struct {
     pthread_mutex_t look_lock; /* one thread looks at a time */
     _Atomic uint32_t up;       /* futex: lanes can be served */
     _Atomic bool ran;          /* a task, since the last look */
+    _Atomic uint64_t n_waited; /* mui_census_waited() at that */
     _Atomic unsigned n_tasks;
     _Atomic bool spent;
     _Atomic uint32_t n_mute; /* bells that could not be rung */
@@ -212,6 +214,17 @@ static void watch_calls(void)
         (void)mui_calls_watch();
 }
 
+/* A child that ended may have left children of its own. They are the nursery's by now,
+ * which does not hear of it. */
+static void tell_of_orphans(void)
+{
+    uint64_t n = mui_census_waited();
+
+    /* relaxed: each change is told of once, whoever sees it */
+    if (atomic_exchange_explicit(&the.n_waited, n, memory_order_relaxed) != n)
+        (void)kill(getppid(), SIGCHLD);
+}
+
 /* Things that only system calls tell. */
 static bool has_leftovers(const struct mui_lane_worker *lane)
 {
@@ -224,6 +237,8 @@ static bool has_leftovers(const struct mui_lane_worker *lane)
     if (the.limits.sandbox & MU_SANDBOX_PURE)
         return false; /* it could leave nothing, and may not look */
     mui_crash_excuse(true);
+    if (the.limits.strict)
+        tell_of_orphans();
     has = has_orphans(lane) || is_changed(lane) || keeps_files(lane);
     if (!has)
         watch_calls();

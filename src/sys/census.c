@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -30,6 +31,16 @@ bool mui_census_has_children(void)
     siginfo_t info;
 
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+}
+
+uint64_t mui_census_waited(void)
+{
+    struct rusage used = {.ru_minflt = 0};
+
+    (void)getrusage(RUSAGE_CHILDREN, &used);
+    return (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000 +
+           (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec +
+                      used.ru_minflt + used.ru_majflt);
 }
 
 /* A field of a process or thread, from "PID (NAME) STATE PPID ...", counted from 1 as

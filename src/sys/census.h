@@ -24,6 +24,9 @@ bool mui_census_has_children(void);
  * does not count. True also where it does not tell. */
 bool mui_census_has_older(unsigned n_own, int64_t then_ns);
 
+/* A number that grows with each child that was waited for. */
+uint64_t mui_census_waited(void);
+
 /* Call `each` with every child there is. 0, or -errno where /proc does not tell. */
 int mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx);
 

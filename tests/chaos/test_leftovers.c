@@ -249,6 +249,55 @@ static void strict_keeps_the_unchanged(void **state)
     }
 }
 
+/* A child of a child, which has lost its parent when the task ends. */
+static int leave_orphan(struct mu_task *task)
+{
+    int ends[2];
+    pid_t orphan = 0;
+    pid_t child;
+
+    if (pipe(ends) < 0)
+        return errno;
+    child = fork();
+    if (child == 0) {
+        orphan = fork();
+        while (orphan == 0)
+            (void)pause();
+        _exit(write(ends[1], &orphan, sizeof orphan) != sizeof orphan);
+    }
+    if (waitpid(child, NULL, 0) != child ||
+        read(ends[0], &orphan, sizeof orphan) != sizeof orphan)
+        return -1;
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    return mu_task_printf(task, "%d", (int)orphan);
+}
+
+/* While the pool goes on, and its worker too. */
+static void strict_kills_orphans(void **state)
+{
+    static const char *const models[] = {"processes:1",
+                                         "processes:1/threads:2"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const struct mu_pool_options options = {.strict = 1};
+        struct mu_pool *pool = test_pool(models[i], &options);
+        struct mu_stats stats;
+
+        for (int k = 0; k < 3; k++) {
+            struct mu_outcome *o = test_run(pool, leave_orphan);
+
+            assert_int_equal(o->status, MU_DONE);
+            test_await_end((pid_t)strtol(o->output, NULL, 10));
+            mu_outcome_free(o);
+        }
+        mu_pool_stats(pool, &stats);
+        assert_int_equal(stats.n_workers_died, 0);
+        mu_pool_close(pool);
+    }
+}
+
 /* -- what it keeps -- */
 
 enum { LIMIT = 64 << 20, PIECE = 1 << 20 };
@@ -480,6 +529,7 @@ int main(void)
         cmocka_unit_test(traced_thread_does_not_hang),
         cmocka_unit_test(strict_hides_state),
         cmocka_unit_test(strict_keeps_the_unchanged),
+        cmocka_unit_test(strict_kills_orphans),
         cmocka_unit_test(kept_memory_is_not_missed),
         cmocka_unit_test(little_memory_is_kept),
         cmocka_unit_test(kept_descriptors_are_not_missed),
