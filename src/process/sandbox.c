@@ -31,7 +31,9 @@ static const uint64_t write_access =
     LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
     LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
     LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
-/* LANDLOCK_ACCESS_FS_TRUNCATE, of kernel 6.2: not in every header */
+/* LANDLOCK_ACCESS_FS_REFER and _TRUNCATE, of kernels 5.19 and 6.2: not in every header.
+ * What is not handled of the first is refused: to move a file to another directory. */
+static const uint64_t refer_access = UINT64_C(1) << 13;
 static const uint64_t truncate_access = UINT64_C(1) << 14;
 /* what can be allowed for a file that is no directory */
 static const uint64_t file_access =
@@ -76,7 +78,8 @@ static int make_ruleset(const char *const *read_paths,
     struct landlock_ruleset_attr attr = {.handled_access_fs = write_access};
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0,
                            LANDLOCK_CREATE_RULESET_VERSION);
-    uint64_t truncation = version >= 3 ? truncate_access : 0;
+    uint64_t newer = (version >= 2 ? refer_access : 0) |
+                     (version >= 3 ? truncate_access : 0);
     int fd;
     int rc;
 
@@ -84,7 +87,7 @@ static int make_ruleset(const char *const *read_paths,
         return mui_fail(err, MU_EMODEL,
                         "sandbox: this kernel has no Landlock (%s)",
                         mu_status_text(-errno));
-    attr.handled_access_fs |= truncation;
+    attr.handled_access_fs |= newer;
     if (read_paths)
         attr.handled_access_fs |= read_access;
     fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
@@ -92,10 +95,7 @@ static int make_ruleset(const char *const *read_paths,
         return mui_fail(err, -errno, "sandbox: landlock_create_ruleset");
     rc = add_paths(fd, read_paths, read_access, err);
     if (rc == 0)
-        rc = add_paths(fd, write_paths,
-                       attr.handled_access_fs &
-                           (write_access | truncation | read_access),
-                       err);
+        rc = add_paths(fd, write_paths, attr.handled_access_fs, err);
     if (rc < 0) {
         (void)close(fd);
         return rc;

@@ -2,6 +2,7 @@
  * on as if they were not there. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -287,6 +288,26 @@ static void what_lists_allow_is_done(void **state)
     expect(models[0], options, thread_opens, "read/f", "done");
 }
 
+/* Where Landlock knows of it: its second version, Linux 5.19. */
+static void files_move_between_directories(void **state)
+{
+    static const struct expected list[] = {
+        {"mkdir write/d", "done"},
+        {"open_create write/new", "done"},
+        {"rename write/new write/d/new", "done"},
+        {"link write/d/new write/new", "done"},
+        {"unlink write/new", "done"},
+        {"unlink write/d/new", "done"},
+        {"rmdir write/d", "done"},
+    };
+
+    (void)state;
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0,
+                LANDLOCK_CREATE_RULESET_VERSION) < 2)
+        skip();
+    EXPECT_ALL(call, list);
+}
+
 /* Programs ask for what may be missing, and make what may be there. */
 static void other_errors_are_as_ever(void **state)
 {
@@ -346,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_lists_refuse_is_named),
         cmocka_unit_test(what_lists_allow_is_done),
+        cmocka_unit_test(files_move_between_directories),
         cmocka_unit_test(other_errors_are_as_ever),
         cmocka_unit_test(child_gets_the_error),
         cmocka_unit_test(others_are_not_disturbed),
