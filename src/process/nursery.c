@@ -321,8 +321,9 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
         memcpy(all + 1, fds, n_fds * sizeof *fds);
     (void)pthread_mutex_lock(&lock);
     rouse();
-    rc = the.main_fd < 0 ? -EPIPE
-                         : send_open(entry, plan, plan_bytes, all, 1 + n_fds);
+    rc = the.main_fd < 0 || is_closed()
+             ? -EPIPE
+             : send_open(entry, plan, plan_bytes, all, 1 + n_fds);
     (void)pthread_mutex_unlock(&lock);
     (void)close(pair[1]);
     if (rc < 0) {

@@ -18,6 +18,7 @@
 #include "chaos/deeds.h"
 #include "layer/processes.h"
 #include "pool/pool.h"
+#include "process/nursery.h"
 #include "support/check.h"
 
 /* What is called first. */
@@ -275,6 +276,54 @@ CASE(submit_says_no, SUBMIT)
 CASE(cancel_kills_no_stranger, KILL)
 CASE(open_says_why, OPEN)
 
+/* The socket to the guardian, which nothing else is like; -1: there is none. */
+static int find_main(void)
+{
+    for (int fd = FIRST; fd <= LAST; fd++) {
+        int type = 0;
+        socklen_t size = sizeof type;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+            type == SOCK_SEQPACKET)
+            return fd;
+    }
+    return -1;
+}
+
+static int never_called(const struct mui_nursery_start *start)
+{
+    (void)start;
+    return 1;
+}
+
+/* Who is connected again, as a pool is whose nursery was killed, is not by a stranger. */
+static void connect_by_a_stranger(void *unused)
+{
+    struct mu_error err;
+    int strangers[2];
+    int channel;
+    int main_fd;
+    char byte;
+
+    (void)unused;
+    CHECK_CHILD(close_range(FIRST, ~0U, 0) == 0);
+    CHECK_CHILD(mu_init(&err) == 0);
+    main_fd = find_main();
+    CHECK_CHILD(main_fd >= FIRST);
+    CHECK_CHILD(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, strangers) == 0);
+    CHECK_CHILD(dup2(strangers[0], main_fd) == main_fd);
+    CHECK_CHILD(mui_nursery_connect(never_called, "", 1, NULL, 0, &channel,
+                                    &err) == MU_EINIT);
+    CHECK_CHILD(recv(strangers[1], &byte, 1, MSG_DONTWAIT) == -1 &&
+                errno == EAGAIN);
+}
+
+static void plan_is_not_sent_to_a_stranger(void **state)
+{
+    (void)state;
+    assert_int_equal(test_wait(test_fork(connect_by_a_stranger, NULL)), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +333,7 @@ int main(void)
         cmocka_unit_test(submit_says_no),
         cmocka_unit_test(cancel_kills_no_stranger),
         cmocka_unit_test(open_says_why),
+        cmocka_unit_test(plan_is_not_sent_to_a_stranger),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
