@@ -119,7 +119,7 @@ static void heed_channel(struct mui_processes *p)
         p->heard = true;
         mui_processes_heed_report(p, &report);
     }
-    if (p->channel >= 0 && rc == MU_CLOSED)
+    if (p->channel >= 0 && rc != MU_EMPTY)
         nursery_died(p);
 }
 

@@ -374,10 +374,17 @@ int mui_nursery_report(int channel, struct mui_nursery_report *ret_report)
     struct mui_message message = {.bytes = ret_report,
                                   .size = sizeof *ret_report};
     int rc = mui_message_receive(channel, &message, 0);
+    int pidfd;
 
+    if (rc == -EMSGSIZE)
+        return -EMFILE;
     if (rc < 0)
         return MU_CLOSED;
-    if (rc == 0)
-        ret_report->pidfd = message.n_fds ? message.fds[0] : -1;
-    return rc;
+    if (rc != 0)
+        return rc;
+    pidfd = message.n_fds ? mui_descriptor_above_stdio(message.fds[0]) : -1;
+    if (message.n_fds && pidfd < 0)
+        return -EMFILE;
+    ret_report->pidfd = pidfd;
+    return 0;
 }

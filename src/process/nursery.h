@@ -108,7 +108,8 @@ int mui_nursery_order(int channel, uint32_t id, uint32_t place, const int *fds,
  * number of its children can be another's. Returns as above. */
 int mui_nursery_kill(int channel, uint32_t id);
 
-/* 0; MU_EMPTY; MU_CLOSED: the nursery has gone, and all its workers with it. */
+/* 0; MU_EMPTY; MU_CLOSED: the nursery has gone, and all its workers with it; -EMFILE: the
+ * descriptor that came with a report had no room here, and it is lost. */
 int mui_nursery_report(int channel, struct mui_nursery_report *ret_report);
 
 #endif

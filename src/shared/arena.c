@@ -18,6 +18,7 @@
 #include "muster/shared.h"
 
 #include "base/error.h"
+#include "sys/descriptor.h"
 #include "sys/memfd.h"
 
 #define ARENA_MAGIC     UINT64_C(0x616e657261756d) /* "muarena" */
@@ -132,18 +133,17 @@ static int arena_memfd(const struct mu_shared_options *o, struct mu_error *err)
     if (o->flags & MU_SHARED_HUGE)
         flags |= MFD_HUGETLB;
     fd = memfd_create("muster-arena", flags);
-    if (fd < 0)
-        return mui_fail(err, -errno, "shared: memfd_create");
-    return fd;
+    fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
+    return fd < 0 ? mui_fail(err, fd, "shared: memfd_create") : fd;
 }
 
 static int arena_tmpfile(struct mu_error *err)
 {
     int fd = open(ARENA_FOLDER, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
-    if (fd < 0)
-        return mui_fail(err, -errno, "shared: make a file in " ARENA_FOLDER);
-    return fd;
+    fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
+    return fd < 0 ? mui_fail(err, fd, "shared: make a file in " ARENA_FOLDER)
+                  : fd;
 }
 
 /* What is left once it is mapped and filled: its name, or its seals. */
@@ -292,6 +292,7 @@ int mu_shared_open(const char *name, struct mu_shared **ret_arena,
         return mui_fail(err, -EINVAL, "shared: the name \"%s\"",
                         name ? name : "");
     fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
     if (fd < 0)
         return mui_fail(err, -errno, "shared: open %s", path);
     rc = arena_adopt(fd, ret_arena, err);

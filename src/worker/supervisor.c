@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "channel/wait.h"
+#include "sys/descriptor.h"
 #include "worker/policy.h"
 
 #define STOP_NS_DEFAULT   INT64_C(5000000000)
@@ -147,12 +148,16 @@ static int watch_init(struct mu_supervisor *s, struct mu_error *err)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.u64 = s->n};
 
-    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+
+    s->epoll_fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
     if (s->epoll_fd < 0)
-        return mui_fail(err, -errno, "supervisor: epoll");
-    s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (s->timer_fd < 0 ||
-        epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->timer_fd, &ev) < 0)
+        return mui_fail(err, s->epoll_fd, "supervisor: epoll");
+    fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    s->timer_fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
+    if (s->timer_fd < 0)
+        return mui_fail(err, s->timer_fd, "supervisor: timer");
+    if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->timer_fd, &ev) < 0)
         return mui_fail(err, -errno, "supervisor: timer");
     return 0;
 }

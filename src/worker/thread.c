@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "sys/descriptor.h"
 #include "worker/worker.h"
 
 static void say_over(void *arg)
@@ -29,12 +30,13 @@ static void *thread_body(void *arg)
 
 static int thread_start(struct mu_worker *w, struct mu_error *err)
 {
+    int fd = eventfd(0, EFD_CLOEXEC);
     pthread_t thread;
     int rc;
 
-    w->fd = eventfd(0, EFD_CLOEXEC);
+    w->fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
     if (w->fd < 0)
-        return mui_fail(err, -errno, "worker: eventfd");
+        return mui_fail(err, w->fd, "worker: eventfd");
     rc = mui_thread_start(&thread, w->name, thread_body, w);
     if (rc != 0) {
         (void)close(w->fd);
