@@ -67,10 +67,11 @@ MU_API MU_NODISCARD int mu_shared_new(size_t bytes,
                                       struct mu_shared **ret_arena,
                                       struct mu_error *err);
 
-/* Open the arena that another process made under this name. Whoever may open it
- * can also cut it short, which crashes its readers: names are for processes of
+/* Open the arena that another process of this user made under this name. Whoever may
+ * open it can also cut it short, which crashes its readers: names are for processes of
  * one user that trust each other.
- * Returns   0; -ENOENT; MU_ECORRUPT when it is no arena; -errno */
+ * Returns   0; -ENOENT; -EACCES when it is another user's, also for root; MU_ECORRUPT
+ *           when it is no arena; -errno */
 MU_API MU_NODISCARD int mu_shared_open(const char *name,
                                        struct mu_shared **ret_arena,
                                        struct mu_error *err);

@@ -112,6 +112,24 @@ static int arena_map(struct mu_shared *a, uint64_t hint, struct mu_error *err)
     return 0;
 }
 
+/* Before there is anything in it. 0 or -errno. */
+static int arena_touch(const struct mu_shared *a)
+{
+    volatile char *at = a->base;
+
+    if (madvise(a->base, a->size, MADV_POPULATE_WRITE) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return -errno;
+    /* before Linux 5.14. First all of it, for to touch what is not there to be had is
+     * SIGBUS */
+    if (fallocate(a->fd, 0, 0, (off_t)a->size) < 0)
+        return -errno;
+    for (size_t i = 0; i < a->size; i += a->page)
+        at[i] = 0;
+    return 0;
+}
+
 static void arena_fill(struct mu_shared *a)
 {
     struct mui_arena_header *h = arena_header(a);
@@ -227,9 +245,8 @@ int mu_shared_new(size_t bytes, const struct mu_shared_options *options,
         rc = arena_map(a, 0, err);
     if (rc != 0)
         goto close_fd;
-    if ((o->flags & MU_SHARED_PREFAULT) &&
-        madvise(a->base, a->size, MADV_POPULATE_WRITE) < 0) {
-        rc = mui_fail(err, -errno, "shared: touch %zu bytes", a->size);
+    if (o->flags & MU_SHARED_PREFAULT && (rc = arena_touch(a)) != 0) {
+        (void)mui_fail(err, rc, "shared: touch %zu bytes", a->size);
         goto unmap;
     }
     arena_fill(a);
@@ -281,6 +298,19 @@ free_handle:
     return rc;
 }
 
+/* Anybody may take a name first, and cut short later what he has made: root, too, opens
+ * none but its own. */
+static int owner_check(int fd, const char *path, struct mu_error *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return mui_fail(err, -errno, "shared: open %s", path);
+    if (st.st_uid != geteuid())
+        return mui_fail(err, -EACCES, "shared: %s is another user's", path);
+    return 0;
+}
+
 int mu_shared_open(const char *name, struct mu_shared **ret_arena,
                    struct mu_error *err)
 {
@@ -294,8 +324,10 @@ int mu_shared_open(const char *name, struct mu_shared **ret_arena,
     fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
     if (fd < 0)
-        return mui_fail(err, -errno, "shared: open %s", path);
-    rc = arena_adopt(fd, ret_arena, err);
+        return mui_fail(err, fd, "shared: open %s", path);
+    rc = owner_check(fd, path, err);
+    if (rc == 0)
+        rc = arena_adopt(fd, ret_arena, err);
     if (rc != 0)
         (void)close(fd);
     return rc;

@@ -2,10 +2,13 @@
  * and a kill at each instruction of the allocator. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "muster/shared.h"
@@ -278,6 +281,84 @@ static void prefault_and_huge_answer(void **state)
     assert_int_equal(mu_shared_new(SIZE_MAX, &how, &a, &err), -ENOMEM);
 }
 
+/* From now on this system call, with that third argument, says that it is invalid. */
+static void refuse_call(unsigned number, unsigned third)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                 offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, third, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0],
+                                 .filter = filter};
+
+    CHECK_CHILD(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK_CHILD(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static void prefault_as_before_5_14(void *unused)
+{
+    struct mu_shared_options how = {.flags = MU_SHARED_PREFAULT};
+    struct mu_shared *a;
+
+    (void)unused;
+    refuse_call(SYS_madvise, MADV_POPULATE_WRITE);
+    CHECK_CHILD(mu_shared_new(1 << 20, &how, &a, NULL) == 0);
+    CHECK_CHILD(mu_shared_alloc(a, 1000));
+    mu_shared_close(a);
+}
+
+static void pages_are_touched_by_an_old_kernel_too(void **state)
+{
+    (void)state;
+    assert_int_equal(test_wait(test_fork(prefault_as_before_5_14, NULL)), 0);
+}
+
+static void name_of_another_user_is_refused(void **state)
+{
+    struct mu_shared_options how = {.name = unique_name()};
+    char path[100];
+    struct mu_shared *a;
+    struct mu_shared *b;
+    int rc;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip(); /* nobody else can give a file away */
+    (void)snprintf(path, sizeof path, "/dev/shm/muster.%s", how.name);
+    assert_int_equal(mu_shared_new(1 << 20, &how, &a, NULL), 0);
+    assert_int_equal(chown(path, 65534, (gid_t)-1), 0);
+    rc = mu_shared_open(how.name, &b, NULL);
+    assert_int_equal(mu_shared_unlink(how.name), 0);
+    assert_int_equal(rc, -EACCES);
+    mu_shared_close(a);
+}
+
+/* 0 to 2 are the host's, also while they are closed. */
+static void use_without_stdio(void *unused)
+{
+    struct mu_shared_options how = {.name = unique_name()};
+    struct mu_shared *a[3];
+
+    (void)unused;
+    (void)close(0);
+    CHECK_CHILD(mu_shared_new(1 << 20, NULL, &a[0], NULL) == 0);
+    CHECK_CHILD(mu_shared_new(1 << 20, &how, &a[1], NULL) == 0);
+    CHECK_CHILD(mu_shared_open(how.name, &a[2], NULL) == 0);
+    CHECK_CHILD(mu_shared_unlink(how.name) == 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_CHILD(mu_shared_fd(a[i]) > 2);
+}
+
+static void stdio_is_left_to_the_host(void **state)
+{
+    (void)state;
+    assert_int_equal(test_wait(test_fork(use_without_stdio, NULL)), 0);
+}
+
 /* Any bytes in the arena: no call crashes or hangs. */
 static void hostile_bytes_are_survived(void **state)
 {
@@ -442,6 +523,9 @@ int main(void)
         cmocka_unit_test(mpi_names_channels),
         cmocka_unit_test(at_refuses_what_is_not_inside),
         cmocka_unit_test(prefault_and_huge_answer),
+        cmocka_unit_test(pages_are_touched_by_an_old_kernel_too),
+        cmocka_unit_test(name_of_another_user_is_refused),
+        cmocka_unit_test(stdio_is_left_to_the_host),
         cmocka_unit_test(allocating_keeps_the_deadline),
         cmocka_unit_test(size_beyond_all_is_refused),
         cmocka_unit_test(limit_on_file_size_is_told),
