@@ -79,7 +79,8 @@ struct mu_worker_exit {
  * Returns   0; MU_EMODEL for a fiber; -EINVAL when there is no such CPU; -errno, also
  *           when it cannot be bound to it. For a process when other threads run besides:
  *           MU_EINIT when mu_init() was never called; MU_EMODEL when it inherits; -EINVAL
- *           when fn lies in no loaded module, as what is made at run time
+ *           when fn lies in no loaded module, as what is made at run time; -EMFILE when
+ *           256 pools and such processes are open, or no descriptor is left
  * Context   not in a signal handler
  * Threads   any
  * Models    thread, process */

@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -99,20 +100,19 @@ static int nursery_entry(const struct mui_nursery_start *start)
     return code & 0xff;
 }
 
-static int fork_there(struct mu_worker *w, struct mu_error *err)
+/* A nursery that has just been killed hangs up, and another takes its place: so long is
+ * tried, with such pauses. One that has too many channels hangs up too. */
+enum { CLOSED_NS = 1000 * 1000 * 1000, CLOSED_PAUSE_NS = 5 * 1000 * 1000 };
+
+/* Have it forked. 0; MU_CLOSED when the nursery hung up before it said that it has; or an
+ * error. */
+static int order_there(struct mu_worker *w, struct mu_error *err)
 {
     uint64_t bytes = w->page_bytes;
     struct mui_nursery_report report;
-    int rc = mui_module_encode((void *)(uintptr_t)w->fn, &w->page->fn_code);
+    int rc = mui_nursery_connect(nursery_entry, &bytes, sizeof bytes,
+                                 &w->page_fd, 1, &w->fd, err);
 
-    if (rc != 0)
-        return mui_fail(err, rc,
-                        rc == -EINVAL
-                            ? "worker: its function lies in no loaded module, "
-                              "and other threads run"
-                            : "worker: its function");
-    rc = mui_nursery_connect(nursery_entry, &bytes, sizeof bytes, &w->page_fd,
-                             1, &w->fd, err);
     if (rc != 0)
         return rc;
     rc = mui_nursery_order(w->fd, 0, 0, &w->page_fd, 0); /* none of it */
@@ -127,13 +127,38 @@ static int fork_there(struct mu_worker *w, struct mu_error *err)
         rc = report.value;
     if (rc != 0) {
         (void)close(w->fd);
-        return mui_fail(err, rc == MU_CLOSED ? MU_EINIT : rc,
-                        "worker: fork in the nursery");
+        if (rc == MU_CLOSED || rc == -EPIPE)
+            return MU_CLOSED;
+        return mui_fail(err, rc, "worker: fork in the nursery");
     }
     w->pid = report.pid;
     w->pidfd = report.pidfd;
     w->is_of_nursery = true;
     return 0;
+}
+
+static int fork_there(struct mu_worker *w, struct mu_error *err)
+{
+    const struct timespec pause = {.tv_nsec = CLOSED_PAUSE_NS};
+    const int64_t end_ns = mu_after_ns(CLOSED_NS);
+    int rc = mui_module_encode((void *)(uintptr_t)w->fn, &w->page->fn_code);
+
+    if (rc != 0)
+        return mui_fail(err, rc,
+                        rc == -EINVAL
+                            ? "worker: its function lies in no loaded module, "
+                              "and other threads run"
+                            : "worker: its function");
+    do {
+        rc = order_there(w, err);
+        if (rc != MU_CLOSED)
+            return rc;
+        (void)nanosleep(&pause, NULL);
+    } while (mu_now_ns() < end_ns);
+    return mui_fail(err, -EMFILE,
+                    "worker: the nursery hangs up: it has %d channels at the "
+                    "most, one a pool or worker",
+                    MUI_NURSERY_CHANNELS_MAX);
 }
 
 /* ---- both ------------------------------------------------------------------- */
@@ -188,6 +213,11 @@ static void end_guess(const struct mu_worker *w, struct mu_worker_exit *ret)
             .code = atomic_load_explicit(&w->page->code, memory_order_relaxed)};
 }
 
+/* For a process that was killed to be dead; only what hangs in the kernel takes so long. */
+enum { DYING_MS = 1000 };
+
+static int process_kill(struct mu_worker *w);
+
 static int collect_there(struct mu_worker *w, struct mu_worker_exit *ret_exit)
 {
     struct mui_nursery_report report;
@@ -195,7 +225,11 @@ static int collect_there(struct mu_worker *w, struct mu_worker_exit *ret_exit)
 
     if (rc == MU_EMPTY)
         return rc;
-    if (rc != 0) { /* the nursery has gone, and all its workers with it */
+    if (rc != 0) { /* the nursery has gone, and its workers die with it */
+        struct pollfd ended = {.fd = w->pidfd, .events = POLLIN};
+
+        if (process_kill(w) == 0)
+            (void)poll(&ended, 1, DYING_MS);
         end_judge(w, true, SIGKILL, ret_exit);
         return 0;
     }

@@ -1,5 +1,6 @@
 /* test_worker.c: one worker of each kind: how it ends, is asked, is killed. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -13,9 +14,12 @@
 
 #include "muster/channel.h"
 #include "muster/init.h"
+#include "muster/lock.h"
 #include "muster/worker.h"
 
+#include "process/nursery.h"
 #include "support/check.h"
+#include "sys/census.h"
 #include "worker/worker.h"
 
 enum { CODE_BYTES = 4096, CODE_AT = 64 };
@@ -594,6 +598,107 @@ static void worker_that_cannot_be_bound_is_not_started(void **state)
     assert_int_equal(test_wait(test_fork(start_without_binding, NULL)), 0);
 }
 
+/* 0 to 2 are the host's, also while they are closed. */
+static void start_without_stdio(void *unused)
+{
+    struct mu_worker_options how = {.kind = MU_WORKER_PROCESS};
+    struct mu_child child = {.fn = wait_until_asked};
+    struct mu_supervisor *s;
+    struct mu_worker *thread;
+    struct mu_worker *process;
+
+    (void)unused;
+    CHECK_CHILD(mu_init(NULL) == 0);
+    (void)close(0);
+    CHECK_CHILD(mu_supervisor_start(NULL, &child, 1, &s, NULL) == 0);
+    CHECK_CHILD(mu_supervisor_fd(s) > 2);
+    CHECK_CHILD(
+        mu_worker_start(NULL, wait_until_asked, NULL, 0, &thread, NULL) == 0);
+    CHECK_CHILD(mu_worker_fd(thread) > 2);
+    CHECK_CHILD(
+        mu_worker_start(&how, wait_for_signal, NULL, 0, &process, NULL) == 0);
+    CHECK_CHILD(mu_worker_fd(process) > 2);
+    CHECK_CHILD(fcntl(0, F_GETFD) == -1);
+    mu_worker_free(process);
+    mu_worker_free(thread);
+    mu_supervisor_free(s);
+}
+
+static void stdio_is_left_to_the_host(void **state)
+{
+    (void)state;
+    assert_int_equal(test_wait(test_fork(start_without_stdio, NULL)), 0);
+}
+
+static int never_called(const struct mui_nursery_start *start)
+{
+    (void)start;
+    return 1;
+}
+
+/* No more channels than the nursery takes: that is said, and passes. */
+static void nursery_without_channels_says_so(void **state)
+{
+    struct mu_worker_options how = {.kind = MU_WORKER_PROCESS};
+    struct mu_worker *thread = start(MU_WORKER_THREAD, wait_until_asked);
+    static int channels[MUI_NURSERY_CHANNELS_MAX];
+    struct mu_error err;
+    struct mu_worker *w;
+
+    (void)state;
+    for (int i = 0; i < MUI_NURSERY_CHANNELS_MAX; i++)
+        assert_int_equal(mui_nursery_connect(never_called, "", 1, NULL, 0,
+                                             &channels[i], NULL),
+                         0);
+    assert_int_equal(mu_worker_start(&how, return_sum, NULL, 0, &w, &err),
+                     -EMFILE);
+    for (int i = 0; i < MUI_NURSERY_CHANNELS_MAX; i++)
+        mui_nursery_disconnect(channels[i]);
+    assert_int_equal(join(start(MU_WORKER_PROCESS, return_sum)).code, 6);
+    mu_worker_ask(thread);
+    (void)join(thread);
+}
+
+static struct mu_semaphore
+    *is_up; /* older than the nursery, so its workers have it */
+
+/* It does not die with its parent by itself. */
+static int outlive_parent(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    (void)prctl(PR_SET_PDEATHSIG, 0);
+    CHECK_CHILD(mu_semaphore_give(is_up, 1) == 0);
+    for (;;)
+        (void)pause();
+}
+
+/* When the nursery is killed. The next worker is of another, which may be to come. */
+static void worker_that_is_said_to_be_killed_is_dead(void **state)
+{
+    struct mu_worker_options how = {.kind = MU_WORKER_PROCESS};
+    struct mu_worker *thread = start(MU_WORKER_THREAD, wait_until_asked);
+    struct mu_worker_exit exit;
+    struct pollfd dead = {.events = POLLIN};
+    struct mu_worker *w;
+
+    (void)state;
+    assert_int_equal(mu_worker_start(&how, outlive_parent, NULL, 0, &w, NULL),
+                     0);
+    assert_int_equal(mu_semaphore_take(is_up, test_deadline()), 0);
+    dead.fd = (int)syscall(SYS_pidfd_open, mu_worker_pid(w), 0);
+    assert_true(dead.fd >= 0);
+    assert_int_equal(kill(mui_census_parent(mu_worker_pid(w)), SIGKILL), 0);
+    assert_int_equal(mu_worker_join(w, test_deadline(), &exit), 0);
+    assert_int_equal(poll(&dead, 1, 0), 1);
+    assert_int_equal(exit.end, MU_WORKER_KILLED);
+    mu_worker_free(w);
+    assert_int_equal(join(start(MU_WORKER_PROCESS, return_sum)).code, 6);
+    (void)close(dead.fd);
+    mu_worker_ask(thread);
+    (void)join(thread);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -613,8 +718,12 @@ int main(void)
         cmocka_unit_test(cpu_that_is_not_there_is_refused),
         cmocka_unit_test(worker_that_cannot_be_bound_is_not_started),
         cmocka_unit_test(nursery_forks_when_threads_run),
+        cmocka_unit_test(stdio_is_left_to_the_host),
+        cmocka_unit_test(nursery_without_channels_says_so),
+        cmocka_unit_test(worker_that_is_said_to_be_killed_is_dead),
     };
 
+    is_up = test_shared(sizeof *is_up);
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
