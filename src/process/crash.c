@@ -310,9 +310,15 @@ static bool is_stack_overflow(int signal, uint64_t address,
 
 static void die_plainly(int signal)
 {
+    static _Atomic int dying; /* who is at it */
     struct sigaction plain = {.sa_handler = SIG_DFL};
+    int self = (int)syscall(SYS_gettid);
     sigset_t one;
 
+    /* relaxed: its own number, or not. A sandbox that refuses sigaction() sends us here
+     * again */
+    if (atomic_exchange_explicit(&dying, self, memory_order_relaxed) == self)
+        _exit(128 + signal);
     (void)sigaction(signal, &plain, NULL);
     (void)sigemptyset(&one);
     (void)sigaddset(&one, signal);
@@ -341,7 +347,9 @@ static int refused_call(const siginfo_t *info)
 }
 
 /* What this thread calls now is ours, not a task's. */
-static _Thread_local volatile sig_atomic_t is_excused;
+static _Thread_local volatile sig_atomic_t is_excused
+    /* the handler reads it: no other kind is free of malloc() */
+    __attribute__((tls_model("initial-exec")));
 
 void mui_crash_excuse(bool excused)
 {
@@ -531,6 +539,8 @@ bool mui_crash_read(const struct mui_crash *record, unsigned n_lanes,
     if (ret_copy->kind == MUI_CRASH_SIGNAL &&
         (ret_copy->signal <= 0 || ret_copy->signal > SIGRTMAX))
         return false;
+    if (ret_copy->kind == MUI_CRASH_SIGNAL && ret_copy->code < 0)
+        ret_copy->code = 0;
     if (ret_copy->n_frames > MUI_CRASH_FRAMES)
         ret_copy->n_frames = 0;
     if (ret_copy->i_lane != MUI_CRASH_LANE_FOREIGN &&

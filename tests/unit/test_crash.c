@@ -5,7 +5,9 @@
 #include <sys/resource.h>
 
 #include "process/crash.h"
+#include "process/filter.h"
 #include "support/check.h"
+#include "sys/thread.h"
 
 enum { N_LANES = 4 };
 
@@ -94,6 +96,18 @@ static void lane_of_others_is_unknown(void **state)
     assert_int_equal(copy.i_lane, MUI_CRASH_LANE_FOREIGN);
 }
 
+static void call_that_cannot_be_is_none(void **state)
+{
+    struct mui_crash record = honest();
+    struct mui_crash copy;
+
+    (void)state;
+    record.signal = SIGSYS;
+    record.code = INT32_MIN;
+    assert_true(mui_crash_read(&record, N_LANES, &copy));
+    assert_int_equal(copy.code, 0);
+}
+
 /* -- rehearsal -- */
 
 static void say_nothing(void)
@@ -129,6 +143,41 @@ static void rehearsal_is_no_crash(void **state)
     assert_int_equal(test_wait(test_fork(rehearse, &any)), 0);
 }
 
+/* -- in a sandbox -- */
+
+/* The supervisor does not kill it, and its handlers cannot be changed: it ends all the
+ * same, by its own call and not as its stack runs over. */
+static void crash_alone_in_a_sandbox(void *unused)
+{
+    static struct mui_crash record; /* zeros: not until it is read whole */
+    const struct mui_crash_setup setup = {.record = &record,
+                                          .ring = say_nothing,
+                                          .wake_next = say_nothing,
+                                          .is_attended = is_attended};
+
+    (void)unused;
+    CHECK_CHILD(mui_filter_load() == 0);
+    (void)mui_thread_altstack();
+    mui_crash_install(&setup);
+    CHECK_CHILD(mui_filter_refuse_all(0) == 0);
+    (void)raise(SIGSEGV);
+}
+
+static void crash_in_a_sandbox_ends(void **state)
+{
+    int status;
+
+    (void)state;
+#ifdef TEST_IS_SANITIZED
+    skip(); /* it takes the signal, and calls what is refused */
+#endif
+    if (mui_filter_load() < 0)
+        skip(); /* no libseccomp */
+    status = test_wait(test_fork(crash_alone_in_a_sandbox, NULL));
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 128 + SIGSYS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,7 +186,9 @@ int main(void)
         cmocka_unit_test(impossible_record_is_none),
         cmocka_unit_test(too_many_frames_are_none),
         cmocka_unit_test(lane_of_others_is_unknown),
+        cmocka_unit_test(call_that_cannot_be_is_none),
         cmocka_unit_test(rehearsal_is_no_crash),
+        cmocka_unit_test(crash_in_a_sandbox_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
