@@ -141,14 +141,13 @@ bool mui_crash_is_short_of_memory(bool was_refused)
 {
     /* acquire, pairs with mui_crash_set_memory() */
     uint64_t limit = atomic_load_explicit(&memory_limit, memory_order_acquire);
-    uint64_t used = limit ? mui_limits_data_bytes() : 0;
     /* relaxed: published by the limit */
     uint64_t near =
         atomic_load_explicit(&memory_allowed, memory_order_relaxed) / 8;
 
     if (was_refused)
         near *= 4;
-    return used > 0 && used + near >= limit;
+    return limit > 0 && mui_limits_has_data(limit - near);
 }
 
 /* -- memory of the whole process -- */

@@ -26,11 +26,12 @@
 
 /* What a worker needs beside what it has before its first task, so that no limit ends
  * tasks that ask for nothing: some pages of heap and, in a control group, its own of
- * stack and data; standard streams, bell, statm, and one to open. */
+ * stack and data; standard streams, bell, statm, status, and one to open. */
 enum { MEMORY_LEAST = 1 << 20, FILES_LEAST = 8 };
 
-/* /proc/self/statm, open for the life of the process; -1: not wanted. */
+/* /proc/self/statm and status, open for the life of the process; -1: not wanted. */
 static int statm_fd = -1;
+static int status_fd = -1;
 static bool has_group; /* for processes */
 static uint64_t nproc; /* RLIMIT_NPROC instead; 0: none */
 
@@ -117,8 +118,10 @@ int mui_limits_init(const struct mui_limits *limits)
     if (limits->memory_bytes || limits->recycle_bytes)
         statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     /* where there can be no group, RLIMIT_DATA has to do alone */
-    if (limits->memory_bytes)
+    if (limits->memory_bytes) {
+        status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
         (void)mui_confine_memory(limits->group_bytes);
+    }
     if (!limits->processes)
         return 0;
     if (mui_confine_processes() == 0)
@@ -148,6 +151,23 @@ uint64_t mui_limits_data_bytes(void)
             pages = pages * 10 + (uint64_t)(text[i] - '0');
     }
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+bool mui_limits_has_data(uint64_t bytes)
+{
+    char text[4096];
+    int saved = errno;
+    uint64_t used = mui_limits_data_bytes();
+    ssize_t length;
+
+    if (used < bytes)
+        return false;
+    length = pread(status_fd, text, sizeof text - 1, 0);
+    errno = saved;
+    text[length > 0 ? length : 0] = '\0';
+    if (strstr(text, "\nVmData:"))
+        used = status_number(text, "\nVmData:") * 1024;
+    return used >= bytes;
 }
 
 uint64_t mui_limits_files(void)

@@ -3,6 +3,7 @@
 #ifndef MUI_PROCESS_LIMIT_H
 #define MUI_PROCESS_LIMIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "muster/base.h"
@@ -49,8 +50,12 @@ enum mui_limit mui_limits_struck(int code);
 /* Give the next task its CPU time; a system call or two. */
 void mui_limits_renew_cpu(int64_t cpu_ns);
 
-/* Private memory of this process now; 0: not known. Signal-safe. */
+/* Private memory of this process now, with its stack; 0: not known. Signal-safe. */
 uint64_t mui_limits_data_bytes(void);
+
+/* Whether it has so much of what RLIMIT_DATA counts, which the stack is not. Costs more,
+ * where the other is as much. Signal-safe. */
+bool mui_limits_has_data(uint64_t bytes);
 
 /* Descriptors that this process may have open. */
 uint64_t mui_limits_files(void);

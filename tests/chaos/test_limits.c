@@ -295,6 +295,33 @@ static void memory_limit_is_not_named_for_nothing(void **state)
     }
 }
 
+/* So much stack as the limit is, but not as there may be. */
+static int use_stack_and_fail(struct mu_task *task)
+{
+    enum { PAGE = 4096 };
+    volatile char stack[4 << 20];
+
+    (void)task;
+    for (size_t i = sizeof stack; i >= PAGE; i -= PAGE)
+        stack[i - 1] = 1;
+    return 5 + stack[0] * 0;
+}
+
+/* The stack is no part of what RLIMIT_DATA limits. */
+static void stack_is_not_taken_for_data(void **state)
+{
+    const struct mu_pool_options options = {.memory_bytes = 4 << 20,
+                                            .output_bytes = 64 << 20};
+    struct mu_outcome *o =
+        expect_outcome(models[0], &options, use_stack_and_fail, "");
+    char text[100];
+
+    (void)state;
+    (void)mu_outcome_describe(o, text, sizeof text);
+    assert_string_equal(text, "failed: returned 5");
+    mu_outcome_free(o);
+}
+
 static void children_share_the_memory_limit(void **state)
 {
     const struct mu_pool_options options = {.memory_bytes = 64 << 20};
@@ -464,6 +491,7 @@ int main(void)
         cmocka_unit_test(absurd_limits_are_refused),
         cmocka_unit_test(memory_limit_is_named),
         cmocka_unit_test(memory_limit_is_not_named_for_nothing),
+        cmocka_unit_test(stack_is_not_taken_for_data),
         cmocka_unit_test(endless_stack_is_limited_with_memory),
         cmocka_unit_test(children_share_the_memory_limit),
         cmocka_unit_test(processes_are_limited),
