@@ -72,6 +72,16 @@ undo:
     return rc;
 }
 
+static void close_fds(struct mui_block *block)
+{
+    if (block->down_fd >= 0)
+        (void)close(block->down_fd);
+    if (block->up_fd >= 0)
+        (void)close(block->up_fd);
+    block->down_fd = -1;
+    block->up_fd = -1;
+}
+
 int mui_block_join(const struct mui_block_shape *shape, int down_fd, int up_fd,
                    struct mui_block *ret_block)
 {
@@ -92,7 +102,7 @@ int mui_block_join(const struct mui_block_shape *shape, int down_fd, int up_fd,
     /* children of tasks have their inputs, and outputs, but no lane to speak for us */
     if (madvise(base, own_up_bytes(shape), MADV_DONTFORK) < 0)
         return -errno;
-    mui_block_close_fds(&block);
+    close_fds(&block);
     *ret_block = block;
     return 0;
 }
@@ -107,20 +117,10 @@ void mui_block_populate(const struct mui_block *block,
                   is_supervisor ? MADV_POPULATE_READ : MADV_POPULATE_WRITE);
 }
 
-void mui_block_close_fds(struct mui_block *block)
-{
-    if (block->down_fd >= 0)
-        (void)close(block->down_fd);
-    if (block->up_fd >= 0)
-        (void)close(block->up_fd);
-    block->down_fd = -1;
-    block->up_fd = -1;
-}
-
 void mui_block_close(struct mui_block *block,
                      const struct mui_block_shape *shape)
 {
-    mui_block_close_fds(block);
+    close_fds(block);
     if (block->down)
         (void)munmap(block->down, mui_block_down_bytes(shape));
     if (block->up)

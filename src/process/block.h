@@ -58,9 +58,6 @@ void mui_block_populate(const struct mui_block *block,
                         const struct mui_block_shape *shape,
                         bool is_supervisor);
 
-/* The worker has its own copies of the descriptors now. */
-void mui_block_close_fds(struct mui_block *block);
-
 /* Unmap and close. Accepts zeros with fds of -1. */
 void mui_block_close(struct mui_block *block,
                      const struct mui_block_shape *shape);

@@ -21,7 +21,7 @@
 
 enum { PAGE = 4096 };
 
-uint64_t mui_board_bytes(unsigned n_places)
+static uint64_t board_bytes(unsigned n_places)
 {
     uint64_t bytes =
         sizeof(struct mui_board) + n_places * sizeof(_Atomic uint32_t);
@@ -31,7 +31,7 @@ uint64_t mui_board_bytes(unsigned n_places)
 
 int mui_board_open(unsigned n_places, int *ret_fd, struct mui_board **ret_board)
 {
-    uint64_t bytes = mui_board_bytes(n_places);
+    uint64_t bytes = board_bytes(n_places);
     int fd = mui_memfd_open("muster-board", bytes);
     void *base;
     int rc;
@@ -58,7 +58,7 @@ void mui_board_close(struct mui_board *board, unsigned n_places, int fd)
 {
     if (!board)
         return;
-    (void)munmap(board, mui_board_bytes(n_places));
+    (void)munmap(board, board_bytes(n_places));
     (void)close(fd);
 }
 
@@ -94,7 +94,7 @@ int mui_board_join(unsigned n_places, int fd,
                    const struct mui_board **ret_board)
 {
     void *base;
-    int rc = mui_memfd_map(fd, mui_board_bytes(n_places), PROT_READ, 0, &base);
+    int rc = mui_memfd_map(fd, board_bytes(n_places), PROT_READ, 0, &base);
 
     if (rc < 0)
         return rc;

@@ -55,6 +55,4 @@ void mui_board_wake_next(const struct mui_board *board, unsigned n_places);
 
 bool mui_board_is_attended(const struct mui_board *board);
 
-uint64_t mui_board_bytes(unsigned n_places);
-
 #endif

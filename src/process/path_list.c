@@ -94,12 +94,6 @@ int mui_path_list_load(int fd, struct mui_path_list *ret_list)
     return 0;
 }
 
-void mui_path_list_free(struct mui_path_list *list)
-{
-    free(list->rules);
-    *list = (struct mui_path_list){NULL, 0};
-}
-
 /* -- asking -- */
 
 static uint64_t rights_of(const struct mui_path_list *list,

@@ -26,9 +26,8 @@ struct mui_path_list {
 int mui_path_list_make(const char *const *read_paths,
                        const char *const *write_paths, struct mu_error *err);
 
-/* Gives what was made; the descriptor stays the caller's. 0 or -errno. */
+/* Gives what was made, for good; the descriptor stays the caller's. 0 or -errno. */
 int mui_path_list_load(int fd, struct mui_path_list *ret_list);
-void mui_path_list_free(struct mui_path_list *list);
 
 /* Whether the lists are why what `path` names, seen from the directory `dir_fd`, is
  * not had for all of `need` (MUI_PATH_...). False also where there is no such file. */

@@ -58,7 +58,8 @@ static void mark_prepare(void)
         (void)pthread_atfork(NULL, NULL, mark_reset_in_child);
 }
 
-uint32_t mui_fork_mark(void)
+/* A number that differs between this process and the one it was forked from. */
+static uint32_t fork_mark(void)
 {
     uint32_t mark;
 
@@ -123,7 +124,7 @@ uint64_t mui_owner_make(void)
     owner |= own_namespace() << NAMESPACE_SHIFT;
     owner |= (uint64_t)ts.birth << BIRTH_SHIFT;
     mui_owner_cache.owner = owner;
-    mui_owner_cache.mark = mui_fork_mark();
+    mui_owner_cache.mark = fork_mark();
     errno = saved;
     return owner;
 }
@@ -181,7 +182,7 @@ int mui_owner_is_dead(uint64_t owner)
 
 uint64_t mui_process_make(void)
 {
-    uint32_t mark = mui_fork_mark();
+    uint32_t mark = fork_mark();
     struct thread_stat ts = {.birth = 0};
     int saved = errno;
     uint64_t name = (uint64_t)getpid() & TID_MASK;

@@ -51,9 +51,6 @@ extern union mui_fork_page {
 /* Fill the cache of this thread. Never fails: without /proc the start is 0. */
 uint64_t mui_owner_make(void);
 
-/* A number that differs between this process and the one it was forked from. */
-uint32_t mui_fork_mark(void);
-
 /* Whether this thread has its name in mui_owner_cache. */
 static inline bool mui_owner_is_cached(void)
 {
