@@ -20,7 +20,8 @@
  * So make it before mu_init(): workers of `processes` are forked from what mu_init()
  * made of this program, and an arena that is younger is not there in them: its pointers
  * crash, or lead to whatever else lies at their address. What a task can do then is
- * mu_shared_open() by name, and mu_shared_root().
+ * mu_shared_open() by name, and mu_shared_root(). Of one that is older, tasks have the
+ * memory but not the descriptor: mu_shared_fd() names nothing there, or something else.
  *
  * The allocator survives a kill at any instruction: at most the one block that
  * the dead process was about to get or give is lost. It trusts nothing that it
@@ -89,7 +90,8 @@ MU_API int mu_shared_unlink(const char *name);
 /* Unmap it in this process. Accepts NULL. */
 MU_API void mu_shared_close(struct mu_shared *arena);
 
-/* The descriptor to pass on; lent until close. */
+/* The descriptor to pass on; lent until close. Not in a task of `processes`, which has
+ * none of the program's. */
 MU_API int mu_shared_fd(const struct mu_shared *arena);
 MU_API size_t mu_shared_size(const struct mu_shared *arena);
 

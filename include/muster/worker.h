@@ -25,12 +25,18 @@ enum mu_worker_kind {
     /* Isolated, in a process group of its own; killed when the program ends. While the
      * program has one thread it is forked from it, and has a copy of its memory, arenas
      * and channels included; what it starts itself is its own to end. Later it is forked
-     * by the nursery of mu_init(), which ends that with it: see mu_worker_start(). */
+     * by the nursery of mu_init(), which ends that with it: see mu_worker_start().
+     * The kernel kills one that was forked from the program when the thread ends that
+     * started it (PR_SET_PDEATHSIG): keep the first thread until they have ended. And it
+     * forgets to, in either case, when a worker changes its user or group, or runs a
+     * program that does (set-user-ID): then let it call prctl() again. */
     MU_WORKER_PROCESS = 1,
     MU_WORKER_FIBER = 2 /* planned: MU_EMODEL today */
 };
 
-/* What a worker runs.
+/* What a worker runs. On a thread all signals are blocked but those of faults, and so they
+ * are in programs that it starts, unless it unblocks them first: a shell that waits for
+ * its children by SIGCHLD may wait for ever.
  * arg       [size]: its own copy of the argument, 16-byte aligned
  * Returns   any number: it goes into the report */
 typedef int (*mu_worker_fn)(void *arg, size_t size);
@@ -50,8 +56,9 @@ struct mu_worker_options {
 /* How a worker ended. */
 enum mu_worker_end {
     MU_WORKER_RETURNED = 0, /* code is what fn returned */
-    /* It ended its process itself: code is the status. Or its thread, by
-     * pthread_exit(): code is 0. */
+    /* It ended its process itself: code is the status; 126 also when a process of the
+     * nursery could not begin, for its function's library cannot be loaded there. Or its
+     * thread, by pthread_exit(): code is 0. */
     MU_WORKER_EXITED,
     MU_WORKER_CRASHED, /* signal ended it */
     MU_WORKER_KILLED,  /* mu_worker_kill(), or SIGKILL from elsewhere */
@@ -105,7 +112,8 @@ MU_API int mu_worker_kill(struct mu_worker *worker, struct mu_error *err);
 
 /* Ask it to end: mu_worker_is_asked() is true in it from now on. */
 MU_API void mu_worker_ask(struct mu_worker *worker);
-/* In a worker: whether somebody asked. 0 elsewhere. Cost: one load. */
+/* In a worker: whether somebody asked. 0 elsewhere, and on threads that the worker has
+ * started. Cost: one load. */
 MU_API int mu_worker_is_asked(void);
 
 /* Readable when it has ended; lent until free. */
@@ -115,7 +123,9 @@ MU_API int mu_worker_pid(const struct mu_worker *worker);
 MU_API const char *mu_worker_name(const struct mu_worker *worker);
 
 /* Give it back: a process that still runs is killed, a thread is asked and waited
- * for. Accepts NULL. */
+ * for. Accepts NULL. A process that this program may not kill, because it has become
+ * another user's, is waited for, however long it runs: ask it first. Not in a child of
+ * fork(): the worker is its parent's, and would be killed for it. */
 MU_API void mu_worker_free(struct mu_worker *worker);
 
 /* "crashed: SIGSEGV", as snprintf. */
