@@ -198,6 +198,10 @@ void mui_nursery_forget_in_child(void)
 }
 
 /* Under `lock`. */
+static const char closed_text[] = "processes: descriptors of mu_init() were "
+                                  "closed by this program: close before "
+                                  "mu_init(), or only what is yours";
+
 static int hold(bool for_good, struct mu_error *err)
 {
     bool again = the.for_good && the.forked == mui_forked();
@@ -205,10 +209,7 @@ static int hold(bool for_good, struct mu_error *err)
 
     /* others of ours went the same way, which nothing brings back */
     if (is_closed())
-        return mui_fail(err, MU_EINIT,
-                        "processes: descriptors of mu_init() were closed by "
-                        "this program: close before mu_init(), or only what is "
-                        "yours");
+        return mui_fail(err, MU_EINIT, "%s", closed_text);
     if (the.main_fd >= 0 && (the.forked != mui_forked() || is_gone()))
         end();
     /* its nursery would load it too, and so on */
@@ -309,6 +310,7 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
 {
     int all[1 + MUI_NURSERY_PLAN_FDS];
     int pair[2];
+    bool closed;
     int rc;
 
     if (plan_bytes > MUI_WIRE_PLAN || n_fds > MUI_NURSERY_PLAN_FDS)
@@ -321,7 +323,8 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
         memcpy(all + 1, fds, n_fds * sizeof *fds);
     (void)pthread_mutex_lock(&lock);
     rouse();
-    rc = the.main_fd < 0 || is_closed()
+    closed = is_closed();
+    rc = closed || the.main_fd < 0
              ? -EPIPE
              : send_open(entry, plan, plan_bytes, all, 1 + n_fds);
     (void)pthread_mutex_unlock(&lock);
@@ -329,7 +332,8 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
     if (rc < 0) {
         (void)close(pair[0]);
         if (rc == -EPIPE)
-            return mui_fail(err, MU_EINIT, "nursery: it was killed");
+            return mui_fail(err, MU_EINIT, "%s",
+                            closed ? closed_text : "nursery: it was killed");
         return mui_fail(err, rc, "nursery: send");
     }
     *ret_channel = pair[0];

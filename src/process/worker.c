@@ -200,7 +200,9 @@ static bool is_changed_in_memory(void)
 
     mui_arithmetic_restore();
     mui_crash_excuse(true);
+    (void)pthread_mutex_lock(&the.look_lock);
     mui_state_take_memory(&now);
+    (void)pthread_mutex_unlock(&the.look_lock);
     changed = !mui_state_memory_equals(&now, &the.state.memory);
     mui_crash_excuse(false);
     return changed;
@@ -235,7 +237,8 @@ static bool has_leftovers(const struct mui_lane_worker *lane)
     if (has_grown(lane) || !bell_is_ours())
         return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)
-        return false; /* it could leave nothing, and may not look */
+        /* of what the kernel keeps it could change nothing, and may not look */
+        return the.limits.strict && is_changed_in_memory();
     mui_crash_excuse(true);
     if (the.limits.strict)
         tell_of_orphans();
@@ -392,7 +395,9 @@ int mui_worker_up(void)
         the.data_bytes = mui_limits_data_bytes();
     the.n_files = mui_census_files();
     the.n_threads = mui_census_threads();
-    if (!(the.limits.sandbox & MU_SANDBOX_PURE))
+    if (the.limits.sandbox & MU_SANDBOX_PURE)
+        mui_state_take_memory(&the.state.memory);
+    else
         mui_state_take(the.n_threads == 1, &the.state);
     rc = mui_sandbox_enter_pure(the.limits.sandbox);
     if (rc < 0)

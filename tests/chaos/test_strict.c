@@ -307,6 +307,36 @@ static void changes_by_one_call_are_hidden(void **state)
     check_hidden(by_a_call, sizeof by_a_call / sizeof *by_a_call);
 }
 
+static int say_memory(struct mu_task *task)
+{
+    return mu_task_printf(task, "%s %s %llx", getenv(name),
+                          setlocale(LC_NUMERIC, NULL),
+                          (unsigned long long)mui_arithmetic());
+}
+
+/* They may make next to no call, and nor may who looks after them. */
+static void pure_tasks_hide_changes_in_memory(void **state)
+{
+    const struct mu_pool_options options = {.strict = 1,
+                                            .sandbox = MU_SANDBOX_PURE};
+    static void (*const changes[])(void) = {edit_in_place, replace_list,
+                                            round_up};
+    struct mu_pool *pool = test_pool("processes:1", &options);
+    struct mu_outcome *first = test_run(pool, say_memory);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        struct mu_outcome *o;
+
+        run_change(pool, &changes[i]);
+        o = test_run(pool, say_memory);
+        assert_string_equal(o->output, first->output);
+        mu_outcome_free(o);
+    }
+    mu_outcome_free(first);
+    mu_pool_close(pool);
+}
+
 /* What a task does with the kernel's watch has no part in what those after it do. */
 static void changes_after_the_watch_ended_are_hidden(void **state)
 {
@@ -434,6 +464,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_thread_is_watched),
         cmocka_unit_test(changes_in_memory_are_hidden),
+        cmocka_unit_test(pure_tasks_hide_changes_in_memory),
         cmocka_unit_test(changes_by_one_call_are_hidden),
         cmocka_unit_test(changes_after_the_watch_ended_are_hidden),
         cmocka_unit_test(who_loses_the_environment_is_charged),
