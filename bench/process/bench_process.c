@@ -35,6 +35,8 @@ int main(int argc, char **argv)
     static const char round_trip[] = "round trip of one empty task, both awake";
     static const char rate[] = "empty tasks of 16 bytes from one thread, all";
     static const char rate_1[] = "empty tasks of 16 bytes, one worker";
+    static const char strict[] =
+        "an empty task that sees nothing of those before it, one worker";
     static const char borrowed[] = "inputs in shared memory, one worker";
     static const char small[] = "4 KiB in and out, one worker";
     static const char large[] = "1 MiB in and out, one worker";
@@ -65,6 +67,10 @@ int main(int argc, char **argv)
          MUSTER("map-rate", "processes:1"), .more_is_better = 1},
         {rate_1, "muster threads", "M/s", MUSTER("rate", "threads:1"),
          .more_is_better = 1, .is_no_rival = 1},
+        {strict, "muster, strict", "us", MUSTER("strict", "processes:1")},
+        {strict, "muster, strict, that makes a system call", "us",
+         MUSTER("strict-call", "processes:1")},
+        {strict, "a fork a task", "us", HAND("fork-round-trip")},
         {rate, "muster, by mu_map()", "M/s", MUSTER("map-rate", "processes:4"),
          .more_is_better = 1},
         {rate, "muster", "M/s", MUSTER("rate", "processes:4"),

@@ -56,6 +56,13 @@ static int nothing(struct mu_task *task)
     return 0;
 }
 
+static int call_kernel(struct mu_task *task)
+{
+    (void)task;
+    (void)getppid();
+    return 0;
+}
+
 static int touch(struct mu_task *task)
 {
     size_t size;
@@ -179,7 +186,7 @@ static double run_feed_s(const char *model, mu_task_fn fn, struct feed feed)
 }
 
 /* Empty tasks in batches, with at most WINDOW under way. */
-static void run_batches(struct mu_pool *pool, size_t n_tasks)
+static void run_batches(struct mu_pool *pool, mu_task_fn fn, size_t n_tasks)
 {
     enum { BATCH = 64, WINDOW = 1024 };
     const struct mu_submit how = {.flags = MU_SUBMIT_NO_WAIT};
@@ -194,7 +201,7 @@ static void run_batches(struct mu_pool *pool, size_t n_tasks)
     for (size_t n_taken = 0; n_taken < n_tasks; n_taken += n) {
         while (n_sent < n_tasks && n_sent - n_taken <= WINDOW - BATCH) {
             size_t left = n_tasks - n_sent;
-            int rc = mu_pool_submit_many(pool, nothing, spans,
+            int rc = mu_pool_submit_many(pool, fn, spans,
                                          left < BATCH ? left : BATCH, &how, &n);
 
             n_sent += n;
@@ -218,10 +225,24 @@ static double rate(const char *model)
     struct mu_pool *pool = open_pool(model);
     int64_t begin;
 
-    run_batches(pool, WARM);
+    run_batches(pool, nothing, WARM);
     begin = bench_now_ns();
-    run_batches(pool, N);
+    run_batches(pool, nothing, N);
     return N / ((double)(bench_now_ns() - begin) / 1e9) / 1e6;
+}
+
+/* What a task takes, in us, where none sees what another changed of its process. */
+static double strict_us(const char *model, mu_task_fn fn, size_t n)
+{
+    const struct mu_pool_options options = {.strict = 1};
+    struct mu_pool *pool;
+    int64_t begin;
+
+    must(mu_pool_open(model, &options, &pool, NULL));
+    run_batches(pool, fn, n / 20);
+    begin = bench_now_ns();
+    run_batches(pool, fn, n);
+    return (double)(bench_now_ns() - begin) / (double)n / 1e3;
 }
 
 /* The same one by one, by mu_map(), outcomes in order. */
@@ -423,6 +444,10 @@ int main(int argc, char **argv)
         figure = rate(model);
     else if (strcmp(work, "map-rate") == 0)
         figure = map_rate(model);
+    else if (strcmp(work, "strict") == 0)
+        figure = strict_us(model, nothing, 300000);
+    else if (strcmp(work, "strict-call") == 0)
+        figure = strict_us(model, call_kernel, 20000);
     else if (strcmp(work, "borrowed-64") == 0)
         figure = borrowed(model, 64);
     else if (strcmp(work, "borrowed-64k") == 0)
