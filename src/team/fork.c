@@ -227,7 +227,7 @@ struct mu_job *mui_seat_steal(struct mui_seat *victim, uint32_t least)
     struct mui_range r = mui_range_of(pair);
 
     while (r.tail < r.split && r.tail >= least) {
-        /* T1, pairs with E1 in seat_feed() */
+        /* T1, pairs with E1 in seat_expose() */
         if (atomic_compare_exchange_weak_explicit(
                 &victim->range, &pair, mui_pair(r.tail + 1, r.split),
                 ORDER_STEAL, memory_order_relaxed)) {

@@ -24,7 +24,8 @@
  * In the one order of the four either S4 sees the work or W2 sees that nobody
  * searches. Both may: the exchange on `idle` lets one of them through, and a wake-up
  * that was posted stays in the semaphore until a sleeper takes it. tests/model/
- * sleep.pml has all interleavings. */
+ * sleep.pml has all interleavings. Who stops searching because he has found work
+ * (mui_idle_found) stands where the sentinel does, and wakes the next. */
 #include "team/team.h"
 
 /* Returns whether there is work in public. */
@@ -75,8 +76,10 @@ void mui_idle_found(struct mu_team *team)
     uint64_t idle =
         atomic_fetch_sub_explicit(&team->idle, 1, memory_order_seq_cst) - 1;
 
-    /* who made more public while this thread searched has woken nobody for it */
-    if (mui_idle_needs_waking(idle) && idle_raise_all(team))
+    /* S4, against W1 and W2: who made more public while this thread searched has woken
+     * nobody for it */
+    if (mui_idle_needs_waking(idle) &&
+        (idle_raise_all(team) || mui_queues_have(team)))
         mui_team_wake(team);
 }
 

@@ -237,11 +237,6 @@ static bool queue_run(struct mui_seat *me, struct mui_queue *queue)
     if (!ticket)
         return false;
     mui_idle_found(team);
-    /* relaxed: a guess */
-    if (mui_idle_needs_waking(
-            atomic_load_explicit(&team->idle, memory_order_relaxed)) &&
-        mui_queues_have(team))
-        mui_team_wake(team);
     do {
         mui_seat_start(me, ticket_region(ticket));
         ticket_execute(me, ticket, n == 0 ? &took_ns : NULL);
