@@ -504,6 +504,7 @@ static void print_result(struct contest *c)
     const struct contender *chosen;
 
     make_rows(c, rows);
+    text_put(&why, "");
     chosen = choose(c, rows, &why);
     if (c->options.json) {
         put_json(&page, c, rows, chosen ? chosen->model : NULL, why.data);

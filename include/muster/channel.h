@@ -17,8 +17,8 @@
  *     shm:NAME         the same; whoever opened it receives from any number of
  *                      senders, each with a ring of its own
  *     pipe:            two pipes
- *     fifo:PATH        one named pipe, one way, one sender; the next after its end
- *                      when it was opened anew
+ *     fifo:PATH        one named pipe, one way, one sender each time that it is
+ *                      opened
  *     unix:            a pair of Unix sockets
  *     unix:PATH        any number of connections; peers are checked by their
  *                      credentials

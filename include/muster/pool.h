@@ -107,7 +107,7 @@ struct mu_pool_options {
      * directory, umask, environment, locale, signal handlers and mask, limits, standard
      * streams, user and groups, timers, priority, CPUs, rounding, flags of the
      * processor; threads or children left behind, or a quarter of the descriptors that
-     * it may have (from Linux 6.2 on, which counts them). It costs some 45 us after a task
+     * it may have (from Linux 6.2 on, which counts them). It costs some 40 us after a task
      * that made a system call, and a microsecond after one that made none. Where a
      * worker has several threads (processes/threads, lists of paths), and where the
      * kernel does not tell (before Linux 5.11, or not x86-64), it costs 40 us after each.

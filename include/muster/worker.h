@@ -77,9 +77,10 @@ struct mu_worker_exit {
  *
  * What a process has of the program depends on when it is started. While the program
  * has one thread, those that were joined aside: all, as after fork(): ends of
- * mu_chan_pair(), arenas, pointers. Once other threads run, no copy of the program can be made safely, and it has its argument
- * alone: no end of a pair, no channel that was open, no arena without a name. Give it the
- * address of a channel (mu_chan_address()) and the name of an arena, and let it connect.
+ * mu_chan_pair(), arenas, pointers. Once other threads run, no copy of the program can be
+ * made safely, and it has its argument alone: no end of a pair, no channel that was open,
+ * no arena without a name. Give it the address of a channel (mu_chan_address()) and the
+ * name of an arena, and let it connect.
  * A program that wants the first starts its processes first, and says so in
  * options.inherits: then it is told where it would get the second.
  * arg       [size], copied; may be NULL when size is 0
@@ -87,7 +88,8 @@ struct mu_worker_exit {
  *           when it cannot be bound to it. For a process when other threads run besides:
  *           MU_EINIT when mu_init() was never called; MU_EMODEL when it inherits; -EINVAL
  *           when fn lies in no loaded module, as what is made at run time; -EMFILE when
- *           256 pools and such processes are open, or no descriptor is left
+ *           256 pools and such processes are open, or no descriptor is left, as is
+ *           known after a second
  * Context   not in a signal handler
  * Threads   any
  * Models    thread, process */
@@ -182,8 +184,8 @@ struct mu_supervisor_options {
      * descriptor, no memory) counts, and is tried again 10 ms later. */
     unsigned restarts_max;
     int64_t period_ns;
-    /* Optional; called by start, run and stop. It may call mu_supervisor_stop(), but not
-     * run, nor free. */
+    /* Optional; called by start, run and stop. From run or stop it may call
+     * mu_supervisor_stop(), but not run, nor free. */
     mu_event_fn event;
     void *event_ctx;
 };

@@ -598,6 +598,8 @@ static int hub_fd(struct shm_hub *h)
         return h->epoll_fd;
     (void)close(h->epoll_fd);
     h->epoll_fd = -1; /* or the next call would hand out one that is silent */
+    for (unsigned i = 0; i < h->n_lanes; i++)
+        h->lanes[i]->end.is_armed = false;
     h->is_listening = has_room;
     return rc;
 }

@@ -47,11 +47,12 @@ bool mui_processes_robbed(struct mui_processes *p)
     if (mui_processes_has_board(p) && (has_channel || p->channel < 0))
         return false;
     p->robbed = true;
-    if (has_channel) /* not all were closed: the workers have to go all the same */
+    if (has_channel) { /* not all were closed: the workers have to go all the same */
         mui_nursery_hang_up(p->channel);
-    /* else closed by the program, or a number of its own by now */
-    p->dead_channel = has_channel ? p->channel : -1;
-    p->channel = -1;
+        p->dead_channel = p->channel;
+    }
+    p->channel =
+        -1; /* else closed by the program, or a number of its own by now */
     (void)mui_fail(&p->failure, MU_ECRASHED,
                    "processes: descriptors of the pool were closed by this "
                    "program");

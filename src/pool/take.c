@@ -285,7 +285,7 @@ static void cancel_each(void *ctx, struct mui_job *job)
 
     if (rc < 0)
         all->rc = rc;
-    if (all->kills && job->state == MUI_JOB_GIVEN)
+    if (all->kills && job->state == MUI_JOB_GIVEN && job->doom == MU_DONE)
         job->doom = MU_CANCELLED;
 }
 
@@ -293,7 +293,9 @@ static void kill_each(void *ctx, struct mui_job *job)
 {
     struct mu_pool *pool = ctx;
 
-    if (job->state == MUI_JOB_GIVEN)
+    /* else it is killed already, for its deadline */
+    if (job->state == MUI_JOB_GIVEN &&
+        (job->doom == MU_DONE || job->doom == MU_CANCELLED))
         mui_pool_kill(pool, job, MU_CANCELLED);
 }
 
@@ -303,6 +305,7 @@ static void kill_each(void *ctx, struct mui_job *job)
 int mu_pool_cancel_all(struct mu_pool *pool, int kill)
 {
     struct cancel_all all = {.pool = pool};
+    struct cancel_queued rest = {.pool = pool, .number_max = UINT64_MAX};
     int rc = mui_pool_check(pool);
 
     if (rc < 0)
@@ -314,8 +317,11 @@ int mu_pool_cancel_all(struct mu_pool *pool, int kill)
     (void)mui_pool_collect_all(pool, MUI_EAGER);
     recall_all(pool);
     mui_job_each(pool->store, cancel_each, &all);
-    if (all.kills)
+    if (all.kills) {
         mui_job_each(pool->store, kill_each, pool);
+        /* what a lane had under revocation, and let go meanwhile */
+        mui_job_each(pool->store, cancel_queued, &rest);
+    }
     mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     return all.rc;
