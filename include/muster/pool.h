@@ -70,13 +70,13 @@ struct mu_pool_options {
      * outputs is besides kept below this and output_bytes (when that is 0: twice
      * this): then killed. The outcome says which. A worker that keeps more than a
      * quarter of it after a task, or than half while others run beside, is replaced, so
-     * that what one leaks the next does not miss; recycle_bytes says another share. */
+     * that what one leaks the next does not miss; recycle_bytes sets another amount. */
     uint64_t memory_bytes;
     /* Output that one task may write, in bytes. 0: 4 GiB; less under processes where
      * address space is limited (ulimit -v). */
     uint64_t output_bytes;
-    /* Tasks given ahead to one worker. 0: by measurement. 1: strict, a task goes
-     * only to a worker that has nothing else. */
+    /* Tasks given ahead to one worker. 0: by measurement. 1: nothing ahead, a task
+     * goes only to a worker that has nothing else. */
     unsigned window;
     /* Bytes that every task can read through mu_task_arg(); copied. */
     const void *arg;
@@ -85,7 +85,8 @@ struct mu_pool_options {
      * (outcome.worker) among those that this program may use, counted round; one that
      * replaces it to the same. With threads these are the CPUs of the thread that opens
      * the pool, with processes those of mu_init(). A worker process moves there with its
-     * first task, which takes some 20 us; with MU_SANDBOX_PURE its tasks may move, too.
+     * first task, which takes some 20 us; with MU_SANDBOX_PURE its tasks may change
+     * their CPU themselves.
      * Not under `serial` (MU_EMODEL), where tasks run on the caller's thread. */
     int pin;
 
@@ -107,10 +108,10 @@ struct mu_pool_options {
      * directory, umask, environment, locale, signal handlers and mask, limits, standard
      * streams, user and groups, timers, priority, CPUs, rounding, flags of the
      * processor; threads or children left behind, or a quarter of the descriptors that
-     * it may have (from Linux 6.2 on, which counts them). It costs some 40 us after a task
-     * that made a system call, and a microsecond after one that made none. Where a
+     * it may have (from Linux 6.2 on, which counts them). It costs 30 to 40 us after a
+     * task that made a system call, and a microsecond after one that made none. Where a
      * worker has several threads (processes/threads, lists of paths), and where the
-     * kernel does not tell (before Linux 5.11, or not x86-64), it costs 40 us after each.
+     * kernel does not tell (before Linux 5.11, or not x86-64), so it does after each.
      * Without it a worker is looked at when it has nothing to do, and after each
      * millisecond of tasks. */
     int strict;
@@ -121,9 +122,9 @@ struct mu_pool_options {
      * what is below them, can be read; with either list, or MU_SANDBOX_READ_ONLY, only
      * write_paths can be written. A call of a task, on any of its threads, that names a
      * path which is in none ends it in the same way; one of a child that it started is
-     * the error EACCES there (so are all where the kernel cannot tell: before Linux
-     * 5.5, or in a container that uses the same means). Each call that names a path
-     * takes some 20 us more. Looked up when the pool is opened. */
+     * the error EACCES there (so are all in a container that uses the same means).
+     * MU_EMODEL where the kernel has no Landlock (before Linux 5.13). Each call that
+     * names a path takes some 20 us more. Looked up when the pool is opened. */
     const char *const *read_paths;
     const char *const *write_paths;
     /* Processes and threads that the tasks of a worker may have at a time, beside the
@@ -151,10 +152,10 @@ struct mu_submit {
     /* When set, the input is this range of a file, mapped into the worker when
      * the task starts; input and input_size of the call are not used. `size` 0
      * means up to its end; a file that ends before its range does is an error, and the
-     * task `failed` without being run. The path is copied. A file that does not tell its size, as
-     * those of /proc, is read instead, up to 256 MiB. One that is truncated while a task
-     * reads what was mapped is SIGBUS: `crashed` where the model isolates; elsewhere it
-     * ends the program. */
+     * task `failed` without being run. The path is copied. A file that does not tell its
+     * size, as those of /proc, is read instead, up to 256 MiB. One that is truncated while a
+     * task reads what was mapped is SIGBUS: `crashed` where the model isolates; elsewhere
+     * it ends the program. */
     const char *path;
     uint64_t offset;
     uint64_t size;
