@@ -51,8 +51,8 @@ bool mui_processes_robbed(struct mui_processes *p)
         mui_nursery_hang_up(p->channel);
         p->dead_channel = p->channel;
     }
-    p->channel =
-        -1; /* else closed by the program, or a number of its own by now */
+    /* else closed by the program, or a number of its own by now */
+    p->channel = -1;
     (void)mui_fail(&p->failure, MU_ECRASHED,
                    "processes: descriptors of the pool were closed by this "
                    "program");

@@ -43,9 +43,8 @@ enum {
     MUI_ASK_SOON_NS = 400,
     MUI_LONG_WORK_NS = 5000, /* what was shorter is not expected to be long */
     MUI_WAKE_AGE_NS = 4000,  /* nor is anybody woken for it */
-    MUI_COARSE_WORK_NS =
-        200000,                /* after this much all are given some at once */
-    MUI_LONG_LOOP_NS = 10000,  /* a loop that was worth waking somebody for */
+    MUI_COARSE_WORK_NS = 200000, /* after it all are given some at once */
+    MUI_LONG_LOOP_NS = 10000,    /* a loop that was worth waking somebody for */
     MUI_SPIN_NS = 100000,      /* an idle thread looks this long, then sleeps */
     MUI_SENTINEL_NS = 2500000, /* the last one that looks: this long */
     MUI_JOIN_SPIN_NS = 50000,  /* a waiting join spins this long, then sleeps */
