@@ -28,8 +28,8 @@
  * (mui_idle_found) stands where the sentinel does, and wakes the next. */
 #include "team/team.h"
 
-/* Returns whether there is work in public. */
-static bool idle_raise_all(struct mu_team *team)
+/* Ask every seat at work to expose some. Returns whether there is work in public. */
+static bool idle_ask_all(struct mu_team *team)
 {
     uint32_t n_seats =
         atomic_load_explicit(&team->n_seats, memory_order_acquire);
@@ -46,7 +46,7 @@ static bool idle_raise_all(struct mu_team *team)
         mui_seat_ask(seat);
         has_work |= mui_seat_has_work(seat);
     }
-    return has_work;
+    return has_work || mui_queues_have(team);
 }
 
 void mui_team_wake(struct mu_team *team)
@@ -78,8 +78,7 @@ void mui_idle_found(struct mu_team *team)
 
     /* S4, against W1 and W2: who made more public while this thread searched has woken
      * nobody for it */
-    if (mui_idle_needs_waking(idle) &&
-        (idle_raise_all(team) || mui_queues_have(team)))
+    if (mui_idle_needs_waking(idle) && idle_ask_all(team))
         mui_team_wake(team);
 }
 
@@ -101,7 +100,7 @@ bool mui_idle_rest(struct mu_team *team)
     return false;
 }
 
-bool mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *))
+bool mui_idle_sleep(struct mu_team *team)
 {
     uint64_t idle = atomic_load_explicit(&team->idle, memory_order_relaxed);
 
@@ -111,8 +110,7 @@ bool mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *))
             &team->idle, &idle, mui_pair(0, mui_high(idle) + 1),
             memory_order_seq_cst, memory_order_relaxed))
         return false;
-    (void)idle_raise_all(team);
-    if (has_work(team) ||
+    if (idle_ask_all(team) ||
         atomic_load_explicit(&team->is_closing, memory_order_seq_cst)) {
         idle = atomic_load_explicit(&team->idle, memory_order_relaxed);
         while (mui_idle_needs_waking(idle)) {

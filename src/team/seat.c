@@ -202,7 +202,7 @@ void mui_seat_start(struct mui_seat *seat, struct mui_region *region)
     uint64_t epoch =
         atomic_load_explicit(&seat->epoch, memory_order_relaxed) + 1;
 
-    /* S1, against S4 in idle_raise_all() */
+    /* S1, against S4 in idle_ask_all() */
     atomic_store_explicit(&seat->epoch, epoch, memory_order_seq_cst);
     seat_begin(seat, epoch);
     mui_seat_serve(seat, region);
@@ -236,7 +236,7 @@ static bool seat_try(struct mui_seat *seat)
     /* relaxed: a guess for the exchange */
     uint64_t epoch = atomic_load_explicit(&seat->epoch, memory_order_relaxed);
 
-    /* S1, against S4 in idle_raise_all(); acquire, pairs with the release of the
+    /* S1, against S4 in idle_ask_all(); acquire, pairs with the release of the
      * last one to leave the seat */
     if (epoch % 2 != 0 || !atomic_compare_exchange_strong_explicit(
                               &seat->epoch, &epoch, epoch + 1,

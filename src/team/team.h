@@ -332,9 +332,9 @@ void mui_idle_found(struct mu_team *team);
  * not sleep. */
 bool mui_idle_rest(struct mu_team *team);
 
-/* Sleep though nobody else searches, unless has_work says that there is some. False:
- * the caller is not the last one. */
-bool mui_idle_sleep(struct mu_team *team, bool (*has_work)(struct mu_team *));
+/* Sleep though nobody else searches, unless there is work. False: the caller is not the
+ * last one. */
+bool mui_idle_sleep(struct mu_team *team);
 
 /* ------------------------------------------------------------------ loop.c */
 

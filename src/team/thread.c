@@ -118,22 +118,6 @@ static bool thread_look(struct mui_thread *t, int64_t now)
     return mui_tickets_run(t->seat, t->queue_sights, now);
 }
 
-/* The last look of the last thread to sleep: seq_cst loads, against W1. */
-static bool team_has_work(struct mu_team *team)
-{
-    uint32_t n_seats =
-        atomic_load_explicit(&team->n_seats, memory_order_acquire);
-
-    for (uint32_t i = 0; i < n_seats; i++) {
-        struct mui_seat *seat =
-            atomic_load_explicit(&team->seats[i], memory_order_acquire);
-
-        if (seat && mui_seat_has_work(seat))
-            return true;
-    }
-    return mui_queues_have(team);
-}
-
 static void thread_pause(const struct mu_team *team, int64_t idle_ns)
 {
     enum { SHORT_NS = 20000, N_SHORT = 4, N_LONG = 16 };
@@ -178,7 +162,7 @@ static void *thread_main(void *arg)
         if (!is_fresh && now - since > team->spin_ns)
             is_fresh = mui_idle_rest(team);
         if (!is_fresh && now - since > team->sentinel_ns)
-            is_fresh = mui_idle_sleep(team, team_has_work);
+            is_fresh = mui_idle_sleep(team);
         if (is_fresh)
             since = mu_now_ns();
         else if (!thread_yield(t, now))
