@@ -31,6 +31,9 @@ static struct {
     _Atomic int n_forks;         /* of workers, that went well */
     _Atomic int n_hang;          /* so many of those will never be up */
     _Atomic int n_fork_fails;    /* so many will not */
+    _Atomic int forked;          /* the last one */
+    _Atomic bool dies_forking;   /* the nursery, when it has forked the next */
+    _Atomic int unreported;      /* that next one */
     _Atomic int n_nursery_fails; /* the same of nurseries */
     _Atomic int n_orders_fail;   /* so many of the supervisor's are not sent */
     _Atomic int why;             /* errno of those */
@@ -91,8 +94,14 @@ int __wrap_fork(void)
     if (hangs)
         atomic_fetch_sub(&shared->n_hang, 1);
     rc = __real_fork();
-    if (rc > 0 && !is_guardian)
+    if (rc > 0 && !is_guardian) {
+        atomic_store(&shared->forked, rc);
         atomic_fetch_add(&shared->n_forks, 1);
+        if (atomic_exchange(&shared->dies_forking, false)) {
+            atomic_store(&shared->unreported, rc);
+            (void)raise(SIGKILL);
+        }
+    }
     if (rc == 0 && hangs)
         for (;;)
             (void)pause();
@@ -266,6 +275,22 @@ static void pool_outlives_a_time_without_a_nursery(void **state)
     mu_pool_close(pool);
 }
 
+/* Nobody has heard of the last worker then, and the pool counts on it. */
+static void nursery_may_die_before_it_reports(void **state)
+{
+    struct mu_pool *pool = pool_with("processes:1", 2);
+    pid_t spare = atomic_load(&shared->forked);
+
+    (void)state;
+    atomic_store(&shared->dies_forking, true);
+    test_run_as(pool, kill_worker, MU_CRASHED);
+    /* with the nursery: a task that one of them begins would be lost */
+    test_await_end(spare);
+    test_await_end(atomic_load(&shared->unreported));
+    test_run_as(pool, test_say_pid, MU_DONE);
+    mu_pool_close(pool);
+}
+
 /* It waits for no worker that will not come. */
 static void pool_without_forks_closes(void **state)
 {
@@ -415,6 +440,7 @@ int main(void)
         cmocka_unit_test(task_of_a_worker_that_is_not_up_has_its_time_still),
         cmocka_unit_test(worker_that_is_never_up_is_replaced),
         cmocka_unit_test(pool_outlives_a_time_without_a_nursery),
+        cmocka_unit_test(nursery_may_die_before_it_reports),
         cmocka_unit_test(pool_without_forks_closes),
         cmocka_unit_test(order_that_is_not_sent_is_made_good),
         cmocka_unit_test(nursery_without_files_is_an_error),
