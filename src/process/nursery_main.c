@@ -277,6 +277,22 @@ static void load_ahead(void)
     own_signals();
 }
 
+/* Who unwinds the stack finds its end here: an exception that leaves a task is caught by
+ * nobody, and neither that nor pthread_exit() cleans up for the functions of the host whose
+ * frames lie below, and which go on there. */
+static _Noreturn __attribute__((noinline)) void run_worker(
+    const struct channel *channel, const struct mui_nursery_start *start)
+{
+#ifdef __GCC_HAVE_DWARF2_CFI_ASM
+#    if defined(__x86_64__)
+    __asm__ volatile(".cfi_undefined rip");
+#    elif defined(__aarch64__)
+    __asm__ volatile(".cfi_undefined x30");
+#    endif
+#endif
+    _exit(channel->open.entry(start));
+}
+
 static _Noreturn void be_worker(const struct channel *channel,
                                 const struct mui_message *message)
 {
@@ -303,7 +319,7 @@ static _Noreturn void be_worker(const struct channel *channel,
     mui_descriptors_keep(keep, n);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    _exit(channel->open.entry(&start));
+    run_worker(channel, &start);
 }
 
 static bool room_for_worker(void)
