@@ -115,6 +115,11 @@ static uint64_t count_threads_of_user(void)
 int mui_limits_init(const struct mui_limits *limits)
 {
     the = *limits;
+    /* not those of the worker whose task opened the pool */
+    statm_fd = -1;
+    status_fd = -1;
+    has_group = false;
+    nproc = 0;
     if (limits->memory_bytes || limits->recycle_bytes)
         statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     /* where there can be no group, RLIMIT_DATA has to do alone */

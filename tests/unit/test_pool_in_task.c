@@ -1,4 +1,5 @@
 /* test_pool_in_task.c: a task that runs tasks of its own, in a pool that it opens. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -95,6 +96,12 @@ static int ask_after_it(struct mu_task *task)
                : 1;
 }
 
+static int do_nothing_elsewhere(struct mu_task *task)
+{
+    (void)task;
+    return run_inner("processes:1", do_nothing) == MU_DONE ? 0 : 1;
+}
+
 /* -- tests -- */
 
 /* Who ends its process is known, and is not run again to find out. */
@@ -151,6 +158,25 @@ static void running_task_is_known_after_it(void **state)
     mu_pool_close(outer);
 }
 
+/* What was opened for them is the outer worker's. */
+static void limits_of_the_outer_pool_are_not_the_inner_ones(void **state)
+{
+    const struct mu_pool_options options = {.processes = 40,
+                                            .memory_bytes = 256 << 20};
+    struct mu_pool *pool;
+    int rc = mu_pool_open("processes:1", &options, &pool, NULL);
+
+    (void)state;
+    if (rc ==
+        -EPERM) { /* no control group for whom RLIMIT_NPROC does not bind */
+        print_message("skipped: no limit of processes here\n");
+        skip();
+    }
+    assert_int_equal(rc, 0);
+    test_run_as(pool, do_nothing_elsewhere, MU_DONE);
+    mu_pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +185,7 @@ int main(void)
         cmocka_unit_test(end_of_the_thread_is_the_tasks),
         cmocka_unit_test(worker_of_a_task_has_its_own),
         cmocka_unit_test(running_task_is_known_after_it),
+        cmocka_unit_test(limits_of_the_outer_pool_are_not_the_inner_ones),
     };
 
     n_runs = test_shared(sizeof *n_runs);
