@@ -1,6 +1,6 @@
-/* test_by_hand.c: what a pool makes of its workers, which are moved here by hand: each
- * takes an order, or dies, when the test says so. Two calls of the library pass here by the
- * linker's help (--wrap, CMakeLists.txt): so a worker can go on between two looks. */
+/* test_worker_moves.c: what a pool makes of each move of its workers: they come, take an
+ * order, or die, when the test says so. Two calls of the library pass here by the linker's
+ * help (--wrap, CMakeLists.txt): so a worker can go on between two looks. */
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
