@@ -191,6 +191,10 @@ struct mui_kind {
 /* 0; -EINVAL when fn lies in no loaded module. */
 int mui_pool_prepare(struct mui_kind *kind, mu_task_fn fn);
 
+/* A queue that was full has room again when a quarter of it is free, so that tasks go on in
+ * batches and not one for one. See whether it has, and tell who sleeps for that. */
+void mui_pool_see_room(struct mu_pool *pool);
+
 /* mu_pool_submit() with a number that stays with the job, for map and reduce. */
 int mui_pool_submit(struct mu_pool *pool, const struct mui_kind *kind,
                     const struct mu_span *input, const struct mu_submit *how,

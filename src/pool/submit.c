@@ -160,19 +160,26 @@ static bool is_laden(const struct mu_pool *pool)
            pool->queue.n + pool->n_given >= (size_t)2 * pool->model.n_lanes;
 }
 
-/* Whether there is room. A queue that was full has room again when a quarter of it
- * is free, so that tasks go on in batches and not one for one. */
-static int room(struct mu_pool *pool, unsigned flags)
+void mui_pool_see_room(struct mu_pool *pool)
 {
     size_t limit = pool->options.queue_tasks;
+
+    if (!pool->was_full || pool->queue.n >= limit ||
+        pool->queue.n > limit - limit / 4)
+        return;
+    pool->was_full = false;
+    mui_pool_tell(pool);
+}
+
+/* Whether there is room. */
+static int room(struct mu_pool *pool, unsigned flags)
+{
     int rc = is_open(pool);
 
     if (rc != MU_OK)
         return rc;
-    if (pool->queue.n >= limit)
-        pool->was_full = true;
-    else if (pool->queue.n <= limit - limit / 4)
-        pool->was_full = false;
+    pool->was_full |= pool->queue.n >= pool->options.queue_tasks;
+    mui_pool_see_room(pool);
     if (flags & MUI_SUBMIT_LIGHTLY && is_laden(pool))
         return MU_FULL;
     if (!pool->was_full && pool->held_bytes <= pool->options.queue_bytes)

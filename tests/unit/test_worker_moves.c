@@ -1,7 +1,9 @@
 /* test_worker_moves.c: what a pool makes of each move of its workers: they come, take an
  * order, or die, when the test says so. Two calls of the library pass here by the linker's
  * help (--wrap, CMakeLists.txt): so a worker can go on between two looks. */
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -358,6 +360,78 @@ static void worker_of_a_suspect_is_not_idle(void **state)
     close_pool();
 }
 
+static _Atomic bool is_submitted;
+
+static void *submit_when_there_is_room(void *arg)
+{
+    (void)arg;
+    (void)submit();
+    atomic_store(&is_submitted, true);
+    return NULL;
+}
+
+static void await_sleeper(struct mu_pool *pool, int64_t deadline)
+{
+    unsigned n;
+
+    do {
+        assert_true(mu_now_ns() < deadline);
+        (void)sched_yield();
+        (void)pthread_mutex_lock(&pool->lock);
+        n = pool->n_waiting;
+        (void)pthread_mutex_unlock(&pool->lock);
+    } while (n == 0);
+}
+
+/* The queue goes to it, and nothing ends. */
+static void worker_that_comes_makes_room(void **state)
+{
+    const int64_t deadline = test_deadline();
+    pthread_t other;
+    bool is_over;
+
+    (void)state;
+    open_pool(1, 1);
+    the.pool->doubt_ns = MU_NEVER; /* else who sleeps looks some time */
+    for (int i = 0; i < N_SLOTS; i++)
+        (void)submit();
+    atomic_store(&is_submitted, false);
+    assert_int_equal(
+        pthread_create(&other, NULL, submit_when_there_is_room, NULL), 0);
+    await_sleeper(the.pool, deadline);
+    (void)pthread_mutex_lock(&the.pool->lock);
+    come(0);
+    (void)pthread_mutex_unlock(&the.pool->lock);
+    do
+        (void)sched_yield();
+    while (!(is_over = atomic_load(&is_submitted)) && mu_now_ns() < deadline);
+    mui_pool_news(the.pool);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    assert_true(is_over);
+    close_pool();
+}
+
+/* One of which the quarter is nothing; else two that wait for room wake each other, again
+ * and again. */
+static void short_queue_that_is_full_has_no_room(void **state)
+{
+    const struct mu_submit how = {.flags = MU_SUBMIT_NO_WAIT};
+
+    (void)state;
+    open_pool(1, 1);
+    the.pool->options.queue_tasks = 1;
+    the.pool->options.window = 1;
+    come(0);
+    assert_given(submit(), 0);
+    assert_int_equal(submit()->state, MUI_JOB_QUEUED);
+    assert_int_equal(mu_pool_submit(the.pool, do_nothing, NULL, 0, &how, NULL),
+                     MU_FULL);
+    assert_true(the.pool->was_full);
+    assert_false(mui_pool_pump(the.pool));
+    assert_true(the.pool->was_full);
+    close_pool();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +440,8 @@ int main(void)
         cmocka_unit_test(queue_goes_on_beside_a_suspect_that_is_held_apart),
         cmocka_unit_test(suspect_is_not_kept_waiting_by_the_queue),
         cmocka_unit_test(worker_of_a_suspect_is_not_idle),
+        cmocka_unit_test(worker_that_comes_makes_room),
+        cmocka_unit_test(short_queue_that_is_full_has_no_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
