@@ -7,7 +7,7 @@
 #include "pool/policy.h"
 #include "pool/pool.h"
 
-static void give_input_back(struct mu_pool *pool, struct mui_job *job)
+void mui_pool_give_input_back(struct mu_pool *pool, struct mui_job *job)
 {
     if (!job->owns_input)
         return;
@@ -21,7 +21,7 @@ static void give_input_back(struct mu_pool *pool, struct mui_job *job)
 void mui_pool_end(struct mu_pool *pool, struct mui_job *job,
                   enum mu_status status)
 {
-    give_input_back(pool, job);
+    mui_pool_give_input_back(pool, job);
     job->out.status = status;
     job->state = MUI_JOB_ENDED;
     if (job->timeout_ns)

@@ -124,6 +124,9 @@ bool mui_pool_collect_all(struct mu_pool *pool, enum mui_patience patience);
 bool mui_pool_collect(struct mu_pool *pool, struct mui_lane *lane,
                       bool *ret_forged);
 
+/* Let go of the copy of its input, if it has one. */
+void mui_pool_give_input_back(struct mu_pool *pool, struct mui_job *job);
+
 /* A job ended: its outcome can be taken. */
 void mui_pool_end(struct mu_pool *pool, struct mui_job *job,
                   enum mu_status status);

@@ -124,7 +124,7 @@ static int take_bytes(struct mu_pool *pool, struct mui_job *job,
 {
     uint8_t *copy;
 
-    if (size && !input)
+    if ((size && !input) || size == SIZE_MAX)
         return -EINVAL;
     if (flags & MU_SUBMIT_BORROW && size) {
         if (!mui_arena_holds(&pool->arena, input, size))
@@ -214,6 +214,13 @@ static __attribute__((noinline)) int wait_for_room(struct mu_pool *pool,
     return rc;
 }
 
+static int await_room(struct mu_pool *pool, unsigned flags)
+{
+    int rc = flags & MUI_SUBMIT_ANYWAY ? is_open(pool) : room(pool, flags);
+
+    return rc == MU_FULL ? wait_for_room(pool, flags) : rc;
+}
+
 int mui_pool_prepare(struct mui_kind *kind, mu_task_fn fn)
 {
     const void *address;
@@ -282,6 +289,17 @@ static __attribute__((noinline)) int take_other(struct mu_pool *pool,
     if (how->n_parts)
         return take_parts(pool, job, input->data, how->n_parts);
     return take_bytes(pool, job, input->data, input->size, how->flags);
+}
+
+/* Whether the copy may take so long that others are not to wait for it. How long parts are
+ * says memory of the caller's, which is not read here either: it may not be there. */
+static bool takes_long(const struct mu_span *input, const struct mu_submit *how)
+{
+    enum { LARGE = 32 << 10 };
+
+    return how->n_parts > 0 ||
+           (!how->path && !(how->flags & MU_SUBMIT_BORROW) &&
+            input->size >= LARGE);
 }
 
 /* Fill in all of the job of a task but its input. */
@@ -363,11 +381,22 @@ static void enqueued(struct mu_pool *pool)
     mui_pool_leave(pool);
 }
 
-static int await_room(struct mu_pool *pool, unsigned flags)
+/* take_other() without the lock, which is let go meanwhile: nobody knows of the job yet.
+ * The room that there was may be another's by then. */
+static int take_apart(struct mu_pool *pool, struct mui_job *job,
+                      const struct mu_span *input, const struct mu_submit *how)
 {
-    int rc = flags & MUI_SUBMIT_ANYWAY ? is_open(pool) : room(pool, flags);
+    int rc;
 
-    return rc == MU_FULL ? wait_for_room(pool, flags) : rc;
+    if (pool->queue.n > 0)
+        enqueued(pool); /* the others of its batch are not to wait */
+    (void)pthread_mutex_unlock(&pool->lock);
+    rc = take_other(pool, job, input, how);
+    (void)pthread_mutex_lock(&pool->lock);
+    if (rc < 0)
+        return rc;
+    /* what is under way was weighed before, and is no reason to copy it again */
+    return await_room(pool, how->flags & ~(unsigned)MUI_SUBMIT_LIGHTLY);
 }
 
 /* One task into the queue; lock held. */
@@ -386,9 +415,12 @@ static int submit_one(struct mu_pool *pool, const struct batch *batch,
     fill_job(job, batch, tag, number);
     if (is_plain(batch->how) && is_small(input))
         take_small(job, input);
+    else if (takes_long(input, batch->how))
+        rc = take_apart(pool, job, input, batch->how);
     else
         rc = take_other(pool, job, input, batch->how);
-    if (rc < 0) {
+    if (rc != 0) {
+        mui_pool_give_input_back(pool, job);
         job->state = MUI_JOB_TAKEN;
         mui_job_free(job);
         return rc;

@@ -337,6 +337,8 @@ static void inputs_that_cannot_be_are_refused(void **state)
 
     assert_int_equal(mu_pool_submit(pool, models_echo, NULL, 1, NULL, NULL),
                      -EINVAL);
+    assert_int_equal(
+        mu_pool_submit(pool, models_echo, "x", SIZE_MAX, NULL, NULL), -EINVAL);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const struct mu_submit how = {.n_parts = parts[i].n};
 
