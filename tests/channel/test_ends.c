@@ -1,14 +1,17 @@
-/* test_ends.c: how ends are told where it is not plain: goodbyes without room, several
- * producers and consumers of one name, listeners that are closed or out of descriptors. */
+/* test_ends.c: how ends are told where it is not plain: goodbyes without room, who
+ * waits for ever, several producers and consumers of one name, listeners that are closed
+ * or out of descriptors. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -282,6 +285,96 @@ static void full_queue_takes_a_goodbye(void **state)
     assert_int_equal(recv_now(ends[1]), MU_CLOSED);
     assert_int_equal(recv_now(ends[1]), MU_CLOSED);
     mu_chan_free(ends[1]);
+}
+
+/* ---- deaths ----------------------------------------------------------------- */
+
+static void die_when_it_hears(void *arg)
+{
+    struct mu_chan **ends = arg;
+    char byte;
+    size_t size;
+
+    mu_chan_free(ends[0]);
+    CHECK_CHILD(mu_chan_recv(ends[1], &byte, 1, MU_NEVER, &size) == 0);
+    (void)raise(SIGKILL);
+}
+
+/* Who waits for ever sees the other's end too, on each kind of pair. */
+static void waiting_for_ever_ends_with_the_peer(void **state)
+{
+    static const char *const schemes[] = {
+        "shm:", "pipe:", "unix:", "tcp:", "mq:"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        struct mu_chan_options options = {.queue_messages = 2};
+        struct mu_chan *ends[2];
+        char byte;
+        size_t size;
+        pid_t pid;
+        int rc;
+
+        assert_int_equal(mu_chan_pair(schemes[i], &options, ends, NULL), 0);
+        pid = test_fork(die_when_it_hears, ends);
+        mu_chan_free(ends[1]);
+        assert_int_equal(mu_chan_send(ends[0], "x", 1, MU_NEVER), 0);
+        assert_int_equal(mu_chan_recv(ends[0], &byte, 1, MU_NEVER, &size),
+                         MU_ECRASHED);
+        do
+            rc = mu_chan_send(ends[0], "x", 1, MU_NEVER);
+        while (rc == 0);
+        assert_int_equal(rc, MU_ECRASHED);
+        assert_true(WIFSIGNALED(test_wait(pid)));
+        mu_chan_free(ends[0]);
+    }
+}
+
+/* Wait until our parent sleeps in that call, as far as the system tells. */
+static void parent_await_call(long number)
+{
+    char path[64];
+    char text[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/syscall", (int)getppid());
+    for (;;) {
+        FILE *f = fopen(path, "re");
+
+        if (!f || !fgets(text, sizeof text, f) ||
+            (text[0] != 'r' && atol(text) == number)) {
+            if (f)
+                (void)fclose(f);
+            return;
+        }
+        (void)fclose(f);
+    }
+}
+
+static void die_when_it_is_polled(void *arg)
+{
+    struct mu_chan **ends = arg;
+
+    mu_chan_free(ends[0]);
+    parent_await_call(SYS_ppoll);
+    (void)raise(SIGKILL);
+}
+
+/* A queue waits in two ways, one after the other: the second sees the end too. */
+static void queue_that_waits_for_long_sees_the_end(void **state)
+{
+    struct mu_chan *ends[2];
+    char byte;
+    size_t size;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(mu_chan_pair("mq:", NULL, ends, NULL), 0);
+    pid = test_fork(die_when_it_is_polled, ends);
+    mu_chan_free(ends[1]);
+    assert_int_equal(mu_chan_recv(ends[0], &byte, 1, MU_NEVER, &size),
+                     MU_ECRASHED);
+    assert_true(WIFSIGNALED(test_wait(pid)));
+    mu_chan_free(ends[0]);
 }
 
 /* ---- names in memory -------------------------------------------------------- */
@@ -588,6 +681,8 @@ int main(void)
         cmocka_unit_test(drain_makes_room_for_a_sealed_goodbye),
         cmocka_unit_test(full_queue_takes_a_goodbye),
         cmocka_unit_test(short_secret_is_refused),
+        cmocka_unit_test(waiting_for_ever_ends_with_the_peer),
+        cmocka_unit_test(queue_that_waits_for_long_sees_the_end),
         cmocka_unit_test(producers_goodbye_ends_all_consumers),
         cmocka_unit_test(consumers_goodbye_ends_all_producers),
         cmocka_unit_test(goodbye_drops_what_was_reserved),

@@ -1,5 +1,5 @@
 /* test_names.c: channels with names: opening, connecting, accepting, who is allowed,
- * the secret, many senders, and the wrappers. */
+ * the secret, and how those end whose peers come and go. */
 #include <errno.h>
 #include <mqueue.h>
 #include <netinet/in.h>
@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include "muster/channel.h"
 
@@ -27,7 +26,6 @@ static const char *unique(const char *format)
 struct peer {
     const char *address;
     struct mu_chan_options options;
-    unsigned long n;
 };
 
 static int no_peer(void *ctx, int pid, unsigned uid, unsigned gid)
@@ -375,189 +373,6 @@ static void silent_peer_keeps_nobody(void **state)
     mu_chan_free(listener);
 }
 
-/* ---- many senders ----------------------------------------------------------- */
-
-enum { N_SENDERS = 5, N_MESSAGES = 2000 };
-
-static void *send_many(void *arg)
-{
-    struct peer *p = arg;
-    struct mu_chan *c;
-
-    CHECK_CHILD(mu_chan_connect(p->address, NULL, test_deadline(), &c, NULL) ==
-                0);
-    for (unsigned long i = 0; i < N_MESSAGES; i++) {
-        unsigned long message[2] = {p->n, i};
-
-        CHECK_CHILD(mu_chan_send(c, message, sizeof message, test_deadline()) ==
-                    0);
-    }
-    CHECK_CHILD(mu_chan_close(c) == 0);
-    mu_chan_free(c);
-    return NULL;
-}
-
-static void send_many_process(void *arg)
-{
-    (void)send_many(arg);
-}
-
-/* Receive from all until the last said goodbye; each one's order holds. */
-static void recv_many(struct mu_chan *c, int n_crashed)
-{
-    unsigned long next[N_SENDERS] = {0};
-    unsigned long message[2];
-    int n_ended = 0;
-    size_t size;
-
-    for (;;) {
-        int rc =
-            mu_chan_recv(c, message, sizeof message, test_deadline(), &size);
-
-        if (rc == 0) {
-            assert_int_equal(size, sizeof message);
-            assert_true(message[0] < N_SENDERS);
-            assert_int_equal(message[1], next[message[0]]);
-            next[message[0]]++;
-            n_ended += next[message[0]] == N_MESSAGES;
-        } else if (rc == MU_ECRASHED && n_crashed > 0) {
-            n_crashed--;
-        } else {
-            assert_int_equal(rc, MU_CLOSED);
-            if (n_ended == N_SENDERS && n_crashed == 0)
-                return;
-        }
-    }
-}
-
-static void connect_and_die(void *arg)
-{
-    struct mu_chan *c;
-
-    CHECK_CHILD(mu_chan_connect(arg, NULL, test_deadline(), &c, NULL) == 0);
-    (void)raise(SIGKILL);
-}
-
-static void ring_receives_from_many_processes(void **state)
-{
-    struct mu_chan *c;
-    struct peer p[N_SENDERS];
-    pid_t pids[N_SENDERS];
-    pid_t dying;
-
-    (void)state;
-    assert_int_equal(mu_chan_open("shm:", NULL, &c, NULL), 0);
-    dying = test_fork(connect_and_die, (void *)(uintptr_t)mu_chan_address(c));
-    for (unsigned long i = 0; i < N_SENDERS; i++) {
-        p[i] = (struct peer){.address = mu_chan_address(c), .n = i};
-        pids[i] = test_fork(send_many_process, &p[i]);
-    }
-    recv_many(c, 1);
-    for (int i = 0; i < N_SENDERS; i++)
-        assert_int_equal(test_wait(pids[i]), 0);
-    assert_true(WIFSIGNALED(test_wait(dying)));
-    mu_chan_free(c);
-}
-
-enum { N_LANES = 256 }; /* that a name receives from at once */
-
-static void fill_the_hub(void *arg)
-{
-    struct mu_chan *c;
-
-    for (int i = 0; i < N_LANES; i++)
-        CHECK_CHILD(mu_chan_connect(arg, NULL, test_deadline(), &c, NULL) == 0);
-    CHECK_CHILD(mu_chan_send(c, "x", 1, test_deadline()) == 0);
-    CHECK_CHILD(mu_chan_connect(arg, NULL, MU_NEVER, &c, NULL) == 0);
-}
-
-static void full_hub_keeps_the_deadline(void **state)
-{
-    struct mu_chan_options options = {.ring_bytes = 16384};
-    struct mu_chan *hub = open_or_fail("shm:", &options);
-    struct pollfd p = {.fd = -1, .events = POLLIN};
-    struct mu_chan *c;
-    char byte;
-    size_t size;
-    pid_t pid =
-        test_fork(fill_the_hub, (void *)(uintptr_t)mu_chan_address(hub));
-
-    (void)state;
-    assert_int_equal(mu_chan_recv(hub, &byte, 1, test_deadline(), &size), 0);
-    /* one more waits to be accepted, whatever the other process does */
-    assert_int_equal(
-        mu_chan_connect(mu_chan_address(hub), NULL, MU_NOW, &c, NULL),
-        MU_TIMEOUT);
-    assert_int_equal(mu_chan_recv(hub, &byte, 1, mu_after_ns(1000000), &size),
-                     MU_TIMEOUT);
-    p.fd = mu_chan_fd(hub);
-    assert_true(p.fd >= 0);
-    assert_int_equal(mu_chan_recv(hub, &byte, 1, MU_NOW, &size), MU_TIMEOUT);
-    assert_int_equal(poll(&p, 1, 0), 0);
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_true(WIFSIGNALED(test_wait(pid)));
-    mu_chan_free(hub);
-}
-
-static void *recv_some(void *arg)
-{
-    struct peer *p = arg;
-    struct mu_chan *c;
-    unsigned long message[2];
-    size_t size;
-    int rc;
-
-    CHECK_CHILD(mu_chan_connect(p->address, NULL, test_deadline(), &c, NULL) ==
-                0);
-    while ((rc = mu_chan_recv(c, message, sizeof message, test_deadline(),
-                              &size)) == 0) {
-        if (message[1] == N_MESSAGES)
-            break;
-        p->n++;
-    }
-    CHECK_CHILD(rc == 0);
-    mu_chan_free(c);
-    return NULL;
-}
-
-/* Any number of senders and receivers: every message once. */
-static void memory_takes_many_senders_and_receivers(void **state)
-{
-    struct mu_chan *c;
-    struct peer senders[N_SENDERS];
-    struct peer receivers[3];
-    pthread_t threads[N_SENDERS + 3];
-    unsigned long n = 0;
-
-    (void)state;
-    assert_int_equal(mu_chan_open("mem:", NULL, &c, NULL), 0);
-    for (unsigned long i = 0; i < 3; i++) {
-        receivers[i] = (struct peer){.address = mu_chan_address(c)};
-        assert_int_equal(pthread_create(&threads[N_SENDERS + i], NULL,
-                                        recv_some, &receivers[i]),
-                         0);
-    }
-    for (unsigned long i = 0; i < N_SENDERS; i++) {
-        senders[i] = (struct peer){.address = mu_chan_address(c), .n = i};
-        assert_int_equal(
-            pthread_create(&threads[i], NULL, send_many, &senders[i]), 0);
-    }
-    for (int i = 0; i < N_SENDERS; i++)
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-    for (int i = 0; i < 3; i++) {
-        unsigned long stop[2] = {0, N_MESSAGES};
-
-        assert_int_equal(mu_chan_send(c, stop, sizeof stop, test_deadline()),
-                         0);
-    }
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(pthread_join(threads[N_SENDERS + i], NULL), 0);
-        n += receivers[i].n;
-    }
-    assert_int_equal(n, N_SENDERS * N_MESSAGES);
-    mu_chan_free(c);
-}
-
 static void fifo_takes_one_sender(void **state)
 {
     struct mu_chan *c;
@@ -642,94 +457,6 @@ static void fifo_tells_a_goodbye_from_a_death(void **state)
     (void)unlink(address + strlen("fifo:"));
 }
 
-static void die_when_it_hears(void *arg)
-{
-    struct mu_chan **ends = arg;
-    char byte;
-    size_t size;
-
-    mu_chan_free(ends[0]);
-    CHECK_CHILD(mu_chan_recv(ends[1], &byte, 1, MU_NEVER, &size) == 0);
-    (void)raise(SIGKILL);
-}
-
-/* Who waits for ever sees the other's end too, on each kind of pair. */
-static void waiting_for_ever_ends_with_the_peer(void **state)
-{
-    static const char *const schemes[] = {
-        "shm:", "pipe:", "unix:", "tcp:", "mq:"};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        struct mu_chan_options options = {.queue_messages = 2};
-        struct mu_chan *ends[2];
-        char byte;
-        size_t size;
-        pid_t pid;
-        int rc;
-
-        assert_int_equal(mu_chan_pair(schemes[i], &options, ends, NULL), 0);
-        pid = test_fork(die_when_it_hears, ends);
-        mu_chan_free(ends[1]);
-        assert_int_equal(mu_chan_send(ends[0], "x", 1, MU_NEVER), 0);
-        assert_int_equal(mu_chan_recv(ends[0], &byte, 1, MU_NEVER, &size),
-                         MU_ECRASHED);
-        do
-            rc = mu_chan_send(ends[0], "x", 1, MU_NEVER);
-        while (rc == 0);
-        assert_int_equal(rc, MU_ECRASHED);
-        assert_true(WIFSIGNALED(test_wait(pid)));
-        mu_chan_free(ends[0]);
-    }
-}
-
-/* Wait until our parent sleeps in that call, as far as the system tells. */
-static void parent_await_call(long number)
-{
-    char path[64];
-    char text[64];
-
-    (void)snprintf(path, sizeof path, "/proc/%d/syscall", (int)getppid());
-    for (;;) {
-        FILE *f = fopen(path, "re");
-
-        if (!f || !fgets(text, sizeof text, f) ||
-            (text[0] != 'r' && atol(text) == number)) {
-            if (f)
-                (void)fclose(f);
-            return;
-        }
-        (void)fclose(f);
-    }
-}
-
-static void die_when_it_is_polled(void *arg)
-{
-    struct mu_chan **ends = arg;
-
-    mu_chan_free(ends[0]);
-    parent_await_call(SYS_ppoll);
-    (void)raise(SIGKILL);
-}
-
-/* A queue waits in two ways, one after the other: the second sees the end too. */
-static void queue_that_waits_for_long_sees_the_end(void **state)
-{
-    struct mu_chan *ends[2];
-    char byte;
-    size_t size;
-    pid_t pid;
-
-    (void)state;
-    assert_int_equal(mu_chan_pair("mq:", NULL, ends, NULL), 0);
-    pid = test_fork(die_when_it_is_polled, ends);
-    mu_chan_free(ends[1]);
-    assert_int_equal(mu_chan_recv(ends[0], &byte, 1, MU_NEVER, &size),
-                     MU_ECRASHED);
-    assert_true(WIFSIGNALED(test_wait(pid)));
-    mu_chan_free(ends[0]);
-}
-
 static void queue_outlives_its_users(void **state)
 {
     struct mu_chan *c;
@@ -750,96 +477,6 @@ static void queue_outlives_its_users(void **state)
     assert_int_equal(mq_unlink(address + strlen("mq:")), 0);
 }
 
-/* ---- wrappers --------------------------------------------------------------- */
-
-static void count_calls(void *ctx, const char *call, size_t size, int status)
-{
-    int *n = ctx;
-
-    (void)call;
-    (void)size;
-    (void)status;
-    (*n)++;
-}
-
-static void wrappers_tell_lose_and_delay(void **state)
-{
-    struct mu_chan *ends[2];
-    struct mu_chan *c;
-    int64_t from = mu_now_ns();
-    int n_calls = 0;
-    int n_lost = 0;
-    void *room;
-    char byte;
-    size_t size;
-
-    (void)state;
-    assert_int_equal(mu_chan_pair("mem:", NULL, ends, NULL), 0);
-    assert_int_equal(mu_chan_wrap("odd", ends[0], NULL, NULL, &c, NULL),
-                     -EINVAL);
-    assert_int_equal(
-        mu_chan_wrap("trace", ends[0], count_calls, &n_calls, &c, NULL), 0);
-    ends[0] = c;
-    assert_int_equal(mu_chan_wrap("slow:1000", ends[0], NULL, NULL, &c, NULL),
-                     0);
-    ends[0] = c;
-    assert_int_equal(mu_chan_wrap("lossy:4:7", ends[0], NULL, NULL, &c, NULL),
-                     0);
-    ends[0] = c;
-    for (int i = 0; i < 400; i++) {
-        assert_int_equal(mu_chan_send(ends[0], "x", 1, test_deadline()), 0);
-        n_lost += mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size) == MU_TIMEOUT;
-    }
-    assert_in_range(n_lost, 50, 200);
-    assert_true(mu_now_ns() - from >= 1000 * (400 - n_lost));
-    assert_int_equal(mu_chan_reserve(ends[0], 1, MU_NOW, &room), -EOPNOTSUPP);
-    assert_int_equal(n_calls, 400 - n_lost);
-    assert_int_equal(mu_chan_close(ends[0]), 0);
-    assert_int_equal(mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size), MU_CLOSED);
-    mu_chan_free(ends[0]);
-    mu_chan_free(ends[1]);
-}
-
-/* How late it was. */
-static int64_t since(int64_t *from)
-{
-    int64_t before = *from;
-
-    *from = mu_now_ns();
-    return *from - before;
-}
-
-static void each_call_of_a_slow_channel_is_late(void **state)
-{
-    enum { LATE_NS = 100000 };
-    struct mu_chan *ends[2];
-    struct mu_chan *c;
-    int64_t from;
-    void *room;
-    char byte;
-    size_t size;
-
-    (void)state;
-    assert_int_equal(mu_chan_pair("mem:", NULL, ends, NULL), 0);
-    assert_int_equal(mu_chan_wrap("slow:100000", ends[0], NULL, NULL, &c, NULL),
-                     0);
-    from = mu_now_ns();
-    assert_int_equal(mu_chan_reserve(c, 1, MU_NOW, &room), 0);
-    assert_true(since(&from) >= LATE_NS);
-    assert_int_equal(mu_chan_commit(c, 1), 0);
-    assert_true(since(&from) >= LATE_NS);
-    assert_int_equal(mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size), 0);
-    from = mu_now_ns();
-    assert_int_equal(mu_chan_drain(c, MU_NOW), 0);
-    assert_true(since(&from) >= LATE_NS);
-    assert_int_equal(mu_chan_recv(c, &byte, 1, MU_NOW, &size), MU_TIMEOUT);
-    assert_true(since(&from) >= LATE_NS);
-    assert_int_equal(mu_chan_close(c), 0);
-    assert_true(since(&from) >= LATE_NS);
-    mu_chan_free(c);
-    mu_chan_free(ends[1]);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -854,17 +491,10 @@ int main(void)
         cmocka_unit_test(connecting_keeps_the_deadline),
         cmocka_unit_test(full_queue_is_waited_for),
         cmocka_unit_test(silent_peer_keeps_nobody),
-        cmocka_unit_test(ring_receives_from_many_processes),
-        cmocka_unit_test(full_hub_keeps_the_deadline),
-        cmocka_unit_test(memory_takes_many_senders_and_receivers),
         cmocka_unit_test(fifo_takes_one_sender),
         cmocka_unit_test(fifo_ends_with_its_sender),
         cmocka_unit_test(fifo_tells_a_goodbye_from_a_death),
-        cmocka_unit_test(waiting_for_ever_ends_with_the_peer),
-        cmocka_unit_test(queue_that_waits_for_long_sees_the_end),
         cmocka_unit_test(queue_outlives_its_users),
-        cmocka_unit_test(wrappers_tell_lose_and_delay),
-        cmocka_unit_test(each_call_of_a_slow_channel_is_late),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
