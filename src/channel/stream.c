@@ -105,9 +105,10 @@ static int iov_advance(struct iovec **iov, int n, size_t done)
 }
 
 /* Whether these bytes end in a goodbye, which is a frame without payload, sealed or
- * not. Data may end in the same bytes: a crash is taken for a goodbye then. It is not
- * opened, so who stands between can say goodbye to a sender, not to a receiver. */
-static bool ends_in_bye(const char *bytes, size_t size)
+ * not. Data that is not sealed may end in the same bytes: a crash is taken for a goodbye
+ * then. */
+static bool ends_in_bye(const struct mui_stream *s, const char *bytes,
+                        size_t size)
 {
     for (size_t n = MUI_FRAME_HEADER;
          n <= size && n <= MUI_FRAME_HEADER + MUI_CODER_MORE; n += 8) {
@@ -117,7 +118,10 @@ static bool ends_in_bye(const char *bytes, size_t size)
         memcpy(&header, bytes + size - n, sizeof header);
         payload = le32toh(header.size);
         if (le32toh(header.kind) == FRAME_BYE && payload <= MUI_CODER_MORE &&
-            MUI_FRAME_HEADER + payload + padding(payload) == n)
+            MUI_FRAME_HEADER + payload + padding(payload) == n &&
+            (!s->coder ||
+             s->coder->is_bye(s->coder_ctx, bytes + size - n + MUI_FRAME_HEADER,
+                              payload)))
             return true;
     }
     return false;
@@ -136,7 +140,7 @@ static bool bye_came(struct mui_stream *s)
         n = s->is_socket
                 ? recv(s->in_fd, bytes, (size_t)size, MSG_PEEK | MSG_DONTWAIT)
                 : mui_pipe_peek(s->in_fd, bytes, (size_t)size);
-        came = n > 0 && ends_in_bye(bytes, (size_t)n);
+        came = n > 0 && ends_in_bye(s, bytes, (size_t)n);
         free(bytes);
     }
     /* last: the receiver may just have read it. relaxed: nothing follows from it */
@@ -251,7 +255,8 @@ static int frame_send(struct mui_stream *s, const void *bytes, size_t size,
 
         if (rc != 0)
             return rc;
-        size = s->coder->seal(s->coder_ctx, kind, bytes, size, s->sealed.data);
+        size = s->coder->seal(s->coder_ctx, kind == FRAME_BYE, bytes, size,
+                              s->sealed.data);
         bytes = s->sealed.data;
         if (deadline == MU_NOW)
             deadline = mu_now_ns(); /* what is sealed has to go out in order */
@@ -404,7 +409,7 @@ static int bytes_read(struct mui_stream *s, int64_t deadline)
             s->end += (size_t)n;
             /* relaxed: see bye_came() */
             atomic_store_explicit(
-                &s->has_bye, ends_in_bye(s->in.data + s->at, s->end - s->at),
+                &s->has_bye, ends_in_bye(s, s->in.data + s->at, s->end - s->at),
                 memory_order_relaxed);
             return 0;
         }
@@ -474,8 +479,9 @@ static int frame_take(struct mui_stream *s, int64_t deadline,
     if (rc != 0)
         return rc;
     payload = s->in.data + s->at + sizeof header;
-    opened =
-        s->coder ? s->coder->open(s->coder_ctx, kind, payload, size) : size;
+    opened = s->coder ? s->coder->open(s->coder_ctx, kind == FRAME_BYE, payload,
+                                       size)
+                      : size;
     if (opened < 0 || (uint64_t)opened > s->options->message_bytes)
         return MU_ECORRUPT;
     if (kind == FRAME_BYE)

@@ -6,7 +6,7 @@
  *     |size: 32 bits|kind: 32 bits|payload|zeros|
  *
  * Numbers are little-endian. A coder, where there is one, seals payloads, and with each
- * the kind of its frame. */
+ * whether it is a goodbye. */
 #ifndef MUI_CHANNEL_STREAM_H
 #define MUI_CHANNEL_STREAM_H
 
@@ -20,13 +20,17 @@
 #define MUI_FRAME_HEADER 8
 #define MUI_CODER_MORE   64 /* bytes that sealing adds, at most */
 
-/* Seals and opens payloads in order. What is sealed of one kind opens as no other. */
+/* Seals and opens payloads in order. A goodbye opens as nothing else, nor anything else
+ * as one. */
 struct mui_coder {
     /* Seal `size` bytes into `ret`, which has room for MUI_CODER_MORE more. */
-    size_t (*seal)(void *ctx, uint32_t kind, const void *bytes, size_t size,
+    size_t (*seal)(void *ctx, bool is_bye, const void *bytes, size_t size,
                    void *ret);
     /* Open in place. The size of what was sealed; -1: not from our peer. */
-    int64_t (*open)(void *ctx, uint32_t kind, void *bytes, size_t size);
+    int64_t (*open)(void *ctx, bool is_bye, void *bytes, size_t size);
+    /* Whether that is a goodbye of our peer, without opening it or what came before:
+     * for who only sends, beside whom somebody else may open. */
+    bool (*is_bye)(void *ctx, const void *bytes, size_t size);
 };
 
 struct mui_stream {

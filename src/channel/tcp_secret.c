@@ -10,11 +10,17 @@
  * seals a first message with a fixed text. Who opens it knows that the other has the
  * secret and took part in this exchange; nothing of an earlier connection can be
  * played again, and a secret that leaks later opens no earlier one. The order of
- * messages is part of the stream, and what kind each is of, a goodbye too, is proved
- * with it. */
+ * messages is part of the stream, and whether each is a goodbye is proved with it.
+ *
+ * Who only sends opens nothing, and so cannot open a goodbye that follows messages. For
+ * it a goodbye ends in a mark, which nobody else knows before it is said:
+ *
+ *     mark = BLAKE2b-128("muster goodbye"; key = that of the direction)
+ *
+ * Once said it can be moved before messages that it followed: the receiver notices, and
+ * to the sender it is true. */
 #include "channel/tcp_secret.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -40,14 +46,19 @@ MUI_LIBRARY(library, na, MUSTER_SODIUM, FUNCTIONS);
 #define KEY_BYTES    32
 #define HEADER_BYTES crypto_secretstream_xchacha20poly1305_HEADERBYTES
 #define ADDED_BYTES  crypto_secretstream_xchacha20poly1305_ABYTES
+#define MARK_BYTES   16
 
-_Static_assert(ADDED_BYTES <= MUI_CODER_MORE, "room for what sealing adds");
+_Static_assert(ADDED_BYTES + MARK_BYTES <= MUI_CODER_MORE,
+               "room for what sealing adds");
 
 static const unsigned char proof_text[16] = "muster channel";
+static const unsigned char mark_text[14] = "muster goodbye";
 
 struct mui_secret {
     crypto_secretstream_xchacha20poly1305_state out;
     crypto_secretstream_xchacha20poly1305_state in;
+    unsigned char out_mark[MARK_BYTES];
+    unsigned char in_mark[MARK_BYTES]; /* not changed once it is proven */
 };
 
 /* Both keys: the client's first. */
@@ -180,6 +191,13 @@ static int hear_some(struct mui_proof *p, int sock)
     return 0;
 }
 
+static void mark_derive(unsigned char mark[MARK_BYTES],
+                        const unsigned char key[KEY_BYTES])
+{
+    (void)na.crypto_generichash(mark, MARK_BYTES, mark_text, sizeof mark_text,
+                                key, KEY_BYTES);
+}
+
 /* The peer's key is there: begin our stream, with its header and a proof. */
 static int prove(struct mui_proof *p)
 {
@@ -197,6 +215,8 @@ static int prove(struct mui_proof *p)
             &p->proven->out, p->out + HEADER_BYTES, NULL, proof_text,
             sizeof proof_text, NULL, 0, 0);
         memcpy(p->in_key, keys + (p->is_server ? 0 : KEY_BYTES), KEY_BYTES);
+        mark_derive(p->proven->out_mark, keys + (p->is_server ? KEY_BYTES : 0));
+        mark_derive(p->proven->in_mark, p->in_key);
         p->out_at = 0;
         p->out_end = SECRET_PROOF;
         p->in_at = 0;
@@ -275,36 +295,52 @@ void mui_secret_free(struct mui_secret *s)
     free(s);
 }
 
-static size_t secret_seal(void *ctx, uint32_t kind, const void *bytes,
+static size_t secret_seal(void *ctx, bool is_bye, const void *bytes,
                           size_t size, void *ret)
 {
     struct mui_secret *s = ctx;
-    uint32_t beside = htole32(kind);
+    unsigned char beside = is_bye;
     unsigned long long sealed;
 
     (void)na.crypto_secretstream_xchacha20poly1305_push(
-        &s->out, ret, &sealed, bytes, size, (unsigned char *)&beside,
-        sizeof beside, 0);
+        &s->out, ret, &sealed, bytes, size, &beside, sizeof beside, 0);
+    if (is_bye) {
+        memcpy((char *)ret + sealed, s->out_mark, MARK_BYTES);
+        sealed += MARK_BYTES;
+    }
     return (size_t)sealed;
 }
 
-static int64_t secret_open(void *ctx, uint32_t kind, void *bytes, size_t size)
+static bool secret_is_bye(void *ctx, const void *bytes, size_t size)
+{
+    const struct mui_secret *s = ctx;
+
+    return size == ADDED_BYTES + MARK_BYTES &&
+           na.sodium_memcmp((const char *)bytes + ADDED_BYTES, s->in_mark,
+                            MARK_BYTES) == 0;
+}
+
+static int64_t secret_open(void *ctx, bool is_bye, void *bytes, size_t size)
 {
     struct mui_secret *s = ctx;
-    uint32_t beside = htole32(kind);
+    unsigned char beside = is_bye;
     unsigned char *sealed = bytes;
     unsigned long long opened;
 
+    if (is_bye) {
+        if (!secret_is_bye(ctx, bytes, size))
+            return -1;
+        size -= MARK_BYTES;
+    }
     /* In place means exactly there: behind a byte of its own the message begins. Where
      * the two overlap by another distance the cipher reads what it has written. */
-    if (size < ADDED_BYTES ||
-        na.crypto_secretstream_xchacha20poly1305_pull(
-            &s->in, sealed + 1, &opened, NULL, sealed, size,
-            (unsigned char *)&beside, sizeof beside) != 0)
+    if (size < ADDED_BYTES || na.crypto_secretstream_xchacha20poly1305_pull(
+                                  &s->in, sealed + 1, &opened, NULL, sealed,
+                                  size, &beside, sizeof beside) != 0)
         return -1;
     memmove(sealed, sealed + 1, opened);
     return (int64_t)opened;
 }
 
-const struct mui_coder mui_secret_coder = {.seal = secret_seal,
-                                           .open = secret_open};
+const struct mui_coder mui_secret_coder = {
+    .seal = secret_seal, .open = secret_open, .is_bye = secret_is_bye};

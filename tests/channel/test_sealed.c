@@ -13,8 +13,10 @@
 static const struct mu_chan_options options = {.secret = "0123456789abcdef",
                                                .secret_size = 16};
 
-/* What each side says before it sends; a frame without payload, and one with a byte. */
-enum { KEY = 32, PROOF = 24 + 16 + 17, EMPTY = 8 + 17 + 7, ONE = 8 + 18 + 6 };
+/* What each side says before it sends; frames: of no byte, of one, and a goodbye. */
+enum { KEY = 32, PROOF = 24 + 16 + 17 };
+enum { SEAL = 17, MARK = 16, NONE = 8 + SEAL + 7, ONE = NONE };
+enum { BYE = 8 + SEAL + MARK + 7 };
 
 /* Where the header of a frame says its kind, and two that differ in a byte. */
 enum { KIND_AT = 4, KIND_DATA = 1, KIND_BYE = 2 };
@@ -101,7 +103,7 @@ static void between_end(struct between *b)
 /* Hand a frame on, and say that it is of that kind. */
 static int frame_pass_on(struct between *b, size_t size, unsigned char kind)
 {
-    unsigned char bytes[ONE];
+    unsigned char bytes[BYE];
     struct mu_chan_message m;
 
     assert_true(size <= sizeof bytes);
@@ -126,7 +128,7 @@ static void who_only_hands_on_is_not_noticed(void **state)
     between_begin(&b);
     message_passes(&b);
     assert_int_equal(mu_chan_close(b.from), 0);
-    assert_int_equal(frame_pass_on(&b, EMPTY, KIND_BYE), MU_CLOSED);
+    assert_int_equal(frame_pass_on(&b, BYE, KIND_BYE), MU_CLOSED);
     between_end(&b);
 }
 
@@ -151,8 +153,41 @@ static void goodbye_is_not_made_a_message(void **state)
     between_begin(&b);
     message_passes(&b);
     assert_int_equal(mu_chan_close(b.from), 0);
-    assert_int_equal(frame_pass_on(&b, EMPTY, KIND_DATA), MU_ECORRUPT);
+    assert_int_equal(frame_pass_on(&b, BYE, KIND_DATA), MU_ECORRUPT);
     between_end(&b);
+}
+
+/* Nor is a message without bytes, with the mark of the goodbye behind it; nor, without its
+ * mark, the goodbye such a message. */
+static void seal_is_of_what_it_was_made_for(void **state)
+{
+    (void)state;
+    for (int has_message = 0; has_message < 2; has_message++) {
+        unsigned char none[NONE] = {0};
+        unsigned char bye[BYE];
+        struct mu_chan_message m;
+        struct between b;
+
+        between_begin(&b);
+        if (has_message) {
+            assert_int_equal(mu_chan_send(b.from, NULL, 0, test_deadline()), 0);
+            assert_int_equal(recv(b.from_sock, none, NONE, MSG_WAITALL), NONE);
+        }
+        assert_int_equal(mu_chan_close(b.from), 0);
+        assert_int_equal(recv(b.from_sock, bye, BYE, MSG_WAITALL), BYE);
+        if (has_message) {
+            memcpy(bye + 8, none + 8, SEAL);
+            assert_int_equal(send(b.to_sock, bye, BYE, MSG_NOSIGNAL), BYE);
+        } else {
+            memcpy(none, bye, 8 + SEAL);
+            none[0] = SEAL;
+            none[KIND_AT] = KIND_DATA;
+            assert_int_equal(send(b.to_sock, none, NONE, MSG_NOSIGNAL), NONE);
+        }
+        assert_int_equal(mu_chan_borrow(b.to, test_deadline(), &m),
+                         MU_ECORRUPT);
+        between_end(&b);
+    }
 }
 
 static void who_cuts_it_off_makes_a_death(void **state)
@@ -166,6 +201,59 @@ static void who_cuts_it_off_makes_a_death(void **state)
     (void)shutdown(b.to_sock, SHUT_WR);
     assert_int_equal(mu_chan_borrow(b.to, test_deadline(), &m), MU_ECRASHED);
     between_end(&b);
+}
+
+/* Say that to who only sends, and that there is no more. What it is told. */
+static int sender_is_told(struct between *b, const unsigned char *bytes,
+                          size_t size)
+{
+    static const char message[3000];
+    int rc;
+
+    assert_int_equal(send(b->from_sock, bytes, size, MSG_NOSIGNAL), size);
+    (void)shutdown(b->from_sock, SHUT_WR);
+    do
+        rc = mu_chan_send(b->from, message, sizeof message, test_deadline());
+    while (rc == 0);
+    return rc;
+}
+
+/* Each byte has to be the peer's but those that only a receiver can open. */
+static void goodbye_to_a_sender_is_not_forged(void **state)
+{
+    static const int i_false[] = {-1, 0, KIND_AT, 8 + SEAL,
+                                  8 + SEAL + MARK - 1};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof i_false / sizeof i_false[0]; i++) {
+        unsigned char bytes[BYE];
+        struct between b;
+
+        between_begin(&b);
+        assert_int_equal(mu_chan_close(b.to), 0);
+        assert_int_equal(recv(b.to_sock, bytes, BYE, MSG_WAITALL), BYE);
+        if (i_false[i] >= 0)
+            bytes[i_false[i]] ^= 1;
+        assert_int_equal(sender_is_told(&b, bytes, BYE),
+                         i_false[i] < 0 ? MU_CLOSED : MU_ECRASHED);
+        between_end(&b);
+    }
+}
+
+/* As one without a secret says it; and as one says it that is sealed, and not marked. */
+static void goodbye_of_nobody_is_none(void **state)
+{
+    (void)state;
+    for (int size = 0; size <= SEAL; size += SEAL) {
+        unsigned char bytes[NONE] = {
+            (unsigned char)size, [KIND_AT] = KIND_BYE, [6] = 0x75, [7] = 0x6d};
+        struct between b;
+
+        between_begin(&b);
+        assert_int_equal(sender_is_told(&b, bytes, size ? sizeof bytes : 8),
+                         MU_ECRASHED);
+        between_end(&b);
+    }
 }
 
 enum { LARGE = 16 << 20 };
@@ -213,7 +301,10 @@ int main(void)
         cmocka_unit_test(who_only_hands_on_is_not_noticed),
         cmocka_unit_test(message_is_not_made_a_goodbye),
         cmocka_unit_test(goodbye_is_not_made_a_message),
+        cmocka_unit_test(seal_is_of_what_it_was_made_for),
         cmocka_unit_test(who_cuts_it_off_makes_a_death),
+        cmocka_unit_test(goodbye_to_a_sender_is_not_forged),
+        cmocka_unit_test(goodbye_of_nobody_is_none),
         cmocka_unit_test(large_message_is_not_paid_for_ever),
     };
     struct mu_chan *c;
