@@ -288,72 +288,72 @@ close_sock:
     return rc;
 }
 
-/* What an end takes besides its connection. */
-struct shm_place {
-    int memfd;
-    int room[2]; /* the second socket: ours, and theirs */
-};
-
-static int place_make(uint64_t ring_bytes, struct shm_place *ret)
+/* Make an end for one who has still to be taken: gives it without a connection, and what
+ * he is to be sent, memory and second socket. */
+static int end_make(struct mui_shm_end *e, const struct mu_chan_options *o,
+                    int ret_fds[2])
 {
-    ret->memfd = mui_shm_memory(ring_bytes);
-    if (ret->memfd < 0)
-        return ret->memfd;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret->room) < 0) {
-        int rc = -errno;
+    int memfd = mui_shm_memory(o->ring_bytes);
+    int room[2];
+    int rc;
 
-        (void)close(ret->memfd);
-        return rc;
+    if (memfd < 0)
+        return memfd;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, room) < 0) {
+        rc = -errno;
+        goto close_memfd;
     }
+    rc = mui_shm_end_init(e, o, memfd, o->ring_bytes, true, -1, room[0]);
+    if (rc != 0)
+        goto close_room;
+    ret_fds[0] = memfd;
+    ret_fds[1] = room[1];
     return 0;
+
+close_room:
+    (void)close(room[0]);
+    (void)close(room[1]);
+close_memfd:
+    (void)close(memfd);
+    return rc;
 }
 
-static void place_drop(const struct shm_place *p)
-{
-    (void)close(p->memfd);
-    (void)close(p->room[0]);
-    (void)close(p->room[1]);
-}
-
-/* Make an end for one who connected. Takes the place, and sock on success. */
-static int shm_welcome(struct mui_shm_end *e, const struct mu_chan_options *o,
-                       const struct shm_place *p, int sock)
+/* Take one who connects. All that it takes is made before: for want of memory or
+ * descriptors he is not hung up on, and goes on to wait. 0; MU_TIMEOUT; MU_CLOSED;
+ * -EACCES, -EPIPE: he was taken, and hung up on; -errno: he waits. */
+static int shm_take(int listen_sock, const struct mu_chan_options *o,
+                    int64_t deadline, struct mui_shm_end *e)
 {
     struct shm_hello hello = {.magic = SHM_MAGIC, .ring_bytes = o->ring_bytes};
-    int rc = mui_peer_check(sock, o);
+    int fds[2] = {-1, -1};
+    int rc = mui_wait_fd(listen_sock, POLLIN, deadline);
 
     if (rc == 0)
-        rc = hello_send(sock, &hello, (int[2]){p->memfd, p->room[1]});
-    if (rc == 0)
-        rc = mui_shm_end_init(e, o, p->memfd, o->ring_bytes, true, sock,
-                              p->room[0]);
+        rc = end_make(e, o, fds);
     if (rc != 0)
-        (void)close(p->room[0]);
-    (void)close(p->room[1]);
-    (void)close(p->memfd);
+        return rc;
+    rc = mui_accept(listen_sock, deadline, &e->data_sock);
+    if (rc == 0)
+        rc = mui_peer_check(e->data_sock, o);
+    if (rc == 0)
+        rc = hello_send(e->data_sock, &hello, fds);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    if (rc != 0)
+        mui_shm_end_fini(e);
     return rc;
 }
 
 static int shm_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
                       struct mu_error *err)
 {
-    struct shm_place place;
-    int sock;
-    int rc = mui_accept(shm_state(c)->hub->listen_sock, deadline, &sock);
+    int rc = shm_take(shm_state(c)->hub->listen_sock, &peer->options, deadline,
+                      &shm_state(peer)->end);
 
-    if (rc > 0)
-        return rc;
-    if (rc != 0)
+    if (rc < 0)
         return mui_fail(err, rc, "shm: accept");
-    rc = place_make(peer->options.ring_bytes, &place);
-    if (rc == 0)
-        rc = shm_welcome(&shm_state(peer)->end, &peer->options, &place, sock);
-    if (rc != 0) {
-        (void)close(sock);
-        return mui_fail(err, rc, "shm: accept");
-    }
-    peer->can_send = peer->can_recv = true;
-    return 0;
+    peer->can_send = peer->can_recv = rc == 0;
+    return rc;
 }
 
 /* ---- receiving from many ---------------------------------------------------- */
@@ -387,58 +387,41 @@ static int lane_watch(const struct shm_hub *h, struct shm_lane *lane)
 }
 
 /* Take one who waits to connect; who is not allowed is turned away. 0: and look for
- * another; MU_EMPTY: nobody waits; MU_FULL: he goes on to wait, for want of memory or
- * descriptors. All that it takes is made before he is taken. */
+ * another; MU_EMPTY: nobody waits; MU_FULL: he goes on to wait. */
 static int hub_take(struct mu_chan *c, struct shm_hub *h)
 {
-    struct shm_place place;
-    struct shm_lane *lane;
-    int sock;
+    struct shm_lane *lane = aligned_alloc(64, (sizeof *lane + 63) / 64 * 64);
+    int rc;
 
-    if (mui_wait_fd(h->listen_sock, POLLIN, MU_NOW) == MU_TIMEOUT)
-        return MU_EMPTY;
-    lane = aligned_alloc(64, (sizeof *lane + 63) / 64 * 64);
     if (!lane)
         return MU_FULL;
     memset(lane, 0, sizeof *lane);
-    if (place_make(c->options.ring_bytes, &place) != 0) {
-        free(lane);
-        return MU_FULL;
-    }
-    sock = accept4(h->listen_sock, NULL, NULL, SOCK_CLOEXEC);
-    if (sock < 0) {
-        int error = errno;
-
-        place_drop(&place);
-        free(lane);
-        if (error == EINTR || error == ECONNABORTED)
-            return 0;
-        return error == EAGAIN ? MU_EMPTY : MU_FULL;
-    }
-    if (shm_welcome(&lane->end, &c->options, &place, sock) != 0) {
-        (void)close(sock);
-        free(lane);
-        return 0;
-    }
-    if (lane_watch(h, lane) != 0) {
+    rc = shm_take(h->listen_sock, &c->options, MU_NOW, &lane->end);
+    if (rc == 0 && lane_watch(h, lane) != 0) {
         mui_shm_end_fini(&lane->end);
-        free(lane);
+        rc = -EPIPE;
+    }
+    if (rc == 0) {
+        h->lanes[h->n_lanes++] = lane;
+        h->had_lanes = true;
         return 0;
     }
-    h->lanes[h->n_lanes++] = lane;
-    h->had_lanes = true;
-    return 0;
+    free(lane);
+    if (rc == -EACCES || rc == -EPIPE)
+        return 0; /* hung up on */
+    return rc == MU_TIMEOUT ? MU_EMPTY : MU_FULL;
 }
 
-/* Take everybody who waits to connect, as far as there are lanes. */
+/* Take those who wait to connect, as far as there are lanes; and not without end, for
+ * who is turned away can come again at once. */
 static void hub_accept(struct mu_chan *c, struct shm_hub *h)
 {
     int rc = 0;
 
     h->n_lent = 0;
-    while (rc == 0)
+    for (int n = 0; n < SHM_BACKLOG && rc == 0; n++)
         rc = h->n_lanes < SHM_LANES_MAX ? hub_take(c, h) : MU_FULL;
-    hub_listen(h, rc == MU_EMPTY);
+    hub_listen(h, rc != MU_FULL);
 }
 
 static void hub_drop(struct shm_hub *h, unsigned i)
@@ -450,8 +433,8 @@ static void hub_drop(struct shm_hub *h, unsigned i)
 }
 
 /* Look at each lane that may have something. 0; MU_TIMEOUT: nothing there;
- * MU_CLOSED: the last sender said goodbye; an error: of one lane, which is
- * dropped. */
+ * MU_CLOSED: the last sender said goodbye; -ENOMEM; another error: of one lane, which
+ * is dropped. */
 static int hub_look(struct shm_hub *h, struct mu_chan_message *ret)
 {
     for (unsigned k = 0; k < h->n_lanes; k++) {
@@ -471,6 +454,11 @@ static int hub_look(struct shm_hub *h, struct mu_chan_message *ret)
         }
         if (rc == MU_TIMEOUT)
             continue;
+        if (rc == -ENOMEM) {
+            /* there may be some again: what has arrived is kept */
+            h->i_next = i + 1;
+            return rc;
+        }
         hub_drop(h, i);
         if (rc != MU_CLOSED)
             return rc;

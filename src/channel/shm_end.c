@@ -105,7 +105,8 @@ void mui_shm_end_fini(struct mui_shm_end *e)
 {
     if (!e->is_ready)
         return;
-    (void)close(e->data_sock);
+    if (e->data_sock >= 0)
+        (void)close(e->data_sock);
     (void)close(e->room_sock);
     mui_mirror_unmap(e->out.data, e->out.bytes);
     mui_mirror_unmap(e->in.data, e->in.bytes);
@@ -509,9 +510,28 @@ static int record_take(struct mui_shm_end *e, uint64_t header,
     return 0;
 }
 
+/* Whether records may be left unlooked at. Who watches the descriptor comes back when it
+ * rings: what is published after he said that he sleeps does that, and is not taken from
+ * the bell while there are records. What was there before does not, which is a ring full
+ * at most: that he looks at first. *until: where it ends; 0: he has not said it. */
+static bool may_leave(struct mui_shm_end *e, int64_t deadline, uint64_t *until)
+{
+    if (mu_now_ns() < deadline)
+        return false;
+    if (!e->is_armed)
+        return true;
+    if (*until == 0) {
+        mui_shm_end_doze(e);
+        mui_fence_heavy();
+        *until = e->in.head + e->in.bytes;
+    }
+    return e->in.head > *until;
+}
+
 int mui_shm_end_borrow(struct mui_shm_end *e, int64_t deadline,
                        struct mu_chan_message *ret)
 {
+    uint64_t until = 0;
     unsigned n = 0;
     int rc;
 
@@ -525,12 +545,11 @@ int mui_shm_end_borrow(struct mui_shm_end *e, int64_t deadline,
             if (rc != 0)
                 return rc;
             header = mui_ring_peek(&e->in);
+            until = 0; /* the bell was emptied */
         }
         rc = record_take(e, header, ret);
-        /* Who watches the descriptor goes on until the ring is empty: what is left in
-         * it rings no more. */
-        if (rc == MU_EMPTY && ++n % RECORDS_A_LOOK == 0 && !e->is_armed &&
-            mu_now_ns() >= deadline)
+        if (rc == MU_EMPTY && ++n % RECORDS_A_LOOK == 0 &&
+            may_leave(e, deadline, &until))
             return MU_TIMEOUT;
     } while (rc == MU_EMPTY);
     if (rc == MU_ECORRUPT)

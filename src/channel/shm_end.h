@@ -41,7 +41,8 @@ struct mui_shm_end {
 
 /* Make the memory: a sealed descriptor. It or -errno. */
 int mui_shm_memory(uint64_t ring_bytes);
-/* Map it; takes the sockets on success. is_maker says which ring is whose.
+/* Map it; takes the sockets on success. is_maker says which ring is whose. data_sock may
+ * be -1, and be put there later.
  * 0; -errno; MU_ECORRUPT when the memory is not as it should be. */
 int mui_shm_end_init(struct mui_shm_end *e, const struct mu_chan_options *o,
                      int memfd, uint64_t ring_bytes, bool is_maker,

@@ -199,6 +199,50 @@ static void message_waits_for_memory(void **state)
     }
 }
 
+static void send_small_and_large(void *arg)
+{
+    struct mu_chan *c;
+    char *bytes = calloc(1, LARGE);
+
+    CHECK_CHILD(bytes != NULL);
+    CHECK_CHILD(mu_chan_connect(arg, NULL, test_deadline(), &c, NULL) == 0);
+    CHECK_CHILD(mu_chan_send(c, "x", 1, test_deadline()) == 0);
+    CHECK_CHILD(mu_chan_send(c, bytes, LARGE, test_deadline()) == 0);
+    CHECK_CHILD(mu_chan_close(c) == 0);
+    mu_chan_free(c);
+}
+
+/* Nor is who sent it hung up on by who receives from all. */
+static void hub_keeps_who_waits_for_memory(void **state)
+{
+    struct mu_chan_message m;
+    struct rlimit before;
+    struct mu_chan *hub;
+    char byte;
+    size_t size;
+    pid_t pid;
+    int rc;
+
+    (void)state;
+#ifdef TEST_IS_SANITIZED
+    skip();
+#endif
+    assert_int_equal(mu_chan_open("shm:", NULL, &hub, NULL), 0);
+    pid = test_fork(send_small_and_large,
+                    (void *)(uintptr_t)mu_chan_address(hub));
+    assert_int_equal(mu_chan_recv(hub, &byte, 1, test_deadline(), &size), 0);
+    before = addresses_limit(LARGE / 4);
+    rc = mu_chan_borrow(hub, test_deadline(), &m);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    assert_int_equal(rc, -ENOMEM);
+    assert_int_equal(mu_chan_borrow(hub, test_deadline(), &m), 0);
+    assert_int_equal(m.size, LARGE);
+    mu_chan_release(hub);
+    assert_int_equal(mu_chan_borrow(hub, test_deadline(), &m), MU_CLOSED);
+    mu_chan_free(hub);
+    assert_int_equal(test_wait(pid), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +250,7 @@ int main(void)
         cmocka_unit_test(hub_takes_nobody_that_it_cannot_watch),
         cmocka_unit_test(each_address_of_a_name_is_tried),
         cmocka_unit_test(message_waits_for_memory),
+        cmocka_unit_test(hub_keeps_who_waits_for_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

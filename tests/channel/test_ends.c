@@ -669,6 +669,48 @@ static void hub_without_descriptors_sleeps(void **state)
     }
 }
 
+/* The same of who accepts: it is told, and he is taken later. */
+static void who_cannot_be_accepted_waits(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_LISTENERS; i++) {
+        rlim_t n_needed = i == 0 ? 4 : 1;
+
+        for (rlim_t n_free = 0; n_free < n_needed; n_free++) {
+            struct mu_chan *listener;
+            struct mu_chan *c;
+            struct pollfd p = {.events = POLLIN};
+            struct rlimit before;
+            struct rlimit none;
+            char name[64];
+            pid_t pid;
+
+            (void)snprintf(name, sizeof name, listeners[i], (int)getpid());
+            listener = open_or_fail(name, NULL);
+            p.fd = mu_chan_fd(listener);
+            pid = test_fork(send_one,
+                            (void *)(uintptr_t)mu_chan_address(listener));
+            assert_int_equal(poll(&p, 1, 30000), 1);
+            assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+            none = before;
+            none.rlim_cur = (rlim_t)descriptor_next() + n_free;
+            assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+            for (int k = 0; k < 2; k++)
+                assert_int_equal(
+                    mu_chan_accept(listener, test_deadline(), &c, NULL),
+                    -EMFILE);
+            assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+            assert_int_equal(
+                mu_chan_accept(listener, test_deadline(), &c, NULL), 0);
+            assert_int_equal(recv_some_time(c), 0);
+            assert_int_equal(recv_some_time(c), MU_CLOSED);
+            assert_int_equal(test_wait(pid), 0);
+            mu_chan_free(c);
+            mu_chan_free(listener);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -692,6 +734,7 @@ int main(void)
         cmocka_unit_test(closed_listener_refuses),
         cmocka_unit_test(listener_closed_elsewhere_is_closed),
         cmocka_unit_test(hub_without_descriptors_sleeps),
+        cmocka_unit_test(who_cannot_be_accepted_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

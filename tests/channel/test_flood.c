@@ -1,10 +1,11 @@
 /* test_flood.c: a peer that sends without end what is no message does not hold a receiver
  * beyond its deadline, and a message behind all that still arrives. */
+#include <stdatomic.h>
 #include <sys/socket.h>
 
 #include "channel/channel.h"
 #include "channel/flood.h"
-#include "channel/shm_end.h"
+#include "channel/hostile_ring.h"
 
 static void packets_of_nothing_end(void **state)
 {
@@ -24,23 +25,73 @@ static void packets_of_nothing_end(void **state)
     mu_chan_free(ends[1]);
 }
 
-static void records_of_nothing_end(void **state)
+static void records_of_nothing_send(struct mu_chan *from)
 {
-    struct mu_chan *ends[2];
-    struct mui_shm_end *e;
+    struct mui_shm_end *e = (struct mui_shm_end *)(void *)from->state;
     void *room;
 
-    (void)state;
-    assert_int_equal(mu_chan_pair("shm:", NULL, ends, NULL), 0);
-    e = (struct mui_shm_end *)(void *)ends[0]->state;
     for (int i = 0; i < N_NOTHINGS; i++) {
         assert_int_equal(mui_ring_reserve(&e->out, 0, &room), 0);
         mui_ring_commit(&e->out, 0, MUI_RING_ABORT);
     }
+}
+
+static void records_of_nothing_end(void **state)
+{
+    struct mu_chan *ends[2];
+
+    (void)state;
+    assert_int_equal(mu_chan_pair("shm:", NULL, ends, NULL), 0);
+    records_of_nothing_send(ends[0]);
     assert_int_equal(mu_chan_send(ends[0], "x", 1, MU_NOW), 0);
     message_is_reached_in_turns(ends[1], 0);
     mu_chan_free(ends[0]);
     mu_chan_free(ends[1]);
+}
+
+/* Who watches is not told of what was there when he said that he sleeps. */
+static void who_watches_leaves_nothing_that_does_not_ring(void **state)
+{
+    struct mu_chan *ends[2];
+    char byte;
+    size_t size;
+
+    (void)state;
+    assert_int_equal(mu_chan_pair("shm:", NULL, ends, NULL), 0);
+    assert_true(mu_chan_fd(ends[1]) >= 0);
+    records_of_nothing_send(ends[0]);
+    assert_int_equal(mu_chan_send(ends[0], "x", 1, MU_NOW), 0);
+    assert_int_equal(mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size), 0);
+    mu_chan_free(ends[0]);
+    mu_chan_free(ends[1]);
+}
+
+/* A ring in which each word begins a record has no end. */
+static void ring_without_end_is_left(void **state)
+{
+    (void)state;
+    for (int is_watched = 0; is_watched < 2; is_watched++) {
+        struct mu_chan *ends[2];
+        struct mui_shm_end *e;
+        char byte;
+        size_t size;
+
+        assert_int_equal(mu_chan_pair("shm:", NULL, ends, NULL), 0);
+        e = (struct mui_shm_end *)(void *)ends[0]->state;
+        ring_without_end(ends[0]);
+        if (is_watched)
+            assert_true(mu_chan_fd(ends[1]) >= 0);
+        assert_int_equal(mu_chan_recv(ends[1], &byte, 1, MU_NOW, &size),
+                         MU_TIMEOUT);
+        /* so that what comes rings */
+        assert_int_equal(atomic_load(&e->out.words->consumer_asleep),
+                         is_watched);
+        assert_int_equal(
+            mu_chan_recv(ends[1], &byte, 1, mu_after_ns(1000000), &size),
+            MU_TIMEOUT);
+        mu_chan_free(ends[0]);
+        mu_chan_free(ends[1]);
+    }
 }
 
 int main(void)
@@ -48,6 +99,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packets_of_nothing_end),
         cmocka_unit_test(records_of_nothing_end),
+        cmocka_unit_test(who_watches_leaves_nothing_that_does_not_ring),
+        cmocka_unit_test(ring_without_end_is_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,12 @@
-/* test_hub.c: who receives from all lets others in meanwhile: whether he watches, is busy,
- * or has no descriptors left. */
+/* test_hub.c: who receives from all lets others in meanwhile, and hears each in its turn:
+ * whether he watches, is busy, or somebody else never ends. */
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "muster/channel.h"
 
+#include "channel/hostile_ring.h"
 #include "support/check.h"
 
 static char bytes[4096];
@@ -100,11 +101,70 @@ static void busy_hub_lets_others_in(void **state)
     mu_chan_free(hub);
 }
 
+/* A lane without end, watched or not, and one with a message. */
+static void lane_without_end_keeps_nobody(void **state)
+{
+    (void)state;
+    for (int is_watched = 0; is_watched < 2; is_watched++) {
+        struct mu_chan *hub = hub_open();
+        struct caller callers[2];
+
+        if (is_watched)
+            assert_true(mu_chan_fd(hub) >= 0);
+        for (int i = 0; i < 2; i++) {
+            call_begin(&callers[i], hub);
+            while (!atomic_load(&callers[i].is_done))
+                assert_int_equal(recv_now(hub), MU_TIMEOUT);
+            assert_int_equal(call_end(&callers[i]), 0);
+        }
+        ring_without_end(callers[0].chan);
+        for (int i = 0; i < 100; i++) {
+            assert_int_equal(mu_chan_send(callers[1].chan, "x", 1, MU_NOW), 0);
+            assert_int_equal(recv_now(hub), 0);
+        }
+        assert_int_equal(recv_now(hub), MU_TIMEOUT);
+        for (int i = 0; i < 2; i++)
+            mu_chan_free(callers[i].chan);
+        mu_chan_free(hub);
+    }
+}
+
+/* Who is turned away and comes again at once. */
+static int turn_away(void *ctx, int pid, unsigned uid, unsigned gid)
+{
+    struct mu_chan *c;
+
+    (void)pid;
+    (void)uid;
+    (void)gid;
+    CHECK_CHILD(mu_chan_connect(ctx, NULL, MU_NOW, &c, NULL) == MU_TIMEOUT);
+    return 0;
+}
+
+static void who_comes_again_keeps_nobody(void **state)
+{
+    char address[64];
+    struct mu_chan_options options = {
+        .ring_bytes = 16384, .allow = turn_away, .allow_ctx = address};
+    struct mu_chan *hub;
+    struct mu_chan *c;
+
+    (void)state;
+    assert_int_equal(mu_chan_open("shm:", &options, &hub, NULL), 0);
+    (void)snprintf(address, sizeof address, "%s", mu_chan_address(hub));
+    assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &c, NULL),
+                     MU_TIMEOUT);
+    assert_int_equal(recv_now(hub), MU_TIMEOUT);
+    mu_chan_free(hub);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_let_in_last_rings),
         cmocka_unit_test(busy_hub_lets_others_in),
+        cmocka_unit_test(lane_without_end_keeps_nobody),
+        cmocka_unit_test(who_comes_again_keeps_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
