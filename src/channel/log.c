@@ -370,6 +370,17 @@ static int log_join(struct mui_log *l)
     return l->page->magic == LOG_MAGIC ? 0 : MU_ECORRUPT;
 }
 
+/* Wait for a share of it, through signals. */
+static int share_lock(int fd)
+{
+    int rc;
+
+    do
+        rc = flock(fd, LOCK_SH) < 0 ? -errno : 0;
+    while (rc == -EINTR);
+    return rc;
+}
+
 int mui_log_open(struct mui_log *l, const char *path, const char **ret_text)
 {
     int rc = MU_EMPTY;
@@ -382,13 +393,16 @@ int mui_log_open(struct mui_log *l, const char *path, const char **ret_text)
     }
     for (int i = 0; i < OPEN_TRIES && rc == MU_EMPTY; i++) {
         if (flock(l->fd, LOCK_EX | LOCK_NB) == 0) {
+            int shared;
+
             rc = log_recover(l, path);
-            if (flock(l->fd, LOCK_SH) < 0 && rc == 0)
-                rc = -errno;
-        } else if (flock(l->fd, LOCK_SH) < 0) {
-            rc = -errno;
+            shared = share_lock(l->fd);
+            if (rc == 0)
+                rc = shared;
         } else {
-            rc = log_join(l);
+            rc = share_lock(l->fd);
+            if (rc == 0)
+                rc = log_join(l);
         }
     }
     if (rc == MU_EMPTY)

@@ -224,8 +224,8 @@ static int mq_connect(struct mu_chan *c, const char *rest, int64_t deadline,
     return mq_take(c, out, -1, -1, err);
 }
 
-/* When a call on a queue gives up, on the clock that those calls have. One that has
- * passed makes a call that never waits. */
+/* When a call on a queue gives up, on the clock that those calls have; also one that is
+ * begun again for a signal. One that has passed makes a call that never waits. */
 static struct timespec call_end(bool waits)
 {
     struct timespec ts = {0, 0};
@@ -270,13 +270,12 @@ static int piece_send(struct mq_state *s, enum mq_kind kind, const void *bytes,
                       size_t size, unsigned priority, int64_t deadline)
 {
     struct mq_header header = {.kind = kind, .sender = s->sender};
-    bool waits = deadline == MU_NEVER;
+    struct timespec until = call_end(deadline == MU_NEVER);
 
     memcpy(s->out_bytes, &header, sizeof header);
     if (size > 0)
         memcpy(s->out_bytes + sizeof header, bytes, size);
     for (;;) {
-        struct timespec until = call_end(waits);
         int rc;
 
         if (mq_timedsend(s->out, s->out_bytes, sizeof header + size, priority,
@@ -286,7 +285,7 @@ static int piece_send(struct mq_state *s, enum mq_kind kind, const void *bytes,
             continue;
         if (errno != ETIMEDOUT)
             return -errno;
-        waits = false;
+        until = call_end(false);
         rc = peer_look(s);
         if (rc == 0)
             rc = mq_await(s, s->out, POLLOUT, deadline);
@@ -462,7 +461,7 @@ static int mq_borrow(struct mu_chan *c, int64_t deadline,
                      struct mu_chan_message *ret)
 {
     struct mq_state *s = mq_state(c);
-    bool waits = deadline == MU_NEVER;
+    struct timespec until = call_end(deadline == MU_NEVER);
     int end =
         0; /* the peer's, once it is known: what lies in the queue goes first */
     unsigned n_taken = 0;
@@ -471,7 +470,6 @@ static int mq_borrow(struct mu_chan *c, int64_t deadline,
     if (s->in_error)
         return s->in_error;
     while (rc == MU_EMPTY) {
-        struct timespec until = call_end(waits && end == 0);
         unsigned priority;
         ssize_t n;
 
@@ -480,7 +478,8 @@ static int mq_borrow(struct mu_chan *c, int64_t deadline,
         n = mq_timedreceive(s->in, s->in_bytes, s->piece, &priority, &until);
         if (n >= 0) {
             rc = piece_take(c, (size_t)n, priority, ret);
-            waits = deadline == MU_NEVER;
+            if (rc == MU_EMPTY)
+                until = call_end(deadline == MU_NEVER && end == 0);
         } else if (errno == EINTR) {
             continue;
         } else if (errno != ETIMEDOUT) {
@@ -488,7 +487,7 @@ static int mq_borrow(struct mu_chan *c, int64_t deadline,
         } else if (end != 0) {
             rc = end;
         } else {
-            waits = false;
+            until = call_end(false);
             end = peer_look(s);
             rc = end == 0 ? mq_await(s, s->in, POLLIN, deadline) : 0;
             if (rc == 0)

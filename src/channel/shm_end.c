@@ -28,7 +28,7 @@
     1024 /* without a look at the clock: more than a round trip */
 #define SLICE_NS 10000000 /* of a sleep without membarrier */
 #define RECORDS_A_LOOK                                                         \
-    64 /* without a message, and the clock is looked at: they may be without end */
+    8 /* without a message, and the clock is looked at: they may be without end */
 #define SLIP_RUN   64  /* so many messages in a row are a stream */
 #define SLIP_SPINS 256 /* about 3 us */
 

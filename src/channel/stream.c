@@ -8,7 +8,7 @@
  * Who says goodbye and keeps its end receives nothing more, and its peer, who may only
  * send, has to hear of it. Behind the goodbye a pipe is read no more, so that writing to
  * it fails; a socket is shut down, which poll() tells. So a blocking call on a socket
- * ends after SEND_NS without room, and the wait goes on in poll(). */
+ * ends after SEND_NS without room, or with a signal, and the wait goes on in poll(). */
 #include "channel/stream.h"
 
 #include <endian.h>
@@ -30,6 +30,8 @@
 #define IN_BYTES    ((size_t)65536) /* of the buffer that small frames share */
 #define BATCH_BYTES ((size_t)65536)
 #define SEND_NS     100000000 /* of a call on a socket that has no room */
+#define CALLS_A_LOOK                                                           \
+    16 /* of one message, and the clock is looked at: each may do a little */
 
 static const char zeros[8];
 
@@ -83,10 +85,10 @@ static ssize_t stream_write(const struct mui_stream *s, struct iovec *iov,
 
     if (!s->is_socket)
         return mui_pipe_write(s->out_fd, iov, n, waits);
-    do
-        rc = sendmsg(s->out_fd, &m, MSG_NOSIGNAL | (waits ? 0 : MSG_DONTWAIT));
-    while (rc < 0 && errno == EINTR);
-    return rc < 0 ? -errno : rc;
+    rc = sendmsg(s->out_fd, &m, MSG_NOSIGNAL | (waits ? 0 : MSG_DONTWAIT));
+    if (rc < 0) /* begun again for each signal it would never end */
+        rc = errno == EINTR ? -EAGAIN : -errno;
+    return rc;
 }
 
 /* Step `done` bytes forward. The number of pieces that are left. */
@@ -173,6 +175,8 @@ static int room_wait(struct mui_stream *s, int64_t deadline)
 static int iov_write(struct mui_stream *s, struct iovec *iov, int n,
                      int64_t deadline, size_t *ret_done)
 {
+    unsigned n_calls = 0;
+
     *ret_done = 0;
     n = iov_advance(&iov, n, 0);
     while (n > 0) {
@@ -181,15 +185,17 @@ static int iov_write(struct mui_stream *s, struct iovec *iov, int n,
         if (rc > 0) {
             *ret_done += (size_t)rc;
             n = iov_advance(&iov, n, (size_t)rc);
-            continue;
-        }
-        if (rc != -EAGAIN)
+        } else if (rc != -EAGAIN) {
             return write_error(s, (int)rc);
-        rc = room_wait(s, deadline);
-        if (rc == 0 && deadline == MU_NOW)
-            rc = MU_TIMEOUT; /* tried once */
-        if (rc != 0)
-            return (int)rc;
+        } else {
+            rc = room_wait(s, deadline);
+            if (rc == 0 && deadline == MU_NOW)
+                rc = MU_TIMEOUT; /* tried once */
+            if (rc != 0)
+                return (int)rc;
+        }
+        if (n > 0 && ++n_calls % CALLS_A_LOOK == 0 && mu_now_ns() >= deadline)
+            return MU_TIMEOUT;
     }
     return 0;
 }
@@ -430,6 +436,8 @@ static int bytes_read(struct mui_stream *s, int64_t deadline)
 /* Have `need` bytes at `at`. Memory grows with what has arrived. */
 static int bytes_have(struct mui_stream *s, size_t need, int64_t deadline)
 {
+    unsigned n_calls = 0;
+
     while (s->end - s->at < need) {
         size_t have = s->end - s->at;
         size_t room = need;
@@ -449,6 +457,8 @@ static int bytes_have(struct mui_stream *s, size_t need, int64_t deadline)
             if (rc != 0)
                 return rc;
         }
+        if (++n_calls % CALLS_A_LOOK == 0 && mu_now_ns() >= deadline)
+            return MU_TIMEOUT;
         rc = bytes_read(s, deadline);
         if (rc != 0)
             return rc;

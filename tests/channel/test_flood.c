@@ -6,6 +6,61 @@
 #include "channel/channel.h"
 #include "channel/flood.h"
 #include "channel/hostile_ring.h"
+#include "channel/stream.h"
+
+static atomic_bool dribbles; /* each call passes a byte */
+
+ssize_t recv(int fd, void *buf, size_t n, int flags)
+{
+    return syscall(SYS_recvfrom, fd, buf, dribbles && n > 1 ? 1 : n, flags,
+                   NULL, NULL);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    struct msghdr m = *message;
+
+    if (dribbles)
+        return syscall(SYS_sendto, fd, m.msg_iov[0].iov_base, 1, flags, NULL,
+                       0);
+    return syscall(SYS_sendmsg, fd, &m, flags);
+}
+
+/* Nor does a message of which a little more is always there, or has room. */
+static void bytes_that_dribble_end(void **state)
+{
+    char sent[100] = "y";
+    char got[sizeof sent];
+    struct mu_chan *ends[2];
+    struct pollfd p = {.events = POLLIN};
+    int n_turns = 0;
+    size_t size;
+    int rc;
+
+    (void)state;
+    assert_int_equal(mu_chan_pair("tcp:", NULL, ends, NULL), 0);
+    p.fd = mu_chan_fd(ends[1]);
+    dribbles = true;
+    /* the rest goes with the next call */
+    assert_int_equal(mu_chan_send(ends[0], sent, sizeof sent, MU_NOW), 0);
+    dribbles = false;
+    assert_true(mui_stream_of(ends[0])->rest_end > 0);
+    assert_int_equal(mu_chan_drain(ends[0], MU_NOW), 0);
+    dribbles = true;
+    assert_int_equal(poll(&p, 1, TEST_HANG_NS / 1000000), 1);
+    while ((rc = mu_chan_recv(ends[1], got, sizeof got, MU_NOW, &size)) ==
+           MU_TIMEOUT) {
+        assert_int_equal(poll(&p, 1, TEST_HANG_NS / 1000000), 1);
+        n_turns++;
+    }
+    dribbles = false;
+    assert_int_equal(rc, 0);
+    assert_true(n_turns > 0);
+    assert_int_equal(size, sizeof sent);
+    assert_memory_equal(got, sent, sizeof sent);
+    mu_chan_free(ends[0]);
+    mu_chan_free(ends[1]);
+}
 
 static void packets_of_nothing_end(void **state)
 {
@@ -97,6 +152,7 @@ static void ring_without_end_is_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bytes_that_dribble_end),
         cmocka_unit_test(packets_of_nothing_end),
         cmocka_unit_test(records_of_nothing_end),
         cmocka_unit_test(who_watches_leaves_nothing_that_does_not_ring),

@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -513,6 +515,89 @@ static void position_stays_when_nothing_was_sent(void **state)
     assert_int_equal(test_wait(test_fork(append_beyond_the_limit, NULL)), 0);
 }
 
+static void interrupt(int number)
+{
+    (void)number;
+}
+
+static void hold_it(void *arg)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    CHECK_CHILD(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    CHECK_CHILD(write(*(int *)arg, "x", 1) == 1);
+    for (;;)
+        (void)pause();
+}
+
+struct waiter {
+    pthread_t thread;
+    pid_t tid;
+    pid_t holder;
+};
+
+/* Until that thread of ours waits for a lock, as far as the system tells. */
+static void await_flock(pid_t tid)
+{
+    char name[64];
+    char text[64];
+    int waits;
+
+    (void)snprintf(name, sizeof name, "/proc/self/task/%d/syscall", (int)tid);
+    do {
+        FILE *f = fopen(name, "re");
+
+        waits = !f || !fgets(text, sizeof text, f) ||
+                (text[0] != 'r' && atol(text) == SYS_flock);
+        if (f)
+            (void)fclose(f);
+    } while (!waits);
+}
+
+static void *interrupt_and_let_go(void *arg)
+{
+    const struct waiter *w = arg;
+
+    await_flock(w->tid);
+    for (int i = 0; i < 100; i++) {
+        CHECK_CHILD(pthread_kill(w->thread, SIGALRM) == 0);
+        (void)sched_yield();
+    }
+    (void)kill(w->holder, SIGKILL);
+    return NULL;
+}
+
+/* Who opens it while another looks through it waits for that, whatever interrupts him. */
+static void signals_do_not_end_an_open(void **state)
+{
+    const struct sigaction cut = {.sa_handler = interrupt};
+    struct waiter w = {.thread = pthread_self(),
+                       .tid = (pid_t)syscall(SYS_gettid)};
+    struct sigaction before;
+    struct mu_chan *c = NULL;
+    pthread_t thread;
+    int pipes[2];
+    char byte;
+    int rc;
+
+    (void)state;
+    mu_chan_free(writer_open(MU_CHAN_SYNC_NONE));
+    assert_int_equal(pipe(pipes), 0);
+    w.holder = test_fork(hold_it, &pipes[1]);
+    assert_int_equal(read(pipes[0], &byte, 1), 1);
+    assert_int_equal(sigaction(SIGALRM, &cut, &before), 0);
+    assert_int_equal(pthread_create(&thread, NULL, interrupt_and_let_go, &w),
+                     0);
+    rc = mu_chan_open(address, NULL, &c, NULL);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
+    (void)test_wait(w.holder);
+    (void)close(pipes[0]);
+    (void)close(pipes[1]);
+    mu_chan_free(c);
+    assert_int_equal(rc, 0);
+}
+
 int main(void)
 {
 #define LOG_TEST(fn) cmocka_unit_test_setup_teardown(fn, log_begin, log_end)
@@ -530,6 +615,7 @@ int main(void)
         LOG_TEST(sleeping_readers_are_woken),
         LOG_TEST(large_record_is_written_in_parts),
         LOG_TEST(position_stays_when_nothing_was_sent),
+        LOG_TEST(signals_do_not_end_an_open),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
