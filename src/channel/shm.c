@@ -429,7 +429,6 @@ static void hub_drop(struct shm_hub *h, unsigned i)
     mui_shm_end_fini(&h->lanes[i]->end);
     free(h->lanes[i]);
     h->lanes[i] = h->lanes[--h->n_lanes];
-    hub_listen(h, true);
 }
 
 /* Look at each lane that may have something. 0; MU_TIMEOUT: nothing there;
@@ -460,6 +459,7 @@ static int hub_look(struct shm_hub *h, struct mu_chan_message *ret)
             return rc;
         }
         hub_drop(h, i);
+        hub_listen(h, true);
         if (rc != MU_CLOSED)
             return rc;
         k--; /* another lane stands there now */

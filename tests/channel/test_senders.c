@@ -117,6 +117,11 @@ static void fill_the_hub(void *arg)
     CHECK_CHILD(mu_chan_connect(arg, NULL, MU_NEVER, &c, NULL) == 0);
 }
 
+static void free_it(void *arg)
+{
+    mu_chan_free(arg);
+}
+
 static void full_hub_keeps_the_deadline(void **state)
 {
     struct mu_chan_options options = {.ring_bytes = 16384};
@@ -139,6 +144,9 @@ static void full_hub_keeps_the_deadline(void **state)
     p.fd = mu_chan_fd(hub);
     assert_true(p.fd >= 0);
     assert_int_equal(mu_chan_recv(hub, &byte, 1, MU_NOW, &size), MU_TIMEOUT);
+    assert_int_equal(poll(&p, 1, 0), 0);
+    /* what a child gives back changes nothing here */
+    assert_int_equal(test_wait(test_fork(free_it, hub)), 0);
     assert_int_equal(poll(&p, 1, 0), 0);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_true(WIFSIGNALED(test_wait(pid)));
