@@ -55,7 +55,8 @@
  * with MU_ECORRUPT.
  *
  * Threads: one sender and one receiver at a time per handle; both at once is
- * fine. Every deadline is absolute: MU_NOW tries, MU_NEVER waits. */
+ * fine. Who closes or frees it, or asks for its descriptor, is alone in it. Every
+ * deadline is absolute: MU_NOW tries, MU_NEVER waits. */
 #ifndef MUSTER_CHANNEL_H
 #define MUSTER_CHANNEL_H
 

@@ -24,8 +24,9 @@
  * goes on with the next whole one.
  *
  * The file grows ahead of its records by fallocate(), so that a full disk is an error
- * and no signal. Whoever may write the file can damage it, or crash its writers by
- * cutting it short; its permissions are the guard, and readers check what they read. */
+ * and no signal. Whoever may write the file can damage it, or crash all who have it open
+ * by cutting it short, for they have its first page mapped; its permissions are the
+ * guard, and readers check what they read. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
