@@ -8,7 +8,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "sys/forked.h"
@@ -41,16 +40,13 @@ static int find(const struct mui_library *library, void **functions)
 int mui_library_load(struct mui_library *library)
 {
     static _Atomic bool heeds_forks;
-    void **functions;
+    void *functions[MUI_LIBRARY_FUNCTIONS];
     int rc;
 
     /* L */
     if (atomic_load_explicit(&library->loaded, memory_order_acquire))
         return 0;
     mui_forked_heed(&heeds_forks, renew_lock_in_child);
-    functions = calloc(library->n, sizeof *functions);
-    if (!functions)
-        return -ENOMEM;
     /* not under the lock: who loads another library has the linker's, and its constructor
      * may come here */
     rc = find(library, functions);
@@ -63,6 +59,5 @@ int mui_library_load(struct mui_library *library)
         atomic_store_explicit(&library->loaded, true, memory_order_release);
     }
     (void)pthread_mutex_unlock(&lock);
-    free(functions);
     return rc;
 }

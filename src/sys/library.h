@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { MUI_LIBRARY_FUNCTIONS = 32 /* of one, at most */ };
+
 struct mui_library {
     const char *name; /* as the dynamic linker looks for it */
     size_t n;
@@ -18,7 +20,7 @@ struct mui_library {
 };
 
 /* 0, and then every function is there; -ELIBACC: the library is not installed, or is
- * not the one that this was compiled for; -ENOMEM. Any thread. */
+ * not the one that this was compiled for. Any thread. */
 int mui_library_load(struct mui_library *library);
 
 /* A table `table` of functions, called as table.function(), and a library `library`
@@ -33,7 +35,9 @@ int mui_library_load(struct mui_library *library);
                                               sizeof *table##_names,           \
                                          .names = table##_names,               \
                                          .functions = (void **)&table};        \
-    _Static_assert(sizeof table == sizeof table##_names, "a pointer each")
+    _Static_assert(sizeof table == sizeof table##_names, "a pointer each");    \
+    _Static_assert(sizeof table <= MUI_LIBRARY_FUNCTIONS * sizeof(void *),     \
+                   "they find room as they are looked for")
 #define MUI_LIBRARY_POINTER(function) __typeof__(function) *function;
 #define MUI_LIBRARY_NAME(function)    #function,
 
