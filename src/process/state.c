@@ -20,21 +20,28 @@ enum { N_LIMITS = RLIM_NLIMITS, TEXT = 2048, N_GROUPS = 256 };
 
 /* As FNV-1a, public domain, but by words: enough to notice a change that hides from
  * nobody. */
+static uint64_t add_word(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(1099511628211);
+    return hash ^ hash >> 32; /* upper bytes matter as much as lower ones */
+}
+
 static uint64_t add_bytes(uint64_t hash, const void *bytes, size_t size)
 {
-    const unsigned char *at = bytes;
+    const char *at = bytes;
+    uint64_t word = 0;
 
-    while (size > 0) {
-        uint64_t word = 0;
-        size_t n = size < sizeof word ? size : sizeof word;
-
-        memcpy(&word, at, n);
-        hash = (hash ^ word) * UINT64_C(1099511628211);
-        hash ^= hash >> 32; /* upper bytes matter as much as lower ones */
-        at += n;
-        size -= n;
+    hash = add_word(hash, size);
+    for (; size > sizeof word; at += sizeof word, size -= sizeof word) {
+        memcpy(&word, at, sizeof word);
+        hash = add_word(hash, word);
     }
-    return hash;
+    /* the last of several is a whole one: it begins in the one before */
+    if (at != bytes)
+        memcpy(&word, at + size - sizeof word, sizeof word);
+    else
+        memcpy(&word, at, size);
+    return add_word(hash, word);
 }
 
 static const uint64_t hash_start = UINT64_C(14695981039346656037);
@@ -43,8 +50,9 @@ static uint64_t hash_environment(void)
 {
     uint64_t hash = hash_start;
 
+    /* each on its own: the processor is at several of them at once */
     for (char **at = environ; at && *at; at++)
-        hash = add_bytes(hash, *at, strlen(*at) + 1);
+        hash = add_word(hash, add_bytes(hash_start, *at, strlen(*at) + 1));
     return hash;
 }
 
