@@ -62,20 +62,41 @@ static bool is_system(int s)
     return s == SIGINT || s == SIGQUIT;
 }
 
-static uint64_t hash_handlers(bool of_system)
+/* What it asks for besides counts where there is a handler; what becomes of children,
+ * everywhere. */
+static uint64_t add_handler(uint64_t hash, const struct sigaction *action,
+                            bool handles)
 {
-    uint64_t hash = hash_start;
+    enum { OF_CHILDREN = SA_NOCLDSTOP | SA_NOCLDWAIT };
+    int flags = action->sa_flags;
+    uint64_t blocks = 0;
+
+    if (handles)
+        /* the kernel fills a part of it */
+        memcpy(&blocks, &action->sa_mask, sizeof blocks);
+    else
+        flags &= OF_CHILDREN;
+    hash = add_bytes(hash, &action->sa_sigaction, sizeof action->sa_sigaction);
+    hash = add_word(hash, blocks);
+    return add_word(hash, (unsigned)flags);
+}
+
+static void take_handlers(struct mui_state *state)
+{
     struct sigaction action;
 
+    state->handlers = hash_start;
+    state->passing.handlers = hash_start;
     for (int s = 1; s <= SIGRTMAX; s++) {
-        if (is_system(s) != of_system)
+        uint64_t *hash =
+            is_system(s) ? &state->passing.handlers : &state->handlers;
+        bool handles;
+
+        if (sigaction(s, NULL, &action) < 0)
             continue;
-        memset(&action, 0, sizeof action);
-        if (sigaction(s, NULL, &action) == 0)
-            hash = add_bytes(hash, &action.sa_sigaction,
-                             sizeof action.sa_sigaction);
+        handles = action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
+        *hash = add_handler(*hash, &action, handles);
     }
-    return hash;
 }
 
 static uint64_t hash_limits(void)
@@ -225,17 +246,14 @@ void mui_state_take(bool alone, struct mui_state *ret_state)
     ret_state->device = st.st_dev;
     ret_state->inode = st.st_ino;
     mui_state_take_memory(&ret_state->memory);
-    ret_state->handlers = hash_handlers(false);
+    take_handlers(ret_state);
     ret_state->limits = hash_limits();
     ret_state->schedule = hash_schedule();
     ret_state->alone = alone ? hash_thread() : 0;
     ret_state->mask = read_mask(alone);
-    ret_state->passing = (struct mui_state_passing){
-        .handlers = hash_handlers(true),
-        .streams = hash_streams(),
-        .user = mui_state_user(),
-        .timers = which_timers(),
-    };
+    ret_state->passing.streams = hash_streams();
+    ret_state->passing.user = mui_state_user();
+    ret_state->passing.timers = which_timers();
 }
 
 void mui_state_take_thread(struct mui_state *state)

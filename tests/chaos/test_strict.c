@@ -198,6 +198,33 @@ static void block_all(void)
     (void)sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
+/* What a handler asks for besides. */
+static void change_flags(void)
+{
+    struct sigaction action;
+
+    (void)sigaction(SIGFPE, NULL, &action);
+    action.sa_flags ^= SA_ONSTACK;
+    (void)sigaction(SIGFPE, &action, NULL);
+}
+
+static void change_blocked(void)
+{
+    struct sigaction action;
+
+    (void)sigaction(SIGFPE, NULL, &action);
+    (void)sigaddset(&action.sa_mask, SIGSYS);
+    (void)sigaction(SIGFPE, &action, NULL);
+}
+
+static void forget_children(void)
+{
+    const struct sigaction action = {.sa_handler = SIG_DFL,
+                                     .sa_flags = SA_NOCLDWAIT};
+
+    (void)sigaction(SIGCHLD, &action, NULL);
+}
+
 static void lower_limit(void)
 {
     const struct rlimit low = {.rlim_cur = 61, .rlim_max = 61};
@@ -216,8 +243,9 @@ static void replace_stack(void)
 
 /* One whose first and last system call changes something. */
 static void (*const by_a_call[])(void) = {
-    change_directory, change_mask, ignore,      handle_sigsys,
-    ignore_sigsys,    block_all,   lower_limit, replace_stack};
+    change_directory, change_mask,    ignore,         handle_sigsys,
+    ignore_sigsys,    block_all,      lower_limit,    replace_stack,
+    change_flags,     change_blocked, forget_children};
 
 /* The calls of those behind it are not made known to us by the kernel. */
 static void end_watch(void)
@@ -245,6 +273,8 @@ static int say_state(struct mu_task *task)
     const int flag = get_flag();
     struct sigaction usr;
     struct sigaction sys;
+    struct sigaction fpe;
+    struct sigaction chld;
     struct rlimit files;
     sigset_t blocked;
     stack_t stack;
@@ -254,16 +284,19 @@ static int say_state(struct mu_task *task)
     (void)umask(mask);
     (void)sigaction(SIGUSR2, NULL, &usr);
     (void)sigaction(SIGSYS, NULL, &sys);
+    (void)sigaction(SIGFPE, NULL, &fpe);
+    (void)sigaction(SIGCHLD, NULL, &chld);
     (void)sigprocmask(SIG_SETMASK, NULL, &blocked);
     (void)sigaltstack(NULL, &stack);
     (void)getrlimit(RLIMIT_NOFILE, &files);
     return mu_task_printf(
-        task, "%s %s %llx %d; %s %o %p %p %d %d %lu %p", getenv(name),
+        task, "%s %s %llx %d; %s %o %p %p %x %d %x %d %d %lu %p", getenv(name),
         setlocale(LC_NUMERIC, NULL), (unsigned long long)mui_arithmetic(), flag,
         getcwd(cwd, sizeof cwd), mask, (void *)(intptr_t)usr.sa_handler,
-        (void *)(intptr_t)sys.sa_handler, sigismember(&blocked, SIGSYS),
-        sigismember(&blocked, SIGUSR1), (unsigned long)files.rlim_cur,
-        stack.ss_sp);
+        (void *)(intptr_t)sys.sa_handler, fpe.sa_flags,
+        sigismember(&fpe.sa_mask, SIGSYS), chld.sa_flags & SA_NOCLDWAIT,
+        sigismember(&blocked, SIGSYS), sigismember(&blocked, SIGUSR1),
+        (unsigned long)files.rlim_cur, stack.ss_sp);
 }
 
 static void run_change(struct mu_pool *pool, void (*const *deed)(void))
