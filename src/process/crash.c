@@ -440,6 +440,11 @@ void mui_crash_rehearse(void)
     atomic_store_explicit(&rehearser, 0, memory_order_relaxed);
 }
 
+bool mui_crash_watch_calls(void)
+{
+    return mui_calls_watch(on_fault);
+}
+
 /* Output of the task itself; not when another thread is at it. */
 static void flush(FILE *file)
 {

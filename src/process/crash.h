@@ -89,6 +89,9 @@ void mui_crash_warm_up(void);
  * that it touches for the first time, and a crash has somebody wait for it. */
 void mui_crash_rehearse(void);
 
+/* mui_calls_watch(), as long as the handler is ours. */
+bool mui_crash_watch_calls(void);
+
 /* From now on the calling thread calls what a sandbox may refuse without being a task
  * that does (or not any more): a refusal is an error of the call. A SIGSYS is a refusal
  * that the kernel sends, or that a thread of this process queues with the number of

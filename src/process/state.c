@@ -96,6 +96,8 @@ static void take_handlers(struct mui_state *state)
             continue;
         handles = action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
         *hash = add_handler(*hash, &action, handles);
+        state->passing.holds_sigsys |=
+            handles && sigismember(&action.sa_mask, SIGSYS);
     }
 }
 

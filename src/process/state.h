@@ -25,9 +25,10 @@ struct mui_state {
     /* What a task may change for as long as it runs. */
     struct mui_state_passing {
         uint64_t handlers; /* of SIGINT and SIGQUIT, ignored during system() */
-        uint64_t streams;  /* descriptors 0 to 2 */
-        uint64_t user;     /* and group */
-        uint64_t timers;   /* that are set */
+        uint64_t holds_sigsys; /* whether a handler does, as long as it runs */
+        uint64_t streams;      /* descriptors 0 to 2 */
+        uint64_t user;         /* and group */
+        uint64_t timers;       /* that are set */
     } passing;
 };
 

@@ -209,11 +209,13 @@ static bool is_changed_in_memory(void)
 }
 
 /* Have it said of the next task whether it makes a system call. Not where there is
- * another thread, which could make one in its place. */
+ * another thread, which could make one in its place; nor with a handler that could not be
+ * interrupted to say so. */
 static void watch_calls(void)
 {
-    if (the.limits.strict && the.n_lanes == 1 && the.n_threads == 1)
-        (void)mui_calls_watch();
+    if (the.limits.strict && the.n_lanes == 1 && the.n_threads == 1 &&
+        !the.state.passing.holds_sigsys)
+        (void)mui_crash_watch_calls();
 }
 
 /* A child that ended may have left children of its own. They are the nursery's by now,

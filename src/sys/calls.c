@@ -62,46 +62,34 @@ bool mui_calls_caught(const siginfo_t *info, void *context)
 
 /* Whether the handler of SIGSYS is called as it was meant to be. Where the signal is
  * blocked, the kernel does not wait until it is not, but kills. */
-static bool is_heard(void)
+static bool is_heard(void (*handler)(int, siginfo_t *, void *))
 {
     enum { MEANT = SA_SIGINFO | SA_ONSTACK };
     struct sigaction action;
     sigset_t blocked;
 
     return sigaction(SIGSYS, NULL, &action) == 0 &&
+           action.sa_sigaction == handler &&
            (action.sa_flags & (MEANT | (int)SA_RESETHAND)) == MEANT &&
            pthread_sigmask(SIG_SETMASK, NULL, &blocked) == 0 &&
            !sigismember(&blocked, SIGSYS);
 }
 
-/* Nor is it in any handler, the program's own, of a signal that strikes amid a task. */
-static bool is_heard_in_handlers(void)
+static bool start_watch(void (*handler)(int, siginfo_t *, void *))
 {
-    struct sigaction action;
-
-    for (int s = 1; s <= SIGRTMAX; s++)
-        if (sigaction(s, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
-            action.sa_handler != SIG_IGN &&
-            sigismember(&action.sa_mask, SIGSYS))
-            return false;
-    return true;
-}
-
-static bool start_watch(void)
-{
-    bool starts = is_heard() && set_dispatch(ON) == 0;
+    bool starts = is_heard(handler) && set_dispatch(ON) == 0;
 
     atomic_store_explicit(&mui_calls.watched, starts, memory_order_relaxed);
     return starts;
 }
 
 /* Whether a call is seen, and made. Once: it brings in the code, too. */
-static bool works(void)
+static bool works(void (*handler)(int, siginfo_t *, void *))
 {
     const pid_t parent = getppid();
     pid_t same;
 
-    if (!is_heard_in_handlers() || !start_watch())
+    if (!start_watch(handler))
         return false;
     mui_calls_begin();
     same = (pid_t)syscall(SYS_getppid);
@@ -113,11 +101,11 @@ static bool works(void)
     return false;
 }
 
-bool mui_calls_watch(void)
+bool mui_calls_watch(void (*handler)(int, siginfo_t *, void *))
 {
     static enum { UNTRIED, WORKS, DOES_NOT } outcome;
 
     if (outcome == UNTRIED)
-        outcome = IS_KNOWN && works() ? WORKS : DOES_NOT;
-    return outcome == WORKS && start_watch();
+        outcome = IS_KNOWN && works(handler) ? WORKS : DOES_NOT;
+    return outcome == WORKS && start_watch(handler);
 }

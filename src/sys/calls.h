@@ -32,10 +32,11 @@ struct mui_calls {
 extern struct mui_calls mui_calls;
 
 /* Watch the calling thread from the next begin on, until its first call between begin and
- * end; watching already, do so anew. There has to be a handler of SIGSYS that asks
- * mui_calls_caught(). False: it cannot be watched, by this system or because SIGSYS is
- * blocked or handled in another way. */
-bool mui_calls_watch(void);
+ * end; watching already, do so anew. `handler` is that of SIGSYS, asks mui_calls_caught(),
+ * and was installed with SA_SIGINFO and SA_ONSTACK; no other handler blocks SIGSYS. False:
+ * it cannot be watched, by this system or because SIGSYS is blocked or handled in another
+ * way. */
+bool mui_calls_watch(void (*handler)(int, siginfo_t *, void *));
 
 /* The task begins now. Does nothing without a watch. */
 static inline void mui_calls_begin(void)

@@ -44,7 +44,7 @@ static void prepare(void)
 static void watch(void)
 {
     prepare();
-    CHECK_CHILD(mui_calls_watch());
+    CHECK_CHILD(mui_calls_watch(on_sigsys));
 }
 
 /* By the kernel alone: what we make of it is what is tested. */
@@ -320,24 +320,12 @@ static void selector_written_over_is_no_proof(void **state)
 
 /* -- where SIGSYS would not be handled -- */
 
-static void refuse(void *arg)
+static void on_sigsys_of_others(int signal, siginfo_t *info, void *context)
 {
-    sigset_t sigsys;
-
-    (void)arg;
-    (void)sigemptyset(&sigsys);
-    (void)sigaddset(&sigsys, SIGSYS);
-    /* the kernel kills who is sent it while it is blocked */
-    handle(SIGTERM, on_trap, SA_SIGINFO, &sigsys);
-    prepare();
-    CHECK_CHILD(!mui_calls_watch());
-    mui_calls_begin();
-    (void)getppid();
-    mui_calls_end();
-    CHECK_CHILD(!mui_calls_were_none());
+    on_sigsys(signal, info, context);
 }
 
-static void refuse_later(void *arg)
+static void refuse(void *arg)
 {
     sigset_t sigsys;
 
@@ -346,24 +334,25 @@ static void refuse_later(void *arg)
     (void)sigemptyset(&sigsys);
     (void)sigaddset(&sigsys, SIGSYS);
     (void)sigprocmask(SIG_BLOCK, &sigsys, NULL);
-    CHECK_CHILD(!mui_calls_watch() && !mui_calls_were_none());
+    CHECK_CHILD(!mui_calls_watch(on_sigsys) && !mui_calls_were_none());
     (void)sigprocmask(SIG_UNBLOCK, &sigsys, NULL);
-    CHECK_CHILD(mui_calls_watch());
+    CHECK_CHILD(mui_calls_watch(on_sigsys));
     /* as signal() sets it that of who knows nothing of the rest */
     handle(SIGSYS, on_sigsys, SA_RESTART, NULL);
-    CHECK_CHILD(!mui_calls_watch() && !mui_calls_were_none());
+    CHECK_CHILD(!mui_calls_watch(on_sigsys) && !mui_calls_were_none());
     mui_calls_begin();
     (void)getppid();
     mui_calls_end();
+    handle(SIGSYS, on_sigsys_of_others, SA_SIGINFO | SA_ONSTACK, NULL);
+    CHECK_CHILD(!mui_calls_watch(on_sigsys) && !mui_calls_were_none());
     prepare();
-    CHECK_CHILD(mui_calls_watch());
+    CHECK_CHILD(mui_calls_watch(on_sigsys));
 }
 
 static void no_watch_where_the_signal_kills(void **state)
 {
     (void)state;
     passes(refuse);
-    passes(refuse_later);
 }
 
 /* -- a worker -- */
@@ -512,6 +501,22 @@ static void work_loosely(void *arg)
     }
 }
 
+/* The kernel kills who is sent SIGSYS while it is blocked. */
+static void work_with_a_handler(void *arg)
+{
+    const struct mui_limits strict = {.strict = 1};
+    struct mui_lane_worker *lane;
+    sigset_t sigsys;
+    bool without;
+
+    (void)sigemptyset(&sigsys);
+    (void)sigaddset(&sigsys, SIGSYS);
+    handle(SIGTERM, on_trap, SA_SIGINFO, &sigsys);
+    lane = be_worker(&strict, arg);
+    for (int k = 0; k < 3; k++)
+        CHECK_CHILD(!is_spent(lane, do_nothing, &without) && !without);
+}
+
 static void open_peer(struct peer *peer)
 {
     if (!is_supported())
@@ -529,6 +534,15 @@ static void worker_looks_by_calls_at_who_called(void **state)
     (void)state;
     open_peer(&peer);
     assert_int_equal(test_wait(test_fork(work, &peer)), 0);
+}
+
+static void worker_does_not_watch_where_the_signal_kills(void **state)
+{
+    struct peer peer;
+
+    (void)state;
+    open_peer(&peer);
+    assert_int_equal(test_wait(test_fork(work_with_a_handler, &peer)), 0);
 }
 
 static void worker_that_is_not_strict_does_not_watch(void **state)
@@ -553,6 +567,7 @@ int main(void)
         cmocka_unit_test(selector_written_over_is_no_proof),
         cmocka_unit_test(no_watch_where_the_signal_kills),
         cmocka_unit_test(worker_looks_by_calls_at_who_called),
+        cmocka_unit_test(worker_does_not_watch_where_the_signal_kills),
         cmocka_unit_test(worker_that_is_not_strict_does_not_watch),
     };
 
