@@ -213,7 +213,7 @@ static void change_blocked(void)
     struct sigaction action;
 
     (void)sigaction(SIGFPE, NULL, &action);
-    (void)sigaddset(&action.sa_mask, SIGSYS);
+    (void)sigdelset(&action.sa_mask, SIGUSR1);
     (void)sigaction(SIGFPE, &action, NULL);
 }
 
@@ -223,6 +223,14 @@ static void forget_children(void)
                                      .sa_flags = SA_NOCLDWAIT};
 
     (void)sigaction(SIGCHLD, &action, NULL);
+}
+
+/* Behind calls that change nothing. */
+static void change_directory_late(void)
+{
+    (void)lseek(-1, 0, SEEK_SET);
+    (void)write(1, "", 0);
+    change_directory();
 }
 
 static void lower_limit(void)
@@ -243,9 +251,9 @@ static void replace_stack(void)
 
 /* One whose first and last system call changes something. */
 static void (*const by_a_call[])(void) = {
-    change_directory, change_mask,    ignore,         handle_sigsys,
-    ignore_sigsys,    block_all,      lower_limit,    replace_stack,
-    change_flags,     change_blocked, forget_children};
+    change_directory, change_mask,    ignore,          handle_sigsys,
+    ignore_sigsys,    block_all,      lower_limit,     replace_stack,
+    change_flags,     change_blocked, forget_children, change_directory_late};
 
 /* The calls of those behind it are not made known to us by the kernel. */
 static void end_watch(void)
@@ -294,7 +302,7 @@ static int say_state(struct mu_task *task)
         setlocale(LC_NUMERIC, NULL), (unsigned long long)mui_arithmetic(), flag,
         getcwd(cwd, sizeof cwd), mask, (void *)(intptr_t)usr.sa_handler,
         (void *)(intptr_t)sys.sa_handler, fpe.sa_flags,
-        sigismember(&fpe.sa_mask, SIGSYS), chld.sa_flags & SA_NOCLDWAIT,
+        sigismember(&fpe.sa_mask, SIGUSR1), chld.sa_flags & SA_NOCLDWAIT,
         sigismember(&blocked, SIGSYS), sigismember(&blocked, SIGUSR1),
         (unsigned long)files.rlim_cur, stack.ss_sp);
 }

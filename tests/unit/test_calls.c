@@ -1,7 +1,10 @@
 /* test_calls.c: whether a task made a system call is known, and no call of it is the worse
- * for that; nor does a worker look by system calls at a task that made none. */
+ * for that; nor does a worker look by system calls at a task that made none, or only such as
+ * change nothing. */
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -10,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "process/worker.h"
@@ -318,6 +322,194 @@ static void selector_written_over_is_no_proof(void **state)
     passes(write_selector);
 }
 
+/* -- calls that change nothing -- */
+
+/* Their arguments, results and errors. */
+static void call_harmlessly(void)
+{
+    char byte = 0;
+    char name[] = "/";
+    struct stat st;
+    uint32_t word = 1;
+
+    errno = ERANGE;
+    CHECK_CHILD(syscall(SYS_getpid) > 0 && errno == ERANGE);
+    CHECK_CHILD(pread(-1, &byte, 1, 0) == -1 && errno == EBADF);
+    CHECK_CHILD(syscall(SYS_newfstatat, AT_FDCWD, name, &st, 0) == 0);
+    CHECK_CHILD(S_ISDIR(st.st_mode));
+    /* the sixth is what it refuses */
+    CHECK_CHILD(
+        syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, 1, NULL, NULL, 0) == -1 &&
+        errno == EINVAL);
+}
+
+static void let_pass(void *arg)
+{
+    (void)arg;
+    watch();
+    for (int i = 0; i < 3; i++) {
+        mui_calls_begin();
+        call_harmlessly();
+        mui_calls_end();
+        CHECK_CHILD(mui_calls_were_none() == !MUI_ASAN);
+    }
+    watch();
+    mui_calls_begin();
+    CHECK_CHILD(syscall(SYS_getpid) == getpid());
+    (void)getppid();
+    mui_calls_end();
+    CHECK_CHILD(!mui_calls_were_none());
+    watch();
+    mui_calls_begin();
+    for (int i = 0; i < 100; i++)
+        CHECK_CHILD(lseek(-1, 0, SEEK_SET) == -1 && errno == EBADF);
+    mui_calls_end();
+    CHECK_CHILD(!mui_calls_were_none());
+}
+
+static void few_calls_that_change_nothing_pass(void **state)
+{
+    (void)state;
+    passes(let_pass);
+}
+
+/* A file may be one of the kernel's, and 24 is sched_yield() of one table of numbers only. */
+static void call_alike(void *arg)
+{
+    int to_kernel = open("/proc/self/comm", O_WRONLY | O_CLOEXEC);
+    pid_t child;
+
+    (void)arg;
+    CHECK_CHILD(to_kernel > 2);
+    watch();
+    mui_calls_begin();
+    CHECK_CHILD(write(to_kernel, "x", 1) == 1);
+    mui_calls_end();
+    CHECK_CHILD(!mui_calls_were_none());
+    watch();
+    mui_calls_begin();
+    (void)write(2, "", 0);
+    mui_calls_end();
+    CHECK_CHILD(mui_calls_were_none() == !MUI_ASAN);
+#ifdef __x86_64__
+    child = fork();
+    if (child == 0) {
+        long result = 24;
+
+        watch();
+        mui_calls_begin();
+        __asm__ volatile("int $0x80" : "+a"(result) : : "memory");
+        mui_calls_end();
+        CHECK_CHILD(!mui_calls_were_none());
+        _exit(0);
+    }
+    /* or that there is no such table here */
+    child = test_wait(child);
+    CHECK_CHILD(child == 0 ||
+                (WIFSIGNALED(child) && WTERMSIG(child) == SIGSEGV));
+#endif
+}
+
+static void calls_that_look_like_it_do_not_pass(void **state)
+{
+    (void)state;
+    passes(call_alike);
+}
+
+/* What a function keeps below its stack pointer. */
+static void keep_below_the_stack(void *arg)
+{
+    long kept = 0;
+
+    (void)arg;
+#ifdef __x86_64__
+    watch();
+    mui_calls_begin();
+    __asm__ volatile("mov %%rbx, -8(%%rsp)\n\t"
+                     "mov %%rbx, -128(%%rsp)\n\t"
+                     "syscall\n\t"
+                     "mov -8(%%rsp), %0\n\t"
+                     "add -128(%%rsp), %0"
+                     : "=a"(kept)
+                     : "a"(SYS_getpid), "b"(7)
+                     : "rcx", "r11", "memory");
+    mui_calls_end();
+    CHECK_CHILD(mui_calls_were_none() == !MUI_ASAN && kept == 14);
+#endif
+}
+
+static void stack_is_kept_where_calls_pass(void **state)
+{
+    (void)state;
+    passes(keep_below_the_stack);
+}
+
+static int pipe_fds[2];
+static _Atomic bool is_on_stack;
+
+/* Waits until the handler of a signal has written. */
+__attribute__((noinline)) static bool wait_for_byte(void)
+{
+    char byte = 0;
+    bool got = syscall(SYS_read, pipe_fds[0], &byte, 1) == 1;
+
+    return got && byte == 'x';
+}
+
+static void write_byte(int signal, siginfo_t *info, void *context)
+{
+    enum { N_FRAMES = 32, BYTES = 512 /* of wait_for_byte(), at most */ };
+    void *frames[N_FRAMES];
+    int n = backtrace(frames, N_FRAMES);
+
+    (void)signal;
+    (void)info;
+    (void)context;
+    for (int i = 0; i < n; i++)
+        if ((uintptr_t)frames[i] - (uintptr_t)wait_for_byte < BYTES)
+            atomic_store(&is_on_stack, true);
+    (void)write(pipe_fds[1], "x", 1);
+}
+
+/* `begun` is told to a process that then sends the signal. */
+static void be_interrupted(void *arg)
+{
+    _Atomic bool *begun = arg;
+    void *frame;
+    pid_t self = getpid();
+    pid_t child;
+
+    (void)backtrace(&frame, 1); /* loads what it needs */
+    CHECK_CHILD(pipe2(pipe_fds, O_CLOEXEC) == 0);
+    handle(SIGUSR1, write_byte, SA_SIGINFO | SA_RESTART, NULL);
+    child = fork();
+    if (child == 0) {
+        while (!atomic_load(begun))
+            (void)sched_yield();
+        (void)kill(self, SIGUSR1);
+        _exit(0);
+    }
+    watch();
+    mui_calls_begin();
+    atomic_store(begun, true);
+    CHECK_CHILD(wait_for_byte());
+    mui_calls_end();
+    CHECK_CHILD(!mui_calls_were_none());
+    CHECK_CHILD(atomic_load(&is_on_stack));
+    CHECK_CHILD(test_wait(child) == 0);
+}
+
+static void handler_amid_a_call_that_passes_is_seen(void **state)
+{
+    _Atomic bool *begun = test_shared(sizeof *begun);
+
+    (void)state;
+    if (!is_supported())
+        skip();
+    assert_int_equal(test_wait(test_fork(be_interrupted, begun)), 0);
+    (void)munmap((void *)begun, sizeof *begun);
+}
+
 /* -- where SIGSYS would not be handled -- */
 
 static void on_sigsys_of_others(int signal, siginfo_t *info, void *context)
@@ -415,6 +607,11 @@ static void call(void)
     (void)getppid();
 }
 
+static void call_for_nothing(void)
+{
+    (void)lseek(-1, 0, SEEK_SET);
+}
+
 #ifndef TEST_IS_SANITIZED /* its own code is not aligned */
 enum { ALIGNMENT_CHECKS = 1 << 18 };
 
@@ -479,6 +676,8 @@ static void work(void *arg)
             CHECK_CHILD(!is_spent(lane, do_nothing, &without) && without);
         CHECK_CHILD(!is_spent(lane, call, &without) && !without);
         CHECK_CHILD(!is_spent(lane, do_nothing, &without) && without);
+        CHECK_CHILD(!is_spent(lane, call_for_nothing, &without) &&
+                    without == !MUI_ASAN);
 #ifndef TEST_IS_SANITIZED /* its own code is not aligned */
         CHECK_CHILD(!is_spent(lane, set_flag, &without) && without);
         CHECK_CHILD(!has_flag());
@@ -565,6 +764,10 @@ int main(void)
         cmocka_unit_test(descendants_are_not_watched),
         cmocka_unit_test(dispatch_of_a_task_is_replaced),
         cmocka_unit_test(selector_written_over_is_no_proof),
+        cmocka_unit_test(few_calls_that_change_nothing_pass),
+        cmocka_unit_test(calls_that_look_like_it_do_not_pass),
+        cmocka_unit_test(stack_is_kept_where_calls_pass),
+        cmocka_unit_test(handler_amid_a_call_that_passes_is_seen),
         cmocka_unit_test(no_watch_where_the_signal_kills),
         cmocka_unit_test(worker_looks_by_calls_at_who_called),
         cmocka_unit_test(worker_does_not_watch_where_the_signal_kills),
