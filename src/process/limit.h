@@ -47,6 +47,9 @@ int mui_limits_begin(const struct mui_limits *limits);
 /* In a worker, after a task that returned that code: what may have made it fail. */
 enum mui_limit mui_limits_struck(int code);
 
+/* Whether one returned EMFILE, or its negative, since this was asked last. */
+bool mui_limits_lacked_files(void);
+
 /* Give the next task its CPU time; a system call or two. */
 void mui_limits_renew_cpu(int64_t cpu_ns);
 

@@ -295,6 +295,9 @@ static bool is_spent(struct mui_lane_worker *lane, unsigned look)
         look & MUI_LOOK_RAN && the.limits.strict && mui_calls_were_none();
     if (look & MUI_LOOK_RAN && the.limits.strict && !by_memory)
         look |= MUI_LOOK_CLOSELY;
+    /* of one that was here before it, perhaps: those behind it would fail, too */
+    if (look & MUI_LOOK_RAN && mui_limits_lacked_files())
+        look |= MUI_LOOK_CLOSELY;
     if (!spent && look & MUI_LOOK_CLOSELY &&
         atomic_exchange_explicit(&the.ran, false, memory_order_acquire))
         spent = has_leftovers(lane);

@@ -401,6 +401,54 @@ static void kept_descriptors_are_not_missed(void **state)
     mu_pool_close(pool);
 }
 
+static int open_all(struct mu_task *task)
+{
+    (void)task;
+    while (open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0)
+        continue;
+    return 0;
+}
+
+static int open_one(struct mu_task *task)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    (void)task;
+    if (fd < 0)
+        return errno;
+    (void)close(fd);
+    return 0;
+}
+
+/* The first behind it may fail, if that comes before a look at the worker. */
+static void lack_of_descriptors_is_noticed(void **state)
+{
+    enum { N_BEHIND = 10 };
+    const struct mu_pool_options options = {.open_files = 50};
+    struct mu_pool *pool;
+    struct stat st;
+
+    (void)state;
+    if (stat("/proc/self/fd", &st) != 0 || st.st_size == 0)
+        skip(); /* before Linux 6.2: nobody tells how many there are */
+    pool = test_pool("processes:1", &options);
+    for (int k = 0; k < 5; k++) {
+        unsigned n_failed = 0;
+
+        test_submit(pool, open_all, 0);
+        for (int i = 0; i < N_BEHIND; i++)
+            test_submit(pool, open_one, 0);
+        for (int i = 0; i <= N_BEHIND; i++) {
+            struct mu_outcome *o = test_take(pool);
+
+            n_failed += o->status != MU_DONE;
+            mu_outcome_free(o);
+        }
+        assert_true(n_failed <= 1);
+    }
+    mu_pool_close(pool);
+}
+
 /* -- who traces the worker -- */
 
 /* A child that hears of its worker's end, and does not tell; its output is who. */
@@ -533,6 +581,7 @@ int main(void)
         cmocka_unit_test(kept_memory_is_not_missed),
         cmocka_unit_test(little_memory_is_kept),
         cmocka_unit_test(kept_descriptors_are_not_missed),
+        cmocka_unit_test(lack_of_descriptors_is_noticed),
         cmocka_unit_test(tracer_is_killed),
     };
 
