@@ -5,9 +5,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "rows.h"
 #include "say.h"
 #include "whole.h"
 
@@ -153,20 +153,17 @@ static int read_log(const char *path, struct text *ret)
 /* +FILE: nothing is cut off, nor appended to, what is no joblog. */
 static int check_head(const char *path)
 {
-    char head[HEAD_BYTES] = {0};
-    struct stat st;
-    ssize_t n = 0;
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int is_log;
 
     if (fd < 0)
         return 0; /* it is not there, or cannot be written either */
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-        n = pread(fd, head, sizeof head, 0);
+    is_log = rows_begin_with(fd, header, HEAD_BYTES);
     (void)close(fd);
-    if (n < 0)
+    if (is_log < 0)
         return say_refuse("cannot read --joblog %s: %s", path,
-                          say_reason(errno));
-    if (!is_head(head, (size_t)n))
+                          say_reason(-is_log));
+    if (!is_log)
         return say_refuse("%s is no joblog: name one to go on with, or a new "
                           "file",
                           path);
@@ -189,35 +186,10 @@ int joblog_load(const char *path, enum resume resume, struct seq_set *ret_run)
     return whole < 0 ? -1 : 0;
 }
 
-/* Cut off a line that was torn by a full disk or a lost machine.
- * Returns   0, and whether nothing is left in *ret_is_empty; -errno */
-static int trim(int fd, int *ret_is_empty)
-{
-    char bytes[4096];
-    off_t size = lseek(fd, 0, SEEK_END);
-    off_t end = size; /* of what may be left */
-
-    while (end > 0) {
-        off_t from = end > (off_t)sizeof bytes ? end - (off_t)sizeof bytes : 0;
-        ssize_t n = pread(fd, bytes, (size_t)(end - from), from);
-        const char *newline = n > 0 ? memrchr(bytes, '\n', (size_t)n) : NULL;
-
-        if (n < 0)
-            return -errno;
-        end = from;
-        if (newline) {
-            end += newline - bytes + 1;
-            break;
-        }
-    }
-    *ret_is_empty = end <= 0;
-    return end < size && ftruncate(fd, end) < 0 ? -errno : 0;
-}
-
 int joblog_open(struct joblog *log, const char *path, enum resume resume)
 {
     int goes_on = resume != RESUME_NO || path[0] == '+';
-    int is_empty = 1;
+    off_t size = 0;
     int rc;
 
     log->path = path;
@@ -232,11 +204,11 @@ int joblog_open(struct joblog *log, const char *path, enum resume resume)
     }
     rc = log->fd < 0 ? -errno : 0;
     if (rc == 0 && goes_on)
-        rc = trim(log->fd, &is_empty);
+        rc = rows_trim(log->fd, 0, &size);
     if (rc < 0)
         return say_refuse("cannot write to --joblog %s: %s", path,
                           say_reason(-rc));
-    if (is_empty)
+    if (size == 0)
         whole_write_or_die(log->fd, option, path, header, sizeof header - 1);
     return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "digest.h"
 #include "paths.h"
+#include "rows.h"
 #include "say.h"
 #include "template.h"
 #include "whole.h"
@@ -22,6 +23,7 @@ static const char *const columns[] = {
     "Seq",     "Host",    "Starttime", "JobRuntime", "Send",
     "Receive", "Exitval", "Signal",    "Command",
 };
+static const char json_head[] = "{ \"Seq\": ";
 enum {
     N_COLUMNS = sizeof columns / sizeof columns[0],
     SEQ_BYTES_MAX = 32,
@@ -115,23 +117,59 @@ static void put_header(struct results *r, const struct ended *e)
     text_printf(&r->buffer, "Stdout%cStderr\n", r->separator);
 }
 
-static int open_table(struct results *r, int go_on)
+static int refuse_name(const char *name, int rc)
+{
+    return say_refuse("cannot write to --results %s: %s", name,
+                      say_reason(-rc));
+}
+
+/* "-.csv" is standard output. */
+static int open_stdout(struct results *r, int go_on, off_t *ret_size)
 {
     struct stat st;
 
-    /* "-.csv" is standard output */
-    if (strncmp(r->name, "-.", 2) == 0)
-        r->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    else
-        r->fd = open(r->name,
-                     O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
-                         (go_on ? 0 : O_TRUNC),
-                     0666);
+    r->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     if (r->fd < 0 || fstat(r->fd, &st) < 0)
-        return say_refuse("cannot write to --results %s: %s", r->name,
-                          say_reason(errno));
-    r->lacks_header = r->form == RESULTS_CSV && !(go_on && st.st_size > 0);
+        return refuse_name(r->name, -errno);
+    *ret_size = go_on ? st.st_size : 0;
     return 0;
+}
+
+/* Cut off a torn last row. Nothing is cut off, nor appended to, what is no table. */
+static int go_on_with(struct results *r, off_t *ret_size)
+{
+    const char head[] = {'S', 'e', 'q', r->separator};
+    int is_csv = r->form == RESULTS_CSV;
+    int rc = is_csv ? rows_begin_with(r->fd, head, sizeof head)
+                    : rows_begin_with(r->fd, json_head, sizeof json_head - 1);
+
+    if (rc == 0)
+        return say_refuse("%s is no table of --results: name the one of the "
+                          "run to go on with, or a new file",
+                          r->name);
+    if (rc > 0)
+        rc = rows_trim(r->fd, is_csv, ret_size);
+    return rc < 0 ? refuse_name(r->name, rc) : 0;
+}
+
+static int open_table(struct results *r, int go_on)
+{
+    off_t size = 0;
+    int rc = 0;
+
+    if (strncmp(r->name, "-.", 2) == 0) {
+        rc = open_stdout(r, go_on, &size);
+    } else {
+        r->fd = open(r->name,
+                     O_CREAT | O_APPEND | O_CLOEXEC |
+                         (go_on ? O_RDWR : O_WRONLY | O_TRUNC),
+                     0666);
+        if (r->fd < 0)
+            return refuse_name(r->name, -errno);
+        rc = go_on ? go_on_with(r, &size) : 0;
+    }
+    r->lacks_header = r->form == RESULTS_CSV && size == 0;
+    return rc;
 }
 
 int results_open(struct results *r, int go_on)
@@ -151,9 +189,7 @@ int results_open(struct results *r, int go_on)
         rc = -errno;
     else if (rc == 0 && !S_ISDIR(st.st_mode))
         rc = -ENOTDIR;
-    return rc ? say_refuse("cannot write to --results %s: %s", r->name,
-                           say_reason(-rc))
-              : 0;
+    return rc ? refuse_name(r->name, rc) : 0;
 }
 
 /* A name that a directory cannot have, or that means another one. */
@@ -299,7 +335,8 @@ static void warn_of_other(struct results *r, struct text *path, const char *end,
     if (r->has_warned)
         return;
     text_put(path, end);
-    if (whole_read(path->data, SEQ_BYTES_MAX, &before) == 0 &&
+    /* an empty one is what a full disk left */
+    if (whole_read(path->data, SEQ_BYTES_MAX, &before) == 0 && before.size &&
         strcmp(text_string(&before), seq->data) != 0) {
         r->has_warned = 1;
         say("--results: input %s writes over what input %s left in %.*s",
@@ -363,12 +400,13 @@ static void put_json(struct results *r, const struct ended *e)
     struct value v = {0};
 
     text_printf(t,
-                "{ \"Seq\": %llu, \"Host\": \":\", \"Starttime\": %.3f, "
+                "%s%llu, \"Host\": \":\", \"Starttime\": %.3f, "
                 "\"JobRuntime\": %.3f, \"Send\": %llu, \"Receive\": %zu, "
                 "\"Exitval\": %d, \"Signal\": %d, \"Command\": ",
-                (unsigned long long)e->seq, (double)e->start_ns / 1e9,
-                (double)e->run_ns / 1e9, (unsigned long long)e->sent_bytes,
-                e->out_size, ended_exit_value(e), e->signal);
+                json_head, (unsigned long long)e->seq,
+                (double)e->start_ns / 1e9, (double)e->run_ns / 1e9,
+                (unsigned long long)e->sent_bytes, e->out_size,
+                ended_exit_value(e), e->signal);
     text_put_json(t, e->line, e->line_size);
     text_put(t, ", \"V\": [ ");
     while (next_value(e, &v)) {

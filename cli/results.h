@@ -28,7 +28,8 @@ struct results {
 /* Read the option; writes nothing. NULL: none. */
 void results_init(struct results *r, const char *name);
 
-/* Make the file or the directory. With `go_on`, a table is continued.
+/* Make the file or the directory. With `go_on`, a table is continued behind its last
+ * whole row; what is none is refused.
  * Returns   0, or -1 after saying why */
 int results_open(struct results *r, int go_on);
 

@@ -37,7 +37,7 @@ for model in $MODELS; do
     same 'a torn line is no record' '5' \
         "$(m --joblog log --resume -- 'echo {}' ::: 0 3 0 4 5)"
     same 'and is cut off' '' "$(grep '^9' log)"
-    head -c 10000 /dev/zero | tr '\0' x >>log
+    head -c 100000 /dev/zero | tr '\0' x >>log
     same 'nor is a long one' '6' "$(m --joblog log --resume -- 'echo {}' ::: 0 3 0 4 5 6)"
     same 'which is cut off too' '' "$(grep xx log)"
     same '+FILE is gone on with' '7' \

@@ -1,0 +1,104 @@
+#!/bin/sh
+# test_full.sh: what a full disk, a quota or a lost machine leaves of --results and
+# --joblog is gone on with: no row is lost, torn or behind half of another.
+. "$(dirname "$0")/lib.sh"
+model=serial
+
+# the columns that do not depend on the clock
+plain() {
+    sed -E 's/[0-9]{10}\.[0-9]{3}/T/; s/([,	]|: )[0-9]+\.[0-9]{3}([,	])/\1R\2/' "$1"
+}
+
+# rows with newlines and quotes inside, of which the last is cut anywhere
+for form in t.csv t.tsv t.json; do
+    set -- -- printf '%s,"\n"\n' ::: a '"b
+b'
+    rm -f log
+    m --joblog log --results $form "$@" 'c
+c"'
+    plain $form >expected
+    cp $form whole
+    head -n 3 log >log.two
+    m --results $form "$@"
+    set -- "$@" 'c
+c"'
+    n_two=$(wc -c <$form)
+    size=$(wc -c <whole)
+    n_differ=0
+    while size=$((size - 1)) && [ $size -ge "$n_two" ]; do
+        head -c $size whole >$form
+        cp log.two log
+        m --joblog log --resume --results $form "$@"
+        plain $form | cmp -s expected - || n_differ=$((n_differ + 1))
+        size=$((size - 4))
+    done
+    same "torn rows of $form that are not whole again" 0 $n_differ
+    same "records of $form" 4 "$(wc -l <log)"
+    # a torn header is none
+    rm log
+    printf 'Seq' >$form
+    [ $form != t.json ] || : >$form
+    m --joblog log --resume --results $form "$@"
+    plain $form >got
+    same_files "$form with a torn header" expected got
+done
+
+# what is no table is not touched
+for form in t.csv t.tsv t.json; do
+    printf 'a,b\n1,2' >$form
+    rm -f log
+    got=$(m --joblog log --resume --results $form work.c:echo ::: a 2>&1)
+    same "status with another $form" 255 $?
+    has "another $form" "^muster: $form is no table of --results: name the one of .*, or a new file" "$got"
+    same "$form stays as it is" 'a,b 1,2' "$(tr '\n' ' ' <$form)"
+    same "and there is no log" 1 "$([ -e log ] || echo 1)"
+done
+
+# a disk that fills up at any row, where a user may mount one
+mkdir full
+cat >full.sh <<'EOF2'
+mount -t tmpfs -o size=256k tmpfs full || exit 77
+[ $# -gt 0 ] || exit 0
+name=$1
+shift
+cd full || exit 1
+# its room comes little by little
+for filler in 2 3 4 5 6; do
+    head -c 44000 /dev/zero >filler.$filler
+done
+for filler in 2 3 4 5 6; do
+    "$@" --joblog log --results "$name" --resume -- "$WORK" ::: 1 2 3 4 5 6 7 8 9 10 >>"$OUT/said" 2>&1
+    echo $? >>"$OUT/statuses"
+    rm filler.$filler
+done
+"$@" --joblog log --results "$name" --resume -- "$WORK" ::: 1 2 3 4 5 6 7 8 9 10 || exit 1
+cp -r "$name" log "$OUT"
+EOF2
+WORK='head -c 11000 /dev/zero | tr "\\0" x; echo {}; echo \"'
+OUT=$scratch/out
+export WORK OUT
+if ! unshare -rm sh ./full.sh 2>/dev/null; then
+    echo 'not tried: a disk that is full, for none can be mounted'
+else
+    for name in t.csv t.json tree; do
+        rm -rf out
+        mkdir out
+        unshare -rm sh ./full.sh $name "$MUSTER" map --quiet --model serial
+        same "status with a full disk, $name" 0 $?
+        has "a full disk is told, $name" 'cannot write to --(results|joblog) .*No space left on device' "$(cat out/said)"
+        has "and is an error, $name" 255 "$(cat out/statuses)"
+        same "all have a record, $name" '1 2 3 4 5 6 7 8 9 10 ' "$(tail -n +2 out/log | cut -f1 | sort -n | tr '\n' ' ')"
+        # one may be there twice: when there was no room for its record
+        case $name in
+        t.csv) grep -o '^[0-9]*,:' out/t.csv | tr -d ',:' ;;
+        t.json) sed -n 's/^{ "Seq": \([0-9]*\), .*x\1\\u000a.* }$/\1/p' out/t.json ;;
+        tree) for i in 1 2 3 4 5 6 7 8 9 10; do
+            tail -n 2 out/tree/1/$i/stdout | sed -n 's/^x*//p' | grep -xE '[0-9]+'
+        done ;;
+        esac | sort -nu >rows
+        same "all have a row, $name" '1 2 3 4 5 6 7 8 9 10 ' "$(tr '\n' ' ' <rows)"
+        same "nothing else is said, $name" '' "$(grep -v 'No space left' out/said)"
+    done
+fi
+
+finish
