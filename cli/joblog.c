@@ -213,11 +213,14 @@ int joblog_open(struct joblog *log, const char *path, enum resume resume)
     return 0;
 }
 
-void joblog_close(struct joblog *log)
+int joblog_close(struct joblog *log)
 {
-    if (log->fd >= 0)
-        (void)close(log->fd);
+    int rc = log->fd < 0 ? 0 : whole_close(log->fd);
+
     log->fd = -1;
+    return rc ? say_refuse("cannot write to %s%s: %s", option, log->path,
+                           say_reason(-rc))
+              : 0;
 }
 
 void joblog_format(const struct ended *e, struct text *ret_line)

@@ -43,7 +43,9 @@ int joblog_load(const char *path, enum resume resume, struct seq_set *ret_run);
  * whole line. Call joblog_load() first.
  * Returns   0, or -1 after saying why */
 int joblog_open(struct joblog *log, const char *path, enum resume resume);
-void joblog_close(struct joblog *log);
+
+/* Returns   0, or -1 after saying why what was written may be lost */
+int joblog_close(struct joblog *log);
 
 /* Append one line, in one write(): call it when the output is out. Ends the command
  * when the log cannot be written. */

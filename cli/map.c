@@ -61,7 +61,7 @@ static int run_all(struct run *r)
     r->progress.start_ns = r->report.start_ns = mu_now_ns();
     rc = o->reduce ? run_reduce(r) : run_map(r);
     run_report(r);
-    rc = rc < 0 || r->is_broken || inputs_n_unread(r->inputs)
+    rc = run_save(r) < 0 || rc < 0 || r->is_broken || inputs_n_unread(r->inputs)
              ? SAY_EXIT_OTHER
              : halt_exit_status(&r->halt);
     return rc;

@@ -1,10 +1,12 @@
 /* output.c: what tasks give, on standard output and standard error. */
 #include "output.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "report.h"
+#include "say.h"
 #include "whole.h"
 
 enum { FLUSH_BYTES = 256 * 1024 };
@@ -110,6 +112,16 @@ void output_add(struct output *out, const struct ended *e)
     }
     if (t->size >= FLUSH_BYTES)
         output_flush(out);
+}
+
+int output_settle(const struct output *out)
+{
+    int rc = out->discards ? 0 : whole_settle(STDOUT_FILENO);
+
+    /* closed before: then nothing was written */
+    if (rc == 0 || rc == -EBADF)
+        return 0;
+    return say_refuse("cannot write to standard output: %s", say_reason(-rc));
 }
 
 void output_fini(struct output *out)

@@ -18,6 +18,9 @@ void output_add(struct output *out, const struct ended *e);
 
 /* Write what is buffered. Ends the command when nobody reads any more. */
 void output_flush(struct output *out);
+
+/* Returns   0, or -1 after saying why what was written may be lost */
+int output_settle(const struct output *out);
 void output_fini(struct output *out);
 
 /* Append `size` bytes with "tag TAB" before each of their lines. */

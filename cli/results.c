@@ -308,19 +308,26 @@ static void put_path(const struct results *r, const struct ended *e,
     text_fini(&rest);
 }
 
+static void die_of_name(const char *name, int rc)
+{
+    say_fatal("cannot write to --results %s: %s", name, say_reason(-rc));
+}
+
 static void write_file(struct text *path, const char *end, const void *bytes,
                        size_t size)
 {
     size_t start = path->size;
     int fd;
+    int rc;
 
     text_put(path, end);
     fd = open(path->data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
-        say_fatal("cannot write to --results %s: %s", path->data,
-                  say_reason(errno));
+        die_of_name(path->data, -errno);
     whole_write_or_die(fd, option, path->data, bytes, size);
-    (void)close(fd);
+    rc = whole_close(fd);
+    if (rc)
+        die_of_name(path->data, rc);
     path->size = start;
     path->data[start] = '\0';
 }
@@ -439,10 +446,19 @@ void results_write(struct results *r, const struct ended *e)
     whole_write_or_die(r->fd, option, r->name, r->buffer.data, r->buffer.size);
 }
 
-void results_close(struct results *r)
+void results_settle(struct results *r)
 {
-    if (r->fd >= 0)
-        (void)close(r->fd);
+    int rc = r->fd < 0 ? 0 : whole_settle(r->fd);
+
+    if (rc)
+        die_of_name(r->name, rc);
+}
+
+int results_close(struct results *r)
+{
+    int rc = r->fd < 0 ? 0 : whole_close(r->fd);
+
     text_fini(&r->buffer);
     r->fd = -1;
+    return rc ? refuse_name(r->name, rc) : 0;
 }

@@ -35,7 +35,12 @@ int results_open(struct results *r, int go_on);
 
 /* Write what one task gave. Ends the command when it cannot be written. */
 void results_write(struct results *r, const struct ended *e);
-void results_close(struct results *r);
+
+/* What was written is saved, as far as close() would tell; else ends the command. */
+void results_settle(struct results *r);
+
+/* Returns   0, or -1 after saying why what was written may be lost */
+int results_close(struct results *r);
 
 /* Append the name of the directory for an input: \ / tab and 0 are escaped, and so
  * is a name that would be no name or another directory's. */

@@ -39,14 +39,23 @@ int run_open_pool(struct run *r, const char *model)
     return rc;
 }
 
+int run_save(struct run *r)
+{
+    int rc = output_settle(&r->output);
+
+    rc |= results_close(&r->results);
+    rc |= joblog_close(&r->joblog);
+    return rc;
+}
+
 void run_close(struct run *r)
 {
     wakeup_set_pool(NULL);
     lastwords_disarm();
     mu_pool_close(r->pool);
     inputs_free(r->inputs);
-    joblog_close(&r->joblog);
-    results_close(&r->results);
+    (void)joblog_close(&r->joblog);
+    (void)results_close(&r->results);
     output_fini(&r->output);
     report_fini(&r->report);
     flights_fini(&r->flights);
@@ -204,6 +213,7 @@ static void log_ended(struct run *r, struct ended *e, struct text *name)
     if (r->joblog.fd >= 0) {
         /* first the output, then the record that it is out */
         output_flush(&r->output);
+        results_settle(&r->results);
         joblog_write(&r->joblog, e);
     }
 }

@@ -52,6 +52,10 @@ struct run {
  * Returns   0, or -1 after saying why not */
 int run_open_pool(struct run *r, const char *model);
 
+/* What was written is all saved, as far as closing tells; call it behind the last
+ * output. Returns 0, or -1 after saying what may be lost. */
+int run_save(struct run *r);
+
 /* Give back everything but r->work. */
 void run_close(struct run *r);
 

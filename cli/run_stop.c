@@ -82,6 +82,7 @@ static void save_ended(void *ctx)
     }
     r->report.n_abandoned = r->flights.n;
     run_report(r);
+    (void)run_save(r);
 }
 
 int run_arm_lastwords(struct run *r)

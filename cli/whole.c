@@ -73,3 +73,24 @@ void whole_write_or_die(int fd, const char *what, const char *path,
     if (rc < 0)
         say_fatal("cannot write to %s%s: %s", what, path, say_reason(-rc));
 }
+
+/* It is told to whoever closes any copy of the descriptor. */
+int whole_settle(int fd)
+{
+    int rc;
+
+    do {
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+        rc = copy < 0 || close(copy) < 0 ? -errno : 0;
+    } while (rc == -EINTR);
+    return rc;
+}
+
+int whole_close(int fd)
+{
+    int rc = whole_settle(fd);
+
+    (void)close(fd); /* has nothing more to tell */
+    return rc;
+}

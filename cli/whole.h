@@ -18,4 +18,11 @@ int whole_write(int fd, const char *bytes, size_t size);
 void whole_write_or_die(int fd, const char *what, const char *path,
                         const char *bytes, size_t size);
 
+/* What only close() would tell of what was written: that a quota, a disk or a server
+ * did not take it after all. The file stays open. 0 or -errno. */
+int whole_settle(int fd);
+
+/* The same, and close it. */
+int whole_close(int fd);
+
 #endif

@@ -101,4 +101,66 @@ else
     done
 fi
 
+# what is known only when a file is closed; a sanitizer's library has to be the first
+if [ -n "${SANITIZER:-}" ]; then
+    finish
+fi
+cat >closes.c <<'EOF2'
+/* close() as a quota on another machine may have it, of names that end in $OVER */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int close(int fd)
+{
+    char link[64], path[4096] = "";
+    const char *end = getenv("OVER");
+    size_t n;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (readlink(link, path, sizeof path - 1) < 0)
+        path[0] = '\0';
+    if (syscall(SYS_close, fd) < 0)
+        return -1;
+    n = strlen(path);
+    if (strlen(end) > n || strcmp(path + n - strlen(end), end) != 0)
+        return 0;
+    errno = EDQUOT;
+    return -1;
+}
+EOF2
+cc -shared -fPIC -o closes.so closes.c || exit 1
+
+# over WHAT ENDING OPTION...: it is told, and the inputs that have a record
+over() {
+    what=$1
+    ending=$2
+    shift 2
+    rm -rf log tree t.csv
+    said=$(LD_PRELOAD=$scratch/closes.so OVER=$ending "$MUSTER" map --quiet -k --model processes:1 \
+        --joblog log "$@" work.c:echo ::: a b c 2>&1 >out.txt)
+    same "status over quota, $what" 255 $?
+    has "over quota, $what" "^muster: cannot write to $what: Disk quota exceeded: make room there$" "$said"
+    same "said once, $what" 1 "$(printf '%s\n' "$said" | wc -l)"
+    records=$(tail -n +2 log | cut -f1 | tr '\n' ' ')
+}
+for file in seq stderr stdout; do
+    over "--results tree/1/b/$file" /1/b/$file --results tree
+    same "records, $file" '1 ' "$records"
+    same "--resume, $file" '2 3 ' "$(m --joblog log --resume --results tree work.c:echo ::: a b c
+        tail -n +3 log | cut -f1 | sort -n | tr '\n' ' ')"
+done
+over '--results t.csv' /t.csv --results t.csv
+same 'no record before the row is saved' '' "$records"
+over '--joblog log' /log
+same 'what has a record is out' 'a b c ' "$(tr '\n' ' ' <out.txt)"
+over 'standard output' /out.txt
+rm -f t.csv
+said=$(LD_PRELOAD=$scratch/closes.so OVER=/t.csv "$MUSTER" map --quiet --results t.csv work.c:echo ::: a b 2>&1)
+same 'status over quota without a log' 255 $?
+has 'over quota without a log' '^muster: cannot write to --results t.csv: Disk quota' "$said"
 finish
