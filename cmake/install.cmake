@@ -7,7 +7,7 @@ install(DIRECTORY include/muster DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
-# The command, its pages and its completion.
+# The command, its pages and its completions.
 if(TARGET muster-cli)
   file(RELATIVE_PATH to_library /prefix/${CMAKE_INSTALL_BINDIR}
        /prefix/${CMAKE_INSTALL_LIBDIR})
@@ -15,6 +15,15 @@ if(TARGET muster-cli)
   install(TARGETS muster-cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   install(FILES completions/bash/muster DESTINATION
           ${CMAKE_INSTALL_DATAROOTDIR}/bash-completion/completions)
+  install(FILES completions/fish/muster.fish DESTINATION
+          ${CMAKE_INSTALL_DATAROOTDIR}/fish/vendor_completions.d)
+  # Debian's zsh looks into vendor-completions below /usr, elsewhere as all do
+  install(CODE "set(zsh_folder site-functions)
+    if(CMAKE_INSTALL_PREFIX STREQUAL \"/usr\")
+      set(zsh_folder vendor-completions)
+    endif()")
+  install(FILES completions/zsh/_muster DESTINATION
+          "${CMAKE_INSTALL_DATAROOTDIR}/zsh/\${zsh_folder}")
 endif()
 foreach(section 1 7)
   file(GLOB pages CONFIGURE_DEPENDS man/*.${section})

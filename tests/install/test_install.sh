@@ -15,13 +15,16 @@ fail() {
 }
 
 # What was installed can be taken away, and nothing else is.
-mkdir -p away/opt/somewhere/lib
-touch away/opt/somewhere/lib/of-others
-DESTDIR=$scratch/away cmake --install "$build" --prefix /opt/somewhere >install.log ||
+mkdir -p away/usr/lib
+touch away/usr/lib/of-others
+DESTDIR=$scratch/away cmake --install "$build" --prefix /usr >install.log ||
     { cat install.log; fail 'cmake --install'; }
+if [ -x away/usr/bin/muster ] && [ ! -f away/usr/share/zsh/vendor-completions/_muster ]; then
+    fail "Debian's zsh does not find its completion"
+fi
 make -s -C "$source" uninstall BUILD="$build" DESTDIR="$scratch/away" || fail 'make uninstall'
 left=$(cd away && find . ! -type d; find . -path '*/muster')
-[ "$left" = ./opt/somewhere/lib/of-others ] || fail "make uninstall left $left"
+[ "$left" = ./usr/lib/of-others ] || fail "make uninstall left $left"
 
 # Into a DESTDIR, then moved: nothing may remember where it was.
 DESTDIR=$scratch/stage cmake --install "$build" --prefix /opt/somewhere >install.log ||
@@ -76,8 +79,13 @@ cmake -S package -B out -DCMAKE_PREFIX_PATH="$prefix" >cmake.log 2>&1 &&
 check_run out/by-cmake-c
 check_run out/by-cmake-cxx
 
-# The command finds its library and its headers without being told.
+# The command finds its library and its headers without being told, and shells how it is
+# completed.
 if [ -x "$prefix/bin/muster" ]; then
+    for file in bash-completion/completions/muster zsh/site-functions/_muster \
+        fish/vendor_completions.d/muster.fish; do
+        [ -f "$prefix/share/$file" ] || fail "$file is not installed"
+    done
     cat >size.c <<'EOF'
 #include <muster/task.h>
 int size(struct mu_task *t)
