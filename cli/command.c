@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "say.h"
 #include "text.h"
 
 enum {
@@ -297,7 +298,7 @@ static int finish(struct job *j, const char *program)
 
     if (j->exec_errno) {
         text_printf(&j->errors, "muster: cannot run %s: %s\n", program,
-                    strerrordesc_np(j->exec_errno));
+                    say_reason(j->exec_errno));
         r->code = j->exec_errno == ENOENT ? CODE_NOT_FOUND : CODE_NOT_RUN;
     }
     if (j->output_rc)

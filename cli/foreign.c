@@ -14,6 +14,7 @@ static const char many[] = "-n N gives a command N inputs";
 static const char link[] = "write :::+ before the source that goes along";
 static const char printing[] =
     "--dry-run prints the commands, --joblog records them";
+static const char by_number[] = "-n N is how many inputs a command gets";
 static const char directory[] = "change to the directory first";
 
 static const struct {
@@ -54,6 +55,20 @@ static const struct {
     {"workdir", 0, directory},
     {"shuf", 0, "shuf FILE | muster map"},
     {"will-cite", 0, "leave it out"},
+    {"interactive", 'p', printing},
+    {"max-chars", 's', by_number},
+    {"exit", 'x', by_number},
+    {"", 'l', many},
+    {"", 'i', "{} is the input: leave it out"},
+    {"eof", 'E', "sed /END/Q FILE | muster map"},
+    {"trim", 0, "sed 's/^ *//; s/ *$//' FILE | muster map"},
+    {"arg-sep", 0, "inputs follow after :::"},
+    {"files", 0, "--results NAME keeps outputs in files"},
+    {"tmpdir", 0, "outputs are kept in memory: leave it out"},
+    {"process-slot-var", 0, "PARALLEL_JOBSLOT has it"},
+    {"number-of-cpus", 0, "nproc prints it"},
+    {"number-of-cores", 0, "nproc prints it"},
+    {"version", 'V', "muster --version"},
 };
 
 const char *foreign_long(const char *name, size_t length)

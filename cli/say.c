@@ -97,6 +97,7 @@ const char *say_reason(int code)
         {EFBIG, "raise ulimit -f"},
         {EMFILE, "raise ulimit -n"},
         {ENFILE, "end something else first"},
+        {E2BIG, "give long inputs by standard input, with --each chunk=SIZE"},
         {ENOMEM, "take fewer with -j, or raise ulimit -v"},
         {EAGAIN, "take fewer with -j, or raise ulimit -u"},
         {EBADF, "it is closed: open or redirect it"},

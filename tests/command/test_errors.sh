@@ -114,6 +114,15 @@ one_line 'no option --line-buffer: .* as a whole' map --line-buffer work.c:echo
 one_line 'no option -u: .* as a whole' map -ku -- echo
 one_line 'no option --link: write :::[+]' map --link -- echo ::: a ::: b
 one_line 'no option --pipe: --each chunk=SIZE' map --pipe -- wc
+one_line 'no option --max-chars: -n N is how many' map --max-chars 9 -- echo
+one_line 'no option -s: -n N is how many' map -s 9 -- echo
+one_line 'no option -i: [{][}] is the input' map -i -- echo
+one_line 'no option -l: -n N gives' map -l -- echo
+one_line 'no option -E: sed ' map -E x -- echo
+one_line 'no option -p: --dry-run prints' map -p -- echo
+one_line 'no option --arg-sep: inputs follow' map --arg-sep , -- echo
+one_line 'no option --files: --results' map --files -- echo
+one_line 'no option --version: muster --version' map --version
 one_line 'no option --nosuch: see muster map' map --nosuch work.c:echo
 for size in 1 1048575 8192P; do
     one_line "--memory $size: it is bytes for each worker, 1M or more, less than 8192P" \
