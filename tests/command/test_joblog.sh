@@ -63,6 +63,11 @@ for model in $MODELS; do
     same 'a function has its call' "work.c:echo 'a b'" "$(tail -n 1 new | cut -f9)"
     seq 500 | m --joblog new work.c:echo >/dev/null
     same 'one line each' '500' "$(tail -n +2 new | sort -un | wc -l)"
+    # more than is read at a time
+    seq 3000 | m --joblog new work.c:echo >/dev/null
+    printf '9\t:' >>new
+    same 'a long log is gone on with' 3001 "$(seq 3001 | m --joblog new --resume work.c:echo)"
+    same 'and keeps its records' 3001 "$(tail -n +2 new | cut -f1 | sort -un | wc -l)"
     rm -f new
 done
 
