@@ -12,12 +12,20 @@
 void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
                    enum mu_status doom)
 {
-    unsigned i_group = job->i_lane / pool->groups[0].n_lanes;
+    unsigned n_lanes = pool->groups[0].n_lanes;
+    unsigned i_group = job->i_lane / n_lanes;
+    struct mui_group *group = &pool->groups[i_group];
+    bool forged;
 
-    job->doom = (uint8_t)doom;
     /* it goes on until the kill arrives, and is to begin nothing more: that would run
      * twice; the job stays, whether its worker says that it began or not */
-    (void)mui_pool_recall(pool, &pool->groups[i_group], job);
+    (void)mui_pool_recall(pool, group, job);
+    /* what it has begun behind the job it cannot leave: then the job has ended since its
+     * replies were read, and said so first */
+    (void)mui_pool_collect(pool, &group->lanes[job->i_lane % n_lanes], &forged);
+    if (job->state != MUI_JOB_GIVEN)
+        return;
+    job->doom = (uint8_t)doom;
     pool->layer->ops->kill(pool->layer, i_group, MUI_DEATH_KILLED);
 }
 

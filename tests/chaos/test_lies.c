@@ -234,35 +234,6 @@ static void who_denies_its_start_times_out(void **state)
     mu_pool_close(pool);
 }
 
-static int deny_and_say(struct mu_task *t)
-{
-    (void)t;
-    deny_start();
-    atomic_store(&left->denier, getpid());
-    for (;;)
-        (void)pause();
-}
-
-/* Nothing tells when it does begin: a task has its own time, and not a second more. */
-static void who_has_yet_to_begin_is_looked_at_in_time(void **state)
-{
-    const struct mu_submit how = {.timeout_ns = INT64_C(10000000000)};
-    struct mu_pool *pool = open_pool("processes:1", 0);
-    int64_t now_ns;
-
-    (void)state;
-    atomic_store(&left->denier, 0);
-    assert_int_equal(mu_pool_submit(pool, deny_and_say, NULL, 0, &how, NULL),
-                     0);
-    while (atomic_load(&left->denier) == 0)
-        (void)sched_yield();
-    (void)pthread_mutex_lock(&pool->lock);
-    now_ns = mu_now_ns();
-    assert_true(mui_pool_deadlines(pool, now_ns) <= now_ns + how.timeout_ns);
-    (void)pthread_mutex_unlock(&pool->lock);
-    mu_pool_close(pool);
-}
-
 /* -- what it leaves before it -- */
 
 static int deny_once(struct mu_task *t)
@@ -686,7 +657,6 @@ int main(void)
         cmocka_unit_test(lane_is_sealed_and_of_one_worker),
         cmocka_unit_test(who_denies_its_start_is_to_blame),
         cmocka_unit_test(who_denies_its_start_times_out),
-        cmocka_unit_test(who_has_yet_to_begin_is_looked_at_in_time),
         cmocka_unit_test(what_is_left_lying_runs_again),
         cmocka_unit_test(who_runs_beside_is_not_harmed),
         cmocka_unit_test(who_only_says_that_it_left_is_replaced),

@@ -31,16 +31,37 @@ static struct {
     struct mui_lane_worker *beginner;
     unsigned n_to_clock;
     unsigned n_to_started;
+    bool ends_before; /* and says first that this has ended */
+    uint32_t index;
 } the;
 
 /* -- workers -- */
 
-static void begin(struct mui_lane_worker *w)
+static uint32_t begin(struct mui_lane_worker *w)
 {
     const struct mui_order *order;
     uint32_t index;
 
     assert_int_equal(mui_lane_take(w, &order, &index), MU_OK);
+    return index;
+}
+
+static void end(struct mui_lane_worker *w, uint32_t index)
+{
+    const struct mui_reply reply = {.index = index,
+                                    .kind = MUI_REPLY_RAN,
+                                    .form = MUI_FORM_INLINE,
+                                    .start_ns = 1};
+
+    mui_lane_reply(w, &reply);
+}
+
+/* What the test has asked for. */
+static void go_on(void)
+{
+    if (the.ends_before)
+        end(the.beginner, the.index);
+    (void)begin(the.beginner);
 }
 
 /* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
@@ -54,7 +75,7 @@ uint32_t __wrap_mui_lane_started(const struct mui_lane *lane,
 int64_t __wrap_mu_now_ns(void)
 {
     if (the.n_to_clock > 0 && --the.n_to_clock == 0)
-        begin(the.beginner);
+        go_on();
     return __real_mu_now_ns();
 }
 
@@ -65,7 +86,7 @@ uint32_t __wrap_mui_lane_started(const struct mui_lane *lane,
     uint32_t started = __real_mui_lane_started(lane, ret_start_ns);
 
     if (the.n_to_started > 0 && --the.n_to_started == 0)
-        begin(the.beginner);
+        go_on();
     return started;
 }
 /* NOLINTEND(readability-identifier-naming) */
@@ -261,7 +282,7 @@ static void task_that_begins_in_a_dying_worker_is_not_charged(void **state)
     come(0);
     assert_given(a, 0);
     assert_given(b, 1);
-    begin(worker(0, 0));
+    (void)begin(worker(0, 0));
     the.beginner = worker(0, 1);
     the.n_to_clock = 2; /* a look at each lane, and then at the clock */
     the.pool->desk.ops->died(&the.pool->desk, 0, &death);
@@ -290,6 +311,51 @@ static void nothing_begins_behind_what_a_worker_is_killed_for(void **state)
     mui_pool_kill(the.pool, jobs[0], MU_CANCELLED);
     assert_int_equal(the.n_to_started, 0);
     assert_int_equal(the.n_left, 1);
+    close_pool();
+}
+
+/* It had ended when that was decided, and the next has begun: nobody is to be killed. */
+static void who_has_just_ended_is_not_overdue(void **state)
+{
+    const int64_t timeout_ns = 1000;
+    struct mui_job *jobs[2];
+
+    (void)state;
+    open_pool(1, 1);
+    for (int i = 0; i < 2; i++)
+        jobs[i] = submit();
+    jobs[0]->timeout_ns = timeout_ns;
+    the.pool->n_timeouts = 1;
+    come(0);
+    the.index = begin(worker(0, 0));
+    mui_lane_note_start(worker(0, 0), jobs[0]->given_ns + 1);
+    the.beginner = worker(0, 0);
+    the.ends_before = true;
+    the.n_to_started = 1;
+    (void)mui_pool_deadlines(the.pool, jobs[0]->given_ns + 2 * timeout_ns);
+    assert_int_equal(the.n_to_started, 0);
+    assert_int_equal(jobs[0]->state, MUI_JOB_ENDED);
+    assert_int_equal(jobs[0]->out.status, MU_DONE);
+    assert_given(jobs[1], 0);
+    assert_int_equal(jobs[1]->out.attempts, 1);
+    assert_int_equal(the.pool->stats.n_workers_died, 0);
+    close_pool();
+}
+
+/* It says that it has not begun: a task has its own time, and not a second more. */
+static void who_has_yet_to_begin_is_looked_at_in_time(void **state)
+{
+    const int64_t timeout_ns = INT64_C(10000000000);
+    struct mui_job *job;
+
+    (void)state;
+    open_pool(1, 1);
+    job = submit();
+    job->timeout_ns = timeout_ns;
+    the.pool->n_timeouts = 1;
+    come(0);
+    assert_true(mui_pool_deadlines(the.pool, job->given_ns) <=
+                job->given_ns + timeout_ns);
     close_pool();
 }
 
@@ -351,7 +417,7 @@ static void worker_of_a_suspect_is_not_idle(void **state)
         jobs[i] = submit();
     come(1);
     for (unsigned i = 0; i < 2; i++) {
-        begin(worker(1, i));
+        (void)begin(worker(1, i));
         mui_lane_note_start(worker(1, i), 1); /* long ago */
     }
     assert_false(mui_pool_pump(the.pool));
@@ -437,6 +503,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(task_that_begins_in_a_dying_worker_is_not_charged),
         cmocka_unit_test(nothing_begins_behind_what_a_worker_is_killed_for),
+        cmocka_unit_test(who_has_just_ended_is_not_overdue),
+        cmocka_unit_test(who_has_yet_to_begin_is_looked_at_in_time),
         cmocka_unit_test(queue_goes_on_beside_a_suspect_that_is_held_apart),
         cmocka_unit_test(suspect_is_not_kept_waiting_by_the_queue),
         cmocka_unit_test(worker_of_a_suspect_is_not_idle),
