@@ -5,7 +5,8 @@
  *   0      it is done
  *   > 0    an answer that the direct caller handles (enum below)
  *   < 0    an error: a negated errno, or an MU_E... below -4095
- * Data leaves through the parameters named ret_..., written on success only. */
+ * Data leaves through the parameters named ret_..., written on success only.
+ * A pointer may be NULL only where its call says so. */
 #ifndef MUSTER_BASE_H
 #define MUSTER_BASE_H
 

@@ -43,7 +43,8 @@
  * MU_ECRASHED. So after fork() each side frees the end that is not its own.
  *
  * Who opened shm:NAME and receives from all hears of each sender that died, MU_ECRASHED,
- * once; MU_CLOSED, once, when no sender is left; and then waits for the next one.
+ * once; MU_CLOSED, once, when no sender is left; and then waits for the next one. So a
+ * receiver whose sender is started again when it dies goes on after both.
  *
  * mem:NAME is one queue, and a handle of it is what it was used for: who has sent is a
  * producer, who has received a consumer, who has done both is both, and who has done

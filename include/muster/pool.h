@@ -54,7 +54,8 @@ struct mu_pool_options {
      * every worker busy. */
     size_t queue_tasks;
     /* Bytes of input and output that may be held by tasks not yet collected
-     * before submit waits. 0: an eighth of the machine's memory. */
+     * before submit waits. 0: an eighth of the machine's memory. An outcome takes some
+     * 400 bytes besides, and small outputs lie in it: those are not counted. */
     size_t queue_bytes;
     /* Further attempts for a task that failed, crashed, exited, timed out or ran
      * out of memory. At most 65535. */

@@ -17,6 +17,10 @@
  * outcome; what it does besides its output can happen twice. It may keep no pointer
  * that it got from its task after it returns.
  *
+ * A task of C++ lets no exception out. One that leaves it ends the task, crashed by
+ * SIGABRT, under a model that isolates, and the program under `threads`; under `serial` it
+ * would unwind the pool's own calls, which is undefined.
+ *
  * Context of every call below: inside the task, on the thread that runs it, and not
  * in a signal handler. They work alike under every model. */
 #ifndef MUSTER_TASK_H

@@ -46,11 +46,11 @@ static int transport_find(const char *address,
     }
     if (strncmp(address, "mpi:", 4) == 0)
         return mui_fail(err, MU_EMODEL,
-                        "channel: mpi: comes with the mpi layer, which this "
-                        "program does not use");
+                        "channel: this build has no transport \"mpi\": take tcp "
+                        "from host to host");
     return mui_fail(err, -EINVAL,
                     "channel: \"%s\": the transports are mem, shm, pipe, fifo, "
-                    "unix, tcp, mq, file, mpi",
+                    "unix, tcp, mq, file",
                     address);
 }
 

@@ -112,7 +112,7 @@ int mu_worker_start(const struct mu_worker_options *options, mu_worker_fn fn,
 
     if (o->kind == MU_WORKER_FIBER)
         return mui_fail(err, MU_EMODEL,
-                        "worker: no scheduler of fibers runs here: take a "
+                        "worker: this build has no fibers: take a "
                         "thread or a process");
     if ((unsigned)o->kind > MU_WORKER_FIBER)
         return mui_fail(err, -EINVAL, "worker: there is no kind %d",
