@@ -10,6 +10,12 @@
  * holds it, and repairs what it protects. That works for mutex, read-write lock
  * and once, whose words name their holder. It is seen as soon again as one has
  * waited, within a second at most, and survives a kill at any instruction.
+ * No holder that lives is taken for dead: where that is in doubt its lock stays held. So
+ * a death is seen by those of its PID namespace only, and where /proc is mounted; by
+ * others wait with a deadline. Namespaces are told apart by the low 21 bits of their
+ * numbers, by 17 where several processes read together: the kernel gives out the lowest
+ * that is free, about 75 of them for a container, so that two are equal there only on a
+ * machine with thousands of containers, and then once in 131,072 pairs.
  * Semaphores, conditions, barriers, latches and counters have no holder; wait for
  * them with a deadline if those who should act may die.
  *

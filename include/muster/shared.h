@@ -23,6 +23,10 @@
  * mu_shared_open() by name, and mu_shared_root(). Of one that is older, tasks have the
  * memory but not the descriptor: mu_shared_fd() names nothing there, or something else.
  *
+ * By name it may be shared between containers, too, that have one /dev/shm. Locks in it,
+ * and its allocator, see the death of a holder in their own PID namespace alone: see
+ * muster/lock.h.
+ *
  * The allocator survives a kill at any instruction: at most the one block that
  * the dead process was about to get or give is lost. It trusts nothing that it
  * reads from the arena, but whoever maps it can write to all of it: share one

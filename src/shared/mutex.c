@@ -22,8 +22,9 @@
  * at the end of their slice (sleep.h). A killed waiter leaves its bit behind: one
  * useless wake.
  *
- * ABA: a word is only taken over from a holder that is dead, and an owner is
- * named once between two starts of the machine (sys/owner.h).
+ * ABA: a word is only taken over from a holder that is dead, and between the look at it
+ * and L2 43 minutes do not pass, after which another thread could have the same name, to
+ * the tick (sys/owner.h).
  * Progress: blocking. One compare-and-swap each for a free lock. */
 #include "shared/mutex.h"
 

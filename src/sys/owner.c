@@ -12,13 +12,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TID_MASK            UINT64_C(0x3fffff)
-#define NAMESPACE_SHIFT     22
-#define NAMESPACE_MASK      UINT64_C(0x7f)
-#define BIRTH_SHIFT         32
+#define TID_MASK        UINT64_C(0x3fffff)
+#define SPACE_LOW_SHIFT 22
+#define SPACE_LOW_BITS  7
 
-#define PROCESS_BIRTH_SHIFT 42
-#define PROCESS_BIRTH_MASK  ((UINT32_C(1) << 22) - 1)
+/* The first time namespace: PROC_TIME_INIT_INO, which the kernel promises. */
+#define TIME_SPACE_FIRST UINT32_C(0xeffffffa)
+
+/* Start times that are apart by no more are one: what a time namespace adds may be no
+ * whole number of ticks. */
+#define BIRTH_SLACK 2
+
+/* Where a name has what does not fit below the bits of its lock: more of the number of
+ * its PID namespace, and the start, to the top. */
+struct layout {
+    unsigned space_shift;
+    unsigned birth_shift;
+};
+static const struct layout owner_layout = {.space_shift = 32,
+                                           .birth_shift = 46};
+static const struct layout process_layout = {.space_shift = 42,
+                                             .birth_shift = 52};
 
 /* Odd values are marks in use, so neither of these ever equals one: the word
  * before the first call, and the cache of a thread that made no owner yet. */
@@ -28,9 +42,11 @@
 
 /* What the kernel says of one thread, or of a process and its first thread. */
 struct thread_stat {
+    long number; /* in the PID namespace that /proc was mounted for */
     char state;
     long n_threads; /* of the process */
-    uint32_t birth;
+    uint64_t
+        birth; /* in ticks, by the clock of this process's time namespace */
 };
 
 _Thread_local struct mui_owner_cache mui_owner_cache = {
@@ -73,21 +89,32 @@ static uint32_t fork_mark(void)
     return mark;
 }
 
-/* 0; -ENOENT when there is no such thread or no /proc; -EIO for nonsense. */
-static int thread_stat_read(const char *path, struct thread_stat *ret)
+/* 0; -ENOENT when there is no such thread or no /proc; -errno; -EIO for nothing. */
+static int text_read(const char *path, char *text, size_t size)
 {
-    char text[1024];
-    char *field;
     ssize_t n;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
         return -errno;
-    n = read(fd, text, sizeof text - 1);
+    n = read(fd, text, size - 1);
     (void)close(fd);
     if (n <= 0)
         return n < 0 && errno == ESRCH ? -ENOENT : -EIO;
     text[n] = '\0';
+    return 0;
+}
+
+/* As text_read(); -EIO for nonsense. */
+static int thread_stat_read(const char *path, struct thread_stat *ret)
+{
+    char text[1024];
+    char *field;
+    int rc = text_read(path, text, sizeof text);
+
+    if (rc != 0)
+        return rc;
+    ret->number = strtol(text, NULL, 10);
     field = strrchr(text, ')'); /* the name may hold spaces and brackets */
     if (!field || field[1] == '\0')
         return -EIO;
@@ -101,38 +128,94 @@ static int thread_stat_read(const char *path, struct thread_stat *ret)
         if (i + 1 == 20)
             ret->n_threads = strtol(field, NULL, 10);
     }
-    ret->birth = (uint32_t)strtoull(field, NULL, 10);
+    ret->birth = strtoull(field, NULL, 10);
     return 0;
 }
 
-static uint64_t own_namespace(void)
+/* What this process's time namespace adds to each start that /proc shows it, in ticks.
+ * False when that is not known. */
+static bool clock_shift(uint64_t *ret_ticks)
 {
-    struct stat st;
+    int64_t hz = sysconf(_SC_CLK_TCK);
+    struct stat own;
+    struct stat of_children;
+    char text[256];
+    char *field;
+    int64_t seconds;
 
-    if (stat("/proc/self/ns/pid", &st) < 0)
-        return 0;
-    return (uint64_t)st.st_ino & NAMESPACE_MASK;
+    *ret_ticks = 0;
+    if (stat("/proc/self/ns/time", &own) < 0)
+        return errno == ENOENT; /* a kernel that has none */
+    if (own.st_ino == TIME_SPACE_FIRST)
+        return true;
+    /* the offsets are those that children will have */
+    if (stat("/proc/self/ns/time_for_children", &of_children) < 0 ||
+        of_children.st_ino != own.st_ino ||
+        text_read("/proc/self/timens_offsets", text, sizeof text) != 0)
+        return false;
+    field = strstr(text, "boottime ");
+    if (!field)
+        return false;
+    seconds = strtoll(field + sizeof "boottime", &field, 10);
+    *ret_ticks =
+        (uint64_t)(seconds * hz + strtoll(field, NULL, 10) * hz / 1000000000);
+    return true;
 }
 
-uint64_t mui_owner_make(void)
+/* ---- names ------------------------------------------------------------------- */
+
+static uint64_t ones(unsigned n_bits)
 {
+    return (UINT64_C(1) << n_bits) - 1;
+}
+
+/* The bits of the PID namespace with this number: none of 0. */
+static uint64_t space_bits(uint64_t number, const struct layout *l)
+{
+    unsigned n_high = l->birth_shift - l->space_shift;
+
+    return (number & ones(SPACE_LOW_BITS)) << SPACE_LOW_SHIFT |
+           (number >> SPACE_LOW_BITS & ones(n_high)) << l->space_shift;
+}
+
+/* The name of who has this number, and who finds itself at `path`. */
+static uint64_t name_make(pid_t number, const char *path,
+                          const struct layout *l)
+{
+    uint64_t name = (uint64_t)number & TID_MASK;
     struct thread_stat ts = {.birth = 0};
-    int saved = errno;
-    uint64_t owner = (uint64_t)gettid() & TID_MASK;
+    struct stat space;
+    uint64_t shift;
 
-    (void)thread_stat_read("/proc/thread-self/stat", &ts);
-    owner |= own_namespace() << NAMESPACE_SHIFT;
-    owner |= (uint64_t)ts.birth << BIRTH_SHIFT;
-    mui_owner_cache.owner = owner;
-    mui_owner_cache.mark = fork_mark();
-    errno = saved;
-    return owner;
+    if (stat("/proc/self/ns/pid", &space) == 0)
+        name |= space_bits(space.st_ino, l);
+    if (thread_stat_read(path, &ts) == 0 && clock_shift(&shift))
+        name |= (ts.birth - shift) << l->birth_shift;
+    return name;
 }
 
-/* Whether a thread with this number is of another namespace, where it says nothing. */
-static int is_elsewhere(uint64_t name)
+/* Whether it is of another PID namespace than this process, where its number says
+ * nothing, or either is not known. */
+static bool is_elsewhere(uint64_t name, uint64_t self, const struct layout *l)
 {
-    return ((name ^ mui_owner_self()) >> NAMESPACE_SHIFT & NAMESPACE_MASK) != 0;
+    uint64_t space = name & space_bits(UINT64_MAX, l);
+
+    return space == 0 || space != (self & space_bits(UINT64_MAX, l));
+}
+
+/* Whether the thread that has the number now is another. */
+static bool is_another(uint64_t name, const struct thread_stat *ts,
+                       const struct layout *l)
+{
+    uint64_t birth = name >> l->birth_shift;
+    uint64_t shift;
+    uint64_t apart;
+
+    if (birth == 0 || !clock_shift(&shift))
+        return false;
+    apart =
+        (ts->birth - shift - birth + BIRTH_SLACK) & ones(64 - l->birth_shift);
+    return apart > (uint64_t)2 * BIRTH_SLACK;
 }
 
 /* 1 when there is no such thread; 0 and *ret when there is; -EIO: nothing is known. */
@@ -140,28 +223,43 @@ static int thread_look_up(uint64_t name, struct thread_stat *ret)
 {
     char path[48];
     pid_t tid = (pid_t)(name & TID_MASK);
-    int rc;
+    int rc = thread_stat_read("/proc/thread-self/stat", ret);
 
     (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)tid);
-    rc = thread_stat_read(path, ret);
+    if (rc ==
+        0) /* /proc may be that of a namespace above, where others have numbers */
+        rc = ret->number == gettid() ? thread_stat_read(path, ret) : -ENOENT;
     if (rc == 0)
         return 0;
     /* Perhaps /proc is not mounted or hides it: only "no such thread" counts. */
     return rc == -ENOENT && kill(tid, 0) < 0 && errno == ESRCH ? 1 : -EIO;
 }
 
-static int has_ended(const struct thread_stat *ts)
+static bool has_ended(const struct thread_stat *ts)
 {
     return ts->state == 'Z' || ts->state == 'X';
+}
+
+/* ---- threads ----------------------------------------------------------------- */
+
+uint64_t mui_owner_make(void)
+{
+    int saved = errno;
+    uint64_t owner =
+        name_make(gettid(), "/proc/thread-self/stat", &owner_layout);
+
+    mui_owner_cache.owner = owner;
+    mui_owner_cache.mark = fork_mark();
+    errno = saved;
+    return owner;
 }
 
 static int owner_look_up(uint64_t owner)
 {
     struct thread_stat ts = {.birth = 0};
-    uint32_t birth = (uint32_t)(owner >> BIRTH_SHIFT);
     int rc = thread_look_up(owner, &ts);
 
-    return rc == 0 ? has_ended(&ts) || (birth != 0 && ts.birth != birth)
+    return rc == 0 ? has_ended(&ts) || is_another(owner, &ts, &owner_layout)
                    : rc > 0;
 }
 
@@ -171,7 +269,8 @@ int mui_owner_is_dead(uint64_t owner)
     int dead;
 
     owner &= MUI_OWNER_MASK;
-    if (owner == 0 || is_elsewhere(owner))
+    if ((owner & TID_MASK) == 0 ||
+        is_elsewhere(owner, mui_owner_self(), &owner_layout))
         return 0;
     dead = owner_look_up(owner);
     errno = saved;
@@ -183,13 +282,9 @@ int mui_owner_is_dead(uint64_t owner)
 uint64_t mui_process_make(void)
 {
     uint32_t mark = fork_mark();
-    struct thread_stat ts = {.birth = 0};
     int saved = errno;
-    uint64_t name = (uint64_t)getpid() & TID_MASK;
+    uint64_t name = name_make(getpid(), "/proc/self/stat", &process_layout);
 
-    (void)thread_stat_read("/proc/self/stat", &ts);
-    name |= own_namespace() << NAMESPACE_SHIFT;
-    name |= (uint64_t)(ts.birth & PROCESS_BIRTH_MASK) << PROCESS_BIRTH_SHIFT;
     /* relaxed: every thread of a process would store the same value */
     atomic_store_explicit(&mui_process_cache.name, name, memory_order_relaxed);
     /* pairs with mui_process_self() */
@@ -202,13 +297,12 @@ uint64_t mui_process_make(void)
 static int process_look_up(uint64_t process)
 {
     struct thread_stat ts = {.birth = 0};
-    uint32_t birth = (uint32_t)(process >> PROCESS_BIRTH_SHIFT);
     int rc = thread_look_up(process, &ts);
 
     if (rc != 0)
         return rc > 0;
     return (has_ended(&ts) && ts.n_threads <= 1) ||
-           (birth != 0 && (ts.birth & PROCESS_BIRTH_MASK) != birth);
+           is_another(process, &ts, &process_layout);
 }
 
 int mui_process_is_dead(uint64_t process)
@@ -216,7 +310,8 @@ int mui_process_is_dead(uint64_t process)
     int saved = errno;
     int dead;
 
-    if ((process & TID_MASK) == 0 || is_elsewhere(process))
+    if ((process & TID_MASK) == 0 ||
+        is_elsewhere(process, mui_process_self(), &process_layout))
         return 0;
     dead = process_look_up(process);
     errno = saved;

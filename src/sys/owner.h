@@ -3,23 +3,37 @@
  * A lock between processes has to say who holds it, so that those who wait can
  * see that the holder is dead. A thread id alone does not do: it is used again.
  * An owner is a thread id together with the time its thread was started, in the
- * clock ticks that the kernel shows for every thread; the pair is used once
- * between two starts of the machine.
+ * clock ticks that the kernel shows for every thread, and its PID namespace, by the number
+ * of that in /proc/self/ns.
  *
  *     bits  0..21  thread id (PID_MAX_LIMIT is 2^22)
  *     bits 22..28  low bits of the number of the PID namespace
  *     bits 29..31  free for the lock
- *     bits 32..63  start of the thread in clock ticks; 0 when /proc is missing
+ *     bits 32..45  the next bits of that number: 21 in all; all 0: not known
+ *     bits 46..63  low bits of the start of the thread: a thread id that is used again
+ *                  came round after 43 minutes, to the tick; 0: not known
  *
  * 0 is nobody, and so is each value without a thread id. A process has a shorter name,
  * which leaves room for a number:
  *
  *     bits  0..28  process id and namespace, as above
  *     bits 29..41  free for the lock: a number
- *     bits 42..63  low bits of the start of the process: a number that is used again
- *                  came round after 11 hours, to the tick
- * Fork: the child's thread is another owner, also after a raw
- * clone(); it is noticed by a page that the kernel wipes on fork. */
+ *     bits 42..51  the next bits of the number of the namespace: 17 in all
+ *     bits 52..63  low bits of the start of the process, as above: 40 seconds
+ *
+ * In doubt nobody is dead. A start that is equal by chance is a doubt: a dead holder is
+ * not seen while another thread has its id. Namespaces that are equal in these bits are
+ * none to us, and the living would look dead: so they have the larger part. The kernel
+ * gives out the lowest number that is free, to namespaces and to what else is in /proc,
+ * about 75 for one that has a network of its own: they are one in their low 21 bits only
+ * where 2 million are in use, in 17 where 131,072 are.
+ *
+ * Start times are compared by the clock of the first time namespace, and not at all where
+ * a process cannot know what its own adds to it. Where /proc shows another PID namespace
+ * than that of the process, only the absence of a thread counts.
+ *
+ * Fork: the child's thread is another owner, also after a raw clone(); it is noticed by a
+ * page that the kernel wipes on fork. */
 #ifndef MUI_SYS_OWNER_H
 #define MUI_SYS_OWNER_H
 
@@ -48,7 +62,8 @@ extern union mui_fork_page {
     char bytes[MUI_FORK_PAGE];
 } mui_fork_page;
 
-/* Fill the cache of this thread. Never fails: without /proc the start is 0. */
+/* Fill the cache of this thread. Never fails: without /proc only the number is
+ * known. */
 uint64_t mui_owner_make(void);
 
 /* Whether this thread has its name in mui_owner_cache. */
@@ -68,8 +83,8 @@ static inline uint64_t mui_owner_self(void)
 }
 
 /* Whether that thread has ended: 1, or 0 when it lives or nothing is known (it
- * belongs to another PID namespace, or /proc is missing and its number is in
- * use). Costs two to four system calls. */
+ * belongs to another PID namespace; or /proc was missing when it was named, or is for
+ * us). Costs about ten system calls. */
 int mui_owner_is_dead(uint64_t owner);
 
 /* The name of this process, and the mark it was made under, which is stored last. */

@@ -385,7 +385,7 @@ static void owner_changes_with_fork(void **state)
     assert_int_equal(mui_owner_is_dead(*owner), 1);
     assert_int_equal(mui_owner_is_dead(0), 0);
     /* the same thread id with another start is another, dead thread */
-    assert_int_equal(mui_owner_is_dead(mui_owner_self() ^ (UINT64_C(1) << 40)),
+    assert_int_equal(mui_owner_is_dead(mui_owner_self() ^ (UINT64_C(1) << 60)),
                      1);
     munmap(owner, sizeof *owner);
 }
