@@ -62,9 +62,9 @@ struct mu_shared_options {
 /* Make an arena. Pages are taken when they are first touched.
  * bytes     its size, rounded up to pages, at least 64 KiB
  * options   NULL for every default; borrowed
- * Returns   0; MU_EMODEL when workers of options.model share no memory; -EEXIST
- *           when the name is in use; -EINVAL for a bad name or an unknown flag;
- *           -EFBIG above RLIMIT_FSIZE (ulimit -f); -ENOMEM; -errno
+ * Returns   0; MU_EMODEL when workers of options.model share no memory, or there is no
+ *           such model; -EEXIST when the name is in use; -EINVAL for a bad name or an
+ *           unknown flag; -EFBIG above RLIMIT_FSIZE (ulimit -f); -ENOMEM; -errno
  * Threads   any
  * Models    all but those with an mpi layer */
 MU_API MU_NODISCARD int mu_shared_new(size_t bytes,

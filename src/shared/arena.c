@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "muster/pool.h"
 #include "muster/shared.h"
 
 #include "base/error.h"
@@ -205,11 +206,16 @@ static int arena_grow(struct mu_shared *a, size_t bytes, unsigned flags,
 static int options_check(const struct mu_shared_options *o, char *path,
                          size_t path_size, struct mu_error *err)
 {
+    int rc;
+
     if (o->model && strncmp(o->model, "mpi", 3) == 0)
         return mui_fail(err, MU_EMODEL,
                         "shared: the nodes of \"%s\" share no memory: use a "
                         "channel (muster/channel.h)",
                         o->model);
+    rc = o->model ? mu_model_check(o->model, NULL, 0, err) : 0;
+    if (rc != 0)
+        return rc;
     if (o->flags & ~(MU_SHARED_HUGE | MU_SHARED_PREFAULT))
         return mui_fail(err, -EINVAL, "shared: unknown flags 0x%x", o->flags);
     if (o->name && name_to_path(o->name, path, path_size) != 0)

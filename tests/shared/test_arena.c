@@ -199,7 +199,7 @@ static void descriptor_needs_seal_and_header(void **state)
     mu_shared_close(NULL);
 }
 
-static void mpi_names_channels(void **state)
+static void model_without_memory_is_refused(void **state)
 {
     struct mu_shared_options how = {.model = "mpi/processes:2"};
     struct mu_shared *a;
@@ -208,6 +208,9 @@ static void mpi_names_channels(void **state)
     (void)state;
     assert_int_equal(mu_shared_new(1 << 20, &how, &a, &err), MU_EMODEL);
     assert_non_null(strstr(err.text, "channel"));
+    how.model = "procs";
+    assert_int_equal(mu_shared_new(1 << 20, &how, &a, &err), MU_EMODEL);
+    assert_non_null(strstr(err.text, "'procs'"));
     how.model = "processes:2/threads:2";
     assert_int_equal(mu_shared_new(1 << 20, &how, &a, &err), 0);
     mu_shared_close(a);
@@ -520,7 +523,7 @@ int main(void)
         cmocka_unit_test(alloc_from_threads_and_processes_at_once),
         cmocka_unit_test(name_finds_the_same_memory),
         cmocka_unit_test(descriptor_needs_seal_and_header),
-        cmocka_unit_test(mpi_names_channels),
+        cmocka_unit_test(model_without_memory_is_refused),
         cmocka_unit_test(at_refuses_what_is_not_inside),
         cmocka_unit_test(prefault_and_huge_answer),
         cmocka_unit_test(pages_are_touched_by_an_old_kernel_too),
