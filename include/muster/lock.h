@@ -134,7 +134,8 @@ struct mu_barrier {
 MU_API int mu_barrier_init(struct mu_barrier *b, uint32_t n);
 /* Arrive and wait for the others.
  * ret_is_last  optional: 1 for exactly one of the n, 0 for the rest
- * Returns   0; MU_TIMEOUT: this arrival was taken back */
+ * Returns   0; MU_TIMEOUT: this arrival was taken back; -EINVAL: there was no
+ *           mu_barrier_init(), n is 0 */
 MU_API MU_NODISCARD int mu_barrier_wait(struct mu_barrier *b, int64_t deadline,
                                         int *ret_is_last);
 

@@ -59,6 +59,8 @@ int mu_barrier_wait(struct mu_barrier *b, int64_t deadline, int *ret_is_last)
     int is_last;
 
     do {
+        if ((seen & N_MASK) == 0)
+            return -EINVAL;
         is_last = (seen & ARRIVED_MASK) / ARRIVED_ONE + 1 >= (seen & N_MASK);
         generation = seen & ~ARRIVED_MASK;
         next = is_last ? generation + GENERATION : seen + ARRIVED_ONE;

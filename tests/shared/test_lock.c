@@ -364,6 +364,17 @@ static void barrier_goes_round(void **state)
     }
 }
 
+static void barrier_of_nobody_is_refused(void **state)
+{
+    struct mu_barrier b = {0};
+    int is_last = 7;
+
+    (void)state;
+    assert_int_equal(mu_barrier_wait(&b, MU_NOW, &is_last), -EINVAL);
+    assert_int_equal(is_last, 7);
+    assert_int_equal(b.word, 0);
+}
+
 /* A forked child is another owner than its parent. */
 static void fork_check_owner(void *arg)
 {
@@ -405,6 +416,7 @@ int main(void)
         cmocka_unit_test(each_is_one_word),
         cmocka_unit_test(condition_takes_the_mutex_again_within_a_deadline),
         cmocka_unit_test(barrier_goes_round),
+        cmocka_unit_test(barrier_of_nobody_is_refused),
         cmocka_unit_test(owner_changes_with_fork),
     };
 
