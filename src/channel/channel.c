@@ -45,9 +45,10 @@ static int transport_find(const char *address,
         }
     }
     if (strncmp(address, "mpi:", 4) == 0)
-        return mui_fail(err, MU_EMODEL,
-                        "channel: this build has no transport \"mpi\": take tcp "
-                        "from host to host");
+        return mui_fail(
+            err, MU_EMODEL,
+            "channel: this build has no transport \"mpi\": take tcp "
+            "from host to host");
     return mui_fail(err, -EINVAL,
                     "channel: \"%s\": the transports are mem, shm, pipe, fifo, "
                     "unix, tcp, mq, file",
