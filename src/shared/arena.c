@@ -23,7 +23,7 @@
 #include "sys/memfd.h"
 
 #define ARENA_MAGIC     UINT64_C(0x616e657261756d) /* "muarena" */
-#define ARENA_VERSION   1
+#define ARENA_VERSION   2
 #define ARENA_BYTES_MIN 65536
 #define ARENA_NAME_MAX  200
 #define ARENA_FOLDER    "/dev/shm"
