@@ -195,20 +195,15 @@ MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
  * one may wait.
  */
 /* NOLINTBEGIN(readability-identifier-naming): used like functions */
-/* `, ##__VA_ARGS__`, which gcc and clang know: no comma where nothing follows */
-#ifdef __clang__
-#    pragma clang diagnostic push
-#    pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
-#endif
-#define mu_fork(j, f, ...)                                                     \
-    (f##_mu_fork((j)++MUI_COMMA(f, ##__VA_ARGS__) __VA_ARGS__))
-#define mu_join(j, f)             (f##_mu_join(--(j)))
-#define mu_join_void(j, f)        (f##_mu_join(--(j)))
-#define mu_join_status(j, f, ret) (f##_mu_join_status(--(j), (ret)))
-#define mu_unfork(j, f, ret)      (f##_mu_unfork(--(j), (ret)))
-#define mu_team_submit(team, ticket, f, ...)                                   \
-    (f##_mu_submit((team), (ticket)MUI_COMMA(f, ##__VA_ARGS__) __VA_ARGS__))
-#define mu_team_wait(ticket, f, ret) (f##_mu_wait((ticket), (ret)))
+/* `...` is the function, then its arguments: never empty, as C99 and C++11 have it */
+#define mu_fork(j, ...)           MUI_CALL(_mu_fork, ((j)++), __VA_ARGS__)
+#define mu_join(j, f)             (MUI_CAT(f, _mu_join)(--(j)))
+#define mu_join_void(j, f)        (MUI_CAT(f, _mu_join)(--(j)))
+#define mu_join_status(j, f, ret) (MUI_CAT(f, _mu_join_status)(--(j), (ret)))
+#define mu_unfork(j, f, ret)      (MUI_CAT(f, _mu_unfork)(--(j), (ret)))
+#define mu_team_submit(team, ticket, ...)                                      \
+    MUI_CALL(_mu_submit, ((team), (ticket)), __VA_ARGS__)
+#define mu_team_wait(ticket, f, ret) (MUI_CAT(f, _mu_wait)((ticket), (ret)))
 #define mu_team_wait_many(ticket)    (mu_ticket_wait(ticket))
 
 /*
@@ -240,15 +235,12 @@ MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
  * the loop; the arguments may take 40 bytes. mu_team_wait_many() waits for all of
  * them and returns 0, or the status they were cancelled with.
  */
-#define mu_for(j, begin, end, body, ...)                                       \
-    (body##_mu_for((j), (begin), (end),                                        \
-                   0 MUI_COMMA(body, ##__VA_ARGS__) __VA_ARGS__))
-#define mu_for_grain(j, begin, end, grain, body, ...)                          \
-    (body##_mu_for((j), (begin), (end),                                        \
-                   (grain)MUI_COMMA(body, ##__VA_ARGS__) __VA_ARGS__))
-#define mu_team_submit_many(team, ticket, n, body, ...)                        \
-    (body##_mu_many((team), (ticket),                                          \
-                    (n)MUI_COMMA(body, ##__VA_ARGS__) __VA_ARGS__))
+#define mu_for(j, begin, end, ...)                                             \
+    MUI_CALL(_mu_for, ((j), (begin), (end), 0), __VA_ARGS__)
+#define mu_for_grain(j, begin, end, grain, ...)                                \
+    MUI_CALL(_mu_for, ((j), (begin), (end), (grain)), __VA_ARGS__)
+#define mu_team_submit_many(team, ticket, n, ...)                              \
+    MUI_CALL(_mu_many, ((team), (ticket), (n)), __VA_ARGS__)
 
 /*
  * Reductions.
@@ -275,12 +267,10 @@ MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
  * An empty range is leaf(begin, begin). In a cancelled region the result is all
  * zeros.
  */
-#define mu_for_reduce(j, begin, end, leaf, ...)                                \
-    (leaf##_mu_reduce((j), (begin), (end),                                     \
-                      0 MUI_COMMA(leaf, ##__VA_ARGS__) __VA_ARGS__))
-#define mu_for_reduce_grain(j, begin, end, grain, leaf, ...)                   \
-    (leaf##_mu_reduce((j), (begin), (end),                                     \
-                      (grain)MUI_COMMA(leaf, ##__VA_ARGS__) __VA_ARGS__))
+#define mu_for_reduce(j, begin, end, ...)                                      \
+    MUI_CALL(_mu_reduce, ((j), (begin), (end), 0), __VA_ARGS__)
+#define mu_for_reduce_grain(j, begin, end, grain, ...)                         \
+    MUI_CALL(_mu_reduce, ((j), (begin), (end), (grain)), __VA_ARGS__)
 /* NOLINTEND(readability-identifier-naming) */
 
 /*
@@ -378,44 +368,50 @@ MU_END_DECLS
  * and cannot stand in parentheses. */
 
 /* Lists of 0 to 8 arguments, behind something else: as parameters, as fields, by name,
- * in and out of a struct. `f` is any name: with nothing behind it, `, ##__VA_ARGS__` of
- * gcc and clang leaves the comma out. */
-#define MUI_CAT(a, b)          MUI_CAT_EXPANDED(a, b)
-#define MUI_CAT_EXPANDED(a, b) a##b
-#define MUI_COUNT(f, ...)                                                      \
-    MUI_COUNT_OF(f, ##__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0, )
+ * in and out of a struct. A list begins with a name, which is not counted: without it one
+ * of none could not be passed to `...`. */
+#define MUI_CAT(a, b)                                   MUI_CAT_EXPANDED(a, b)
+#define MUI_CAT_EXPANDED(a, b)                          a##b
+#define MUI_APPLY(macro, ...)                           macro(__VA_ARGS__)
+#define MUI_FIRST(f, ...)                               f
+#define MUI_UNWRAP(...)                                 __VA_ARGS__
+
+#define MUI_COUNT(...)                                  MUI_COUNT_OF(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0, )
 #define MUI_COUNT_OF(f, a, b, c, d, e, g, h, i, n, ...) n
-/* The comma before arguments, if there are any. */
-#define MUI_COMMA(f, ...)                                                      \
-    MUI_CAT(MUI_COMMA_,                                                        \
-            MUI_COUNT_OF(f, ##__VA_ARGS__, 1, 1, 1, 1, 1, 1, 1, 1, 0, ))
-#define MUI_COMMA_0
-#define MUI_COMMA_1 ,
-#define MUI_PARAMS(f, ...)                                                     \
-    MUI_CAT(MUI_PARAMS_, MUI_COUNT(f, ##__VA_ARGS__))(__VA_ARGS__)
-#define MUI_PARAMS_0(...)
-#define MUI_PARAMS_1(A)                   , A a1
-#define MUI_PARAMS_2(A, B)                MUI_PARAMS_1(A), B a2
-#define MUI_PARAMS_3(A, B, C)             MUI_PARAMS_2(A, B), C a3
-#define MUI_PARAMS_4(A, B, C, D)          MUI_PARAMS_3(A, B, C), D a4
-#define MUI_PARAMS_5(A, B, C, D, E)       MUI_PARAMS_4(A, B, C, D), E a5
-#define MUI_PARAMS_6(A, B, C, D, E, F)    MUI_PARAMS_5(A, B, C, D, E), F a6
-#define MUI_PARAMS_7(A, B, C, D, E, F, G) MUI_PARAMS_6(A, B, C, D, E, F), G a7
-#define MUI_PARAMS_8(A, B, C, D, E, F, G, H)                                   \
-    MUI_PARAMS_7(A, B, C, D, E, F, G), H a8
-#define MUI_FIELDS(f, ...)                                                     \
-    MUI_CAT(MUI_FIELDS_, MUI_COUNT(f, ##__VA_ARGS__))(__VA_ARGS__)
-#define MUI_FIELDS_0(...)                 char unused;
-#define MUI_FIELDS_1(A)                   A a1;
-#define MUI_FIELDS_2(A, B)                MUI_FIELDS_1(A) B a2;
-#define MUI_FIELDS_3(A, B, C)             MUI_FIELDS_2(A, B) C a3;
-#define MUI_FIELDS_4(A, B, C, D)          MUI_FIELDS_3(A, B, C) D a4;
-#define MUI_FIELDS_5(A, B, C, D, E)       MUI_FIELDS_4(A, B, C, D) E a5;
-#define MUI_FIELDS_6(A, B, C, D, E, F)    MUI_FIELDS_5(A, B, C, D, E) F a6;
-#define MUI_FIELDS_7(A, B, C, D, E, F, G) MUI_FIELDS_6(A, B, C, D, E, F) G a7;
-#define MUI_FIELDS_8(A, B, C, D, E, F, G, H)                                   \
-    MUI_FIELDS_7(A, B, C, D, E, F, G) H a8;
-#define MUI_NAMES(f, ...) MUI_CAT(MUI_NAMES_, MUI_COUNT(f, ##__VA_ARGS__))
+/* f##suffix(first, the rest of the list); `first` is in parentheses. */
+#define MUI_CALL(suffix, first, ...)                                           \
+    (MUI_CAT(MUI_CALL_, MUI_COUNT_OF(__VA_ARGS__, 1, 1, 1, 1, 1, 1, 1, 1,      \
+                                     0, ))(suffix, first, __VA_ARGS__))
+#define MUI_CALL_0(suffix, first, f) f##suffix first
+#define MUI_CALL_1(suffix, first, f, ...)                                      \
+    f##suffix(MUI_UNWRAP first, __VA_ARGS__)
+#define MUI_PARAMS(...)                                                        \
+    MUI_CAT(MUI_PARAMS_, MUI_COUNT(__VA_ARGS__))(__VA_ARGS__)
+#define MUI_PARAMS_0(f)
+#define MUI_PARAMS_1(f, A)                , A a1
+#define MUI_PARAMS_2(f, A, B)             MUI_PARAMS_1(f, A), B a2
+#define MUI_PARAMS_3(f, A, B, C)          MUI_PARAMS_2(f, A, B), C a3
+#define MUI_PARAMS_4(f, A, B, C, D)       MUI_PARAMS_3(f, A, B, C), D a4
+#define MUI_PARAMS_5(f, A, B, C, D, E)    MUI_PARAMS_4(f, A, B, C, D), E a5
+#define MUI_PARAMS_6(f, A, B, C, D, E, F) MUI_PARAMS_5(f, A, B, C, D, E), F a6
+#define MUI_PARAMS_7(f, A, B, C, D, E, F, G)                                   \
+    MUI_PARAMS_6(f, A, B, C, D, E, F), G a7
+#define MUI_PARAMS_8(f, A, B, C, D, E, F, G, H)                                \
+    MUI_PARAMS_7(f, A, B, C, D, E, F, G), H a8
+#define MUI_FIELDS(...)                                                        \
+    MUI_CAT(MUI_FIELDS_, MUI_COUNT(__VA_ARGS__))(__VA_ARGS__)
+#define MUI_FIELDS_0(f)                   char unused;
+#define MUI_FIELDS_1(f, A)                A a1;
+#define MUI_FIELDS_2(f, A, B)             MUI_FIELDS_1(f, A) B a2;
+#define MUI_FIELDS_3(f, A, B, C)          MUI_FIELDS_2(f, A, B) C a3;
+#define MUI_FIELDS_4(f, A, B, C, D)       MUI_FIELDS_3(f, A, B, C) D a4;
+#define MUI_FIELDS_5(f, A, B, C, D, E)    MUI_FIELDS_4(f, A, B, C, D) E a5;
+#define MUI_FIELDS_6(f, A, B, C, D, E, F) MUI_FIELDS_5(f, A, B, C, D, E) F a6;
+#define MUI_FIELDS_7(f, A, B, C, D, E, F, G)                                   \
+    MUI_FIELDS_6(f, A, B, C, D, E, F) G a7;
+#define MUI_FIELDS_8(f, A, B, C, D, E, F, G, H)                                \
+    MUI_FIELDS_7(f, A, B, C, D, E, F, G) H a8;
+#define MUI_NAMES(...) MUI_CAT(MUI_NAMES_, MUI_COUNT(__VA_ARGS__))
 #define MUI_NAMES_0
 #define MUI_NAMES_1      , a1
 #define MUI_NAMES_2      MUI_NAMES_1, a2
@@ -425,7 +421,7 @@ MU_END_DECLS
 #define MUI_NAMES_6      MUI_NAMES_5, a6
 #define MUI_NAMES_7      MUI_NAMES_6, a7
 #define MUI_NAMES_8      MUI_NAMES_7, a8
-#define MUI_LOAD(s, ...) MUI_CAT(MUI_LOAD_, MUI_COUNT(s, ##__VA_ARGS__))(s)
+#define MUI_LOAD(s, ...) MUI_CAT(MUI_LOAD_, MUI_COUNT(__VA_ARGS__))(s)
 #define MUI_LOAD_0(s)
 #define MUI_LOAD_1(s)     , s->a1
 #define MUI_LOAD_2(s)     MUI_LOAD_1(s), s->a2
@@ -435,7 +431,7 @@ MU_END_DECLS
 #define MUI_LOAD_6(s)     MUI_LOAD_5(s), s->a6
 #define MUI_LOAD_7(s)     MUI_LOAD_6(s), s->a7
 #define MUI_LOAD_8(s)     MUI_LOAD_7(s), s->a8
-#define MUI_STORE(s, ...) MUI_CAT(MUI_STORE_, MUI_COUNT(s, ##__VA_ARGS__))(s)
+#define MUI_STORE(s, ...) MUI_CAT(MUI_STORE_, MUI_COUNT(__VA_ARGS__))(s)
 #define MUI_STORE_0(s)    s->unused = 0
 #define MUI_STORE_1(s)    s->a1 = a1
 #define MUI_STORE_2(s)    MUI_STORE_1(s), s->a2 = a2
@@ -456,25 +452,24 @@ MU_END_DECLS
     MUI_FITS(f##_mu_arguments_take_more_than_48_bytes, struct f##_mu_slot,     \
              sizeof(struct mu_job))                                            \
     MUI_FORK_INLINE void f##_mu_write(                                         \
-        struct mu_job *j MUI_PARAMS(f, ##__VA_ARGS__))                         \
+        struct mu_job *j MUI_PARAMS(__VA_ARGS__))                              \
     {                                                                          \
         struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, j);             \
                                                                                \
         s->run = f##_mu_run;                                                   \
-        MUI_STORE(s, ##__VA_ARGS__);                                           \
+        MUI_STORE(s, __VA_ARGS__);                                             \
     }                                                                          \
-    MUI_FORK_INLINE void f##_mu_fork(                                          \
-        struct mu_job *j MUI_PARAMS(f, ##__VA_ARGS__))                         \
+    MUI_FORK_INLINE void f##_mu_fork(struct mu_job *j MUI_PARAMS(__VA_ARGS__)) \
     {                                                                          \
-        f##_mu_write(j MUI_NAMES(f, ##__VA_ARGS__));                           \
+        f##_mu_write(j MUI_NAMES(__VA_ARGS__));                                \
         if (!MUI_LIKELY(mui_job_limit(j) != MUI_HUNGRY))                       \
             mu_job_feed(j);                                                    \
     }                                                                          \
     MUI_FORK_INLINE int f##_mu_submit(                                         \
         struct mu_team *team,                                                  \
-        struct mu_ticket *ticket MUI_PARAMS(f, ##__VA_ARGS__))                 \
+        struct mu_ticket *ticket MUI_PARAMS(__VA_ARGS__))                      \
     {                                                                          \
-        f##_mu_write(&ticket->job MUI_NAMES(f, ##__VA_ARGS__));                \
+        f##_mu_write(&ticket->job MUI_NAMES(__VA_ARGS__));                     \
         return mu_ticket_submit(team, ticket);                                 \
     }
 
@@ -483,12 +478,14 @@ MU_END_DECLS
     uint32_t state;                                                            \
     uint32_t base;
 
-#define MU_FORKABLE(result, f, ...)                                            \
+#define MU_FORKABLE(result, ...)                                               \
+    MUI_APPLY(MUI_FORKABLE, result, MUI_FIRST(__VA_ARGS__, ), __VA_ARGS__)
+#define MUI_FORKABLE(result, f, ...)                                           \
     struct __attribute__((may_alias)) f##_mu_slot {                            \
         MUI_SLOT_FIELDS                                                        \
         __extension__ union {                                                  \
             __extension__ struct {                                             \
-                MUI_FIELDS(f, ##__VA_ARGS__)                                   \
+                MUI_FIELDS(__VA_ARGS__)                                        \
             };                                                                 \
             result out;                                                        \
         };                                                                     \
@@ -497,9 +494,9 @@ MU_END_DECLS
     {                                                                          \
         struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, self);          \
                                                                                \
-        s->out = f(top MUI_LOAD(s, ##__VA_ARGS__));                            \
+        s->out = f(top MUI_LOAD(s, __VA_ARGS__));                              \
     }                                                                          \
-    MUI_FORK_PARTS(f, ##__VA_ARGS__)                                           \
+    MUI_FORK_PARTS(f, __VA_ARGS__)                                             \
     MUI_FORK_INLINE int f##_mu_unfork(struct mu_job *j, result *ret)           \
     {                                                                          \
         struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, j);             \
@@ -516,7 +513,7 @@ MU_END_DECLS
                                                                                \
         if (MUI_LIKELY(MUI_CAST(uintptr_t, j) >= mui_job_limit(j)) ||          \
             mu_job_join(j, f##_mu_run))                                        \
-            return f(j MUI_LOAD(s, ##__VA_ARGS__));                            \
+            return f(j MUI_LOAD(s, __VA_ARGS__));                              \
         return s->out;                                                         \
     }                                                                          \
     MUI_FORK_INLINE int f##_mu_join_status(struct mu_job *j, result *ret)      \
@@ -525,7 +522,7 @@ MU_END_DECLS
                                                                                \
         if (MUI_LIKELY(MUI_CAST(uintptr_t, j) >= mui_job_limit(j)) ||          \
             mu_job_join(j, f##_mu_run)) {                                      \
-            *ret = f(j MUI_LOAD(s, ##__VA_ARGS__));                            \
+            *ret = f(j MUI_LOAD(s, __VA_ARGS__));                              \
             return 0;                                                          \
         }                                                                      \
         if (s->state == MUI_JOB_CANCELLED)                                     \
@@ -543,19 +540,21 @@ MU_END_DECLS
         return rc;                                                             \
     }
 
-#define MU_FORKABLE_VOID(f, ...)                                               \
+#define MU_FORKABLE_VOID(...)                                                  \
+    MUI_APPLY(MUI_FORKABLE_VOID, MUI_FIRST(__VA_ARGS__, ), __VA_ARGS__)
+#define MUI_FORKABLE_VOID(f, ...)                                              \
     struct __attribute__((may_alias)) f##_mu_slot {                            \
         MUI_SLOT_FIELDS                                                        \
-        MUI_FIELDS(f, ##__VA_ARGS__)                                           \
+        MUI_FIELDS(__VA_ARGS__)                                                \
     };                                                                         \
     MUI_UNUSED static void f##_mu_run(struct mu_job *self, struct mu_job *top) \
     {                                                                          \
         struct f##_mu_slot *s = MUI_CAST(struct f##_mu_slot *, self);          \
                                                                                \
         (void)s;                                                               \
-        f(top MUI_LOAD(s, ##__VA_ARGS__));                                     \
+        f(top MUI_LOAD(s, __VA_ARGS__));                                       \
     }                                                                          \
-    MUI_FORK_PARTS(f, ##__VA_ARGS__)                                           \
+    MUI_FORK_PARTS(f, __VA_ARGS__)                                             \
     MUI_FORK_INLINE int f##_mu_unfork(struct mu_job *j, void *unused)          \
     {                                                                          \
         (void)unused;                                                          \
@@ -569,7 +568,7 @@ MU_END_DECLS
         (void)s;                                                               \
         if (MUI_LIKELY(MUI_CAST(uintptr_t, j) >= mui_job_limit(j)) ||          \
             mu_job_join(j, f##_mu_run))                                        \
-            f(j MUI_LOAD(s, ##__VA_ARGS__));                                   \
+            f(j MUI_LOAD(s, __VA_ARGS__));                                     \
     }                                                                          \
     MUI_FORK_INLINE int f##_mu_join_status(struct mu_job *j, void *unused)     \
     {                                                                          \
@@ -578,7 +577,7 @@ MU_END_DECLS
         (void)unused;                                                          \
         if (MUI_LIKELY(MUI_CAST(uintptr_t, j) >= mui_job_limit(j)) ||          \
             mu_job_join(j, f##_mu_run)) {                                      \
-            f(j MUI_LOAD(s, ##__VA_ARGS__));                                   \
+            f(j MUI_LOAD(s, __VA_ARGS__));                                     \
             return 0;                                                          \
         }                                                                      \
         return s->state == MUI_JOB_CANCELLED ? mu_job_status(j) : 0;           \
@@ -589,9 +588,10 @@ MU_END_DECLS
         return mu_ticket_wait(ticket);                                         \
     }
 
-#define MU_LOOP(body, ...)                                                     \
+#define MU_LOOP(...) MUI_APPLY(MUI_LOOP, MUI_FIRST(__VA_ARGS__, ), __VA_ARGS__)
+#define MUI_LOOP(body, ...)                                                    \
     struct body##_mu_args {                                                    \
-        MUI_FIELDS(body, ##__VA_ARGS__)                                        \
+        MUI_FIELDS(__VA_ARGS__)                                                \
     };                                                                         \
     struct __attribute__((may_alias)) body##_mu_slot {                         \
         MUI_SLOT_FIELDS                                                        \
@@ -605,16 +605,16 @@ MU_END_DECLS
             MUI_CAST(const struct body##_mu_args *, args);                     \
                                                                                \
         (void)a;                                                               \
-        body(top, begin, end MUI_LOAD(a, ##__VA_ARGS__));                      \
+        body(top, begin, end MUI_LOAD(a, __VA_ARGS__));                        \
     }                                                                          \
-    MUI_FORK_INLINE void body##_mu_for(                                        \
-        struct mu_job *j, size_t begin, size_t end,                            \
-        size_t grain MUI_PARAMS(body, ##__VA_ARGS__))                          \
+    MUI_FORK_INLINE void body##_mu_for(struct mu_job *j, size_t begin,         \
+                                       size_t end,                             \
+                                       size_t grain MUI_PARAMS(__VA_ARGS__))   \
     {                                                                          \
         struct body##_mu_args args;                                            \
         struct body##_mu_args *a = &args;                                      \
                                                                                \
-        MUI_STORE(a, ##__VA_ARGS__);                                           \
+        MUI_STORE(a, __VA_ARGS__);                                             \
         mu_for_range(j, begin, end, grain, body##_mu_range, a);                \
     }                                                                          \
     MUI_UNUSED static void body##_mu_run(struct mu_job *self,                  \
@@ -625,9 +625,9 @@ MU_END_DECLS
                                                                                \
         mu_for_range(top, 0, s->n, 0, body##_mu_range, &args);                 \
     }                                                                          \
-    MUI_FORK_INLINE int body##_mu_many(                                        \
-        struct mu_team *team, struct mu_ticket *ticket,                        \
-        size_t n MUI_PARAMS(body, ##__VA_ARGS__))                              \
+    MUI_FORK_INLINE int body##_mu_many(struct mu_team *team,                   \
+                                       struct mu_ticket *ticket,               \
+                                       size_t n MUI_PARAMS(__VA_ARGS__))       \
     {                                                                          \
         struct body##_mu_slot *s =                                             \
             MUI_CAST(struct body##_mu_slot *, &ticket->job);                   \
@@ -637,13 +637,16 @@ MU_END_DECLS
                                                                                \
         s->run = body##_mu_run;                                                \
         s->n = n;                                                              \
-        MUI_STORE(a, ##__VA_ARGS__);                                           \
+        MUI_STORE(a, __VA_ARGS__);                                             \
         return mu_ticket_submit(team, ticket);                                 \
     }
 
-#define MU_REDUCIBLE(result, leaf_fn, combine_fn, ...)                         \
+#define MU_REDUCIBLE(result, leaf_fn, ...)                                     \
+    MUI_APPLY(MUI_REDUCIBLE, result, leaf_fn, MUI_FIRST(__VA_ARGS__, ),        \
+              __VA_ARGS__)
+#define MUI_REDUCIBLE(result, leaf_fn, combine_fn, ...)                        \
     struct leaf_fn##_mu_args {                                                 \
-        MUI_FIELDS(leaf_fn, ##__VA_ARGS__)                                     \
+        MUI_FIELDS(__VA_ARGS__)                                                \
     };                                                                         \
     MUI_UNUSED static void leaf_fn##_mu_leaf(struct mu_job *top, size_t begin, \
                                              size_t end, const void *args,     \
@@ -654,7 +657,7 @@ MU_END_DECLS
                                                                                \
         (void)a;                                                               \
         *MUI_CAST(result *, ret) =                                             \
-            leaf_fn(top, begin, end MUI_LOAD(a, ##__VA_ARGS__));               \
+            leaf_fn(top, begin, end MUI_LOAD(a, __VA_ARGS__));                 \
     }                                                                          \
     MUI_UNUSED static void leaf_fn##_mu_combine(void *left, const void *right) \
     {                                                                          \
@@ -663,7 +666,7 @@ MU_END_DECLS
     }                                                                          \
     MUI_FORK_INLINE result leaf_fn##_mu_reduce(                                \
         struct mu_job *j, size_t begin, size_t end,                            \
-        size_t grain MUI_PARAMS(leaf_fn, ##__VA_ARGS__))                       \
+        size_t grain MUI_PARAMS(__VA_ARGS__))                                  \
     {                                                                          \
         static const struct mui_reduction reduction = {                        \
             sizeof(result), leaf_fn##_mu_leaf, leaf_fn##_mu_combine};          \
@@ -671,15 +674,11 @@ MU_END_DECLS
         struct leaf_fn##_mu_args *a = &args;                                   \
         result out;                                                            \
                                                                                \
-        MUI_STORE(a, ##__VA_ARGS__);                                           \
+        MUI_STORE(a, __VA_ARGS__);                                             \
         mu_for_reduce_range(j, begin, end, grain, &reduction, a, &out);        \
         return out;                                                            \
     }
 
 /* NOLINTEND(bugprone-macro-parentheses) */
-
-#ifdef __clang__
-#    pragma clang diagnostic pop
-#endif
 
 #endif
