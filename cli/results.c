@@ -148,8 +148,24 @@ static int go_on_with(struct results *r, off_t *ret_size)
                           "run to go on with, or a new file",
                           r->name);
     if (rc > 0)
-        rc = rows_trim(r->fd, is_csv, ret_size);
+        rc = rows_trim(r->fd, is_csv ? r->separator : 0, ret_size);
+    if (rc == -EBADMSG)
+        return say_refuse(
+            "%s has a torn row with others behind it: mend that row, or "
+            "name a new file",
+            r->name);
     return rc < 0 ? refuse_name(r->name, rc) : 0;
+}
+
+/* How to open what is there: a pipe that is read, too, would never tell that its reader
+ * has gone. */
+static int open_flags(const char *name, int go_on)
+{
+    struct stat st;
+
+    if (!go_on)
+        return O_WRONLY | O_TRUNC;
+    return stat(name, &st) == 0 && !S_ISREG(st.st_mode) ? O_WRONLY : O_RDWR;
 }
 
 static int open_table(struct results *r, int go_on)
@@ -160,10 +176,9 @@ static int open_table(struct results *r, int go_on)
     if (strncmp(r->name, "-.", 2) == 0) {
         rc = open_stdout(r, go_on, &size);
     } else {
-        r->fd = open(r->name,
-                     O_CREAT | O_APPEND | O_CLOEXEC |
-                         (go_on ? O_RDWR : O_WRONLY | O_TRUNC),
-                     0666);
+        r->fd = open(
+            r->name,
+            O_CREAT | O_APPEND | O_CLOEXEC | open_flags(r->name, go_on), 0666);
         if (r->fd < 0)
             return refuse_name(r->name, -errno);
         rc = go_on ? go_on_with(r, &size) : 0;

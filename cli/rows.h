@@ -9,9 +9,10 @@
  * no beginning. Leaves its offset. 1, 0, or -errno. */
 int rows_begin_with(int fd, const char *head, size_t head_size);
 
-/* Cut off a row that a full disk or a lost machine has torn. With has_quotes a newline
- * between double quotes ends no row.
- * Returns   0, and what is left in *ret_size; or -errno */
-int rows_trim(int fd, int has_quotes, off_t *ret_size);
+/* Cut off a row that a full disk or a lost machine has torn. In a table with a separator a
+ * newline between double quotes ends no row; 0: there are no quotes.
+ * Returns   0, and what is left in *ret_size; -EBADMSG: whole rows seem to follow a torn
+ *           one, and nothing was cut off; or -errno */
+int rows_trim(int fd, char separator, off_t *ret_size);
 
 #endif

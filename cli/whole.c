@@ -82,7 +82,10 @@ int whole_settle(int fd)
     do {
         int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
-        rc = copy < 0 || close(copy) < 0 ? -errno : 0;
+        /* to have no room for a copy says nothing of the file */
+        if (copy < 0)
+            return errno == EMFILE || errno == ENFILE ? 0 : -errno;
+        rc = close(copy) < 0 ? -errno : 0;
     } while (rc == -EINTR);
     return rc;
 }
@@ -91,6 +94,8 @@ int whole_close(int fd)
 {
     int rc = whole_settle(fd);
 
-    (void)close(fd); /* has nothing more to tell */
+    /* what a signal interrupted was told before */
+    if (close(fd) < 0 && errno != EINTR && rc == 0)
+        rc = -errno;
     return rc;
 }

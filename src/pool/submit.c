@@ -390,6 +390,8 @@ static int take_apart(struct mu_pool *pool, struct mui_job *job,
 
     if (pool->queue.n > 0)
         enqueued(pool); /* the others of its batch are not to wait */
+    else
+        mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     rc = take_other(pool, job, input, how);
     (void)pthread_mutex_lock(&pool->lock);

@@ -54,6 +54,33 @@ for form in t.csv t.tsv t.json; do
     same "and there is no log" 1 "$([ -e log ] || echo 1)"
 done
 
+# a row torn within quotes hides where those behind it end
+rm -f log
+m --joblog log --results t.csv -- 'echo {}' ::: 1 2 3 4
+sed '4s/,"echo.*/,"echo/; 5d' t.csv >torn.csv
+cp torn.csv t.csv
+got=$(m --joblog log --resume --results t.csv -- 'echo {}' ::: 1 2 3 4 5 2>&1)
+same 'status with a row torn before others' 255 $?
+has 'a row torn before others' '^muster: t.csv has a torn row with others behind it: ' "$got"
+same_files 'a table that is torn before its end' torn.csv t.csv
+
+# a pipe is not read by who writes it, else nobody sees that its reader has gone
+mkfifo pipe.csv
+rm -f log
+head -c 100 pipe.csv >/dev/null &
+seq 3000 | m --joblog log --resume --results pipe.csv -- 'printf %0500d {}' 2>/dev/null
+same 'status without a reader' 141 $?
+wait
+
+# to be asked what close() would tell takes a descriptor, which need not be there
+rm -f log
+(
+    ulimit -n 24
+    seq 100 | m -j 4 --model processes --joblog log --results t.csv -- 'echo {}' >/dev/null 2>&1
+)
+same 'status with few descriptors' 0 $?
+same 'records with few descriptors' 101 "$(wc -l <log)"
+
 # a disk that fills up at any row, where a user may mount one
 mkdir full
 cat >full.sh <<'EOF2'
