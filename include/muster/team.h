@@ -95,10 +95,7 @@ MU_API unsigned mu_team_width(struct mu_team *team);
  * team      NULL: the team of this process, started at the first use, with a
  *           thread for each usable CPU
  * Returns   lent until mu_team_leave(); NULL when there is no address space
- * Context   any thread, or a task under any model. In a worker process the team of the
- *           process stays from task to task. A team that a task opened and has not
- *           closed, a region not left, a ticket not waited for are left behind as other
- *           threads are: the worker is replaced (docs/ISOLATION.md)
+ * Context   any thread, or a task under any model
  * After fork()  the child's team has one thread, the caller, and works. In a child
  *           forked by a job that a thread of the team runs, that thread ends when the
  *           job returns, and the process with it, by exit(0)

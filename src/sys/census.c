@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,25 +113,8 @@ unsigned mui_census_threads(void)
     return n > 1 + N_FOREIGN ? n - N_FOREIGN : 1;
 }
 
-static _Atomic(unsigned (*)(bool at_work)) n_kept_here;
-
-void mui_census_keep(unsigned (*n_kept)(bool at_work))
-{
-    /* relaxed: a function, which looks for itself */
-    atomic_store_explicit(&n_kept_here, n_kept, memory_order_relaxed);
-}
-
-unsigned mui_census_kept(bool at_work)
-{
-    unsigned (*n_kept)(bool at_work) =
-        atomic_load_explicit(&n_kept_here, memory_order_relaxed);
-
-    return n_kept ? n_kept(at_work) : 0;
-}
-
 bool mui_census_has_threads_beyond(unsigned n)
 {
-    n += mui_census_kept(false);
     return count_seen() > n && mui_census_threads() > n;
 }
 
@@ -199,9 +181,7 @@ bool mui_census_has_older(unsigned n_own, int64_t then_ns)
     }
     if (threads)
         (void)closedir(threads);
-    /* Kept ones came with some task, younger than `then` perhaps: as many others are missed
-     * until those that run now have ended. */
-    return found || n_older > n_own + mui_census_kept(true) + N_FOREIGN;
+    return found || n_older > n_own + N_FOREIGN;
 }
 
 /* What follows a name in the status of a process or thread; -1: it is not there. */

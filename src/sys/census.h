@@ -10,14 +10,7 @@
  * joined. 1 when there is no /proc to ask. */
 unsigned mui_census_threads(void);
 
-/* Threads that the library keeps for all tasks, and that come with the first task that
- * wants them: n_kept() tells how many there are, with `at_work` also those that work. It
- * is for whole programs: the last one told of is asked. */
-void mui_census_keep(unsigned (*n_kept)(bool at_work));
-unsigned mui_census_kept(bool at_work);
-
-/* Whether there are more than `n` and those that are kept and at rest; cheap where there
- * are not. */
+/* Whether there are more than `n` of them; cheap where there are not. */
 bool mui_census_has_threads_beyond(unsigned n);
 
 /* Descriptors that this process has open; 0: the kernel does not tell (before 6.2). */
@@ -26,8 +19,8 @@ unsigned mui_census_files(void);
 /* Whether it has a child, running or not waited for. Waits for none. */
 bool mui_census_has_children(void);
 
-/* Whether a child, or a thread beyond the `n_own` that belong here and those that are kept,
- * was there before `then_ns` (as mu_now_ns()). The kernel tells to 10 ms: who came within so much of it
+/* Whether a child, or a thread beyond the `n_own` that belong here, was there before
+ * `then_ns` (as mu_now_ns()). The kernel tells to 10 ms: who came within so much of it
  * does not count. True also where it does not tell. */
 bool mui_census_has_older(unsigned n_own, int64_t then_ns);
 

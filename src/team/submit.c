@@ -200,11 +200,11 @@ static void job_fetch(const struct mu_job *job)
     (void)bytes[sizeof *job - 1];
 }
 
-/* Run a ticket that is in no cell, on a seat that works for its region. Gives what is to be
- * told to who waits, after the seat was left. */
-static uint32_t ticket_execute(struct mui_seat *seat, struct mu_ticket *ticket,
-                               int64_t *ret_took_ns)
+/* Run a ticket that is in no cell, on a seat that works for its region. */
+static void ticket_execute(struct mui_seat *seat, struct mu_ticket *ticket,
+                           int64_t *ret_took_ns)
 {
+    _Atomic uint32_t *state = mui_job_state(&ticket->job);
     uint32_t how = MUI_JOB_DONE;
     int64_t since = 0;
 
@@ -218,13 +218,6 @@ static uint32_t ticket_execute(struct mui_seat *seat, struct mu_ticket *ticket,
         how = MUI_JOB_CANCELLED;
     if (ret_took_ns)
         *ret_took_ns = mu_now_ns() - since;
-    return how;
-}
-
-static void ticket_settle(struct mu_ticket *ticket, uint32_t how)
-{
-    _Atomic uint32_t *state = mui_job_state(&ticket->job);
-
     /* release, pairs with the acquire in mu_ticket_wait(), after which the ticket
      * is not ours */
     if (atomic_exchange_explicit(state, how, memory_order_acq_rel) &
@@ -238,7 +231,6 @@ static bool queue_run(struct mui_seat *me, struct mui_queue *queue)
     struct mu_team *team = me->team;
     struct mu_ticket *ticket = queue_take(queue);
     int64_t took_ns;
-    uint32_t how;
     bool is_tiny;
     int n = 0;
 
@@ -247,10 +239,8 @@ static bool queue_run(struct mui_seat *me, struct mui_queue *queue)
     mui_idle_found(team);
     do {
         mui_seat_start(me, ticket_region(ticket));
-        how = ticket_execute(me, ticket, n == 0 ? &took_ns : NULL);
-        /* nobody sees it work here who has seen the end of the task */
+        ticket_execute(me, ticket, n == 0 ? &took_ns : NULL);
         mui_seat_stop(me);
-        ticket_settle(ticket, how);
         /* a child that the task forked leaves the others to its parent */
         ticket = ++n < MAX_RUN && !mui_team_is_orphan(team) ? queue_take(queue)
                                                             : NULL;
@@ -306,17 +296,15 @@ bool mui_tickets_run(struct mui_seat *me,
 static int ticket_run_here(struct mu_team *team, struct mu_ticket *ticket)
 {
     struct mui_seat *seat = mui_seat_take(team);
-    uint32_t how;
 
     if (!seat)
         return -ENOMEM;
     mui_seat_serve(seat, ticket_region(ticket));
-    how = ticket_execute(seat, ticket, NULL);
+    ticket_execute(seat, ticket, NULL);
     /* relaxed: nobody has worked in the own region, so none of it is cancelled */
     atomic_store_explicit(&seat->region, &seat->own_region,
                           memory_order_relaxed);
     mui_seat_leave(seat);
-    ticket_settle(ticket, how);
     return 0;
 }
 

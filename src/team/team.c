@@ -16,7 +16,6 @@
 #include "muster/pool.h"
 
 #include "base/error.h"
-#include "sys/census.h"
 #include "sys/forked.h"
 
 enum { MAX_THREADS = 4096 };
@@ -97,37 +96,6 @@ void mu_team_close(struct mu_team *team)
     team_free(team);
 }
 
-/* Whether nobody works in it, and nothing waits in its queues. Who has helped with a task
- * left its seat before that task could end. */
-static bool team_rests(struct mu_team *team)
-{
-    uint32_t n_seats =
-        atomic_load_explicit(&team->n_seats, memory_order_acquire);
-
-    for (uint32_t i = 0; i < n_seats; i++) {
-        struct mui_seat *seat =
-            atomic_load_explicit(&team->seats[i], memory_order_acquire);
-
-        /* relaxed: the end of the task came after the epoch of who helped */
-        if (seat &&
-            atomic_load_explicit(&seat->epoch, memory_order_relaxed) % 2 != 0)
-            return false;
-    }
-    return !mui_queues_have(team);
-}
-
-/* The threads of the team of this process are not left behind by the task that came
- * first; but what a task left running on them is. */
-static unsigned team_kept(bool at_work)
-{
-    struct mu_team *team =
-        atomic_load_explicit(&default_team, memory_order_acquire);
-
-    if (!team || mui_team_is_orphan(team))
-        return 0;
-    return at_work || team_rests(team) ? team->n_threads - 1 : 0;
-}
-
 bool mui_team_is_orphan(const struct mu_team *team)
 {
     return team->forked != mui_forked_since();
@@ -143,7 +111,6 @@ MUI_HOT struct mu_team *mui_team_or_default(struct mu_team *team)
     if (!team) {
         if (mu_team_open(NULL, &team, NULL) < 0)
             return NULL;
-        mui_census_keep(team_kept);
         if (!atomic_compare_exchange_strong_explicit(&default_team, &other,
                                                      team, memory_order_acq_rel,
                                                      memory_order_acquire)) {
