@@ -27,7 +27,7 @@
 
 #include "sys/crc32c.h"
 
-#define LOG_MAGIC  UINT64_C(0x676f6c756d0001) /* "mulog", version 1 */
+#define LOG_MAGIC  UINT64_C(0x676f6c756d0002) /* "mulog", version 2 */
 #define OPEN_TRIES 100
 #define SCAN_WORDS 8192 /* of the file that a search reads at a time */
 

@@ -51,7 +51,7 @@ MUI_LIBRARY(library, na, MUSTER_SODIUM, FUNCTIONS);
 _Static_assert(ADDED_BYTES + MARK_BYTES <= MUI_CODER_MORE,
                "room for what sealing adds");
 
-static const unsigned char proof_text[16] = "muster channel";
+static const unsigned char proof_text[16] = "muster channel2";
 static const unsigned char mark_text[14] = "muster goodbye";
 
 struct mui_secret {

@@ -109,8 +109,11 @@ same '--timeout' '' "$(cat got)"
 same 'its record' '-1	15' "$(tail -n 1 log | cut -f7,8)"
 # what is too long for a word of a command
 head -c 140000 /dev/zero | tr '\0' x >long
-has 'a word that is too long says what to do' \
-    '^muster: cannot run true: Argument list too long: give long inputs by standard input, with --each' \
-    "$(m -- true <long 2>&1)"
+# with the thread sanitizer the process that fails to become the command says nothing
+if [ "${SANITIZER:-}" != thread ]; then
+    has 'a word that is too long says what to do' \
+        '^muster: cannot run true: Argument list too long: give long inputs by standard input, with --each' \
+        "$(m -- true <long 2>&1)"
+fi
 same 'and that works' 140000 "$(m --each chunk=1M -- wc -c <long)"
 finish
