@@ -72,15 +72,6 @@ seq 3000 | m --joblog log --resume --results pipe.csv -- 'printf %0500d {}' 2>/d
 same 'status without a reader' 141 $?
 wait
 
-# to be asked what close() would tell takes a descriptor, which need not be there
-rm -f log
-(
-    ulimit -n 24
-    seq 100 | m -j 4 --model processes --joblog log --results t.csv -- 'echo {}' >/dev/null 2>&1
-)
-same 'status with few descriptors' 0 $?
-same 'records with few descriptors' 101 "$(wc -l <log)"
-
 # a disk that fills up at any row, where a user may mount one
 mkdir full
 cat >full.sh <<'EOF2'
