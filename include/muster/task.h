@@ -40,10 +40,10 @@ typedef int (*mu_task_fn)(struct mu_task *task);
 /* The input.
  * ret_size  optional: its size in bytes
  * Returns   lent until the task returns; never NULL, also for 0 bytes. Read-only:
- *           under `processes` a write to it is a crash. What the pool copied, an
- *           input or a part, is aligned to 8 bytes, and a byte of 0 follows it that
- *           is not counted: text can be read as a string. Neither holds for what
- *           was lent (MU_SUBMIT_BORROW) or comes from a file (mu_submit.path) */
+ *           under `processes` a write to it is a crash, but where a small file was read
+ *           (mu_submit.path). A byte of 0 follows it that is not counted, but for what was
+ *           lent (MU_SUBMIT_BORROW): text can be read as a string. What the pool copied,
+ *           an input or a part, is aligned to 8 bytes */
 MU_API const void *mu_task_input(const struct mu_task *task, size_t *ret_size);
 
 /* The parts of an input that has several, as a reduce step has: see mu_reduce().

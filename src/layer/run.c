@@ -103,7 +103,7 @@ static int grow_buffer(struct mui_runner *runner)
 
     if (bytes > FILE_UNSIZED_MAX)
         return -EFBIG;
-    buffer = realloc(runner->buffer, bytes);
+    buffer = realloc(runner->buffer, bytes + 1); /* a byte of 0 behind it */
     if (!buffer)
         return -ENOMEM;
     runner->buffer = buffer;
@@ -113,48 +113,78 @@ static int grow_buffer(struct mui_runner *runner)
     return 0;
 }
 
-static int read_range(struct mui_runner *runner, int fd, uint64_t offset,
-                      uint64_t size)
+/* Read the range into `buffer`. How much that is, less if the file became shorter; -errno */
+static ssize_t read_all(int fd, uint8_t *buffer, size_t size, uint64_t offset)
 {
     size_t got = 0;
-    int rc = runner->buffer ? 0 : grow_buffer(runner);
 
-    while (got < size && rc == 0) {
-        size_t room = runner->buffer_bytes - got;
-        ssize_t n = pread(fd, runner->buffer + got,
-                          room < size - got ? room : (size_t)(size - got),
-                          (off_t)(offset + got));
+    while (got < size) {
+        ssize_t n = pread(fd, buffer + got, size - got, (off_t)(offset + got));
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -errno;
         if (n == 0)
-            break; /* it became shorter: the input is what there is */
+            break;
         got += (size_t)n;
-        if (got == runner->buffer_bytes && got < size)
-            rc = grow_buffer(runner);
     }
-    runner->task.input = runner->buffer;
-    runner->task.input_size = got;
-    return rc;
+    return (ssize_t)got;
 }
 
+static int read_range(struct mui_runner *runner, int fd, uint64_t offset,
+                      uint64_t size)
+{
+    size_t got = 0;
+    int rc = runner->buffer ? 0 : grow_buffer(runner);
+
+    while (rc == 0) {
+        size_t room = runner->buffer_bytes - got;
+        size_t wanted = room < size - got ? room : (size_t)(size - got);
+        ssize_t n = read_all(fd, runner->buffer + got, wanted, offset + got);
+
+        if (n < 0)
+            return (int)n;
+        got += (size_t)n;
+        if (got == size || (size_t)n < wanted)
+            break;
+        rc = grow_buffer(runner);
+    }
+    if (rc != 0)
+        return rc;
+    runner->buffer[got] = 0;
+    runner->task.input = runner->buffer;
+    runner->task.input_size = got;
+    return 0;
+}
+
+/* The page that the range ends in, or else the next, is a copy, with 0 behind the end. */
 static int map_range(struct mui_runner *runner, int fd, uint64_t offset,
                      size_t size)
 {
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t skip = (size_t)(offset % page);
-    uint8_t *base = mmap(NULL, size + skip, PROT_READ, MAP_PRIVATE, fd,
+    size_t end = (skip + size) / page * page;
+    size_t rest = (skip + size) % page;
+    uint8_t *base = mmap(NULL, end + page, PROT_READ, MAP_PRIVATE, fd,
                          (off_t)(offset - skip));
+    ssize_t n;
 
     if (base == MAP_FAILED)
         return -errno;
-    (void)madvise(base, size + skip, MADV_SEQUENTIAL);
     runner->mapping = base;
-    runner->mapped_bytes = size + skip;
+    runner->mapped_bytes = end + page;
+    if (mmap(base + end, page, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return -errno;
+    n = read_all(fd, base + end, rest, offset - skip + end);
+    if (n < 0)
+        return (int)n;
+    if (mprotect(base + end, page, PROT_READ) < 0)
+        return -errno;
+    (void)madvise(base, end, MADV_SEQUENTIAL);
     runner->task.input = base + skip;
-    runner->task.input_size = size;
+    runner->task.input_size = end - skip + (size_t)n;
     return 0;
 }
 

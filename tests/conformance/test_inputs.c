@@ -93,17 +93,24 @@ static void arg_is_a_string_too(void **state)
 
 /* -- files that do not tell their size -- */
 
-/* Take what `models_echo` was given of that file. */
-static struct mu_outcome *echo_file(struct mu_pool *pool, const char *path,
-                                    uint64_t offset, uint64_t size)
+static struct mu_outcome *run_on_file(struct mu_pool *pool, mu_task_fn fn,
+                                      const char *path, uint64_t offset,
+                                      uint64_t size)
 {
     const struct mu_submit how = {.path = path, .offset = offset, .size = size};
     struct mu_outcome *o;
 
-    assert_int_equal(mu_pool_submit(pool, models_echo, NULL, 0, &how, NULL), 0);
+    assert_int_equal(mu_pool_submit(pool, fn, NULL, 0, &how, NULL), 0);
     o = test_take(pool);
     assert_int_equal(o->status, MU_DONE);
     return o;
+}
+
+/* What `models_echo` was given of that file. */
+static struct mu_outcome *echo_file(struct mu_pool *pool, const char *path,
+                                    uint64_t offset, uint64_t size)
+{
+    return run_on_file(pool, models_echo, path, offset, size);
 }
 
 static void file_without_size_is_read(void **state)
@@ -134,6 +141,53 @@ static void file_without_size_is_read(void **state)
     assert_string_equal(o->output, text);
     mu_outcome_free(o);
     mu_pool_close(pool);
+}
+
+static void range_is_a_string(struct mu_pool *pool, const char *path,
+                              uint64_t offset, uint64_t size)
+{
+    mu_outcome_free(run_on_file(pool, is_a_string, path, offset, size));
+}
+
+/* Those that are read and those that are mapped: which end in a page, with it, with the
+ * file; the longest come first. */
+static void every_range_is_a_string(void **state)
+{
+    enum { PAGE = 4096, LARGE = 1 << 20 };
+    static const uint64_t ranges[][2] = {
+        {0, 0},
+        {0, LARGE},
+        {PAGE, LARGE - PAGE},
+        {77, 600000},
+        {0, 300000},
+        {100, 256 * 1024},
+        {7, 2 * PAGE},
+        {3, PAGE - 3},
+        {PAGE, PAGE},
+        {LARGE + 99, 1},
+        {50, 10},
+        {1, 1},
+        {LARGE, 100},
+        {LARGE / 2, 300001},
+    };
+    struct mu_pool *pool = models_open(state, NULL);
+    char path[] = "/tmp/muster-string-XXXXXX";
+    char *text = malloc(LARGE + 100);
+    int fd = mkstemp(path);
+
+    assert_non_null(text);
+    assert_true(fd >= 0);
+    memset(text, 'x', LARGE + 100);
+    assert_int_equal(write(fd, text, LARGE + 100), LARGE + 100);
+    free(text);
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        range_is_a_string(pool, path, ranges[i][0], ranges[i][1]);
+    assert_int_equal(ftruncate(fd, LARGE), 0);
+    range_is_a_string(pool, path, 0, 0);
+    range_is_a_string(pool, path, LARGE, 0);
+    mu_pool_close(pool);
+    (void)close(fd);
+    (void)unlink(path);
 }
 
 /* Never a part of what was asked for. */
@@ -403,6 +457,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(arg_is_a_string_too),
     MODEL_TEST(only_what_was_reserved_is_committed),
     MODEL_TEST(file_without_size_is_read),
+    MODEL_TEST(every_range_is_a_string),
     MODEL_TEST(range_has_to_be_there),
     MODEL_TEST(output_is_printed_to_the_last_byte),
     MODEL_TEST(all_there_is_cannot_be_reserved),
