@@ -24,8 +24,9 @@ MU_BEGIN_DECLS
  * privileges before; when it did it after, opening a pool of `processes` is MU_EINIT.
  * Close such pools before you give them up: their tasks keep them.
  *
- * Where the system has not what processes need (valgrind, Linux before 5.4), this call does
- * nothing, and opening a pool of `processes` says what is not there.
+ * Where the system has not what processes need (valgrind, Linux before 5.4, a container that
+ * refuses newer system calls), this call does nothing, and opening a pool of `processes` says
+ * what is not there.
  *
  * err       optional: why it failed
  * Returns   0; MU_EINIT when other threads run already, as in a task of

@@ -125,7 +125,8 @@ struct mu_pool_options {
      * path which is in none ends it in the same way; one of a child that it started is
      * the error EACCES there (so are all in a container that uses the same means).
      * MU_EMODEL where the kernel has no Landlock (before Linux 5.13). Each call that
-     * names a path takes some 20 us more. Looked up when the pool is opened. */
+     * names a path takes some 20 us more. Looked up when the pool is opened. An input's
+     * mu_submit.path is named by its task: it has to lie in read_paths too. */
     const char *const *read_paths;
     const char *const *write_paths;
     /* Processes and threads that the tasks of a worker may have at a time, beside the
@@ -136,7 +137,8 @@ struct mu_pool_options {
 };
 
 /* Compute only: no files, no network, no processes or threads, no signals to
- * others. Standard output and error can be written. */
+ * others. Standard output and error can be written. An input cannot be a file by its
+ * path, which the worker opens: read it, into memory of mu_pool_alloc() say. */
 #define MU_SANDBOX_PURE 0x1u
 /* No file can be written, made or removed, but below write_paths. Without write_paths
  * nor can its mode, owner, times and attributes be changed. */
@@ -183,8 +185,11 @@ struct mu_outcome {
     uint64_t tag; /* as the submitter gave it */
     enum mu_status status;
     int code;           /* failed: what it returned; exited: exit status, and 0
-                         * when its thread alone ended: that has none to be known */
-    int signal;         /* crashed, timed out: the signal that ended it */
+                         * when its thread alone ended: that has none to be known;
+                         * crashed by SIGSYS, for what a sandbox refuses: the
+                         * system call's number + 1, or 0 */
+    int signal;         /* crashed, out of memory: the signal that ended it; 0
+                         * where none did, and of every other status */
     unsigned attempts;  /* how often it was started, at least */
     unsigned worker;    /* the worker that ran it last */
     const void *output; /* never NULL; a byte of 0 follows, not counted */
@@ -225,13 +230,14 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  *           for itself; and when outcomes alone hold queue_bytes: take some; MU_CLOSED
  *           for a task of the pool that is closed meanwhile; MU_ECRASHED when no worker
  *           can be started any more; MU_EMODEL for how->timeout_ns where the model does
- *           not isolate; -EINVAL when fn lies in no loaded module, a borrowed input is
- *           not visible to the workers, an input is not there, or a flag is unknown or
- *           not for such an input; -EMFILE, -ENFILE when a file has to be opened to know
- *           fn's library: the first function of one that came after mu_init(), and
- *           perhaps of others then; -ENOSPC from the 1,025th library; -ENAMETOOLONG, or
- *           what getcwd() says, for how->path; -EINTR after mu_pool_interrupt(), where
- *           it would wait; -ENOMEM.
+ *           not isolate, and for how->path with MU_SANDBOX_PURE; -EINVAL when fn lies
+ *           in no loaded module, a borrowed input is not visible to the workers, an
+ *           input is not there, or a flag is unknown or not for such an input; -EMFILE,
+ *           -ENFILE when a file has to be opened to know fn's library: the first
+ *           function of one that came after mu_init(), and perhaps of others then;
+ *           -ENOSPC from the 1,025th library; -ENAMETOOLONG, or what getcwd() says,
+ *           for how->path; -ENOSYS where /proc is not mounted; -EINTR after
+ *           mu_pool_interrupt(), where it would wait; -ENOMEM.
  *           Unless 0, nothing was submitted
  * When      it runs without any further call, but under `serial`. While tasks take a
  *           microsecond or so and a worker is awake with nothing to do, one that is

@@ -17,7 +17,7 @@ static const char *const answer_texts[] = {
 
 static const char *const errno_texts[] = {
     [-4096 - MU_ECRASHED] = "a worker, or who was on the other side, died",
-    [-4096 - MU_ECORRUPT] = "there is what muster does not write",
+    [-4096 - MU_ECORRUPT] = "damaged, or not written by muster",
     [-4096 - MU_EMODEL] = "the model is unknown or cannot give this",
     [-4096 - MU_EINIT] = "mu_init() was not called in time",
 };

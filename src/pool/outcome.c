@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,14 +40,25 @@ static const struct mui_job *job_of(const struct mu_outcome *outcome)
     return (const struct mui_job *)outcome;
 }
 
-/* The frame that says most: the innermost in the module of the task's function;
- * abort() and the like lie above it. */
-static unsigned telling_frame(const struct mui_job *job)
+/* The frame that says most: the innermost in the module of the task's function that is not
+ * of the language's implementation, whose names begin so: of a sanitizer, where that is
+ * linked into the program. abort() and the like lie above it. */
+static bool describe_place(const struct mui_job *job, char *text, size_t size)
 {
-    for (unsigned i = 0; i < job->n_frames; i++)
-        if (job->frames[i] >> 48 == job->order.fn >> 48)
-            return i;
-    return 0;
+    uint64_t first = job->frames[0];
+    bool is_first = true;
+
+    for (unsigned i = 0; i < job->n_frames; i++) {
+        if (job->frames[i] >> 48 != job->order.fn >> 48)
+            continue;
+        if (mui_symbol_describe(job->frames[i], text, size) > 0 &&
+            strncmp(text, "__", 2) != 0)
+            return true;
+        if (is_first)
+            first = job->frames[i];
+        is_first = false;
+    }
+    return mui_symbol_describe(first, text, size) > 0;
 }
 
 static const char *const limit_names[MUI_N_LIMITS] = {
@@ -90,8 +102,7 @@ static int describe_crash(const struct mui_job *job, char *text, size_t size)
     } else if (o->has_fault_address)
         (void)snprintf(at, sizeof at, " at 0x%" PRIxPTR,
                        (uintptr_t)o->fault_address);
-    if (job->n_frames && mui_symbol_describe(job->frames[telling_frame(job)],
-                                             where, sizeof where) > 0)
+    if (job->n_frames && describe_place(job, where, sizeof where))
         (void)snprintf(in, sizeof in, " in %s", where);
     return snprintf(text, size, "%s: %s%s%s%s%s%s", mu_status_name(o->status),
                     limit ? limit : "", limit ? ", " : "",
@@ -151,6 +162,10 @@ int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
     case MU_OUT_OF_MEMORY:
         if (outcome->signal)
             return describe_crash(job, text, text_size);
+        if (!limit_of(job))
+            return snprintf(
+                text, text_size,
+                "out of memory: the program had none for its output");
         break;
     case MU_LOST:
         if (job->note == MUI_NOTE_NO_WORKER)

@@ -328,6 +328,9 @@ static int check_submit(const struct mu_pool *pool, const struct mu_submit *how)
         return -EINVAL;
     if (how->timeout_ns && !mui_model_isolates(&pool->model))
         return MU_EMODEL;
+    /* the worker opens it, and may not */
+    if (how->path && pool->options.sandbox & MU_SANDBOX_PURE)
+        return MU_EMODEL;
     return mui_pool_check(pool);
 }
 

@@ -302,9 +302,12 @@ static bool is_stack_overflow(int signal, uint64_t address,
                               const ucontext_t *context)
 {
     uint64_t sp = context_sp(context);
+    /* the task's callers have their frames here: above is no stack, but inputs perhaps */
+    uint64_t floor = mui_flow_floor(sp);
 
     return (signal == SIGSEGV || signal == SIGBUS) &&
-           address + OVERFLOW_BELOW >= sp && address < sp + OVERFLOW_ABOVE;
+           address + OVERFLOW_BELOW >= sp && address < sp + OVERFLOW_ABOVE &&
+           (!floor || address < floor);
 }
 
 static void die_plainly(int signal)

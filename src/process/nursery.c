@@ -79,10 +79,14 @@ static int start(struct mu_error *err)
 
     /* first: who called mu_init() in vain may have threads by now */
     pidfd = mui_pidfd_open(getpid());
+    /* as a container refuses all that it does not know */
+    if (pidfd == -EPERM)
+        pidfd = -ENOSYS;
     if (pidfd == -ENOSYS)
-        return mui_fail(err, pidfd,
-                        "processes: need Linux 5.4 or newer, and no valgrind: "
-                        "pidfd_open()");
+        return mui_fail(
+            err, pidfd,
+            "processes: need Linux 5.4 or newer, no valgrind, and no "
+            "container that refuses pidfd_open()");
     if (pidfd < 0)
         return mui_fail(err, pidfd, "start worker processes");
     n_threads = mui_census_threads();

@@ -3,6 +3,7 @@
  *
  * One thread, every signal blocked, sleeps in poll(). */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -293,6 +294,19 @@ static _Noreturn __attribute__((noinline)) void run_worker(
     _exit(channel->open.entry(start));
 }
 
+/* Where memory runs out, in a control group above all, the kernel kills the largest process:
+ * a worker first, which costs a task, and not the program. This needs no rights. */
+static void be_first_to_be_killed(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (write(fd, "1000", 4) < 0)
+        errno = 0; /* then as any other process */
+    (void)close(fd);
+}
+
 static _Noreturn void be_worker(const struct channel *channel,
                                 const struct mui_message *message)
 {
@@ -310,6 +324,7 @@ static _Noreturn void be_worker(const struct channel *channel,
         _exit(1);
     mui_own_limits_keep(); /* changed since our parent looked */
     (void)prctl(PR_SET_NAME, "muster-worker");
+    be_first_to_be_killed();
     /* what a task sends to its group, by kill(0, ...), is for its own children */
     (void)setpgid(0, 0);
     for (unsigned i = 0; i < channel->n_fds; i++)

@@ -109,13 +109,14 @@ int mui_sandbox_prepare(unsigned flags, const char *const *read_paths,
                         struct mui_sandbox_files *ret_files,
                         struct mu_error *err)
 {
+    unsigned unknown;
     int rc;
 
     *ret_files = (struct mui_sandbox_files){-1, -1};
-    if (flags &
-        ~(MU_SANDBOX_PURE | MU_SANDBOX_READ_ONLY | MU_SANDBOX_NO_NETWORK))
-        return mui_fail(err, -EINVAL,
-                        "sandbox: flags 0x%x beside MU_SANDBOX_...", flags);
+    unknown = flags &
+              ~(MU_SANDBOX_PURE | MU_SANDBOX_READ_ONLY | MU_SANDBOX_NO_NETWORK);
+    if (unknown)
+        return mui_fail(err, -EINVAL, "sandbox: unknown flags 0x%x", unknown);
     if (!flags && !read_paths && !write_paths)
         return 0;
     if (mui_filter_load_ahead() < 0)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -264,6 +265,54 @@ static void signals_are_not_blocked(void **state)
 }
 
 /* The kernel counts in ticks: look again until one has passed. */
+/* The next address above this thread's stack that cannot be written. */
+static uintptr_t above_stack(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[4096];
+    pthread_attr_t attr;
+    void *base = NULL;
+    size_t size = 0;
+    uintptr_t at;
+
+    if (!maps || pthread_getattr_np(pthread_self(), &attr) != 0)
+        return 0;
+    (void)pthread_attr_getstack(&attr, &base, &size);
+    (void)pthread_attr_destroy(&attr);
+    at = (uintptr_t)base + size;
+    while (fgets(line, sizeof line, maps)) {
+        char *rest;
+        uintptr_t begin = strtoul(line, &rest, 16);
+        uintptr_t end = strtoul(rest + 1, &rest, 16);
+
+        if (begin <= at && at < end && rest[2] == 'w')
+            at = end;
+    }
+    (void)fclose(maps);
+    return at;
+}
+
+static int write_above_stack(struct mu_task *t)
+{
+    (void)t;
+    *(volatile char *)above_stack() = 1; /* NOLINT: no object is there */
+    return 0;
+}
+
+static void what_is_above_a_stack_is_not_of_it(void **state)
+{
+    struct mu_pool *pool = open_pool(0);
+    struct mu_outcome *o = test_run(pool, write_above_stack);
+    char text[200];
+
+    (void)state;
+    assert_int_equal(o->status, MU_CRASHED);
+    (void)mu_outcome_describe(o, text, sizeof text);
+    assert_non_null(strstr(text, "crashed: SIGSEGV at "));
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 static void wait_until_older(unsigned n_own)
 {
     const int64_t deadline = test_deadline();
@@ -299,6 +348,7 @@ int main(void)
         cmocka_unit_test(outcome_comes_although_the_worker_goes_on),
         cmocka_unit_test(thread_that_ends_between_tasks_is_noticed),
         cmocka_unit_test(signals_are_not_blocked),
+        cmocka_unit_test(what_is_above_a_stack_is_not_of_it),
     };
 
     gate = test_shared(sizeof *gate);

@@ -462,6 +462,34 @@ static void groups_go_with_their_pool(void **state)
     await_no_groups();
 }
 
+static int say_score(struct mu_task *task)
+{
+    char text[16] = "";
+    FILE *file = fopen("/proc/self/oom_score_adj", "re");
+
+    if (!file || !fgets(text, sizeof text, file))
+        return errno;
+    (void)fclose(file);
+    return mu_task_write(task, text, strlen(text));
+}
+
+static void workers_are_killed_before_the_program(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_pool *pool = test_pool(models[i], NULL);
+        struct mu_outcome *o;
+
+        assert_int_equal(mu_pool_submit(pool, say_score, NULL, 0, NULL, NULL),
+                         0);
+        o = test_take(pool);
+        assert_int_equal(o->status, MU_DONE);
+        assert_string_equal(o->output, "1000\n");
+        mu_outcome_free(o);
+        mu_pool_close(pool);
+    }
+}
+
 static void threads_cannot_have_them(void **state)
 {
     const struct mu_pool_options options[] = {
@@ -497,6 +525,7 @@ int main(void)
         cmocka_unit_test(processes_are_limited),
         cmocka_unit_test(processes_are_limited_without_groups),
         cmocka_unit_test(groups_go_with_their_pool),
+        cmocka_unit_test(workers_are_killed_before_the_program),
         cmocka_unit_test(threads_cannot_have_them),
     };
 

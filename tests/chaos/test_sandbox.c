@@ -318,6 +318,19 @@ static void read_only_names_what_it_refuses(void **state)
     expect(models[0], &options, flag_file, "", "SIGSYS: ioctl");
 }
 
+/* The worker opens it: no task is to be charged with what it did not do. */
+static void pure_takes_no_path(void **state)
+{
+    const struct mu_pool_options options = {.sandbox = MU_SANDBOX_PURE};
+    const struct mu_submit how = {.path = "/etc/passwd"};
+    struct mu_pool *pool = test_pool(models[0], &options);
+
+    (void)state;
+    assert_int_equal(mu_pool_submit(pool, read_input, NULL, 0, &how, NULL),
+                     MU_EMODEL);
+    mu_pool_close(pool);
+}
+
 static void missing_path_is_an_error_of_open(void **state)
 {
     static const char *const paths[] = {"/no/such/path", NULL};
@@ -354,6 +367,7 @@ int main(void)
 #endif
         cmocka_unit_test(files_are_kept),
         cmocka_unit_test(read_only_names_what_it_refuses),
+        cmocka_unit_test(pure_takes_no_path),
         cmocka_unit_test(missing_path_is_an_error_of_open),
     };
 
