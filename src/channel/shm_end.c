@@ -38,10 +38,15 @@ static uint64_t piece_max(uint64_t ring_bytes)
     return ring_bytes / 4;
 }
 
+/* What follows is mapped by itself: 4 KiB are no page of every kernel for Arm. */
+static uint64_t words_bytes(void)
+{
+    return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 int mui_shm_memory(uint64_t ring_bytes)
 {
-    return mui_memfd_open("muster-channel",
-                          MUI_SHM_WORDS_BYTES + 2 * ring_bytes);
+    return mui_memfd_open("muster-channel", words_bytes() + 2 * ring_bytes);
 }
 
 /* Whether a descriptor from a peer is the memory that it should be. */
@@ -52,9 +57,9 @@ static int memory_check(int memfd, uint64_t ring_bytes)
 
     if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(memfd, &st) < 0)
         return MU_ECORRUPT;
-    if (ring_bytes < 4096 || (ring_bytes & (ring_bytes - 1)) != 0 ||
+    if (ring_bytes < words_bytes() || (ring_bytes & (ring_bytes - 1)) != 0 ||
         ring_bytes > (UINT64_C(1) << 32) ||
-        (uint64_t)st.st_size != MUI_SHM_WORDS_BYTES + 2 * ring_bytes)
+        (uint64_t)st.st_size != words_bytes() + 2 * ring_bytes)
         return MU_ECORRUPT;
     return 0;
 }
@@ -69,15 +74,15 @@ int mui_shm_end_init(struct mui_shm_end *e, const struct mu_chan_options *o,
 
     if (rc != 0)
         return rc;
-    rc = mui_memfd_map(memfd, MUI_SHM_WORDS_BYTES, PROT_READ | PROT_WRITE, 0,
+    rc = mui_memfd_map(memfd, words_bytes(), PROT_READ | PROT_WRITE, 0,
                        &e->words);
     if (rc != 0)
         return rc;
-    rc = mui_mirror_map(memfd, MUI_SHM_WORDS_BYTES, ring_bytes, &data[0]);
+    rc = mui_mirror_map(memfd, words_bytes(), ring_bytes, &data[0]);
     if (rc != 0)
         goto unmap_words;
-    rc = mui_mirror_map(memfd, MUI_SHM_WORDS_BYTES + ring_bytes, ring_bytes,
-                        &data[1]);
+    rc =
+        mui_mirror_map(memfd, words_bytes() + ring_bytes, ring_bytes, &data[1]);
     if (rc != 0)
         goto unmap_data;
     words = e->words;
@@ -97,7 +102,7 @@ int mui_shm_end_init(struct mui_shm_end *e, const struct mu_chan_options *o,
 unmap_data:
     mui_mirror_unmap(data[0], ring_bytes);
 unmap_words:
-    (void)munmap(e->words, MUI_SHM_WORDS_BYTES);
+    (void)munmap(e->words, words_bytes());
     return rc;
 }
 
@@ -110,7 +115,7 @@ void mui_shm_end_fini(struct mui_shm_end *e)
     (void)close(e->room_sock);
     mui_mirror_unmap(e->out.data, e->out.bytes);
     mui_mirror_unmap(e->in.data, e->in.bytes);
-    (void)munmap(e->words, MUI_SHM_WORDS_BYTES);
+    (void)munmap(e->words, words_bytes());
     mui_buffer_fini(&e->assembly);
     e->is_ready = false;
 }

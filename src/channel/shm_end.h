@@ -14,13 +14,12 @@
 
 /* The memory: two struct mui_ring_words in the first page, then the bytes of the
  * ring that the maker sends through, then those of the other. */
-#define MUI_SHM_WORDS_BYTES UINT64_C(4096)
 
 struct mui_shm_end {
     const struct mu_chan_options *options;
     bool is_ready; /* false: nothing to give back */
     bool is_asymmetric;
-    void *words;   /* MUI_SHM_WORDS_BYTES */
+    void *words;   /* a page */
     int data_sock; /* the peer rings it for data; it hangs up with the peer */
     int room_sock; /* the peer rings it for room; the same */
 

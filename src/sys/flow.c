@@ -9,7 +9,7 @@
 static _Thread_local const void *flow_lane
     __attribute__((tls_model("initial-exec")));
 
-static _Thread_local uintptr_t flow_frame
+static _Thread_local uintptr_t flow_floor
     __attribute__((tls_model("initial-exec")));
 
 /* A key with a destructor is how a thread's end is seen. */
@@ -41,7 +41,8 @@ __attribute__((noinline)) void mui_flow_serve(const void *lane)
     if (watch_died && !flow_lane && lane)
         (void)pthread_setspecific(watch_key, lane);
     flow_lane = lane;
-    flow_frame = (uintptr_t)__builtin_frame_address(0);
+    /* not __builtin_frame_address(): on Arm that is the lower end of our own frame */
+    flow_floor = (uintptr_t)__builtin_dwarf_cfa();
 }
 
 const void *mui_flow_lane(void)
@@ -51,12 +52,7 @@ const void *mui_flow_lane(void)
 
 uintptr_t mui_flow_floor(uintptr_t sp)
 {
-    /* saved by mui_flow_serve(): the caller's frame, where it returns to */
-    enum { FRAME_RECORD = 2 * sizeof(void *) };
-
     /* a function that keeps no frame of its own has less below the floor than the
-     * frame that was saved, or nothing */
-    return flow_frame && sp <= flow_frame + FRAME_RECORD
-               ? flow_frame + FRAME_RECORD
-               : 0;
+     * frame that mui_flow_serve() had, or nothing */
+    return sp <= flow_floor ? flow_floor : 0;
 }

@@ -20,11 +20,14 @@
 #ifndef TEST_STEP_H
 #define TEST_STEP_H
 
+#include <elf.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,6 +48,35 @@
 
 /* How a child ends that may not be traced: by another tracer, seccomp, or Yama. */
 #define STEP_REFUSED 99
+
+/* The registers, and the instructions, of this processor: where it goes on, the number of
+ * a system call, how one is made, and a breakpoint, which it may stand behind. */
+#if defined(__x86_64__)
+#    define STEP_PC   rip
+#    define STEP_CALL rax
+enum { STEP_BEHIND_BREAK = 1 };
+static const unsigned long step_break[] = {0xcc, 0xff};
+static const unsigned long step_syscall[] = {0x050f, 0xffff};
+#elif defined(__aarch64__)
+#    define STEP_PC   pc
+#    define STEP_CALL regs[8]
+enum { STEP_BEHIND_BREAK = 0 };
+static const unsigned long step_break[] = {0xd4200000, 0xffffffff};
+static const unsigned long step_syscall[] = {0xd4000001, 0xffffffff};
+#else
+#    error "say what a breakpoint is"
+#endif
+
+/* Arm's older processors make an atomic operation of several instructions, and a stop
+ * between them makes it start again, for ever. */
+static inline int step_is_possible(void)
+{
+#if defined(__aarch64__)
+    return (getauxval(AT_HWCAP) & 1 << 8 /* HWCAP_ATOMICS */) != 0;
+#else
+    return 1;
+#endif
+}
 
 typedef void (*step_fn)(void *arg);
 
@@ -69,8 +101,13 @@ __attribute__((noinline, unused)) static pid_t step_start(step_fn before,
                                                           void *arg)
 {
     int status;
-    pid_t pid = fork();
+    pid_t pid;
 
+    if (!step_is_possible()) {
+        print_message("skipped: atomic operations cannot be stepped here\n");
+        skip();
+    }
+    pid = fork();
     if (pid == 0) {
         if (before)
             before(arg);
@@ -124,20 +161,30 @@ static inline long step_stride(const struct step_trace *t)
 static inline struct user_regs_struct step_regs(pid_t pid)
 {
     struct user_regs_struct regs;
+    struct iovec all = {&regs, sizeof regs};
 
-    if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
+    if (ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &all) < 0)
         abort();
     return regs;
+}
+
+static inline void step_set_regs(pid_t pid, struct user_regs_struct *regs)
+{
+    struct iovec all = {regs, sizeof *regs};
+
+    if (ptrace(PTRACE_SETREGSET, pid, (void *)NT_PRSTATUS, &all) < 0)
+        abort();
 }
 
 /* Whether it is about to make that system call. */
 static inline int step_calls(pid_t pid, const struct user_regs_struct *regs,
                              long call)
 {
-    void *at = (void *)(uintptr_t)regs->rip;
+    void *at = (void *)(uintptr_t)regs->STEP_PC;
 
-    return (long)regs->rax == call &&
-           (ptrace(PTRACE_PEEKTEXT, pid, at, NULL) & 0xffff) == 0x050f;
+    return (long)regs->STEP_CALL == call &&
+           ((unsigned long)ptrace(PTRACE_PEEKTEXT, pid, at, NULL) &
+            step_syscall[1]) == step_syscall[0];
 }
 
 /* One step. 0 when the child has ended instead. Its alarm() is not for the time in which
@@ -174,13 +221,14 @@ static inline struct step_trace step_record_to(pid_t pid, long call)
     step_pin(pid, &before);
     do {
         regs = step_regs(pid);
-        if (t.n > 1 && t.pc[t.n - 1] == regs.rip && t.pc[t.n - 2] == regs.rip)
+        if (t.n > 1 && t.pc[t.n - 1] == regs.STEP_PC &&
+            t.pc[t.n - 2] == regs.STEP_PC)
             continue;
         if ((t.n & (t.n - 1)) == 0) /* full: twice the room */
             t.pc = realloc(t.pc, (size_t)(t.n ? 2 * t.n : 1) * sizeof *t.pc);
         if (!t.pc)
             abort();
-        t.pc[t.n++] = regs.rip;
+        t.pc[t.n++] = regs.STEP_PC;
         is_there = call >= 0 && step_calls(pid, &regs, call);
     } while (!is_there && step_once(pid, PTRACE_SINGLESTEP));
     (void)sched_setaffinity(0, sizeof before, &before);
@@ -200,14 +248,14 @@ static inline struct step_trace step_record(pid_t pid)
 static inline int step_to_either(pid_t pid, const uint64_t pc[2])
 {
     struct user_regs_struct regs;
-    long text[2];
+    unsigned long text[2];
 
     for (int k = 0; k < 2; k++) {
         void *at = (void *)(uintptr_t)pc[k];
 
-        text[k] = ptrace(PTRACE_PEEKTEXT, pid, at, NULL);
+        text[k] = (unsigned long)ptrace(PTRACE_PEEKTEXT, pid, at, NULL);
         if (ptrace(PTRACE_POKETEXT, pid, at,
-                   (void *)((text[k] & ~0xffL) | 0xcc)) < 0)
+                   (void *)((text[k] & ~step_break[1]) | step_break[0])) < 0)
             abort();
     }
     if (!step_once(pid, PTRACE_CONT))
@@ -217,9 +265,10 @@ static inline int step_to_either(pid_t pid, const uint64_t pc[2])
                    (void *)text[k]) < 0)
             abort();
     regs = step_regs(pid);
-    regs.rip -= regs.rip == pc[0] + 1 || regs.rip == pc[1] + 1;
-    if (ptrace(PTRACE_SETREGS, pid, NULL, &regs) < 0)
-        abort();
+    if (regs.STEP_PC == pc[0] + STEP_BEHIND_BREAK ||
+        regs.STEP_PC == pc[1] + STEP_BEHIND_BREAK)
+        regs.STEP_PC -= STEP_BEHIND_BREAK;
+    step_set_regs(pid, &regs);
     return 1;
 }
 
@@ -237,14 +286,14 @@ static inline int step_run_to(pid_t pid, const struct step_trace *t, long i)
     for (;;) {
         struct user_regs_struct regs = step_regs(pid);
 
-        if (regs.rip == pc) {
+        if (regs.STEP_PC == pc) {
             if (n_hits-- == 0)
                 return !is_within || step_once(pid, PTRACE_SINGLESTEP);
             do {
                 if (!step_once(pid, PTRACE_SINGLESTEP))
                     return 0;
-            } while (step_regs(pid).rip == pc);
-        } else if (regs.rip == last) {
+            } while (step_regs(pid).STEP_PC == pc);
+        } else if (regs.STEP_PC == last) {
             if (step_calls(pid, &regs, t->call))
                 return 1;
             if (!step_once(pid, PTRACE_SINGLESTEP))

@@ -377,7 +377,6 @@ static void few_calls_that_change_nothing_pass(void **state)
 static void call_alike(void *arg)
 {
     int to_kernel = open("/proc/self/comm", O_WRONLY | O_CLOEXEC);
-    pid_t child;
 
     (void)arg;
     CHECK_CHILD(to_kernel > 2);
@@ -392,7 +391,8 @@ static void call_alike(void *arg)
     mui_calls_end();
     CHECK_CHILD(mui_calls_were_none() == !MUI_ASAN);
 #ifdef __x86_64__
-    child = fork();
+    pid_t child = fork();
+
     if (child == 0) {
         long result = 24;
 
@@ -419,10 +419,10 @@ static void calls_that_look_like_it_do_not_pass(void **state)
 /* What a function keeps below its stack pointer. */
 static void keep_below_the_stack(void *arg)
 {
-    long kept = 0;
-
     (void)arg;
 #ifdef __x86_64__
+    long kept = 0;
+
     watch();
     mui_calls_begin();
     __asm__ volatile("mov %%rbx, -8(%%rsp)\n\t"
