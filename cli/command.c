@@ -313,7 +313,8 @@ static int finish(struct job *j, const char *program)
     return r->signal ? 128 + r->signal : r->code;
 }
 
-static int run(struct job *j)
+/* 0, or -errno: nothing of the command has run, or it was killed as it began. */
+static int launch(struct job *j)
 {
     int rc = 0;
 
@@ -330,7 +331,19 @@ static int run(struct job *j)
         (void)waitpid(j->pid, NULL, 0);
         return -EMFILE;
     }
-    wait_for_end(j);
+    return 0;
+}
+
+static int run(struct job *j)
+{
+    int rc = launch(j);
+
+    if (rc < 0) {
+        j->exec_errno = -rc;
+        j->result.start_ns = command_now_ns();
+        j->result.run_ns = 0;
+    } else
+        wait_for_end(j);
     return finish(j, j->argv[0]);
 }
 

@@ -1,6 +1,4 @@
 /* map.c: `muster map`: set up a run, run it, report. */
-#include <stdio.h>
-
 #include "commands.h"
 #include "lastwords.h"
 #include "run.h"
@@ -30,23 +28,28 @@ static int open_run(struct run *r)
 
 static int dry_run(struct run *r)
 {
+    struct output plain = {0};
     struct text line = {0};
     int rc;
 
     while (!wakeup_n_signals() && (rc = run_next_input(r)) != MU_EMPTY) {
         if (rc == MU_TIMEOUT) {
+            output_flush(&plain);
             wakeup_wait();
             continue;
         }
         text_clear(&line);
         work_show(&r->work, &r->input, 1, &line);
         text_putc(&line, '\n');
-        (void)fwrite(line.data, 1, line.size, stdout);
+        output_add(&plain, &(struct ended){.out = line.data,
+                                           .out_size = line.size,
+                                           .status = MU_DONE});
     }
+    output_flush(&plain);
+    rc = output_settle(&plain);
+    output_fini(&plain);
     text_fini(&line);
-    if (say_flush() != 0)
-        return SAY_EXIT_OTHER;
-    return r->is_broken || wakeup_n_signals() ? SAY_EXIT_OTHER : 0;
+    return rc < 0 || r->is_broken || wakeup_n_signals() ? SAY_EXIT_OTHER : 0;
 }
 
 static int run_all(struct run *r)

@@ -43,22 +43,13 @@ static void put_json_failure(struct text *t, const struct ended *e)
 {
     struct text how = {0};
     struct text frames = {0};
-    const char *line;
 
     report_describe(e, &how, &frames);
     text_put(t, ",\"how\":");
     text_put_json(t, text_string(&how), how.size);
     if (!e->is_command && e->outcome->fault_address)
         text_printf(t, ",\"address\":\"%p\"", e->outcome->fault_address);
-    if (frames.size) {
-        text_put(t, ",\"frames\":[");
-        for (line = frames.data; *line; line += strcspn(line, "\n") + 1) {
-            if (line > frames.data)
-                text_putc(t, ',');
-            text_put_json(t, line, strcspn(line, "\n"));
-        }
-        text_putc(t, ']');
-    }
+    report_put_frames_json(t, &frames);
     text_fini(&how);
     text_fini(&frames);
 }

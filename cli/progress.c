@@ -7,6 +7,8 @@
 
 #include "muster/base.h"
 
+#include "whole.h"
+
 #define DRAW_NS  (INT64_C(1000000000) / 10)
 #define PLAIN_NS INT64_C(1000000000) /* where it is no terminal */
 #define NS_PER_S 1e9
@@ -131,7 +133,7 @@ static void draw(struct progress *p, const struct progress_state *s,
         text_putc(&line, ' ');
     text_put(&line, end);
     /* a terminal that is gone is no reason to stop */
-    if (write(STDERR_FILENO, line.data, line.size) < 0)
+    if (whole_write(STDERR_FILENO, line.data, line.size) < 0)
         p->bar = p->counts = p->eta = 0;
     text_fini(&line);
 }

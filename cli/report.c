@@ -207,14 +207,27 @@ void report_format(struct report *r, const char *model, int64_t now,
     text_printf(ret_text, ", %s\n", model);
 }
 
+void report_put_frames_json(struct text *t, const struct text *frames)
+{
+    if (!frames->size)
+        return;
+    text_put(t, ",\"frames\":[");
+    for (const char *line = frames->data; *line;
+         line += strcspn(line, "\n") + 1) {
+        if (line > frames->data)
+            text_putc(t, ',');
+        text_put_json(t, line, strcspn(line, "\n"));
+    }
+    text_putc(t, ']');
+}
+
 static void put_failure_json(struct text *t, const struct report_failure *f)
 {
     text_printf(t, "{\"seq\":%llu,\"input\":", (unsigned long long)f->seq);
     text_put_json(t, text_string(&f->name), f->name.size);
     text_printf(t, ",\"status\":\"%s\",\"how\":", mu_status_name(f->status));
     text_put_json(t, text_string(&f->how), f->how.size);
-    text_put(t, ",\"backtrace\":");
-    text_put_json(t, text_string(&f->frames), f->frames.size);
+    report_put_frames_json(t, &f->frames);
     text_putc(t, '}');
 }
 

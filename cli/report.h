@@ -42,6 +42,9 @@ int report_add(struct report *r, const struct ended *e,
 void report_describe(const struct ended *e, struct text *ret_how,
                      struct text *ret_frames);
 
+/* Append these as a member of an object, `frames`, when there are any. */
+void report_put_frames_json(struct text *t, const struct text *frames);
+
 uint64_t report_n_ended(const struct report *r);
 
 /* Those that neither succeeded nor were cancelled. */

@@ -4,11 +4,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "lastwords.h"
 #include "say.h"
 #include "wakeup.h"
+#include "whole.h"
 #include "width.h"
 
 int run_open_pool(struct run *r, const char *model)
@@ -275,6 +277,6 @@ void run_report(struct run *r)
         report_format_json(&r->report, mu_pool_model(r->pool), now, &text);
     else
         report_format(&r->report, mu_pool_model(r->pool), now, &text);
-    (void)fwrite(text.data, 1, text.size, stderr);
+    (void)whole_write(STDERR_FILENO, text.data, text.size);
     text_fini(&text);
 }

@@ -68,8 +68,9 @@ static enum fed feed(struct run *r)
         if (rc == MU_FULL)
             return FED_FULL;
         if (rc) {
-            say("cannot run input %llu, nor those behind it: %s",
-                (unsigned long long)r->input.seq, mu_status_text(rc));
+            say("cannot run input %llu, nor those behind it: %s%s",
+                (unsigned long long)r->input.seq, mu_status_text(rc),
+                rc == -ENOSYS ? ": is /proc mounted?" : "");
             r->is_broken = 1;
             r->inputs_ended = 1;
             r->has_input = 0;

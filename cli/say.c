@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "visible.h"
+#include "whole.h"
 
 enum { LINE_BYTES = 1024 };
 
@@ -18,22 +20,25 @@ static void say_line(const char *format, va_list args) MU_PRINTF(1, 0);
  * which there may be no more. */
 static void say_line(const char *format, va_list args)
 {
+    static const char start[] = "muster: ";
     char line[LINE_BYTES];
-    char shown[LINE_BYTES * 4];
+    char shown[LINE_BYTES * 4 + sizeof start];
     char form[VISIBLE_BYTES];
     size_t length;
-    size_t size = 0;
+    size_t size = sizeof start - 1;
     size_t n;
 
     if (vsnprintf(line, sizeof line, format, args) < 0)
         return;
     length = strlen(line);
+    memcpy(shown, start, size);
     for (size_t i = 0; i < length; size += n) {
         i += visible_next(line + i, length - i, form, &n);
         memcpy(shown + size, form, n);
     }
     (void)fflush(stdout);
-    (void)fprintf(stderr, "muster: %.*s\n", (int)size, shown);
+    shown[size++] = '\n';
+    (void)whole_write(STDERR_FILENO, shown, size);
 }
 
 void say(const char *format, ...)
@@ -102,6 +107,7 @@ const char *say_reason(int code)
         {EAGAIN, "take fewer with -j, or raise ulimit -u"},
         {EBADF, "it is closed: open or redirect it"},
         {EPIPE, "nobody reads it any more"},
+        {EINTR, "a signal came, and nobody takes it"},
     };
     static _Thread_local char text[160];
     const char *what = strerrordesc_np(code);

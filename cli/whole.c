@@ -3,13 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "say.h"
+#include "wakeup.h"
 
-enum { READ_BYTES = 64 * 1024 };
+enum {
+    READ_BYTES = 64 * 1024,
+    PATIENCE_MS = 2000 /* with who reads what we write, behind a signal */
+};
 
 static int read_to_end(int fd, size_t size_max, struct text *ret)
 {
@@ -50,12 +56,38 @@ int whole_read(const char *path, size_t size_max, struct text *ret)
     return rc;
 }
 
+/* Wait until `fd` takes up to PIPE_BUF bytes; behind a signal for a while only. One that
+ * comes just before the wait is seen at its end. 0, -EINTR: nobody takes them; -errno */
+static int wait_for_room(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    for (;;) {
+        int n_signals = wakeup_n_signals();
+        int rc = poll(&p, 1, PATIENCE_MS);
+
+        if (rc > 0)
+            return 0; /* or an error, which write() tells */
+        if (rc < 0 && errno != EINTR)
+            return -errno;
+        if (rc == 0 && n_signals)
+            return -EINTR;
+    }
+}
+
 int whole_write(int fd, const char *bytes, size_t size)
 {
-    while (size) {
-        ssize_t n = write(fd, bytes, size);
+    struct stat st;
+    int waits = fstat(fd, &st) == 0 && !S_ISREG(st.st_mode);
 
-        if (n < 0 && errno == EINTR)
+    while (size) {
+        int rc = waits ? wait_for_room(fd) : 0;
+        ssize_t n;
+
+        if (rc)
+            return rc;
+        n = write(fd, bytes, waits && size > PIPE_BUF ? PIPE_BUF : size);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n < 0)
             return -errno;
@@ -92,10 +124,5 @@ int whole_settle(int fd)
 
 int whole_close(int fd)
 {
-    int rc = whole_settle(fd);
-
-    /* what a signal interrupted was told before */
-    if (close(fd) < 0 && errno != EINTR && rc == 0)
-        rc = -errno;
-    return rc;
+    return close(fd) < 0 ? -errno : 0;
 }

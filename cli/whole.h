@@ -10,7 +10,7 @@
  * Returns 0; -EINVAL when it is none, -EFBIG when it is longer; or -errno */
 int whole_read(const char *path, size_t size_max, struct text *ret);
 
-/* Write all the bytes. 0 or -errno. */
+/* Write all the bytes. 0; -EINTR: nobody took them, and a signal came; or -errno. */
 int whole_write(int fd, const char *bytes, size_t size);
 
 /* The same; ends the command when it cannot be done, with `what` and `path`, one
@@ -22,7 +22,7 @@ void whole_write_or_die(int fd, const char *what, const char *path,
  * did not take it after all. The file stays open. 0 or -errno. */
 int whole_settle(int fd);
 
-/* The same, and close it. */
+/* Close it, which tells the same. */
 int whole_close(int fd);
 
 #endif

@@ -242,6 +242,11 @@ if [ -z "${SANITIZER:-}" ]; then
     starved 'is ulimit -f too low' '-f 1' map --model processes:4 work.c:echo ::: a
     starved 'is ulimit -v or -d too low' '-v 60000' map --model processes:4 work.c:echo ::: a
     starved 'is ulimit -u, -v or -d too low' '-d 1000' map --model threads:4 work.c:echo ::: a
+    # between what the run needs and what a command does
+    has 'a command that cannot be started' 'cannot run true: Too many open files: raise ulimit -n' \
+        "$(for n in 6 7 8 9 10 11 12 13 14; do
+            sh -c "ulimit -n $n && exec '$MUSTER' map --model serial -- true ::: a" 2>&1
+        done)"
     # what is only reserved fits into what there is
     for limit in 500000 4000000; do
         same "processes:4 with ulimit -v $limit" 5050 \

@@ -203,6 +203,8 @@ for model in $MODELS; do
     same 'the others are not lost' 'a c ' "$(tr '\n' ' ' <got)"
     has 'a crash as JSON' '"signal":11,.*"how":"crashed: SIGSEGV at 0x8 in crash.*,"address":"0x8","frames":\["#0 crash' \
         "$(m --json work.c:crash ::: bad)"
+    has 'and in the report' '"failures":\[\{"seq":1,.*"how":"crashed: .*","frames":\["#0 crash' \
+        "$("$MUSTER" map --json --model "$model" work.c:crash ::: bad 2>&1 >got)"
     has 'which input, which signal, where' \
         "^muster: input 2, 'bad', crashed: SIGSEGV at 0x8 in crash" "$report"
     has 'that it was NULL' 'crashed: SIGSEGV at 0x0 in at_null' \

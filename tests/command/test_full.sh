@@ -1,6 +1,7 @@
 #!/bin/sh
-# test_full.sh: what a full disk, a quota or a lost machine leaves of --results and
-# --joblog is gone on with: no row is lost, torn or behind half of another.
+# test_full.sh: what a full disk, a quota or a kill leaves of --results and --joblog is
+# gone on with: no row is lost, torn or behind half of another. (What a machine that loses
+# its power leaves is not looked at: nothing is synced.)
 . "$(dirname "$0")/lib.sh"
 model=serial
 
@@ -63,6 +64,35 @@ got=$(m --joblog log --resume --results t.csv -- 'echo {}' ::: 1 2 3 4 5 2>&1)
 same 'status with a row torn before others' 255 $?
 has 'a row torn before others' '^muster: t.csv has a torn row with others behind it: ' "$got"
 same_files 'a table that is torn before its end' torn.csv t.csv
+
+# and so does one that others are glued to: in its command, its numbers, its output
+for how in '/^4,/{s/,"echo.*/,"ec/; N; s/\n//}' '/^4,/{s/^\(4,:,17\).*/\1/; N; s/\n//}' \
+    '/^4,/{s/\(.*\),.*/\1/; N; s/\n//}'; do
+    rm -f log
+    m --joblog log --results t.csv -- printf %s ::: 1 2 3 4 5
+    sed "$how" t.csv >torn.csv
+    cp torn.csv t.csv
+    got=$(m --joblog log --resume --results t.csv -- printf %s ::: 1 2 3 4 5 6 2>&1)
+    same "status with a row glued to another, $how" 255 $?
+    has 'a row glued to another' '^muster: t.csv has a torn row with others behind it: ' "$got"
+    same_files 'a table with rows glued together' torn.csv t.csv
+done
+
+# but a table may be the output of a task, as a whole
+rm -f log
+m --joblog log --results t.csv -- printf %s ::: 1 2 3
+cp t.csv inner.csv
+rm log
+m --joblog log --results t.csv -- cat ::: inner.csv inner.csv inner.csv
+plain t.csv >expected
+head -n -2 t.csv >torn.csv
+cp torn.csv t.csv
+head -n 3 log >log.two
+cp log.two log
+m --joblog log --resume --results t.csv -- cat ::: inner.csv inner.csv inner.csv
+same 'status with a table in a table' 0 $?
+plain t.csv >got
+same_files 'a table in a table' expected got
 
 # a pipe is not read by who writes it, else nobody sees that its reader has gone
 mkfifo pipe.csv
