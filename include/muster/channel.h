@@ -34,7 +34,9 @@
  *
  * mu_chan_pair() makes two connected ends, to be shared between threads or
  * inherited by a child. Otherwise one side opens an address and the others
- * connect to it: on a one-way transport the side that opened receives.
+ * connect to it: on a one-way transport the side that opened receives. On unix:PATH and
+ * tcp it takes each connection by mu_chan_accept() and receives from that; on mem:NAME,
+ * fifo, mq and file it has none to take and receives at once; on shm:NAME it may do either.
  *
  * The end of a channel. mu_chan_close() says goodbye: the other side gets what was
  * sent, then MU_CLOSED. mu_chan_free() gives this process's copy of an end back
@@ -127,7 +129,7 @@ MU_API MU_NODISCARD int mu_chan_open(const char *address,
                                      struct mu_chan **ret_chan,
                                      struct mu_error *err);
 
-/* Connect to an address that another opened.
+/* Connect to an address that another opened: for somebody to open it nobody waits here.
  * On shm:NAME it waits until the other side receives or accepts, on tcp with a secret
  * until it accepts. On tcp without one it does not wait, nor learn that the other side
  * asks for a secret: what it sends is lost then, the next receive gives MU_ECORRUPT or
@@ -145,9 +147,11 @@ MU_API MU_NODISCARD int mu_chan_connect(const char *address,
 /* Take one connection, on shm:NAME, unix:PATH and tcp.
  * Over tcp with a secret peers prove it side by side, each within 5 seconds; when the
  * deadline passes meanwhile, they go on in the next call.
+ * One that died while it connected is passed over on shm:NAME; on unix and tcp it is taken,
+ * and the first receive tells.
  * Returns   0; MU_TIMEOUT; -EACCES: a peer was turned away, try again; MU_CLOSED
- *           after mu_chan_close(), in whichever process; -EOPNOTSUPP where nobody
- *           connects; -errno */
+ *           after mu_chan_close(), in whichever process; -EOPNOTSUPP on other
+ *           transports, and on an end that did not open; -errno */
 MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
                                        struct mu_chan **ret_chan,
                                        struct mu_error *err);
@@ -209,8 +213,8 @@ MU_API int mu_chan_commit(struct mu_chan *chan, size_t size);
  *           message stays, as does one of a file that is larger than this end's
  *           message_bytes; MU_ECORRUPT: the other side sent nonsense, or more than
  *           message_bytes; of a file: the log is damaged at mu_chan_position(), and
- *           the next call goes on behind it; -EOPNOTSUPP on an end that only sends;
- *           -errno
+ *           the next call goes on behind it; -EOPNOTSUPP on an end that only sends,
+ *           and on unix:PATH and tcp as they were opened: accept; -errno
  * Context   task or thread; blocks; not in a signal handler
  * Threads   one receiver at a time per handle */
 MU_API MU_NODISCARD int mu_chan_recv(struct mu_chan *chan, void *buffer,

@@ -51,7 +51,7 @@ struct mu_shared;
 
 /* {0} is every default; new fields go to the end. */
 struct mu_shared_options {
-    /* A name by which other processes open it: letters, digits, '.', '_', '-'.
+    /* A name by which other processes open it: letters, digits, '.', '_', '-', 200 at most.
      * NULL: no name; it is inherited or passed as a descriptor. */
     const char *name;
     unsigned flags; /* MU_SHARED_... */
@@ -75,8 +75,8 @@ MU_API MU_NODISCARD int mu_shared_new(size_t bytes,
 /* Open the arena that another process of this user made under this name. Whoever may
  * open it can also cut it short, which crashes its readers: names are for processes of
  * one user that trust each other.
- * Returns   0; -ENOENT; -EACCES when it is another user's, also for root; MU_ECORRUPT
- *           when it is no arena; -errno */
+ * Returns   0; -ENOENT; -EINVAL for a bad name; -EACCES when it is another user's, also
+ *           for root; MU_ECORRUPT when it is no arena; -errno */
 MU_API MU_NODISCARD int mu_shared_open(const char *name,
                                        struct mu_shared **ret_arena,
                                        struct mu_error *err);

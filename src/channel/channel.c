@@ -57,7 +57,8 @@ static int transport_find(const char *address,
 
 static uint64_t power_of_two(uint64_t n)
 {
-    uint64_t p = RING_BYTES_MIN;
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t p = page > RING_BYTES_MIN ? page : RING_BYTES_MIN;
 
     while (p < n && p < RING_BYTES_MAX)
         p *= 2;
@@ -222,7 +223,11 @@ int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
     int rc;
 
     if (!chan->is_listener || !chan->ops->accept)
-        return mui_fail(err, -EOPNOTSUPP, "channel: nobody connects to it");
+        return mui_fail(
+            err, -EOPNOTSUPP,
+            "channel: no connections come to \"%s\": accept is for who "
+            "opened shm:NAME, unix:PATH or tcp:HOST:PORT",
+            chan->address ? chan->address : "");
     peer = mui_chan_new(chan->ops, &chan->options);
     if (!peer)
         return mui_fail(err, -ENOMEM, "channel: accept");

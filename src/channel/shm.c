@@ -347,9 +347,12 @@ static int shm_take(int listen_sock, const struct mu_chan_options *o,
 static int shm_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
                       struct mu_error *err)
 {
-    int rc = shm_take(shm_state(c)->hub->listen_sock, &peer->options, deadline,
-                      &shm_state(peer)->end);
+    int rc;
 
+    do /* who was hung up on died while it connected */
+        rc = shm_take(shm_state(c)->hub->listen_sock, &peer->options, deadline,
+                      &shm_state(peer)->end);
+    while (rc == -EPIPE);
     if (rc < 0)
         return mui_fail(err, rc, "shm: accept");
     peer->can_send = peer->can_recv = rc == 0;

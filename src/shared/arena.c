@@ -46,19 +46,31 @@ static struct mui_arena_header *arena_header(const struct mu_shared *a)
     return (struct mui_arena_header *)a->base;
 }
 
-static int name_to_path(const char *name, char *path, size_t path_size)
+static bool is_name(const char *name)
 {
     size_t length = name ? strlen(name) : 0;
 
     if (length == 0 || length > ARENA_NAME_MAX)
-        return -EINVAL;
+        return false;
     for (size_t i = 0; i < length; i++) {
         char c = name[i];
 
         if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
               (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-'))
-            return -EINVAL;
+            return false;
     }
+    return true;
+}
+
+static int name_to_path(const char *name, char *path, size_t path_size,
+                        struct mu_error *err)
+{
+    if (!is_name(name))
+        return mui_fail(
+            err, -EINVAL,
+            "shared: the name \"%.200s\": it takes 1 to %d letters, "
+            "digits, '.', '_' and '-'",
+            name ? name : "", ARENA_NAME_MAX);
     (void)snprintf(path, path_size, ARENA_FOLDER "/muster.%s", name);
     return 0;
 }
@@ -218,8 +230,11 @@ static int options_check(const struct mu_shared_options *o, char *path,
         return rc;
     if (o->flags & ~(MU_SHARED_HUGE | MU_SHARED_PREFAULT))
         return mui_fail(err, -EINVAL, "shared: unknown flags 0x%x", o->flags);
-    if (o->name && name_to_path(o->name, path, path_size) != 0)
-        return mui_fail(err, -EINVAL, "shared: the name \"%s\"", o->name);
+    if (o->name) {
+        rc = name_to_path(o->name, path, path_size, err);
+        if (rc != 0)
+            return rc;
+    }
     if (o->name && (o->flags & MU_SHARED_HUGE))
         return mui_fail(err, -EINVAL, "shared: huge pages with a name");
     return 0;
@@ -324,9 +339,9 @@ int mu_shared_open(const char *name, struct mu_shared **ret_arena,
     int fd;
     int rc;
 
-    if (name_to_path(name, path, sizeof path) != 0)
-        return mui_fail(err, -EINVAL, "shared: the name \"%s\"",
-                        name ? name : "");
+    rc = name_to_path(name, path, sizeof path, err);
+    if (rc != 0)
+        return rc;
     fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
     if (fd < 0)
@@ -361,7 +376,7 @@ int mu_shared_attach(int fd, struct mu_shared **ret_arena, struct mu_error *err)
 int mu_shared_unlink(const char *name)
 {
     char path[sizeof ARENA_FOLDER + 16 + ARENA_NAME_MAX];
-    int rc = name_to_path(name, path, sizeof path);
+    int rc = name_to_path(name, path, sizeof path, NULL);
 
     if (rc != 0)
         return rc;

@@ -65,8 +65,9 @@ run_test() {
     *) set -- "$1" env "TEST_ONLY=$3" "$build/tests/$(target "$2")" ;;
     esac
     (
-        case $* in # what a broken promise may cost; a team has 17 GB of addresses a thread
-        *test_unit_team_*) ;;
+        case $* in # what a broken promise may cost; a team has 17 GB of addresses a
+        # thread, a sanitizer terabytes
+        *test_unit_team_* | *test_chaos_sanitized*) ;;
         *) ulimit -d 4000000 ;;
         esac
         seconds=$1
