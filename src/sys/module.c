@@ -8,7 +8,10 @@
  * file that is replaced while it is loaded stays what it was for those that have it
  * mapped, and who has not must not take the other for it.
  *
- * Where a module lies in *this* process stands in `here`, which fork() copies.
+ * Where a module lies in *this* process stands in `here`, which fork() copies. Who decodes
+ * sees only what is whole: the linker lists a library that another thread is loading
+ * before the addresses in it are set, so one that was only listed is first held, by a call
+ * that waits for the linker's lock.
  * A module whose function was encoded is pinned by a reference of ours, so that
  * its codes, and the addresses that a thread remembers, stay true even if the host
  * closes it. The pinned ones stand in a row by their addresses. Who pins one more makes
@@ -264,9 +267,36 @@ static int find_here(const struct module_table *t,
     return -ENOENT;
 }
 
-/* Note where the modules of the table lie here; with `add`, put every loaded
- * object into the table, so that frames in it can be named. Under `lock`. */
-static int survey(struct module_table *t, bool add)
+/* A reference that keeps an object loaded. By the linker's own name: that finds what is
+ * loaded, whatever file has the name by now. NULL: it is the program, which stays anyway,
+ * or is not found. Waits for who loads it just now. Not under `lock`. */
+static void *hold(const struct mui_object *object)
+{
+    return object->name[0] ? dlopen(object->name, RTLD_LAZY | RTLD_NOLOAD)
+                           : NULL;
+}
+
+/* Keep an object that was seen loaded. Returns false where its load failed in the end, or
+ * it is gone, or lies elsewhere. Not under `lock`. */
+static bool keep(const struct mui_object *object)
+{
+    void *handle = hold(object);
+    struct link_map *map;
+
+    if (!object->name[0])
+        return true;
+    if (handle && dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 &&
+        map->l_addr == object->base)
+        return true;
+    if (handle)
+        (void)dlclose(handle);
+    return false;
+}
+
+/* Put every loaded object into the table, so that frames in it can be named, and note
+ * where it lies. One that another thread loads just now may not be whole yet: nobody has
+ * a code of it to decode. Under `lock`. */
+static int enter_all(struct module_table *t)
 {
     struct mui_object *objects;
     size_t n;
@@ -281,13 +311,53 @@ static int survey(struct module_table *t, bool add)
         if (!objects[i].mapped.path[0])
             continue;
         i_module = find_entry(t, &objects[i].mapped);
-        if (i_module < 0 && add)
+        if (i_module < 0)
             i_module = add_entry(t, &objects[i]);
         if (i_module >= 0)
             set_here((unsigned)i_module, &objects[i]);
     }
     if (rc == 0 && n)
         n_seen = objects[0].n_loads;
+    free(objects);
+    return rc;
+}
+
+/* Note where a module of the table lies here, if the object is one, and this was not
+ * known. Not under `lock`. */
+static void find_object(const struct module_table *t,
+                        const struct mui_object *object)
+{
+    int i = object->mapped.path[0] ? find_entry(t, &object->mapped) : -ENOENT;
+
+    if (i < 0 ||
+        (is_known((unsigned)i) && start_of((unsigned)i) == object->start))
+        return;
+    /* the linker lists what another thread loads before the addresses in it are set */
+    if (!keep(object))
+        return;
+    pthread_mutex_lock(&lock);
+    set_here((unsigned)i, object);
+    pthread_mutex_unlock(&lock);
+}
+
+/* The same for all that is loaded. Not under `lock`. */
+static int find_all(const struct module_table *t)
+{
+    struct mui_object *objects;
+    size_t n;
+    int rc = mui_objects_list(NULL, &objects, &n);
+
+    if (rc < 0)
+        return rc;
+    pthread_mutex_lock(&lock);
+    rc = mui_objects_identify(objects, n);
+    pthread_mutex_unlock(&lock);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        find_object(t, &objects[i]);
+    pthread_mutex_lock(&lock);
+    if (rc == 0 && n)
+        n_seen = objects[0].n_loads;
+    pthread_mutex_unlock(&lock);
     free(objects);
     return rc;
 }
@@ -334,7 +404,7 @@ static int make_table(struct mu_error *err)
         return fd;
     own_table(fd);
     /* where it fails it is made up for by the first to encode */
-    (void)survey(new, true);
+    (void)enter_all(new);
     /* release, pairs with the_table() */
     atomic_store_explicit(&table, new, memory_order_release);
     return 0;
@@ -405,15 +475,6 @@ int mui_module_seal_in_child(void)
 
 /* -- functions -- */
 
-/* A reference that keeps an object loaded. By the linker's own name: that finds what is
- * loaded, whatever file has the name by now. NULL: it is the program, which stays anyway,
- * or is not found. Not under `lock`. */
-static void *hold(const struct mui_object *object)
-{
-    return object->name[0] ? dlopen(object->name, RTLD_LAZY | RTLD_NOLOAD)
-                           : NULL;
-}
-
 /* The module of a loaded object, whose file is looked for only where it may be another
  * than it was. Under `lock`. */
 static int find_module(struct module_table *t, struct mui_object *object)
@@ -431,7 +492,8 @@ static int find_module(struct module_table *t, struct mui_object *object)
     i = find_entry(t, &object->mapped);
     if (i < 0) {
         i = add_entry(t, object);
-        (void)survey(t, !read_only); /* what it brought with it */
+        if (i >= 0)
+            (void)enter_all(t); /* what it brought with it */
     }
     if (i >= 0)
         set_here((unsigned)i, object);
@@ -445,9 +507,9 @@ static int encode_slowly(struct module_table *t, struct mui_object *object,
 {
     int i = 0;
 
-    /* the program is the first object of a survey, so module 0 */
+    /* the program is the first that is loaded, so module 0 */
     if (n_entries(t) == 0)
-        i = survey(t, !read_only);
+        i = enter_all(t);
     if (i == 0)
         i = find_module(t, object);
     if (i < 0)
@@ -525,10 +587,10 @@ static void note_loaded(struct module_table *t, unsigned i, void *handle)
     free(object);
 }
 
-/* 0: module i is among all that is loaded. Under `lock`. */
-static int look_for(struct module_table *t, unsigned i)
+/* 0: module i is among all that is loaded. Not under `lock`. */
+static int look_for(const struct module_table *t, unsigned i)
 {
-    int rc = survey(t, false);
+    int rc = find_all(t);
 
     if (rc < 0)
         return rc;
@@ -565,15 +627,17 @@ static int load(struct module_table *t, unsigned i)
 {
     const struct module_entry *entry = &t->entries[i];
     uint64_t n_loads = mui_objects_count_loads();
+    bool is_seen;
     void *handle;
     int rc = 0;
 
     pthread_mutex_lock(&lock);
-    if (!is_known(i) && n_loads != n_seen)
-        rc = survey(t, false);
+    is_seen = n_loads == n_seen;
+    pthread_mutex_unlock(&lock);
+    if (!is_known(i) && !is_seen)
+        rc = find_all(t);
     if (!is_known(i) && rc == 0 && is_replaced(entry))
         rc = look_for(t, i);
-    pthread_mutex_unlock(&lock);
     if (is_known(i) || rc < 0)
         return is_known(i) ? 0 : rc;
     handle = load_file(entry->mapped.path);
@@ -583,10 +647,9 @@ static int load(struct module_table *t, unsigned i)
     note_loaded(t, i, handle);
     if (n_loads == n_seen)
         n_seen = mui_objects_count_loads();
-    /* it may have been replaced since we looked */
-    rc = is_known(i) ? 0 : look_for(t, i);
     pthread_mutex_unlock(&lock);
-    return rc;
+    /* it may have been replaced since we looked */
+    return is_known(i) ? 0 : look_for(t, i);
 }
 
 int mui_module_decode(uint64_t code, void **ret_address)

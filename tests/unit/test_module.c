@@ -696,6 +696,25 @@ static void load_copy(struct copy *copy, int i)
     copy->offset = (uintptr_t)copy->function - map->l_addr;
 }
 
+/* Functions of all are found without a look at what is loaded. */
+static void modules_are_found_whichever_came_first(void **state)
+{
+    static struct copy three[3];
+    static const int order[] = {1, 0, 2};
+    uint64_t code;
+    int n_before;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        load_copy(&three[i], i);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(mui_module_encode(three[order[i]].function, &code), 0);
+    n_before = n_walks;
+    for (int i = 0; i < 3; i++)
+        assert_true(encodes_right(&three[i], 1));
+    assert_int_equal(n_walks, n_before);
+}
+
 /* Threads that take no lock find them. */
 static void modules_may_come_while_others_encode(void **state)
 {
@@ -755,6 +774,8 @@ int main(void)
                                         begin, end),
         cmocka_unit_test_setup_teardown(child_adds_to_a_table_of_its_own, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(modules_are_found_whichever_came_first,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(modules_may_come_while_others_encode,
                                         begin, end),
     };
