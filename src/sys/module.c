@@ -93,8 +93,10 @@ static bool read_only;
 static struct module_here here[MUI_MODULES_MAX];
 static _Atomic(const struct row *) pinned; /* NULL: none */
 /* Loads of this process, ever, when all was last looked at: but for what we loaded
- * ourselves since. Under `lock`. */
+ * ourselves since; 0: look again. Under `lock`. */
 static uint64_t n_seen;
+/* Of the table, what mui_module_load_all() is not to load any more. One thread. */
+static uint32_t n_tried;
 
 /* What this thread encoded lately: pinned modules only, so it never goes stale. */
 static _Thread_local struct {
@@ -459,6 +461,32 @@ int mui_module_init(struct mu_error *err)
     return rc;
 }
 
+/* What was loaded here when somebody looked may be gone, another may lie in its place, or a
+ * task that has a handle from the host may close it: what is found again is held, and all
+ * else not known. One thread. */
+static void keep_known(const struct module_table *t)
+{
+    struct mui_object *objects = NULL;
+    bool kept[MUI_MODULES_MAX] = {false};
+    size_t n = 0;
+
+    (void)mui_objects_list(NULL, &objects, &n);
+    for (size_t i = 0; i < n; i++) {
+        int i_module = find_here(t, &objects[i]);
+
+        if (i_module >= 0)
+            kept[i_module] = keep(&objects[i]);
+    }
+    free(objects);
+    for (unsigned i = 0; i < n_entries(t); i++) {
+        if (!is_known(i) || kept[i] || is_pinned(i))
+            continue;
+        /* relaxed: one thread */
+        atomic_store_explicit(&here[i].known, false, memory_order_relaxed);
+        n_seen = 0; /* to look at all when one is wanted */
+    }
+}
+
 int mui_module_seal_in_child(void)
 {
     /* a mapping made after the seal can never be made writable again */
@@ -470,6 +498,8 @@ int mui_module_seal_in_child(void)
     (void)close(table_fd);
     table_fd = -1;
     read_only = true;
+    keep_known(the_table());
+    n_tried = n_entries(the_table());
     return 0;
 }
 
@@ -676,9 +706,10 @@ int mui_module_decode(uint64_t code, void **ret_address)
 
 void mui_module_load_all(void)
 {
-    static unsigned n_tried;
     struct module_table *t = the_table();
 
+    if (t && n_seen == 0)
+        (void)find_all(t);
     for (; t && n_tried < n_entries(t); n_tried++)
         (void)load(t, n_tried);
 }

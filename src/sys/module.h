@@ -21,7 +21,8 @@ enum { MUI_MODULES_MAX = 1024 };
 /* Make the table. Idempotent. 0 or -errno. */
 int mui_module_init(struct mu_error *err);
 
-/* In a child: from now on the table can only be read here. Signal-unsafe. */
+/* In a child of one thread: from now on the table can only be read here, and what is loaded
+ * stays. Signal-unsafe. */
 int mui_module_seal_in_child(void);
 
 /* The code of a function, from its address; adds its module to the table when it
@@ -38,9 +39,9 @@ int mui_module_encode(const void *address, uint64_t *ret_code);
  * Thread-safe. */
 int mui_module_decode(uint64_t code, void **ret_address);
 
-/* Load every module of the table that this process lacks (the nursery does it
- * before it forks), each tried once. Failures are left for mui_module_decode() to
- * report. One thread. */
+/* Load every module that came into the table since mui_module_seal_in_child() and that this
+ * process lacks (the nursery does it before it forks), each tried once. Failures are left
+ * for mui_module_decode() to report. One thread. */
 void mui_module_load_all(void);
 
 /* Whether this thread runs the constructors of a module that one of them loads. */
