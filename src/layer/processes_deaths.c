@@ -126,10 +126,13 @@ void mui_processes_died(struct mui_processes *p,
         if (!p->stopping)
             p->desk->ops->died(p->desk, (unsigned)i_group, death);
     }
+    /* what runs beside is not to go on while it runs again elsewhere */
+    if (p->plan.shape.n_lanes > 1 && !mui_processes_robbed(p))
+        mui_processes_bury_later(p, peer);
     /* the next one first: killing, and telling the monitor, can wait, and so can seeing
      * that we have what that is done with, for system calls are dear just then */
     mui_processes_fill_groups(p);
-    if (!mui_processes_robbed(p))
+    if (p->plan.shape.n_lanes == 1 && !mui_processes_robbed(p))
         mui_processes_bury_later(p, peer);
 }
 
@@ -209,8 +212,8 @@ bool mui_processes_heed_last_words(struct mui_processes *p,
     death_from_words(&crash, &death);
     if (crash.dumps_core)
         peer->kill_ns = mu_after_ns(MUI_DUMP_LOOK_NS);
-    /* the end of a process takes a CPU for long, perhaps the one on which the next
-     * is to run; but what runs beside is not to go on while it runs again elsewhere */
+    /* the end of a process takes a CPU for long, perhaps the one on which the next is to
+     * run */
     peer->waits = !crash.dumps_core && p->plan.shape.n_lanes == 1;
     mui_processes_died(p, peer, &death);
     return true;

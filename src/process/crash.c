@@ -20,6 +20,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -45,7 +46,8 @@ enum {
     OVERFLOW_BELOW = 64 * 1024,
     OVERFLOW_ABOVE = 1024 * 1024,
     /* faults, those in the handler counted, after which it does not try again */
-    FAULTS_MAX = 64
+    FAULTS_MAX = 64,
+    FLUSH_PATIENCE_NS = 100 * 1000 * 1000
 };
 
 static const int fatal_signals[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
@@ -448,11 +450,17 @@ bool mui_crash_watch_calls(void)
     return mui_calls_watch(on_fault);
 }
 
-/* Output of the task itself; not when another thread is at it. */
+/* Output of the task itself. Another thread may be at it, but not for ever: one that writes
+ * to who does not read would be. */
 static void flush(FILE *file)
 {
-    if (ftrylockfile(file) != 0)
-        return;
+    int64_t end = mu_after_ns(FLUSH_PATIENCE_NS);
+
+    while (ftrylockfile(file) != 0) {
+        if (mu_now_ns() >= end)
+            return;
+        (void)sched_yield();
+    }
     (void)fflush_unlocked(file);
     funlockfile(file);
 }
@@ -485,6 +493,14 @@ static void on_flow_died(void)
     leave(MUI_CRASH_ENDED, 0);
 }
 
+void mui_crash_leave_child(void)
+{
+    flush(stdout);
+    flush(stderr);
+    /* exit() waits for a lock that another thread may have had at the fork */
+    _exit(0);
+}
+
 void mui_crash_retire(void)
 {
     flush(stdout);
@@ -509,8 +525,10 @@ void mui_crash_install(const struct mui_crash_setup *setup)
         (void)sigdelset(&action.sa_mask, fatal_signals[i]);
     for (size_t i = 0; i < sizeof fatal_signals / sizeof *fatal_signals; i++)
         (void)sigaction(fatal_signals[i], &action, NULL);
-    /* the last one registered runs first, and does not return */
-    (void)on_exit(on_exit_called, NULL);
+    /* the last one registered runs first, and does not return; who calls exit() meanwhile
+     * has the next */
+    for (unsigned i = 0; i <= setup->n_lanes; i++)
+        (void)on_exit(on_exit_called, NULL);
     (void)mui_flow_watch(on_flow_died);
 }
 

@@ -98,6 +98,9 @@ bool mui_crash_watch_calls(void);
  * the call; and a fault need not be this task's doing. */
 void mui_crash_excuse(bool excused);
 
+/* End a child that a task forked, and that came back from it: what was printed is out. */
+_Noreturn void mui_crash_leave_child(void);
+
 /* Say that this worker ends of its own will, no task running. */
 void mui_crash_retire(void);
 

@@ -159,15 +159,11 @@ static bool is_changed(const struct mui_lane_worker *lane)
 {
     bool beside = others_run_since(lane) != MU_NEVER;
     struct mui_state now;
-    bool changed;
 
-    (void)pthread_mutex_lock(&the.look_lock);
     mui_state_take(the.n_threads == 1, &now);
     /* one that began meanwhile */
     beside = beside || others_run_since(lane) != MU_NEVER;
-    changed = !mui_state_equals(&now, &the.state, beside);
-    (void)pthread_mutex_unlock(&the.look_lock);
-    return changed;
+    return !mui_state_equals(&now, &the.state, beside);
 }
 
 /* Whether so much memory stays that those who come later would miss it. What tasks
@@ -200,9 +196,7 @@ static bool is_changed_in_memory(void)
 
     mui_arithmetic_restore();
     mui_crash_excuse(true);
-    (void)pthread_mutex_lock(&the.look_lock);
     mui_state_take_memory(&now);
-    (void)pthread_mutex_unlock(&the.look_lock);
     changed = !mui_state_memory_equals(&now, &the.state.memory);
     mui_crash_excuse(false);
     return changed;
@@ -269,6 +263,30 @@ static void await_up(void)
         (void)mui_futex_wait(&the.up, 0, 0, MU_NEVER);
 }
 
+/* Who comes while another looks waits: what that finds is to end it before its next task,
+ * too. And then looks itself, where it has run a task: as long as that ran, some of what
+ * it changed was left out. */
+static bool look_in_turn(struct mui_lane_worker *lane, unsigned look)
+{
+    bool spent;
+
+    (void)pthread_mutex_lock(&the.look_lock);
+    if (atomic_load_explicit(&the.spent,
+                             memory_order_relaxed)) /* by the lock */
+        spent = true;
+    else if (!(look & MUI_LOOK_CLOSELY))
+        spent = is_changed_in_memory();
+    else
+        spent =
+            (atomic_exchange_explicit(&the.ran, false, memory_order_acquire) ||
+             look & MUI_LOOK_RAN) &&
+            has_leftovers(lane);
+    if (spent)
+        end_all(lane);
+    (void)pthread_mutex_unlock(&the.look_lock);
+    return spent;
+}
+
 static bool is_spent(struct mui_lane_worker *lane, unsigned look)
 {
     bool by_memory;
@@ -276,7 +294,7 @@ static bool is_spent(struct mui_lane_worker *lane, unsigned look)
 
     /* a child that a task forked, and that came back from it too */
     if (the.forked != mui_forked_since())
-        exit(0);
+        mui_crash_leave_child();
     await_up();
     if (look & MUI_LOOK_RAN)
         /* release, pairs with the exchange below, perhaps another thread's: what the
@@ -298,11 +316,8 @@ static bool is_spent(struct mui_lane_worker *lane, unsigned look)
     /* of one that was here before it, perhaps: those behind it would fail, too */
     if (look & MUI_LOOK_RAN && mui_limits_lacked_files())
         look |= MUI_LOOK_CLOSELY;
-    if (!spent && look & MUI_LOOK_CLOSELY &&
-        atomic_exchange_explicit(&the.ran, false, memory_order_acquire))
-        spent = has_leftovers(lane);
-    else if (!spent && by_memory)
-        spent = is_changed_in_memory();
+    if (!spent && (look & MUI_LOOK_CLOSELY || by_memory))
+        return look_in_turn(lane, look);
     if (spent)
         end_all(lane);
     return spent;
