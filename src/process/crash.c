@@ -452,9 +452,9 @@ bool mui_crash_watch_calls(void)
 
 /* Output of the task itself. Another thread may be at it, but not for ever: one that writes
  * to who does not read would be. */
-static void flush(FILE *file)
+static void flush(FILE *file, int64_t patience_ns)
 {
-    int64_t end = mu_after_ns(FLUSH_PATIENCE_NS);
+    int64_t end = mu_after_ns(patience_ns);
 
     while (ftrylockfile(file) != 0) {
         if (mu_now_ns() >= end)
@@ -469,8 +469,8 @@ static _Noreturn void leave(uint32_t kind, int status)
 {
     struct mui_crash *record = the.record;
 
-    flush(stdout);
-    flush(stderr);
+    flush(stdout, FLUSH_PATIENCE_NS);
+    flush(stderr, FLUSH_PATIENCE_NS);
     if (getpid() == owner && claim()) {
         record->kind = kind;
         record->code = status;
@@ -483,6 +483,7 @@ static _Noreturn void leave(uint32_t kind, int status)
 static void on_exit_called(int status, void *arg)
 {
     (void)arg;
+    (void)on_exit(on_exit_called, NULL); /* for who calls exit() meanwhile */
     leave(MUI_CRASH_EXIT, status);
 }
 
@@ -495,16 +496,16 @@ static void on_flow_died(void)
 
 void mui_crash_leave_child(void)
 {
-    flush(stdout);
-    flush(stderr);
+    flush(stdout, 0);
+    flush(stderr, 0);
     /* exit() waits for a lock that another thread may have had at the fork */
     _exit(0);
 }
 
 void mui_crash_retire(void)
 {
-    flush(stdout);
-    flush(stderr);
+    flush(stdout, 0);
+    flush(stderr, 0);
     if (!claim())
         return;
     the.record->kind = MUI_CRASH_RETIRED;
@@ -525,8 +526,8 @@ void mui_crash_install(const struct mui_crash_setup *setup)
         (void)sigdelset(&action.sa_mask, fatal_signals[i]);
     for (size_t i = 0; i < sizeof fatal_signals / sizeof *fatal_signals; i++)
         (void)sigaction(fatal_signals[i], &action, NULL);
-    /* the last one registered runs first, and does not return; who calls exit() meanwhile
-     * has the next */
+    /* the last one registered runs first, and does not return; who calls exit() at the
+     * same time has the next */
     for (unsigned i = 0; i <= setup->n_lanes; i++)
         (void)on_exit(on_exit_called, NULL);
     (void)mui_flow_watch(on_flow_died);

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "process/board.h"
 #include "process/peer.h"
@@ -89,8 +90,11 @@ int main(void)
         cmocka_unit_test(worker_is_killed_before_its_place_is_filled),
     };
 
+    /* the kernel ends the threads of one that dumps core, and then it is not killed */
+    const struct rlimit no_core = {0, 0};
+
     gate = test_shared(sizeof *gate);
-    if (mu_init(NULL) < 0)
+    if (setrlimit(RLIMIT_CORE, &no_core) < 0 || mu_init(NULL) < 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
