@@ -95,7 +95,8 @@ static _Atomic(const struct row *) pinned; /* NULL: none */
 /* Loads of this process, ever, when all was last looked at: but for what we loaded
  * ourselves since; 0: look again. Under `lock`. */
 static uint64_t n_seen;
-/* Of the table, what mui_module_load_all() is not to load any more. One thread. */
+/* Of the table, what mui_module_load_all() is not to load any more: what the supervisor had
+ * loaded, be it closed since, and what was tried. One thread. */
 static uint32_t n_tried;
 
 /* What this thread encoded lately: pinned modules only, so it never goes stale. */
@@ -479,7 +480,10 @@ static void keep_known(const struct module_table *t)
     }
     free(objects);
     for (unsigned i = 0; i < n_entries(t); i++) {
-        if (!is_known(i) || kept[i] || is_pinned(i))
+        if (!is_known(i))
+            continue; /* the supervisor has loaded it meanwhile */
+        n_tried = i + 1;
+        if (kept[i] || is_pinned(i))
             continue;
         /* relaxed: one thread */
         atomic_store_explicit(&here[i].known, false, memory_order_relaxed);
@@ -499,7 +503,6 @@ int mui_module_seal_in_child(void)
     table_fd = -1;
     read_only = true;
     keep_known(the_table());
-    n_tried = n_entries(the_table());
     return 0;
 }
 

@@ -39,9 +39,9 @@ int mui_module_encode(const void *address, uint64_t *ret_code);
  * Thread-safe. */
 int mui_module_decode(uint64_t code, void **ret_address);
 
-/* Load every module that came into the table since mui_module_seal_in_child() and that this
- * process lacks (the nursery does it before it forks), each tried once. Failures are left
- * for mui_module_decode() to report. One thread. */
+/* Load every module that came into the table since this child was forked and that it lacks
+ * (the nursery does it before it forks), each tried once. Failures are left for
+ * mui_module_decode() to report. One thread. */
 void mui_module_load_all(void);
 
 /* Whether this thread runs the constructors of a module that one of them loads. */

@@ -22,8 +22,8 @@ typedef int number_fn(void);
 
 MU_API void on_resolve(void); /* the library calls it as it is loaded */
 
-static _Atomic pid_t
-    loads_slowly; /* its load waits for the second thread; 0: it need not */
+/* Its load waits for the second thread; 0: nobody's. */
+static _Atomic pid_t loads_slowly;
 static sem_t is_half_loaded;
 static _Atomic pid_t second;   /* once it goes for the function */
 static _Atomic int second_has; /* what it got: 0: nothing yet */
@@ -86,13 +86,23 @@ static int close_and_call(uint64_t code, void *library)
     return dlclose(library) == 0 && call(code) == 1 ? 0 : 15;
 }
 
+static int load_ahead(uint64_t code, void *unused)
+{
+    char path[sizeof LIBRARIES + 10];
+
+    (void)unused;
+    (void)code;
+    mui_module_load_all();
+    (void)snprintf(path, sizeof path, LIBRARIES, 5);
+    return dlopen(path, RTLD_LAZY | RTLD_NOLOAD) ? 0 : 16;
+}
+
 /* Two threads of a process that has not loaded the library. */
 static int call_twice(uint64_t code, void *unused)
 {
     pthread_t thread;
 
     (void)unused;
-
     atomic_store(&loads_slowly, getpid());
     if (sem_init(&is_half_loaded, 0, 0) != 0 ||
         pthread_create(&thread, NULL, call_second, &code) != 0)
@@ -130,7 +140,8 @@ static uint64_t encode(void *library)
     return code;
 }
 
-/* A child, sealed, that ends with what `work` makes of the library's function and `ctx`. */
+/* A child that ends with what `work` makes of the library's function and `ctx`. It is sealed
+ * late, when the library is in the table. */
 static pid_t start_child(int (*work)(uint64_t code, void *ctx), void *ctx,
                          int *ret_go)
 {
@@ -144,8 +155,8 @@ static pid_t start_child(int (*work)(uint64_t code, void *ctx), void *ctx,
 
         (void)alarm(300);
         (void)close(go[1]);
-        if (mui_module_seal_in_child() != 0 ||
-            read(go[0], &code, sizeof code) != sizeof code)
+        if (read(go[0], &code, sizeof code) != sizeof code ||
+            mui_module_seal_in_child() != 0)
             _exit(13);
         _exit(work(code, ctx));
     }
@@ -209,12 +220,23 @@ static void library_that_the_child_closes_stays(void **state)
     end_child(child, go, library);
 }
 
+static void library_that_came_before_the_seal_is_loaded_ahead(void **state)
+{
+    pid_t child;
+    int go;
+
+    (void)state;
+    child = start_child(load_ahead, NULL, &go);
+    end_child(child, go, load_library(5));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(library_is_not_called_before_it_is_whole),
         cmocka_unit_test(library_that_was_closed_before_is_loaded),
         cmocka_unit_test(library_that_the_child_closes_stays),
+        cmocka_unit_test(library_that_came_before_the_seal_is_loaded_ahead),
     };
 
     return cmocka_run_group_tests(tests, begin, NULL);
