@@ -28,7 +28,8 @@
 enum { FILE_READ_MAX = 256 * 1024, FILE_UNSIZED_MAX = 256 << 20 };
 
 /* Look for what tasks left behind once they have run for so long since the last look,
- * which costs some 100 system calls, 30 us; and at what takes one call, sooner. */
+ * which costs some 100 system calls, 30 us, if one of them made any; and at what takes one
+ * call, sooner. */
 enum { LOOK_AFTER_NS = 1000 * 1000, GLANCE_AFTER_NS = 10 * 1000 };
 
 struct mu_task {
@@ -371,17 +372,45 @@ static void look(struct mui_runner *runner, int64_t run_ns)
     (void)mui_lane_is_spent(runner->task.lane, how);
 }
 
+/* Say what became of it: `rc` below 0, it could not be run; else it returned `code`. */
+static void answer(struct mui_runner *runner, uint32_t index, int64_t start_ns,
+                   int rc, int code)
+{
+    struct mui_lane_worker *lane = runner->task.lane;
+    struct mui_output *o = &runner->task.output;
+    int64_t run_ns = runner->now_ns - start_ns;
+    struct mui_reply reply;
+    uint8_t limit = 0;
+
+    if (rc == 0 && code)
+        limit = (uint8_t)mui_limits_struck(code);
+    look(runner, run_ns);
+    /* most are said in a word, without a record of them */
+    if (rc == 0 && code == 0 &&
+        mui_lane_reply_brief(lane, index, start_ns, run_ns, o->base, o->size)) {
+        o->size = 0; /* the memory serves the next output */
+        return;
+    }
+    reply = (struct mui_reply){.index = index,
+                               .kind = rc < 0 ? MUI_REPLY_ERROR : MUI_REPLY_RAN,
+                               .code = rc < 0 ? rc : code,
+                               .limit = limit,
+                               .start_ns = start_ns,
+                               .run_ns = run_ns};
+    mui_output_post(o, &reply);
+    mui_lane_reply(lane, &reply);
+}
+
 void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
                     uint32_t index)
 {
     struct mu_task *t = &runner->task;
-    struct mui_reply reply = {.index = index};
-    int64_t end_ns;
+    int64_t start_ns =
+        runner->now_ns ? runner->now_ns : mui_clock_now(&runner->clock);
+    int code = 0;
     int rc;
 
-    reply.start_ns =
-        runner->now_ns ? runner->now_ns : mui_clock_now(&runner->clock);
-    mui_lane_note_start(t->lane, reply.start_ns);
+    mui_lane_note_start(t->lane, start_ns);
     t->tag = order->tag;
     t->attempt = order->attempt;
     t->index = index;
@@ -391,20 +420,10 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
     if (rc == 0)
         rc = input_begin(runner, order);
     if (rc == 0)
-        reply.code = call(runner);
+        code = call(runner);
     input_end(runner);
-    if (rc < 0) {
-        reply.kind = MUI_REPLY_ERROR;
-        reply.code = rc;
-    }
-    end_ns = mui_clock_now(&runner->clock);
-    reply.run_ns = end_ns - reply.start_ns;
-    runner->now_ns = end_ns;
-    if (reply.kind == MUI_REPLY_RAN && reply.code)
-        reply.limit = (uint8_t)mui_limits_struck(reply.code);
-    look(runner, reply.run_ns);
-    mui_output_post(&t->output, &reply);
-    mui_lane_reply(t->lane, &reply);
+    runner->now_ns = mui_clock_now(&runner->clock);
+    answer(runner, index, start_ns, rc, code);
 }
 
 /* -- what a task sees: muster/task.h -- */

@@ -320,6 +320,12 @@ int mui_lane_take(struct mui_lane_worker *w, const struct mui_order **ret_order,
 /* Write a reply. Never fails: there is always room. */
 void mui_lane_reply(struct mui_lane_worker *w, const struct mui_reply *reply);
 
+/* Write one that says no more than that it ran, returned 0 and wrote `size` bytes. False,
+ * and nothing is written: it takes more than a word to say so. */
+bool mui_lane_reply_brief(struct mui_lane_worker *w, uint32_t index,
+                          int64_t start_ns, int64_t run_ns, const void *output,
+                          size_t size);
+
 /* Whether one is there to be taken. */
 bool mui_lane_has_order(const struct mui_lane_worker *w);
 

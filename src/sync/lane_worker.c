@@ -183,44 +183,39 @@ void mui_lane_note_start(struct mui_lane_worker *w, int64_t now_ns)
     atomic_store_explicit(&w->up->start_ns, now_ns, memory_order_relaxed);
 }
 
-/* Whether a brief reply says it all, and is looked for: the supervisor does so where
- * an order of a pack has the reply's number. */
-static bool is_brief(const struct mui_lane_worker *w,
-                     const struct mui_reply *reply)
+/* One is looked for where an order of a pack has the reply's number. */
+bool mui_lane_reply_brief(struct mui_lane_worker *w, uint32_t index,
+                          int64_t start_ns, int64_t run_ns, const void *output,
+                          size_t size)
 {
-    return reply->index == w->n_replies &&
-           reply->index - w->pack.first < w->pack.n &&
-           reply->kind == MUI_REPLY_RAN && reply->code == 0 &&
-           reply->form == MUI_FORM_INLINE &&
-           reply->inline_size <= MUI_BRIEF_BYTES &&
-           reply->start_ns == w->end_ns &&
-           (uint64_t)reply->run_ns <= MUI_BRIEF_NS_MAX;
-}
+    uint64_t word;
 
-static void write_brief(struct mui_lane_worker *w,
-                        const struct mui_reply *reply)
-{
-    uint64_t word = brief_word(lap_of(w->n_replies, w->shift),
-                               (uint32_t)reply->run_ns, reply->inline_size > 0);
-    uint64_t output;
-
-    if (w->n_replies % BRIEFS_A_LINE == 0)
-        mui_cpu_prefetch_write(
-            brief_of(w->up, w->mask, w->n_replies + BRIEFS_AHEAD));
+    if (index != w->n_replies || index - w->pack.first >= w->pack.n ||
+        start_ns != w->end_ns || (uint64_t)run_ns > MUI_BRIEF_NS_MAX ||
+        size > MUI_BRIEF_BYTES)
+        return false;
+    word = brief_word(lap_of(index, w->shift), (uint32_t)run_ns, size > 0);
+    if (index % BRIEFS_A_LINE == 0)
+        mui_cpu_prefetch_write(brief_of(w->up, w->mask, index + BRIEFS_AHEAD));
 #ifdef BUG_LANE_BRIEF_FIRST
-    atomic_store_explicit(brief_of(w->up, w->mask, w->n_replies), word,
+    atomic_store_explicit(brief_of(w->up, w->mask, index), word,
                           memory_order_release);
 #endif
-    if (reply->inline_size > 0) {
-        memcpy(&output, reply->u.bytes, sizeof output);
+    if (size > 0) {
+        uint64_t bytes = 0;
+
+        memcpy(&bytes, output, size);
         /* relaxed: the word below publishes it */
-        atomic_store_explicit(brief_output_of(w->up, w->mask, w->n_replies),
-                              output << 8 | reply->inline_size,
-                              memory_order_relaxed);
+        atomic_store_explicit(brief_output_of(w->up, w->mask, index),
+                              bytes << 8 | size, memory_order_relaxed);
     }
     /* R2 */
-    atomic_store_explicit(brief_of(w->up, w->mask, w->n_replies), word,
+    atomic_store_explicit(brief_of(w->up, w->mask, index), word,
                           memory_order_release);
+    w->end_ns = start_ns + run_ns;
+    w->n_replies++;
+    w->dirty = true;
+    return true;
 }
 
 static void write_reply(struct mui_lane_worker *w,
@@ -240,10 +235,12 @@ static void write_reply(struct mui_lane_worker *w,
 
 void mui_lane_reply(struct mui_lane_worker *w, const struct mui_reply *reply)
 {
-    if (is_brief(w, reply))
-        write_brief(w, reply);
-    else
-        write_reply(w, reply);
+    if (reply->kind == MUI_REPLY_RAN && reply->code == 0 &&
+        reply->form == MUI_FORM_INLINE &&
+        mui_lane_reply_brief(w, reply->index, reply->start_ns, reply->run_ns,
+                             reply->u.bytes, reply->inline_size))
+        return;
+    write_reply(w, reply);
     if (reply->kind != MUI_REPLY_RETURNED)
         w->end_ns = reply->start_ns + reply->run_ns;
     w->n_replies++;
