@@ -445,9 +445,9 @@ void mui_crash_rehearse(void)
     atomic_store_explicit(&rehearser, 0, memory_order_relaxed);
 }
 
-bool mui_crash_watch_calls(void)
+bool mui_crash_watch_calls(unsigned char n_pass)
 {
-    return mui_calls_watch(on_fault);
+    return mui_calls_watch(on_fault, n_pass);
 }
 
 /* Output of the task itself. Another thread may be at it, but not for ever: one that writes

@@ -90,7 +90,7 @@ void mui_crash_warm_up(void);
 void mui_crash_rehearse(void);
 
 /* mui_calls_watch(), as long as the handler is ours. */
-bool mui_crash_watch_calls(void);
+bool mui_crash_watch_calls(unsigned char n_pass);
 
 /* From now on the calling thread calls what a sandbox may refuse without being a task
  * that does (or not any more): a refusal is an error of the call. A SIGSYS is a refusal

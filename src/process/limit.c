@@ -40,7 +40,7 @@ static uint64_t nproc; /* RLIMIT_NPROC instead; 0: none */
 static struct mui_limits the;
 
 /* Whether a task failed for want of a descriptor since it was asked last. */
-static _Atomic bool lacked_files;
+_Atomic bool mui_limits_no_files;
 
 /* -- processes -- */
 
@@ -272,19 +272,13 @@ enum mui_limit mui_limits_struck(int code)
 {
     enum mui_limit struck;
 
-    /* relaxed, here and below: whoever looks next looks for all */
     if (code == EMFILE || code == -EMFILE)
-        atomic_store_explicit(&lacked_files, true, memory_order_relaxed);
+        /* relaxed: see mui_limits_lacked_files() */
+        atomic_store_explicit(&mui_limits_no_files, true, memory_order_relaxed);
     mui_crash_excuse(true);
     struck = find_struck(code);
     mui_crash_excuse(false);
     return struck;
-}
-
-bool mui_limits_lacked_files(void)
-{
-    return atomic_load_explicit(&lacked_files, memory_order_relaxed) &&
-           atomic_exchange_explicit(&lacked_files, false, memory_order_relaxed);
 }
 
 void mui_limits_renew_cpu(int64_t cpu_ns)

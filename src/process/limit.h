@@ -3,6 +3,7 @@
 #ifndef MUI_PROCESS_LIMIT_H
 #define MUI_PROCESS_LIMIT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -47,8 +48,16 @@ int mui_limits_begin(const struct mui_limits *limits);
 /* In a worker, after a task that returned that code: what may have made it fail. */
 enum mui_limit mui_limits_struck(int code);
 
+extern _Atomic bool mui_limits_no_files;
+
 /* Whether one returned EMFILE, or its negative, since this was asked last. */
-bool mui_limits_lacked_files(void);
+static inline bool mui_limits_lacked_files(void)
+{
+    /* relaxed, here and there: whoever looks next looks for all */
+    return atomic_load_explicit(&mui_limits_no_files, memory_order_relaxed) &&
+           atomic_exchange_explicit(&mui_limits_no_files, false,
+                                    memory_order_relaxed);
+}
 
 /* Give the next task its CPU time; a system call or two. */
 void mui_limits_renew_cpu(int64_t cpu_ns);

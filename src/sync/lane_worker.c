@@ -277,11 +277,13 @@ static bool spin_for_work(const struct mui_lane_worker *w, int64_t spin_ns)
 
 void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
 {
+    /* longer than those who wait for us: they would pay for the wake-up */
+    enum { PATIENCE = 2 };
     int64_t again_ns = MU_NEVER;
     uint32_t bell;
 
     /* spin before ringing: a caller that is about to hand out more needs none */
-    if (spin_for_work(w, w->spin_ns))
+    if (spin_for_work(w, PATIENCE * (int64_t)w->spin_ns))
         return;
     /* system calls: before the sleep is announced, while nobody pays for a wake-up */
     if (mui_lane_is_spent(w, MUI_LOOK_CLOSELY) || has_work(w))

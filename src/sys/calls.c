@@ -16,9 +16,6 @@ enum { SET_DISPATCH = 59, OFF = 0, ON = 1, BY_DISPATCH = 2 };
 
 struct mui_calls mui_calls;
 
-/* That many pass, of one task: 2 us each, where to look at it takes 26. */
-enum { PASSES = 4 };
-
 #if defined(__x86_64__)
 /* The handlers of that sanitizer block every signal. */
 enum { IS_KNOWN = !MUI_TSAN };
@@ -155,7 +152,7 @@ bool mui_calls_caught(const siginfo_t *info, void *context)
     /* not with that sanitizer, which wants the frames of handlers ended, see pass() */
     if (by_dispatch && !MUI_ASAN && is_passing(info, context) &&
         atomic_fetch_add_explicit(&mui_calls.n_passed, 1,
-                                  memory_order_relaxed) < PASSES)
+                                  memory_order_relaxed) < mui_calls.may_pass)
         pass(info, context);
     atomic_store_explicit(&mui_calls.selector, MUI_CALLS_LET,
                           memory_order_relaxed);
@@ -210,11 +207,13 @@ static bool works(void (*handler)(int, siginfo_t *, void *))
     return false;
 }
 
-bool mui_calls_watch(void (*handler)(int, siginfo_t *, void *))
+bool mui_calls_watch(void (*handler)(int, siginfo_t *, void *),
+                     unsigned char n_pass)
 {
     static enum { UNTRIED, WORKS, DOES_NOT } outcome;
 
     if (outcome == UNTRIED)
         outcome = IS_KNOWN && works(handler) ? WORKS : DOES_NOT;
+    mui_calls.may_pass = n_pass;
     return outcome == WORKS && start_watch(handler);
 }

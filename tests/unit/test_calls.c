@@ -23,6 +23,8 @@
 
 /* -- one watched thread; each test has a process of its own -- */
 
+enum { PASSES = 4 };
+
 static void on_sigsys(int signal, siginfo_t *info, void *context)
 {
     (void)signal;
@@ -48,7 +50,7 @@ static void prepare(void)
 static void watch(void)
 {
     prepare();
-    CHECK_CHILD(mui_calls_watch(on_sigsys));
+    CHECK_CHILD(mui_calls_watch(on_sigsys, PASSES));
 }
 
 /* By the kernel alone: what we make of it is what is tested. */
@@ -526,19 +528,19 @@ static void refuse(void *arg)
     (void)sigemptyset(&sigsys);
     (void)sigaddset(&sigsys, SIGSYS);
     (void)sigprocmask(SIG_BLOCK, &sigsys, NULL);
-    CHECK_CHILD(!mui_calls_watch(on_sigsys) && !mui_calls_were_none());
+    CHECK_CHILD(!mui_calls_watch(on_sigsys, PASSES) && !mui_calls_were_none());
     (void)sigprocmask(SIG_UNBLOCK, &sigsys, NULL);
-    CHECK_CHILD(mui_calls_watch(on_sigsys));
+    CHECK_CHILD(mui_calls_watch(on_sigsys, PASSES));
     /* as signal() sets it that of who knows nothing of the rest */
     handle(SIGSYS, on_sigsys, SA_RESTART, NULL);
-    CHECK_CHILD(!mui_calls_watch(on_sigsys) && !mui_calls_were_none());
+    CHECK_CHILD(!mui_calls_watch(on_sigsys, PASSES) && !mui_calls_were_none());
     mui_calls_begin();
     (void)getppid();
     mui_calls_end();
     handle(SIGSYS, on_sigsys_of_others, SA_SIGINFO | SA_ONSTACK, NULL);
-    CHECK_CHILD(!mui_calls_watch(on_sigsys) && !mui_calls_were_none());
+    CHECK_CHILD(!mui_calls_watch(on_sigsys, PASSES) && !mui_calls_were_none());
     prepare();
-    CHECK_CHILD(mui_calls_watch(on_sigsys));
+    CHECK_CHILD(mui_calls_watch(on_sigsys, PASSES));
 }
 
 static void no_watch_where_the_signal_kills(void **state)
@@ -578,10 +580,10 @@ static struct mui_lane_worker *be_worker(const struct mui_limits *limits,
     return lanes;
 }
 
-/* Whether the worker is to end, after a task that did so; and whether it knew that from
- * memory alone. */
-static bool is_spent(struct mui_lane_worker *lane, void (*task)(void),
-                     bool *ret_without_calls)
+/* Whether the worker is to end, after a task that did so, by such a look; and whether it
+ * knew that from memory alone. */
+static bool is_spent_by(struct mui_lane_worker *lane, void (*task)(void),
+                        unsigned look, bool *ret_without_calls)
 {
     bool spent;
 
@@ -590,12 +592,18 @@ static bool is_spent(struct mui_lane_worker *lane, void (*task)(void),
     mui_calls_end();
     *ret_without_calls = mui_calls_were_none();
     if (!*ret_without_calls)
-        return mui_lane_is_spent(lane, MUI_LOOK_RAN);
+        return mui_lane_is_spent(lane, look);
     mui_calls_begin();
-    spent = mui_lane_is_spent(lane, MUI_LOOK_RAN);
+    spent = mui_lane_is_spent(lane, look);
     mui_calls_end();
     *ret_without_calls = mui_calls_were_none();
     return spent;
+}
+
+static bool is_spent(struct mui_lane_worker *lane, void (*task)(void),
+                     bool *ret_without_calls)
+{
+    return is_spent_by(lane, task, MUI_LOOK_RAN, ret_without_calls);
 }
 
 static void do_nothing(void)
@@ -690,13 +698,48 @@ static void work(void *arg)
 
 static void work_loosely(void *arg)
 {
+    enum { CLOSELY = MUI_LOOK_RAN | MUI_LOOK_CLOSELY };
+    static void (*const changes[])(void) = {hide_name, leave_environment,
+                                            lower_limit};
     const struct mui_limits none = {.strict = 0};
-    struct mui_lane_worker *lane = be_worker(&none, arg);
-    bool without;
 
-    for (int k = 0; k < 3; k++) {
+    for (unsigned i = 0; i < sizeof changes / sizeof *changes; i++) {
+        pid_t child = fork();
+        struct mui_lane_worker *lane;
+        unsigned n_full = 0;
+        bool without;
+
+        if (child > 0) {
+            CHECK_CHILD(test_wait(child) == 0);
+            continue;
+        }
+        lane = be_worker(&none, arg);
         CHECK_CHILD(!is_spent(lane, do_nothing, &without) && !without);
-        (void)mui_lane_is_spent(lane, MUI_LOOK_CLOSELY);
+        CHECK_CHILD(!is_spent_by(lane, do_nothing, CLOSELY, &without));
+        CHECK_CHILD(!without);
+        /* the watch was set by that look; no call passes, and it is set anew */
+        for (int k = 0; k < 3; k++) {
+            CHECK_CHILD(!is_spent_by(lane, do_nothing, CLOSELY, &without));
+            CHECK_CHILD(without);
+            CHECK_CHILD(
+                !is_spent_by(lane, call_for_nothing, CLOSELY, &without));
+            CHECK_CHILD(!without);
+        }
+        /* nothing is believed for ever */
+        for (int k = 0; k < 200; k++) {
+            CHECK_CHILD(!is_spent_by(lane, do_nothing, CLOSELY, &without));
+            if (without)
+                continue;
+            n_full++;
+            /* what was held were the calls of that look */
+            CHECK_CHILD(!mui_lane_is_spent(lane, CLOSELY));
+        }
+        CHECK_CHILD(n_full == 3);
+        /* not looked at before it is time */
+        CHECK_CHILD(!is_spent(lane, changes[i], &without));
+        CHECK_CHILD(is_spent_by(lane, do_nothing, CLOSELY, &without));
+        CHECK_CHILD(without == (changes[i] != lower_limit));
+        _exit(0);
     }
 }
 
@@ -744,7 +787,7 @@ static void worker_does_not_watch_where_the_signal_kills(void **state)
     assert_int_equal(test_wait(test_fork(work_with_a_handler, &peer)), 0);
 }
 
-static void worker_that_is_not_strict_does_not_watch(void **state)
+static void worker_that_is_not_strict_watches_between_looks(void **state)
 {
     struct peer peer;
 
@@ -771,7 +814,7 @@ int main(void)
         cmocka_unit_test(no_watch_where_the_signal_kills),
         cmocka_unit_test(worker_looks_by_calls_at_who_called),
         cmocka_unit_test(worker_does_not_watch_where_the_signal_kills),
-        cmocka_unit_test(worker_that_is_not_strict_does_not_watch),
+        cmocka_unit_test(worker_that_is_not_strict_watches_between_looks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
