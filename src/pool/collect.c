@@ -203,8 +203,7 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
 
 /* The same for what a brief reply says, but for what is counted: these were packed, so
  * each is small, has nobody's worker for itself, and is `done`. */
-static inline void settle_brief(struct mu_pool *pool,
-                                const struct mui_lane_brief *brief,
+static inline void settle_brief(const struct mui_lane_brief *brief,
                                 int64_t start_ns)
 {
     struct mui_job *job = brief->owner;
@@ -217,8 +216,6 @@ static inline void settle_brief(struct mu_pool *pool,
         start_ns > job->submit_ns ? start_ns - job->submit_ns : 0;
     keep_small(job, &bytes, sizeof bytes, (uint8_t)brief->output);
     job->state = MUI_JOB_ENDED;
-    pool->n_timeouts -= job->timeout_ns != 0;
-    pool->n_retried -= job->retries != 0;
 }
 
 /* Settle the brief replies that are next, up to n_max. Returns how many there were. */
@@ -229,6 +226,8 @@ static unsigned collect_briefs(struct mu_pool *pool, struct mui_lane *lane,
     struct mui_lane_brief briefs[MANY];
     struct mui_job *first;
     struct mui_job *last;
+    unsigned n_timeouts = 0;
+    unsigned n_retried = 0;
     int64_t start_ns;
     int64_t begin_ns;
     unsigned n = mui_lane_collect_briefs(
@@ -244,7 +243,9 @@ static unsigned collect_briefs(struct mu_pool *pool, struct mui_lane *lane,
 
         job->later = briefs[i + AHEAD < n ? i + AHEAD : n - 1].owner;
         mui_job_ask_for(job->later);
-        settle_brief(pool, &briefs[i], start_ns);
+        settle_brief(&briefs[i], start_ns);
+        n_timeouts += job->timeout_ns != 0;
+        n_retried += job->retries != 0;
         start_ns = (int64_t)((uint64_t)start_ns + briefs[i].run_ns);
         last->next = job;
         job->prev = last;
@@ -253,6 +254,8 @@ static unsigned collect_briefs(struct mu_pool *pool, struct mui_lane *lane,
     mui_job_join(&pool->ended, first, last, n);
     learn_run_time(pool, (int64_t)((uint64_t)start_ns - (uint64_t)begin_ns), n);
     pool->end_ns = start_ns;
+    pool->n_timeouts -= n_timeouts;
+    pool->n_retried -= n_retried;
     pool->n_given -= n;
     pool->stats.ended[MU_DONE] += n;
     pool->n_moves += n;

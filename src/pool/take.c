@@ -9,19 +9,14 @@
  * caller empties a long list. */
 enum { PUMP_EVERY = 32 };
 
-static struct mu_outcome *note_taken(struct mu_pool *pool, struct mui_job *job)
+/* n were taken, which held so many bytes. */
+static void count_taken(struct mu_pool *pool, size_t n, uint64_t held_bytes)
 {
     bool was_full = pool->held_bytes > pool->options.queue_bytes;
 
-    job->state = MUI_JOB_TAKEN;
-    pool->held_bytes -= job->held_bytes;
+    pool->held_bytes -= held_bytes;
     if (was_full && pool->held_bytes <= pool->options.queue_bytes)
         mui_pool_tell(pool);
-    return &job->out;
-}
-
-static void count_taken(struct mu_pool *pool, size_t n)
-{
     pool->stats.n_taken += n;
     if (pool->stats.n_taken % PUMP_EVERY == 0) {
         (void)mui_pool_look(pool);
@@ -36,6 +31,7 @@ static size_t take_some(struct mu_pool *pool, struct mu_outcome **ret_outcomes,
 {
     size_t to_pump = PUMP_EVERY - pool->stats.n_taken % PUMP_EVERY;
     struct mui_job *last = NULL;
+    uint64_t held_bytes = 0;
     size_t n = 0;
 
     if (n_max > to_pump)
@@ -43,11 +39,13 @@ static size_t take_some(struct mu_pool *pool, struct mu_outcome **ret_outcomes,
     for (struct mui_job *job = pool->ended.first; job && n < n_max;
          job = job->next) {
         mui_job_ask_for(job->later);
-        ret_outcomes[n++] = note_taken(pool, job);
+        job->state = MUI_JOB_TAKEN;
+        held_bytes += job->held_bytes;
+        ret_outcomes[n++] = &job->out;
         last = job;
     }
     mui_job_cut(&pool->ended, last, n);
-    count_taken(pool, n);
+    count_taken(pool, n, held_bytes);
     return n;
 }
 
@@ -146,8 +144,9 @@ int mu_pool_wait(struct mu_pool *pool, uint64_t id, int64_t deadline,
     rc = await_one(pool, id, deadline, &job);
     if (rc == 0) {
         mui_job_remove(&pool->ended, job);
-        *ret_outcome = note_taken(pool, job);
-        count_taken(pool, 1);
+        job->state = MUI_JOB_TAKEN;
+        *ret_outcome = &job->out;
+        count_taken(pool, 1, job->held_bytes);
     }
     mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
