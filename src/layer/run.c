@@ -289,7 +289,12 @@ static int find_function(struct mui_runner *runner, uint64_t code)
 
     if (code == runner->fn_code && runner->fn)
         return 0;
+    /* a library that is loaded here runs its constructors */
+    if (runner->task.terms->is_worker)
+        mui_calls_begin();
     rc = mui_module_decode(code, &address);
+    if (runner->task.terms->is_worker)
+        mui_calls_end();
     /* the supervisor made the code, where nobody here can write: what we know of
      * modules was written over, and a reply would blame this task for it */
     if (rc == -EINVAL || rc == -ENOENT)

@@ -229,8 +229,10 @@ static void tell_of_orphans(void)
         (void)kill(getppid(), SIGCHLD);
 }
 
-/* Things that only system calls tell. */
-static bool has_leftovers(const struct mui_lane_worker *lane)
+/* Things that only system calls tell. Who comes from a task, and not for want of one, has
+ * the next ones watched: to a task now and then, which makes a call, it is only a signal
+ * more. */
+static bool has_leftovers(const struct mui_lane_worker *lane, bool has_run)
 {
     bool has;
 
@@ -245,7 +247,7 @@ static bool has_leftovers(const struct mui_lane_worker *lane)
     if (the.limits.strict)
         tell_of_orphans();
     has = has_orphans(lane) || is_changed(lane) || keeps_files(lane);
-    if (!has)
+    if (!has && has_run)
         watch_calls();
     mui_crash_excuse(false);
     return has;
@@ -285,7 +287,7 @@ static bool look_in_turn(struct mui_lane_worker *lane, bool has_run,
         spent =
             (atomic_exchange_explicit(&the.ran, false, memory_order_acquire) ||
              has_run) &&
-            (by_memory ? is_changed_in_memory() : has_leftovers(lane));
+            (by_memory ? is_changed_in_memory() : has_leftovers(lane, has_run));
     if (spent)
         end_all(lane);
     (void)pthread_mutex_unlock(&the.look_lock);

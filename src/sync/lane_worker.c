@@ -254,14 +254,11 @@ static bool has_work(const struct mui_lane_worker *w)
            atomic_load_explicit(&w->down->closed, memory_order_acquire);
 }
 
-/* Spin for `spin_ns`. Returns whether there is something to do. */
-static bool spin_for_work(const struct mui_lane_worker *w, int64_t spin_ns)
+/* Spin until then. Returns whether there is something to do. */
+static bool spin_for_work(const struct mui_lane_worker *w, int64_t end_ns)
 {
-    int64_t end;
-
-    if (spin_ns <= 0)
+    if (w->spin_ns <= 0)
         return has_work(w);
-    end = mu_now_ns() + spin_ns;
     do {
         for (int i = 0; i < 64; i++) {
             if (has_work(w))
@@ -271,22 +268,23 @@ static bool spin_for_work(const struct mui_lane_worker *w, int64_t spin_ns)
         /* a caller who has no CPU of his own gets this one, and not when our time slice
          * is over; what comes one upon the other is seen before */
         (void)sched_yield();
-    } while (mu_now_ns() < end);
+    } while (mu_now_ns() < end_ns);
     return false;
 }
 
 void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
 {
-    /* longer than those who wait for us: they would pay for the wake-up */
-    enum { PATIENCE = 2 };
+    int64_t spun_ns = w->spin_ns > 0 ? mu_after_ns(w->spin_ns) : 0;
     int64_t again_ns = MU_NEVER;
     uint32_t bell;
 
     /* spin before ringing: a caller that is about to hand out more needs none */
-    if (spin_for_work(w, PATIENCE * (int64_t)w->spin_ns))
+    if (spin_for_work(w, spun_ns))
         return;
-    /* system calls: before the sleep is announced, while nobody pays for a wake-up */
-    if (mui_lane_is_spent(w, MUI_LOOK_CLOSELY) || has_work(w))
+    /* system calls: before the sleep is announced, while nobody pays for a wake-up. With
+     * them twice as long as those spin who wait for us: they would pay for it */
+    if (mui_lane_is_spent(w, MUI_LOOK_CLOSELY) ||
+        spin_for_work(w, spun_ns + w->spin_ns))
         return;
     /* H2, the worker's side; see lane_ring_down() */
     bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);

@@ -64,6 +64,21 @@ static int set_dispatch(int mode)
                                &mui_calls.selector);
 }
 
+/* As set_dispatch(OFF), in a handler: it leaves errno alone, where the task may have no
+ * place for it, having a thread pointer of its own (wrfsbase takes no call). */
+static void end_dispatch(void)
+{
+    register long fourth __asm__("r10") = 0;
+    register long fifth __asm__("r8") = 0;
+    long rc = SYS_prctl;
+
+    __asm__ volatile("syscall"
+                     : "+a"(rc)
+                     : "D"((long)SET_DISPATCH), "S"((long)OFF), "d"(0L),
+                       "r"(fourth), "r"(fifth)
+                     : "rcx", "r11", "memory");
+}
+
 /* Whether this call changes nothing that a look at the process would find, whatever its
  * arguments are. */
 static bool is_passing(const siginfo_t *info, const ucontext_t *context)
@@ -120,6 +135,14 @@ static int set_dispatch(int mode)
     return prctl(SET_DISPATCH, mode, 0, 0, &mui_calls.selector);
 }
 
+static void end_dispatch(void)
+{
+    int saved = errno;
+
+    (void)set_dispatch(OFF);
+    errno = saved;
+}
+
 static bool is_passing(const siginfo_t *info, const ucontext_t *context)
 {
     (void)info;
@@ -144,7 +167,6 @@ bool mui_calls_caught(const siginfo_t *info, void *context)
 {
     const bool by_dispatch =
         info->si_signo == SIGSYS && info->si_code == BY_DISPATCH;
-    int saved = errno;
 
     if (atomic_load_explicit(&mui_calls.selector, memory_order_relaxed) !=
         MUI_CALLS_HOLD)
@@ -160,8 +182,7 @@ bool mui_calls_caught(const siginfo_t *info, void *context)
     if (!by_dispatch)
         return false;
     /* with it each call that follows would take longer */
-    (void)set_dispatch(OFF);
-    errno = saved;
+    end_dispatch();
     make_again(info, context);
     return true;
 }

@@ -2,6 +2,7 @@
  * tasks change is hidden whether they made one or not, from the next task on in pools that
  * are strict, before long in others; and they end as they do where nobody watches. What is
  * hidden at all: test_renewal.c, test_leftovers.c. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <locale.h>
 #include <signal.h>
@@ -461,6 +462,38 @@ static void changes_after_the_watch_ended_are_hidden(void **state)
     mu_pool_close(pool);
 }
 
+static int only_pid(struct mu_pool *pool)
+{
+    int pid;
+
+    assert_int_equal(mu_pool_pids(pool, &pid, 1), 1);
+    return pid;
+}
+
+/* A library is loaded in the worker for the first task of it, by which it is not called
+ * yet; what its constructor does is done to those that come. */
+static void what_a_library_changes_as_it_is_loaded_is_hidden(void **state)
+{
+    struct mu_pool *pool = test_pool("processes:1", &strict);
+    mu_task_fn fn;
+    void *library;
+    void *symbol;
+    int pid;
+
+    (void)state;
+    await_watched(pool);
+    pid = only_pid(pool);
+    library = dlopen(CHANGER_MODULE, RTLD_NOW);
+    assert_non_null(library);
+    symbol = dlsym(library, "of_changer");
+    assert_non_null(symbol);
+    memcpy(&fn, &symbol, sizeof fn);
+    test_run_as(pool, fn, MU_DONE);
+    test_run_as(pool, say_watched, MU_DONE);
+    assert_int_not_equal(only_pid(pool), pid);
+    mu_pool_close(pool);
+}
+
 static int lose_environment(struct mu_task *task)
 {
     environ = (char **)8;
@@ -573,12 +606,16 @@ int main(void)
         cmocka_unit_test(changes_by_one_call_are_hidden),
         cmocka_unit_test(changes_are_hidden_before_long),
         cmocka_unit_test(changes_after_the_watch_ended_are_hidden),
+        cmocka_unit_test(what_a_library_changes_as_it_is_loaded_is_hidden),
         cmocka_unit_test(who_loses_the_environment_is_charged),
         cmocka_unit_test(outcomes_are_as_ever),
         cmocka_unit_test(refused_first_call_is_named),
     };
+    char host[16];
 
-    if (setenv(name, "x", 1) != 0 || mu_init(NULL) != 0)
+    (void)snprintf(host, sizeof host, "%d", (int)getpid());
+    if (setenv(name, "x", 1) != 0 || setenv("MUSTER_TEST_HOST", host, 1) != 0 ||
+        mu_init(NULL) != 0)
         return 1;
     if (!is_supported())
         print_message("no syscall user dispatch here: looks after each task\n");

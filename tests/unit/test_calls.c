@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -180,6 +181,44 @@ static void keep_arguments(void *arg)
     mui_calls_end();
     CHECK_CHILD(!mui_calls_were_none() && rc == -1 && errno == EBADF);
 }
+
+#if defined(__x86_64__) && !defined(TEST_IS_SANITIZED)
+/* What a thread keeps for itself is not there meanwhile, errno neither. */
+static long call_without_thread(void)
+{
+    long rc = SYS_getppid;
+
+    __asm__ volatile("rdfsbase %%rbx\n"
+                     "xor %%edx, %%edx\n"
+                     "wrfsbase %%rdx\n"
+                     "syscall\n"
+                     "wrfsbase %%rbx\n"
+                     : "+a"(rc)
+                     :
+                     : "rbx", "rcx", "rdx", "r11", "memory");
+    return rc;
+}
+
+static void call_without_thread_pointer(void *arg)
+{
+    (void)arg;
+    watch();
+    mui_calls_begin();
+    CHECK_CHILD(call_without_thread() == getppid());
+    mui_calls_end();
+    CHECK_CHILD(!mui_calls_were_none());
+}
+
+static void thread_pointer_may_be_the_tasks_own(void **state)
+{
+    enum { FSGSBASE = 2 }; /* of AT_HWCAP2: user space may write it */
+
+    (void)state;
+    if (!(getauxval(AT_HWCAP2) & FSGSBASE))
+        skip();
+    passes(call_without_thread_pointer);
+}
+#endif
 
 static void arguments_and_errors_are_kept(void **state)
 {
@@ -735,6 +774,11 @@ static void work_loosely(void *arg)
             CHECK_CHILD(!mui_lane_is_spent(lane, CLOSELY));
         }
         CHECK_CHILD(n_full == 3);
+        /* nor is a task watched that was waited for: it may be long until the next */
+        CHECK_CHILD(!is_spent(lane, call, &without) && !without);
+        CHECK_CHILD(!mui_lane_is_spent(lane, MUI_LOOK_CLOSELY));
+        CHECK_CHILD(!is_spent(lane, do_nothing, &without) && !without);
+        CHECK_CHILD(!mui_lane_is_spent(lane, CLOSELY));
         /* not looked at before it is time */
         CHECK_CHILD(!is_spent(lane, changes[i], &without));
         CHECK_CHILD(is_spent_by(lane, do_nothing, CLOSELY, &without));
@@ -803,6 +847,9 @@ int main(void)
         cmocka_unit_test(call_is_seen_and_made),
         cmocka_unit_test(call_before_another_begin_is_seen),
         cmocka_unit_test(arguments_and_errors_are_kept),
+#if defined(__x86_64__) && !defined(TEST_IS_SANITIZED)
+        cmocka_unit_test(thread_pointer_may_be_the_tasks_own),
+#endif
         cmocka_unit_test(return_from_a_handler_is_a_call),
         cmocka_unit_test(descendants_are_not_watched),
         cmocka_unit_test(dispatch_of_a_task_is_replaced),
