@@ -114,7 +114,7 @@ struct mu_pool_options {
      * worker has several threads (processes/threads, lists of paths), and where the
      * kernel does not tell (before Linux 5.11, or not x86-64), so it does after each.
      * Without it a worker is looked at when it has nothing to do, and after each
-     * millisecond of tasks, at the same price. */
+     * millisecond of tasks: a microsecond if none of them made a system call. */
     int strict;
     /* What the kernel refuses to a worker: MU_SANDBOX_... A refused system call ends
      * the task as `crashed` by SIGSYS, and mu_outcome_describe() names the call. */

@@ -50,7 +50,7 @@ struct mui_terms {
     const char *const *write_paths;
     uint64_t output_bytes; /* of one task */
     unsigned n_slots;      /* of a lane */
-    int spin_ns;           /* how long an idle worker spins */
+    int spin_ns;           /* how long an idle worker spins, twice */
     int pin;               /* bind workers to CPUs */
     bool is_worker;        /* this process is no host's, but a worker */
     /* spans of orders are offsets from here; NULL: they are pointers */

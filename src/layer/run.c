@@ -28,8 +28,8 @@
 enum { FILE_READ_MAX = 256 * 1024, FILE_UNSIZED_MAX = 256 << 20 };
 
 /* Look for what tasks left behind once they have run for so long since the last look,
- * which costs some 100 system calls, 30 us, if one of them made any; and at what takes one
- * call, sooner. */
+ * which costs some 100 system calls, 30 us, or 1 us where the kernel says that they made
+ * none (sys/calls.h); and at what takes one call, sooner. */
 enum { LOOK_AFTER_NS = 1000 * 1000, GLANCE_AFTER_NS = 10 * 1000 };
 
 struct mu_task {

@@ -406,13 +406,12 @@ static bool is_rehearsal(int signal)
            tid == (int)syscall(SYS_gettid);
 }
 
-static void on_fault(int signal, siginfo_t *info, void *arg)
+static __attribute__((noinline)) void on_crash(int signal,
+                                               const siginfo_t *info,
+                                               const ucontext_t *context)
 {
-    const ucontext_t *context = arg;
     struct mui_crash *record = the.record;
 
-    if (mui_calls_caught(info, arg))
-        return;
     if (getpid() != owner)
         die_plainly(signal);
     if (is_rehearsal(signal)) {
@@ -435,6 +434,14 @@ static void on_fault(int signal, siginfo_t *info, void *arg)
     if (!record->dumps_core)
         await_end();
     die_plainly(signal);
+}
+
+/* Apart: nothing of the thread's own is there for sure until it is no call of a task. Its
+ * compiler may have a function look there that keeps more on the stack. */
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+    if (!mui_calls_caught(info, context))
+        on_crash(signal, info, context);
 }
 
 void mui_crash_rehearse(void)

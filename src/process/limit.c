@@ -39,8 +39,8 @@ static uint64_t nproc; /* RLIMIT_NPROC instead; 0: none */
 /* Of this worker, for mui_limits_struck(). */
 static struct mui_limits the;
 
-/* Whether a task failed for want of a descriptor since it was asked last. */
-_Atomic bool mui_limits_no_files;
+/* See mui_limits_lacked_files(). */
+_Atomic bool mui_limits_lacking_files;
 
 /* -- processes -- */
 
@@ -274,7 +274,7 @@ enum mui_limit mui_limits_struck(int code)
 
     if (code == EMFILE || code == -EMFILE)
         /* relaxed: see mui_limits_lacked_files() */
-        atomic_store_explicit(&mui_limits_no_files, true, memory_order_relaxed);
+        atomic_store_explicit(&mui_limits_lacking_files, true, memory_order_relaxed);
     mui_crash_excuse(true);
     struck = find_struck(code);
     mui_crash_excuse(false);

@@ -48,14 +48,15 @@ int mui_limits_begin(const struct mui_limits *limits);
 /* In a worker, after a task that returned that code: what may have made it fail. */
 enum mui_limit mui_limits_struck(int code);
 
-extern _Atomic bool mui_limits_no_files;
+extern _Atomic bool mui_limits_lacking_files;
 
-/* Whether one returned EMFILE, or its negative, since this was asked last. */
+/* Whether a task failed for want of a descriptor since this was asked last. */
 static inline bool mui_limits_lacked_files(void)
 {
     /* relaxed, here and there: whoever looks next looks for all */
-    return atomic_load_explicit(&mui_limits_no_files, memory_order_relaxed) &&
-           atomic_exchange_explicit(&mui_limits_no_files, false,
+    return atomic_load_explicit(&mui_limits_lacking_files,
+                                memory_order_relaxed) &&
+           atomic_exchange_explicit(&mui_limits_lacking_files, false,
                                     memory_order_relaxed);
 }
 

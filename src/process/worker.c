@@ -42,7 +42,7 @@ static struct {
     unsigned n_lanes;
     struct mui_limits limits;
     uint32_t forked;           /* mui_forked() here, and not in children */
-    bool asks_after_each;      /* task, for more than whether we are spent */
+    bool asks_after_each;      /* is_spent_now() is asked after every task */
     unsigned n_threads;        /* that belong here; constant once `up` */
     uint64_t data_bytes;       /* before the first task; constant once `up` */
     uint64_t may_grow_bytes;   /* beyond that; 0: however much; the same */
@@ -229,9 +229,9 @@ static void tell_of_orphans(void)
         (void)kill(getppid(), SIGCHLD);
 }
 
-/* Things that only system calls tell. Who comes from a task, and not for want of one, has
- * the next ones watched: to a task now and then, which makes a call, it is only a signal
- * more. */
+/* Things that only system calls tell. A look after a task has those that come watched; one
+ * for want of tasks does not: the next may be a while off, and if it made a call would pay
+ * for a signal and gain nothing. */
 static bool has_leftovers(const struct mui_lane_worker *lane, bool has_run)
 {
     bool has;
@@ -271,11 +271,29 @@ static __attribute__((noinline)) void await_up(void)
         (void)mui_futex_wait(&the.up, 0, 0, MU_NEVER);
 }
 
+/* Whether the kernel said that no task made a call that could have changed anything, and
+ * is believed: of the looks that are due not each 64th time, for a task could have written
+ * over what it is told by. */
+static bool made_no_calls(bool is_due)
+{
+    enum { BELIEVED = 64 };
+
+    return mui_calls_were_none() &&
+           !(is_due && ++the.n_believed % BELIEVED == 0);
+}
+
+/* What there is to see without such calls: a stack grows without any. */
+static bool has_changed_without(const struct mui_lane_worker *lane, bool is_due)
+{
+    return (is_due && the.limits.recycle_bytes && has_grown(lane)) ||
+           is_changed_in_memory();
+}
+
 /* Who comes while another looks waits: what that finds is to end it before its next task,
  * too. And then looks itself, where it has run a task: as long as that ran, some of what
  * it changed was left out. */
 static bool look_in_turn(struct mui_lane_worker *lane, bool has_run,
-                         bool by_memory)
+                         bool is_due)
 {
     bool spent;
 
@@ -287,21 +305,12 @@ static bool look_in_turn(struct mui_lane_worker *lane, bool has_run,
         spent =
             (atomic_exchange_explicit(&the.ran, false, memory_order_acquire) ||
              has_run) &&
-            (by_memory ? is_changed_in_memory() : has_leftovers(lane, has_run));
+            (made_no_calls(is_due) ? has_changed_without(lane, is_due)
+                                   : has_leftovers(lane, has_run));
     if (spent)
         end_all(lane);
     (void)pthread_mutex_unlock(&the.look_lock);
     return spent;
-}
-
-/* Whether the kernel said that no task made a call that could have changed anything. Not
- * believed for ever: a task could have written over what it is told by. */
-static bool made_no_calls(bool is_due)
-{
-    enum { BELIEVED = 64 };
-
-    return mui_calls_were_none() &&
-           !(is_due && ++the.n_believed % BELIEVED == 0);
 }
 
 /* What is not asked after every task. Apart, for what it keeps on the stack. */
@@ -319,7 +328,7 @@ static __attribute__((noinline)) bool is_spent_now(struct mui_lane_worker *lane,
     if (!spent && look & MUI_LOOK_GLANCE && the.limits.memory_bytes)
         spent = has_grown(lane);
     if (!spent && (is_due || (has_run && the.limits.strict)))
-        return look_in_turn(lane, has_run, made_no_calls(is_due));
+        return look_in_turn(lane, has_run, is_due);
     if (spent)
         end_all(lane);
     return spent;

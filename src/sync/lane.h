@@ -293,7 +293,7 @@ struct mui_lane_worker {
     uint32_t wish;  /* the wish that was rung for last */
     bool shared;
     bool dirty;  /* replies were written since the last look at the wishes */
-    int spin_ns; /* how long to spin before sleeping */
+    int spin_ns; /* how long to spin before a look, and from there to a sleep */
     /* Ring: tell the supervisor (MUI_WANT_... that it is for). */
     void (*ring)(struct mui_lane_worker *w, uint32_t why);
     void *ring_ctx;

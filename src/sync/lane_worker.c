@@ -281,8 +281,8 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
     /* spin before ringing: a caller that is about to hand out more needs none */
     if (spin_for_work(w, spun_ns))
         return;
-    /* system calls: before the sleep is announced, while nobody pays for a wake-up. With
-     * them twice as long as those spin who wait for us: they would pay for it */
+    /* system calls: before the sleep is announced, while nobody pays for a wake-up. What
+     * they leave of twice that time is spun, too: who comes then need not wake us */
     if (mui_lane_is_spent(w, MUI_LOOK_CLOSELY) ||
         spin_for_work(w, spun_ns + w->spin_ns))
         return;

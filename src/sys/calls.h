@@ -4,9 +4,8 @@
  *     mui_calls_watch()     the kernel looks at `selector` at each call of this thread
  *     begin                 selector = HOLD
  *     the task              a call is not made, but raises SIGSYS
- *     mui_calls_caught()    of the first few, where a watch has it so, those that change
- *                           nothing (read(), say) pass: they are made, and the watch goes
- *                           on. With any other
+ *     mui_calls_caught()    of the first `n_pass` those that change nothing (read(), say)
+ *                           pass: they are made, and the watch goes on. With any other
  *                           selector = LET, the watch is over, and the call is made
  *     end                   selector = LET
  *
@@ -33,16 +32,15 @@ struct mui_calls {
     _Atomic bool
         watched; /* and there was no call since, but those that passed */
     _Atomic unsigned char n_passed; /* since begin */
-    unsigned char may_pass;
+    unsigned char may_pass;         /* of them */
 };
 extern struct mui_calls mui_calls;
 
 /* Watch the calling thread from the next begin on, until a call between begin and end that
  * does not pass, as up to `n_pass` between a begin and its end may; watching already, do
- * so anew. `handler` is that of SIGSYS, asks
- * mui_calls_caught(), and was installed with SA_SIGINFO and SA_ONSTACK; no other handler
- * blocks SIGSYS. False: it cannot be watched, by this system or because SIGSYS is blocked
- * or handled in another way. */
+ * so anew. `handler` is that of SIGSYS, asks mui_calls_caught(), and was installed with
+ * SA_SIGINFO and SA_ONSTACK; no other handler blocks SIGSYS. False: it cannot be watched,
+ * by this system or because SIGSYS is blocked or handled in another way. */
 bool mui_calls_watch(void (*handler)(int, siginfo_t *, void *),
                      unsigned char n_pass);
 

@@ -766,6 +766,8 @@ static void work_loosely(void *arg)
         }
         /* nothing is believed for ever */
         for (int k = 0; k < 200; k++) {
+            /* there is nothing to look at: it does not count */
+            CHECK_CHILD(!mui_lane_is_spent(lane, MUI_LOOK_CLOSELY));
             CHECK_CHILD(!is_spent_by(lane, do_nothing, CLOSELY, &without));
             if (without)
                 continue;
@@ -786,6 +788,29 @@ static void work_loosely(void *arg)
         _exit(0);
     }
 }
+
+#ifndef TEST_IS_SANITIZED /* their stacks are larger */
+static void deepen(void)
+{
+    char room[4 << 20];
+
+    memset(room, 1, sizeof room);
+    __asm__ volatile("" ::"r"(room) : "memory");
+}
+
+static void work_deeply(void *arg)
+{
+    enum { CLOSELY = MUI_LOOK_RAN | MUI_LOOK_CLOSELY };
+    const struct mui_limits limits = {.recycle_bytes = 1 << 20};
+    struct mui_lane_worker *lane = be_worker(&limits, arg);
+    bool without;
+
+    CHECK_CHILD(!is_spent_by(lane, do_nothing, CLOSELY, &without));
+    deepen();
+    CHECK_CHILD(mui_calls_were_none());
+    CHECK_CHILD(mui_lane_is_spent(lane, CLOSELY));
+}
+#endif
 
 /* The kernel kills who is sent SIGSYS while it is blocked. */
 static void work_with_a_handler(void *arg)
@@ -840,6 +865,17 @@ static void worker_that_is_not_strict_watches_between_looks(void **state)
     assert_int_equal(test_wait(test_fork(work_loosely, &peer)), 0);
 }
 
+#ifndef TEST_IS_SANITIZED
+static void stack_grows_without_a_call(void **state)
+{
+    struct peer peer;
+
+    (void)state;
+    open_peer(&peer);
+    assert_int_equal(test_wait(test_fork(work_deeply, &peer)), 0);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -862,6 +898,9 @@ int main(void)
         cmocka_unit_test(worker_looks_by_calls_at_who_called),
         cmocka_unit_test(worker_does_not_watch_where_the_signal_kills),
         cmocka_unit_test(worker_that_is_not_strict_watches_between_looks),
+#ifndef TEST_IS_SANITIZED
+        cmocka_unit_test(stack_grows_without_a_call),
+#endif
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
