@@ -274,7 +274,8 @@ enum mui_limit mui_limits_struck(int code)
 
     if (code == EMFILE || code == -EMFILE)
         /* relaxed: see mui_limits_lacked_files() */
-        atomic_store_explicit(&mui_limits_lacking_files, true, memory_order_relaxed);
+        atomic_store_explicit(&mui_limits_lacking_files, true,
+                              memory_order_relaxed);
     mui_crash_excuse(true);
     struck = find_struck(code);
     mui_crash_excuse(false);
