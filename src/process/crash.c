@@ -436,8 +436,8 @@ static __attribute__((noinline)) void on_crash(int signal,
     die_plainly(signal);
 }
 
-/* Apart: nothing of the thread's own is there for sure until it is no call of a task. Its
- * compiler may have a function look there that keeps more on the stack. */
+/* Apart: while this may be a call of a task, nothing of the thread's own is there for sure,
+ * such as the word that stack protectors ask for in functions that keep more. */
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
     if (!mui_calls_caught(info, context))

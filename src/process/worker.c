@@ -51,7 +51,7 @@ static struct {
     pthread_mutex_t look_lock; /* one thread looks at a time */
     _Atomic uint32_t up;       /* futex: lanes can be served */
     _Atomic bool ran;          /* a task, since the last look */
-    unsigned n_believed;       /* see made_no_calls(); one thread's */
+    unsigned n_believed;       /* see made_no_calls(); by look_lock */
     _Atomic uint64_t n_waited; /* mui_census_waited() at that */
     _Atomic unsigned n_tasks;
     _Atomic bool spent;
