@@ -19,22 +19,12 @@
 #include <unistd.h>
 
 #include "chaos/deeds.h"
+#include "support/calls.h"
 #include "support/pool.h"
 #include "sys/arithmetic.h"
 #include "sys/calls.h"
-#include "sys/sanitize.h"
 
 static const struct mu_pool_options strict = {.strict = 1};
-
-static bool is_supported(void)
-{
-#ifdef __x86_64__
-    /* PR_SET_SYSCALL_USER_DISPATCH */
-    return !MUI_TSAN && prctl(59, 0, 0, 0, 0) == 0;
-#else
-    return false;
-#endif
-}
 
 /* -- who is watched -- */
 
@@ -86,7 +76,7 @@ static void one_thread_is_watched(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const bool watched = cases[i].watched && is_supported();
+        const bool watched = cases[i].watched && test_tells_calls();
         struct mu_pool *pool;
 
         if (mu_pool_open(cases[i].model, &cases[i].options, &pool, NULL) != 0) {
@@ -126,7 +116,7 @@ static void await_watched(struct mu_pool *pool)
 
         assert_int_equal(o->status, MU_DONE);
         mu_outcome_free(o);
-        if (watched || !is_supported())
+        if (watched || !test_tells_calls())
             return;
         test_run_as(pool, compute, MU_DONE);
     }
@@ -631,7 +621,7 @@ int main(void)
     if (setenv(name, "x", 1) != 0 || setenv("MUSTER_TEST_HOST", host, 1) != 0 ||
         mu_init(NULL) != 0)
         return 1;
-    if (!is_supported())
+    if (!test_tells_calls())
         print_message("no syscall user dispatch here: looks after each task\n");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
