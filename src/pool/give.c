@@ -61,12 +61,12 @@ static unsigned find_pack(const struct mu_pool *pool, unsigned n_max,
     uint64_t fn = job->order.fn;
     uint64_t tag = job->order.tag;
     uint64_t step = job->next ? job->next->order.tag - tag : 0;
-    uint8_t attempt = next_attempt(job);
+    unsigned attempts = job->out.attempts;
     unsigned n;
 
     for (n = 0; n < n_max && job; n++, job = job->next, tag += step) {
         if (job->order.form != MUI_FORM_INLINE || job->order.fn != fn ||
-            job->order.tag != tag || next_attempt(job) != attempt ||
+            job->order.tag != tag || job->out.attempts != attempts ||
             job->cancelled)
             break;
         mui_job_ask_for(job->later);

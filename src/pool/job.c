@@ -217,13 +217,11 @@ static inline void clear_outcome(struct mui_job *job)
     out->has_fault_address = 0;
 }
 
-struct mui_job *mui_job_new(struct mui_job_store *store)
+/* Take the first of those that are free. NULL: no memory. */
+static inline struct mui_job *take_spare(struct mui_job_store *store)
 {
     struct mui_job *job;
 
-    /* relaxed: a hint */
-    if (atomic_load_explicit(&store->returned, memory_order_relaxed))
-        reclaim(store, NULL);
     if (!store->spare && store_grow(store) < 0)
         return NULL;
     job = store->spare;
@@ -248,6 +246,35 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
     job->n_frames = 0;
     job->held_bytes = 0;
     job->seen_start_ns = 0;
+    return job;
+}
+
+size_t mui_job_new_many(struct mui_job_store *store, size_t n,
+                        struct mui_job **ret_first)
+{
+    struct mui_job **link = ret_first;
+    size_t i;
+
+    /* relaxed: a hint */
+    if (atomic_load_explicit(&store->returned, memory_order_relaxed))
+        reclaim(store, NULL);
+    for (i = 0; i < n; i++) {
+        struct mui_job *job = take_spare(store);
+
+        if (!job)
+            break;
+        *link = job;
+        link = &job->next;
+    }
+    *link = NULL;
+    return i;
+}
+
+struct mui_job *mui_job_new(struct mui_job_store *store)
+{
+    struct mui_job *job;
+
+    (void)mui_job_new_many(store, 1, &job);
     return job;
 }
 

@@ -119,6 +119,10 @@ static inline void mui_job_ask_for(const struct mui_job *job)
 
 /* A fresh job, with an id. NULL: no memory. The pool's lock is held. */
 struct mui_job *mui_job_new(struct mui_job_store *store);
+/* The same for n, linked by `next`, the last one's NULL. Returns how many: fewer, no
+ * memory. */
+size_t mui_job_new_many(struct mui_job_store *store, size_t n,
+                        struct mui_job **ret_first);
 /* Find a job that has not been taken by its id. NULL: none. Lock held. */
 struct mui_job *mui_job_find(struct mui_job_store *store, uint64_t id);
 /* Call visit for every job that has not been taken. Lock held. */

@@ -436,39 +436,45 @@ static int submit_one(struct mu_pool *pool, const struct batch *batch,
     return 0;
 }
 
+/* How many of n inputs, from the first, are copied as they are. */
+static size_t count_small(const struct mu_span *inputs, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n && is_small(&inputs[i]); i++)
+        ;
+    return i;
+}
+
 /* The same for up to n that are small, as far as there is room, without waiting for
  * it. Returns how many, from the first. */
 static size_t submit_small(struct mu_pool *pool, const struct batch *batch,
                            const struct mu_span *inputs, size_t n, uint64_t tag)
 {
-    struct mui_job head; /* only its links */
-    struct mui_job *last = &head;
+    const struct batch same = *batch; /* no job can be a part of it */
     size_t limit = pool->options.queue_tasks;
-    size_t i;
+    struct mui_job *first;
+    struct mui_job *last = NULL;
 
-    if (!is_plain(batch->how) || room(pool, batch->how->flags) != MU_OK)
+    if (!is_plain(same.how) || room(pool, same.how->flags) != MU_OK)
         return 0;
     if (n > limit - pool->queue.n)
         n = limit - pool->queue.n;
-    for (i = 0; i < n && is_small(&inputs[i]); i++) {
-        struct mui_job *job = mui_job_new(pool->store);
-
-        if (!job)
-            break;
-        fill_job(job, batch, tag + i, 0);
-        take_small(job, &inputs[i]);
+    n = mui_job_new_many(pool->store, count_small(inputs, n), &first);
+    for (struct mui_job *job = first; job; job = job->next) {
+        fill_job(job, &same, tag++, 0);
+        take_small(job, inputs++);
         job->state = MUI_JOB_QUEUED;
         job->prev = last;
-        last->next = job;
         last = job;
     }
-    if (i > 0) {
-        mui_job_join(&pool->queue, head.next, last, i);
-        pool->stats.n_submitted += i;
-        pool->n_timeouts += batch->timeout_ns ? i : 0;
-        pool->n_retried += batch->retries ? i : 0;
+    if (n > 0) {
+        mui_job_join(&pool->queue, first, last, n);
+        pool->stats.n_submitted += n;
+        pool->n_timeouts += same.timeout_ns ? n : 0;
+        pool->n_retried += same.retries ? n : 0;
     }
-    return i;
+    return n;
 }
 
 int mui_pool_submit(struct mu_pool *pool, const struct mui_kind *kind,

@@ -212,6 +212,21 @@ static void write_pack_head(struct slot *slot,
     write_order(slot, &head, attempt);
 }
 
+/* Write the input of an order of a pack at `at`, with no more behind it than what is
+ * written next, up to `end`. Returns where that is. */
+static inline uint8_t *write_input(uint8_t *at, const uint8_t *end,
+                                   const struct mui_order *order)
+{
+    enum { FEW = 24 }; /* copied whole: cheaper than to ask how many */
+    uint32_t room = pack_room(order->inline_size);
+
+    if (room <= FEW && end - at >= FEW)
+        memcpy(at, order->u.bytes, FEW);
+    else
+        memcpy(at, order->u.bytes, room);
+    return at + room;
+}
+
 /* Ask for the lines of the next pack, for writing, as if it were like the one before:
  * the worker that read them a lap ago has them. */
 static void ask_for_pack(const struct mui_lane *lane, unsigned n, uint32_t room)
@@ -235,6 +250,7 @@ void mui_lane_push_pack(struct mui_lane *lane,
     uint32_t i_slot = index & lane->mask;
     uint32_t room = 0;
     uint8_t *at;
+    uint8_t *end;
 
     assert(n >= 2 && n <= mui_lane_pack_room(lane));
 #ifdef BUG_LANE_PACK_FIRST
@@ -244,16 +260,12 @@ void mui_lane_push_pack(struct mui_lane *lane,
 #endif
     for (unsigned i = 0; i < n; i++)
         room += pack_room(orders[i]->inline_size);
-    at = pack_bytes(lane->down, lane->mask, i_slot + n) - room;
-    for (unsigned i = 0; i < n; i++) {
-        const uint8_t *from = orders[i]->u.bytes;
-        const uint8_t *end = at + pack_room(orders[i]->inline_size);
-
-        for (; at != end; at += 8, from += 8)
-            memcpy(at, from, 8);
-        lane->owner[i_slot + i] = owners[i];
-        lane->state[i_slot + i] = SLOT_PACKED;
-    }
+    end = pack_bytes(lane->down, lane->mask, i_slot + n);
+    at = end - room;
+    for (unsigned i = 0; i < n; i++)
+        at = write_input(at, end, orders[i]);
+    memcpy(lane->owner + i_slot, owners, n * sizeof *owners);
+    memset(lane->state + i_slot, SLOT_PACKED, n);
     write_pack_head(&lane->down->orders[i_slot], orders, n, attempt, room);
     for (unsigned i = 0; lane->any_cancelled && i < n; i++)
         /* relaxed: the lap below publishes it */
@@ -359,48 +371,68 @@ static inline void *free_slot(struct mui_lane *lane, uint32_t index)
     return owner;
 }
 
-/* Read the next reply, if it is a brief one: its word comes before the rest. */
-static inline int read_brief(const struct mui_lane *lane,
-                             struct mui_lane_brief *ret_brief)
+/* Read replies as long as they are brief, up to n_max and to the end of the lap: the word
+ * of each comes before the rest. *ret_n is how many there were. What is behind them:
+ * MU_EMPTY, no such reply, or MU_ECORRUPT, one that no honest worker wrote. */
+static int read_briefs(struct mui_lane *lane, struct mui_lane_brief *ret_briefs,
+                       unsigned n_max, unsigned *ret_n)
 {
-    uint32_t index = lane->n_replies;
-    uint64_t word;
+    uint32_t i_slot = lane->n_replies & lane->mask;
+    uint32_t to_end = lane->mask + 1 - i_slot;
+    uint32_t lap = lap_of(lane->n_replies, lane->shift);
+    const _Atomic uint64_t *words = brief_of(lane->up, lane->mask, i_slot);
+    const _Atomic uint64_t *outputs =
+        brief_output_of(lane->up, lane->mask, i_slot);
+    uint8_t *states = lane->state + i_slot;
+    void **owners = lane->owner + i_slot;
+    uint64_t end_ns = lane->end_ns;
+    int rc = MU_EMPTY;
+    unsigned n;
 
-    if (lane->state[index & lane->mask] != SLOT_PACKED)
-        return MU_EMPTY;
-    /* A2, as below; read once, for the worker can change it meanwhile */
-    word = atomic_load_explicit(brief_of(lane->up, lane->mask, index),
-                                memory_order_acquire);
-    if (!brief_is_of(word, lap_of(index, lane->shift)))
-        return MU_EMPTY;
-    ret_brief->run_ns = (uint32_t)word & MUI_BRIEF_NS_MAX;
-    ret_brief->output = 0;
-    if ((uint32_t)word > MUI_BRIEF_NS_MAX)
-        /* relaxed: behind its word; once, too */
-        ret_brief->output = atomic_load_explicit(
-            brief_output_of(lane->up, lane->mask, index), memory_order_relaxed);
-    return (uint8_t)ret_brief->output > MUI_BRIEF_BYTES ? MU_ECORRUPT : MU_OK;
+    n_max = n_max < to_end ? n_max : to_end;
+    for (n = 0; n < n_max && states[n] == SLOT_PACKED; n++) {
+        /* A2, as below; read once, for the worker can change it meanwhile */
+        uint64_t word = atomic_load_explicit(&words[n], memory_order_acquire);
+        uint64_t output = 0;
+
+        if (!brief_is_of(word, lap))
+            break;
+        if ((uint32_t)word > MUI_BRIEF_NS_MAX) {
+            /* relaxed: behind its word; once, too */
+            output = atomic_load_explicit(&outputs[n], memory_order_relaxed);
+            if ((uint8_t)output > MUI_BRIEF_BYTES) {
+                rc = MU_ECORRUPT;
+                break;
+            }
+        }
+        if ((i_slot + n) % BRIEFS_A_LINE == 0)
+            __builtin_prefetch(
+                brief_of(lane->up, lane->mask, i_slot + n + BRIEFS_AHEAD));
+        ret_briefs[n] = (struct mui_lane_brief){.owner = owners[n],
+                                                .output = output,
+                                                .run_ns = (uint32_t)word &
+                                                          MUI_BRIEF_NS_MAX};
+        end_ns += ret_briefs[n].run_ns;
+        owners[n] = NULL;
+        states[n] = SLOT_FREE;
+    }
+    lane->end_ns = end_ns;
+    if (lane->head == lane->n_replies)
+        lane->head += n;
+    lane->n_replies += n;
+    move_head(lane);
+    *ret_n = n;
+    return rc;
 }
 
 unsigned mui_lane_collect_briefs(struct mui_lane *lane,
                                  struct mui_lane_brief *ret_briefs,
                                  unsigned n_max, int64_t *ret_start_ns)
 {
-    uint64_t end_ns = lane->end_ns;
     unsigned n;
 
-    *ret_start_ns = (int64_t)end_ns;
-    for (n = 0; n < n_max; n++) {
-        if (read_brief(lane, &ret_briefs[n]) != MU_OK)
-            break;
-        if (lane->n_replies % BRIEFS_A_LINE == 0)
-            __builtin_prefetch(
-                brief_of(lane->up, lane->mask, lane->n_replies + BRIEFS_AHEAD));
-        end_ns += ret_briefs[n].run_ns;
-        ret_briefs[n].owner = free_slot(lane, lane->n_replies);
-    }
-    lane->end_ns = end_ns;
-    move_head(lane);
+    *ret_start_ns = (int64_t)lane->end_ns;
+    (void)read_briefs(lane, ret_briefs, n_max, &n);
     return n;
 }
 
@@ -409,21 +441,22 @@ static int collect_brief(struct mui_lane *lane, struct mui_reply *ret_reply,
                          void **ret_owner)
 {
     struct mui_lane_brief brief;
-    int rc = read_brief(lane, &brief);
+    uint32_t index = lane->n_replies;
+    uint64_t start_ns = lane->end_ns;
+    unsigned n;
+    int rc = read_briefs(lane, &brief, 1, &n);
 
-    if (rc != MU_OK)
+    if (n == 0)
         return rc;
     *ret_reply = (struct mui_reply){
-        .index = lane->n_replies,
+        .index = index,
         .inline_size = (uint8_t)brief.output,
-        .start_ns = (int64_t)lane->end_ns,
+        .start_ns = (int64_t)start_ns,
         .run_ns = brief.run_ns,
     };
     brief.output >>= 8;
     memcpy(ret_reply->u.bytes, &brief.output, sizeof brief.output);
-    lane->end_ns += brief.run_ns;
-    *ret_owner = free_slot(lane, lane->n_replies);
-    move_head(lane);
+    *ret_owner = brief.owner;
     return MU_OK;
 }
 

@@ -112,6 +112,66 @@ static void order_and_input_are_kept_over_many_laps(void **state)
     }
 }
 
+/* Push half a lap of orders whose inputs are of `size` times the same byte; what is behind
+ * them in their records is none of their workers' business. */
+static void push_half(struct pair *p, unsigned size, int byte)
+{
+    struct mui_order orders[SLOTS / 2];
+    const struct mui_order *pointers[SLOTS / 2];
+    void *owners[SLOTS / 2];
+    uint32_t index;
+
+    for (unsigned i = 0; i < SLOTS / 2; i++) {
+        orders[i] = (struct mui_order){.form = MUI_FORM_INLINE,
+                                       .inline_size = (uint8_t)size};
+        memset(orders[i].u.bytes, 0xff, sizeof orders[i].u.bytes);
+        memset(orders[i].u.bytes, byte, size);
+        orders[i].u.bytes[size] = 0;
+        pointers[i] = &orders[i];
+        owners[i] = &p->owners[i];
+    }
+    mui_lane_push_pack(&p->lane, pointers, SLOTS / 2, 1, owners, &index);
+    mui_lane_flush(&p->lane);
+}
+
+static void serve_half(struct pair *p, unsigned size, int byte)
+{
+    uint8_t expected[MUI_ORDER_INLINE] = "";
+    const struct mui_order *order;
+    struct mui_reply reply;
+    uint32_t index;
+    void *owner;
+
+    memset(expected, byte, size);
+    for (unsigned i = 0; i < SLOTS / 2; i++) {
+        assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_OK);
+        assert_int_equal(order->u.span.size, size);
+        assert_memory_equal((const void *)(uintptr_t)order->u.span.address,
+                            expected, size + 1);
+        mui_lane_reply(&p->worker, &(struct mui_reply){.index = index});
+        assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+        assert_int_equal(reply.kind, MUI_REPLY_RAN);
+    }
+}
+
+/* Inputs that fill their slots, and marks of cancelling, lie behind short ones. */
+static void short_inputs_are_followed_by_nothing(void **state)
+{
+    struct pair *p = *state;
+    const unsigned large = MUI_ORDER_INLINE - 1;
+
+    for (unsigned small = 0; small < 24; small++) {
+        push_half(p, small, 's');
+        push_half(p, large, 'l');
+        serve_half(p, small, 's');
+        push_half(p, small, 't');
+        serve_half(p, large, 'l');
+        push_half(p, small, 'u');
+        serve_half(p, small, 't');
+        serve_half(p, small, 'u');
+    }
+}
+
 static void check_same(const struct mui_reply *reply,
                        const struct mui_reply *sent)
 {
@@ -262,6 +322,77 @@ static void pack_ends_with_the_lap(void **state)
     assert_int_equal(mui_lane_pack_room(&p->lane), 3);
 }
 
+/* Collect those that are next in a row, from this number on. Returns how many. */
+static unsigned collect_row(struct pair *p, unsigned number)
+{
+    struct mui_lane_brief briefs[SLOTS + 1];
+    int64_t start_ns;
+    int64_t end_ns = (int64_t)p->lane.end_ns;
+    unsigned n =
+        mui_lane_collect_briefs(&p->lane, briefs, SLOTS + 1, &start_ns);
+
+    assert_int_equal(start_ns, end_ns);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned told;
+
+        assert_ptr_equal(briefs[i].owner, &p->owners[(number + i) % N_OWNERS]);
+        assert_int_equal(briefs[i].run_ns, number + i);
+        assert_int_equal((uint8_t)briefs[i].output, sizeof told);
+        told = (unsigned)(briefs[i].output >> 8);
+        assert_int_equal(told, number + i);
+        end_ns += briefs[i].run_ns;
+    }
+    assert_int_equal(p->lane.end_ns, end_ns);
+    return n;
+}
+
+static void rows_of_brief_replies_end_with_the_lap(void **state)
+{
+    struct pair *p = *state;
+
+    push(p, 0, 5);
+    mui_lane_flush(&p->lane);
+    for (unsigned i = 0; i < 5; i++)
+        serve(p, i);
+    assert_int_equal(collect_row(p, 0), 5);
+    assert_int_equal(mui_lane_in_flight(&p->lane), 0);
+    push(p, 5, SLOTS - 5);
+    push(p, SLOTS, 4);
+    mui_lane_flush(&p->lane);
+    for (unsigned i = 5; i < SLOTS + 3; i++)
+        serve(p, i);
+    assert_int_equal(collect_row(p, 5), SLOTS - 5);
+    assert_int_equal(mui_lane_in_flight(&p->lane), 4);
+    assert_int_equal(collect_row(p, SLOTS), 3); /* the fourth has not run */
+    assert_int_equal(mui_lane_in_flight(&p->lane), 1);
+    serve(p, SLOTS + 3);
+    assert_int_equal(collect_row(p, SLOTS + 3), 1);
+    assert_int_equal(mui_lane_in_flight(&p->lane), 0);
+}
+
+static void an_order_without_a_reply_stays_when_later_ones_have_theirs(
+    void **state)
+{
+    static const uint32_t as_replied[] = {0, 3, 2, 1};
+    static const unsigned in_flight[] = {3, 3, 3, 0};
+    struct pair *p = *state;
+    struct mui_reply reply;
+    void *owner;
+
+    push(p, 0, 4);
+    mui_lane_flush(&p->lane);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(take(p, i), i);
+    for (unsigned i = 0; i < 4; i++) {
+        mui_lane_reply(&p->worker,
+                       &(struct mui_reply){.index = as_replied[i],
+                                           .start_ns = p->worker.end_ns});
+        assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+        assert_ptr_equal(owner, &p->owners[as_replied[i]]);
+        assert_int_equal(mui_lane_in_flight(&p->lane), in_flight[i]);
+    }
+}
+
 static void forged_brief_reply_is_refused(void **state)
 {
     struct pair *p = *state;
@@ -327,11 +458,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PAIR_TEST(order_and_input_are_kept_over_many_laps),
+        PAIR_TEST(short_inputs_are_followed_by_nothing),
         PAIR_TEST(all_that_a_reply_says_arrives),
         PAIR_TEST(revocation_takes_what_did_not_start),
         PAIR_TEST(cancelled_one_comes_back_unrun),
         PAIR_TEST(replies_may_come_in_any_order),
         PAIR_TEST(pack_ends_with_the_lap),
+        PAIR_TEST(rows_of_brief_replies_end_with_the_lap),
+        PAIR_TEST(an_order_without_a_reply_stays_when_later_ones_have_theirs),
         PAIR_TEST(forged_brief_reply_is_refused),
         PAIR_TEST(brief_reply_to_a_revoked_order_is_nothing),
         PAIR_TEST(every_lap_word_is_stored_every_so_often),
