@@ -451,7 +451,7 @@ static size_t count_small(const struct mu_span *inputs, size_t n)
 static size_t submit_small(struct mu_pool *pool, const struct batch *batch,
                            const struct mu_span *inputs, size_t n, uint64_t tag)
 {
-    const struct batch same = *batch; /* no job can be a part of it */
+    const struct batch same = *batch; /* which no store to a job can change */
     size_t limit = pool->options.queue_tasks;
     struct mui_job *first;
     struct mui_job *last = NULL;

@@ -205,19 +205,17 @@ static void write_pack_head(struct slot *slot,
                              .tag = orders[0]->tag};
 
     head.u.pack.tag_step = orders[1]->tag - orders[0]->tag;
-    for (unsigned i = 0; i < n; i++) {
-        assert(orders[i]->inline_size < MUI_ORDER_INLINE);
+    for (unsigned i = 0; i < n; i++)
         head.u.pack.sizes[i] = orders[i]->inline_size;
-    }
     write_order(slot, &head, attempt);
 }
 
-/* Write the input of an order of a pack at `at`, with no more behind it than what is
- * written next, up to `end`. Returns where that is. */
+/* Write the input of an order of a pack at `at`. Returns where the next one goes, which
+ * writes over what this copies too much; nothing is written from `end` on. */
 static inline uint8_t *write_input(uint8_t *at, const uint8_t *end,
                                    const struct mui_order *order)
 {
-    enum { FEW = 24 }; /* copied whole: cheaper than to ask how many */
+    enum { FEW = 24 }; /* copied as a whole: cheaper than a call */
     uint32_t room = pack_room(order->inline_size);
 
     if (room <= FEW && end - at >= FEW)
@@ -258,8 +256,10 @@ void mui_lane_push_pack(struct mui_lane *lane,
     atomic_store_explicit(&lane->down->orders[i_slot].lap,
                           lap_of(index, lane->shift), memory_order_release);
 #endif
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        assert(orders[i]->inline_size < MUI_ORDER_INLINE);
         room += pack_room(orders[i]->inline_size);
+    }
     end = pack_bytes(lane->down, lane->mask, i_slot + n);
     at = end - room;
     for (unsigned i = 0; i < n; i++)
@@ -417,10 +417,11 @@ static int read_briefs(struct mui_lane *lane, struct mui_lane_brief *ret_briefs,
         states[n] = SLOT_FREE;
     }
     lane->end_ns = end_ns;
+    /* as many replies were read as slots are free from head to tail: at the head itself
+     * none is free beyond these; behind it, it stays */
     if (lane->head == lane->n_replies)
         lane->head += n;
     lane->n_replies += n;
-    move_head(lane);
     *ret_n = n;
     return rc;
 }

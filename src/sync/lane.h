@@ -172,9 +172,9 @@ struct mui_lane_brief {
     uint32_t run_ns;
 };
 
-/* Read replies that are brief, as most of those to packs are, up to n_max and until one
- * is not: that, and one that no honest worker wrote, is left for mui_lane_collect().
- * Returns how many. The first began at *ret_start_ns, each other when the one before
+/* Read replies that are brief, as most of those to packs are, up to n_max, to the end of
+ * the lap, and until one is not: that, and one that no honest worker wrote, is left for
+ * mui_lane_collect(). Returns how many; 0: the next is not brief. The first began at *ret_start_ns, each other when the one before
  * it ended. Wait-free, O(n). */
 unsigned mui_lane_collect_briefs(struct mui_lane *lane,
                                  struct mui_lane_brief *ret_briefs,

@@ -393,6 +393,29 @@ static void an_order_without_a_reply_stays_when_later_ones_have_theirs(
     }
 }
 
+/* The worker says that it has started less than it has replied to. */
+static void whose_reply_was_read_does_not_come_back(void **state)
+{
+    static const uint32_t as_replied[] = {0, 3, 2};
+    struct pair *p = *state;
+    struct mui_reply reply;
+    void *owner;
+
+    push(p, 0, 4);
+    mui_lane_flush(&p->lane);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(take(p, i), i);
+    for (unsigned i = 0; i < 3; i++) {
+        mui_lane_reply(&p->worker,
+                       &(struct mui_reply){.index = as_replied[i],
+                                           .start_ns = p->worker.end_ns});
+        assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+    }
+    atomic_store(&p->up->started, 1);
+    assert_int_equal(mui_lane_revoke(&p->lane, p->lane.head, note_taken, p), 1);
+    assert_int_equal(p->taken[0], 1);
+}
+
 static void forged_brief_reply_is_refused(void **state)
 {
     struct pair *p = *state;
@@ -466,6 +489,7 @@ int main(void)
         PAIR_TEST(pack_ends_with_the_lap),
         PAIR_TEST(rows_of_brief_replies_end_with_the_lap),
         PAIR_TEST(an_order_without_a_reply_stays_when_later_ones_have_theirs),
+        PAIR_TEST(whose_reply_was_read_does_not_come_back),
         PAIR_TEST(forged_brief_reply_is_refused),
         PAIR_TEST(brief_reply_to_a_revoked_order_is_nothing),
         PAIR_TEST(every_lap_word_is_stored_every_so_often),
