@@ -174,8 +174,8 @@ struct mui_lane_brief {
 
 /* Read replies that are brief, as most of those to packs are, up to n_max, to the end of
  * the lap, and until one is not: that, and one that no honest worker wrote, is left for
- * mui_lane_collect(). Returns how many; 0: the next is not brief. The first began at *ret_start_ns, each other when the one before
- * it ended. Wait-free, O(n). */
+ * mui_lane_collect(). Returns how many; 0: the next is not brief. The first began at
+ * *ret_start_ns, each other when the one before it ended. Wait-free, O(n). */
 unsigned mui_lane_collect_briefs(struct mui_lane *lane,
                                  struct mui_lane_brief *ret_briefs,
                                  unsigned n_max, int64_t *ret_start_ns);

@@ -370,25 +370,38 @@ static void rows_of_brief_replies_end_with_the_lap(void **state)
     assert_int_equal(mui_lane_in_flight(&p->lane), 0);
 }
 
+/* A pack of four, all of which are taken. */
+static void take_four(struct pair *p)
+{
+    push(p, 0, 4);
+    mui_lane_flush(&p->lane);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(take(p, i), i);
+}
+
+/* The reply to one of them, which is read. */
+static void reply_to(struct pair *p, uint32_t index)
+{
+    struct mui_reply reply;
+    void *owner;
+
+    mui_lane_reply(
+        &p->worker,
+        &(struct mui_reply){.index = index, .start_ns = p->worker.end_ns});
+    assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+    assert_ptr_equal(owner, &p->owners[index]);
+}
+
 static void an_order_without_a_reply_stays_when_later_ones_have_theirs(
     void **state)
 {
     static const uint32_t as_replied[] = {0, 3, 2, 1};
     static const unsigned in_flight[] = {3, 3, 3, 0};
     struct pair *p = *state;
-    struct mui_reply reply;
-    void *owner;
 
-    push(p, 0, 4);
-    mui_lane_flush(&p->lane);
-    for (unsigned i = 0; i < 4; i++)
-        assert_int_equal(take(p, i), i);
+    take_four(p);
     for (unsigned i = 0; i < 4; i++) {
-        mui_lane_reply(&p->worker,
-                       &(struct mui_reply){.index = as_replied[i],
-                                           .start_ns = p->worker.end_ns});
-        assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
-        assert_ptr_equal(owner, &p->owners[as_replied[i]]);
+        reply_to(p, as_replied[i]);
         assert_int_equal(mui_lane_in_flight(&p->lane), in_flight[i]);
     }
 }
@@ -396,21 +409,12 @@ static void an_order_without_a_reply_stays_when_later_ones_have_theirs(
 /* The worker says that it has started less than it has replied to. */
 static void whose_reply_was_read_does_not_come_back(void **state)
 {
-    static const uint32_t as_replied[] = {0, 3, 2};
     struct pair *p = *state;
-    struct mui_reply reply;
-    void *owner;
 
-    push(p, 0, 4);
-    mui_lane_flush(&p->lane);
-    for (unsigned i = 0; i < 4; i++)
-        assert_int_equal(take(p, i), i);
-    for (unsigned i = 0; i < 3; i++) {
-        mui_lane_reply(&p->worker,
-                       &(struct mui_reply){.index = as_replied[i],
-                                           .start_ns = p->worker.end_ns});
-        assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
-    }
+    take_four(p);
+    reply_to(p, 0);
+    reply_to(p, 3);
+    reply_to(p, 2); /* a brief one, behind one that is not there */
     atomic_store(&p->up->started, 1);
     assert_int_equal(mui_lane_revoke(&p->lane, p->lane.head, note_taken, p), 1);
     assert_int_equal(p->taken[0], 1);
