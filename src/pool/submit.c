@@ -392,7 +392,7 @@ static int take_apart(struct mu_pool *pool, struct mui_job *job,
     int rc;
 
     if (pool->queue.n > 0)
-        enqueued(pool); /* the others of its batch are not to wait */
+        enqueued(pool); /* else who has nothing would have to ring for them */
     else
         mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
