@@ -184,20 +184,21 @@ struct mu_outcome {
     uint64_t id;  /* as mu_pool_submit() gave it */
     uint64_t tag; /* as the submitter gave it */
     enum mu_status status;
-    int code;           /* failed: what it returned; exited: exit status, and 0
-                         * when its thread alone ended: that has none to be known;
-                         * crashed by SIGSYS, for what a sandbox refuses: the
-                         * system call's number + 1, or 0 */
-    int signal;         /* crashed, out of memory: the signal that ended it; 0
-                         * where none did, and of every other status */
-    unsigned attempts;  /* how often it was started, at least */
-    unsigned worker;    /* the worker that ran it last */
+    int code;          /* failed: what it returned; exited: exit status, and 0
+                        * when its thread alone ended: that has none to be known;
+                        * crashed by SIGSYS, for what a sandbox refuses: the
+                        * system call's number + 1, or 0 */
+    int signal;        /* crashed, out of memory: the signal that ended it; 0
+                        * where none did, and of every other status */
+    unsigned attempts; /* how often it was started, at least */
+    unsigned worker;   /* the worker that ran it last */
+    /* 1: fault_address is known, and NULL is an address too */
+    int has_fault_address;
     const void *output; /* never NULL; a byte of 0 follows, not counted */
     size_t output_size;
     int64_t queue_ns; /* from submit to the start of the last attempt */
     int64_t run_ns;   /* run time of the last attempt */
     const void *fault_address; /* crashed by a memory fault: where; else NULL */
-    int has_fault_address;     /* 1: it is known, and NULL is an address too */
 };
 
 /* Open a pool.

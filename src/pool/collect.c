@@ -24,10 +24,8 @@ void mui_pool_end(struct mu_pool *pool, struct mui_job *job,
     mui_pool_give_input_back(pool, job);
     job->out.status = status;
     job->state = MUI_JOB_ENDED;
-    if (job->timeout_ns)
-        pool->n_timeouts--;
-    if (job->retries)
-        pool->n_retried--;
+    pool->n_timeouts -= mui_job_extras(job)->timeout_ns != 0;
+    pool->n_retried -= mui_job_extras(job)->retries != 0;
     pool->stats.ended[status]++;
     pool->n_moves++;
     mui_job_push_back(&pool->ended, job);
@@ -39,16 +37,16 @@ void mui_pool_ungive(struct mu_pool *pool, struct mui_job *job)
 {
     pool->n_given--;
     if (job->alone)
-        pool->groups[job->i_lane / pool->groups[0].n_lanes].lone = NULL;
+        pool->groups[job->out.worker / pool->groups[0].n_lanes].lone = NULL;
 }
 
 /* Let go of the output of an attempt that is not the last. */
 static void drop_output(struct mu_pool *pool, struct mui_job *job)
 {
-    uint64_t size = job->out.output == job->small ? 0 : job->out.output_size;
-
-    job->held_bytes -= size;
-    pool->held_bytes -= size;
+    if (job->out.output != job->small) {
+        mui_job_own_extras(job)->held_bytes -= job->out.output_size;
+        pool->held_bytes -= job->out.output_size;
+    }
     mui_job_drop_output(job);
 }
 
@@ -57,7 +55,8 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
 {
     if (!charged)
         job->out.attempts--;
-    job->seen_start_ns = 0;
+    if (job->has_extras)
+        job->extras.seen_start_ns = 0;
     drop_output(pool, job);
     /* nothing of this attempt may be taken for the next one's */
     job->out.code = 0;
@@ -91,7 +90,7 @@ bool mui_pool_recall(struct mu_pool *pool, const struct mui_group *group,
 
     for (unsigned i = group->n_lanes; i-- > 0;) {
         struct mui_lane *lane = &group->lanes[i];
-        bool stays = but && but->i_lane == group->i_first + i;
+        bool stays = but && but->out.worker == group->i_first + i;
 
         moved |= mui_lane_revoke(lane, stays ? but->index + 1 : lane->head,
                                  mui_pool_take_back, pool) > 0;
@@ -137,7 +136,7 @@ static bool keep_output(struct mu_pool *pool, struct mui_job *job,
         if (!copy)
             return false;
     }
-    job->held_bytes += size;
+    mui_job_own_extras(job)->held_bytes += size;
     pool->held_bytes += size;
     return true;
 }
@@ -244,8 +243,8 @@ static unsigned collect_briefs(struct mu_pool *pool, struct mui_lane *lane,
         job->later = briefs[i + AHEAD < n ? i + AHEAD : n - 1].owner;
         mui_job_ask_for(job->later);
         settle_brief(&briefs[i], start_ns);
-        n_timeouts += job->timeout_ns != 0;
-        n_retried += job->retries != 0;
+        n_timeouts += mui_job_extras(job)->timeout_ns != 0;
+        n_retried += mui_job_extras(job)->retries != 0;
         start_ns = (int64_t)((uint64_t)start_ns + briefs[i].run_ns);
         last->next = job;
         job->prev = last;

@@ -81,7 +81,8 @@ static bool is_own_doing(const struct mui_death *death)
 static void note_times(struct mui_job *job)
 {
     int64_t now = mu_now_ns();
-    int64_t start = job->seen_start_ns ? job->seen_start_ns : now;
+    int64_t seen = mui_job_extras(job)->seen_start_ns;
+    int64_t start = seen ? seen : now;
 
     job->out.run_ns = now - start;
     job->out.queue_ns = start - job->submit_ns;
@@ -94,7 +95,8 @@ static void settle_death(struct mu_pool *pool, struct mui_job *job,
                          const struct mui_death *death, bool oldest,
                          bool on_culprit, unsigned n_suspects)
 {
-    bool started = job->seen_start_ns != 0; /* see note_started() */
+    bool started =
+        mui_job_extras(job)->seen_start_ns != 0; /* see note_started() */
     bool overdue = job->doom == MU_TIMED_OUT;
     bool doubtful = !started && (overdue || (oldest && is_own_doing(death)));
     struct mui_judgement j;
@@ -159,10 +161,11 @@ static unsigned note_started(const struct mui_lane *lane)
 
         if (!job)
             continue;
-        if (!job->seen_start_ns && i - lane->head < started - lane->head)
-            job->seen_start_ns =
+        if (!mui_job_extras(job)->seen_start_ns &&
+            i - lane->head < started - lane->head)
+            mui_job_own_extras(job)->seen_start_ns =
                 start > job->submit_ns && start <= now ? start : now;
-        n += job->seen_start_ns != 0;
+        n += mui_job_extras(job)->seen_start_ns != 0;
     }
     return n;
 }

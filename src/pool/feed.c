@@ -119,7 +119,8 @@ int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
     if (rc != 0)
         return mui_fail(err, rc, "map: wait for an outcome");
     *ret_outcome = feed->here[feed->i_here++];
-    feed->is_heavy = ((const struct mui_job *)*ret_outcome)->held_bytes > 0;
+    feed->is_heavy =
+        mui_job_extras((const struct mui_job *)*ret_outcome)->held_bytes > 0;
     feed->n_taken++;
     return 0;
 }
@@ -128,7 +129,7 @@ void mui_feed_free(struct mui_feed *feed, struct mu_outcome *outcome)
 {
     struct mui_job *job = (struct mui_job *)outcome;
 
-    if (job->held_bytes > 0) {
+    if (mui_job_extras(job)->held_bytes > 0) {
         mui_job_free(job);
         return;
     }
@@ -162,7 +163,7 @@ void mui_feed_fini(struct mui_feed *feed)
 
 uint64_t mui_feed_number(const struct mu_outcome *outcome)
 {
-    return ((const struct mui_job *)outcome)->number;
+    return mui_job_extras((const struct mui_job *)outcome)->number;
 }
 
 size_t mui_feed_window(const struct mu_pool *pool)

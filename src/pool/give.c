@@ -4,12 +4,11 @@
 
 static void set_deadline(struct mu_pool *pool, struct mui_job *job)
 {
+    struct mui_extras *extras = &job->extras;
     int64_t due;
 
-    job->given_ns = mu_now_ns();
-    due = job->timeout_ns < MU_NEVER - job->given_ns
-              ? job->given_ns + job->timeout_ns
-              : MU_NEVER;
+    extras->given_ns = mu_now_ns();
+    due = mui_clock_add(extras->given_ns, extras->timeout_ns);
     if (due >= pool->alarm_ns)
         return;
     pool->alarm_ns = due;
@@ -23,11 +22,10 @@ static void note_given(struct mu_pool *pool, struct mui_job *job,
     job->out.attempts++;
     job->state = MUI_JOB_GIVEN;
     job->index = index;
-    job->i_lane = (uint16_t)i_worker;
     job->out.worker = i_worker;
-    if (job->timeout_ns)
+    if (mui_job_extras(job)->timeout_ns)
         set_deadline(pool, job);
-    if (job->retries)
+    if (mui_job_extras(job)->retries)
         pool->heard = false;
 }
 

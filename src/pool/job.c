@@ -2,7 +2,7 @@
  *
  * A store hands out jobs under the pool's lock and gets them back from any thread:
  * returned jobs go on a stack by compare-and-swap, in runs: the first of a run has in
- * `prev` its last, and in `number` how many they are. Only the store's owner takes from
+ * `prev` its last, and in `n_run` how many they are. Only the store's owner takes from
  * the stack, all at once by an exchange, so there is no ABA.
  *
  * When its pool closes, the owner exchanges the stack for the mark CLOSED, counts
@@ -20,23 +20,45 @@
 /* Buffers up to BUFFER_MAX stay with their job when it is given back, KEEP_MAX of
  * them in all: a fresh one faults in each of its pages, which costs more than
  * the copy. */
-enum { CHUNK = 256, BUFFER_MAX = 4 << 20, KEEP_MAX = 64 << 20 };
+enum { BUFFER_MAX = 4 << 20, KEEP_MAX = 64 << 20 };
 
 _Static_assert(offsetof(struct mui_job, order) == 2 * MUI_CACHE_LINE &&
-                   offsetof(struct mui_job, frames) ==
+                   offsetof(struct mui_job, extras) ==
                        (size_t)MUI_JOB_HOT_LINES * MUI_CACHE_LINE,
-               "what most tasks need lies in the first lines");
+               "what every task needs lies in the first lines");
+
+/* Jobs live in chunks, each at a multiple of its size: so a job's address leads to what
+ * they have in common, and no line of the job is read for it. */
+enum {
+    CHUNK_BYTES = 128 << 10,
+    CHUNK_LINES = CHUNK_BYTES / MUI_CACHE_LINE,
+    CHUNK_JOBS = (CHUNK_BYTES - MUI_CACHE_LINE) / sizeof(struct mui_job)
+};
+
+struct chunk {
+    struct mui_job_store *store;
+    size_t i_chunk; /* which of the store's it is */
+    struct mui_job jobs[CHUNK_JOBS];
+};
+
+_Static_assert(sizeof(struct chunk) <= CHUNK_BYTES, "chunks lie apart");
 
 struct mui_job_store {
-    struct mui_job **chunks; /* [n_chunks] of CHUNK jobs each */
+    struct chunk **chunks; /* [n_chunks] */
     size_t n_chunks;
     struct mui_job *spare;              /* owner's free jobs, by next */
     size_t n_out;                       /* owner's: handed out, not reclaimed */
+    uint32_t n_ids;                     /* owner's: see make_id() */
     _Atomic(struct mui_job *) returned; /* pushed by any thread; or CLOSED */
     _Atomic int64_t n_left;             /* once closed: see above */
     _Atomic int64_t kept_bytes;         /* of the buffers of free jobs, about */
     char why[sizeof((struct mu_error *)0)->text]; /* see mui_job_why() */
 };
+
+static inline struct chunk *chunk_of(const struct mui_job *job)
+{
+    return (struct chunk *)((uintptr_t)job & ~(uintptr_t)(CHUNK_BYTES - 1));
+}
 
 static struct mui_job closed_mark;
 #define CLOSED (&closed_mark)
@@ -124,14 +146,14 @@ void mui_job_store_say_why(struct mui_job_store *store, const char *why)
 
 const char *mui_job_why(const struct mui_job *job)
 {
-    return job->store->why;
+    return chunk_of(job)->store->why;
 }
 
 static void store_free(struct mui_job_store *store)
 {
     for (size_t i = 0; i < store->n_chunks; i++) {
-        for (size_t j = 0; j < CHUNK; j++)
-            free(store->chunks[i][j].buffer);
+        for (size_t j = 0; j < CHUNK_JOBS; j++)
+            free(store->chunks[i]->jobs[j].buffer);
         free(store->chunks[i]);
     }
     free(store->chunks);
@@ -149,7 +171,7 @@ static void reclaim(struct mui_job_store *store, struct mui_job *next_stack)
     struct mui_job *last = NULL;
 
     for (struct mui_job *run = first; run; run = last->next) {
-        store->n_out -= run->number;
+        store->n_out -= run->n_run;
         last = run->prev;
     }
     if (!last)
@@ -173,36 +195,64 @@ void mui_job_store_abandon(struct mui_job_store *store)
         store_free(store);
 }
 
-static int store_grow(struct mui_job_store *store)
+/* Another chunk's jobs, linked by `next`. NULL: no memory. */
+static struct mui_job *new_chunk(struct mui_job_store *store)
 {
-    struct mui_job **chunks =
-        realloc(store->chunks, (store->n_chunks + 1) * sizeof *chunks);
-    struct mui_job *chunk;
+    struct chunk **chunks;
+    struct chunk *chunk;
 
+    if (store->n_chunks == UINT32_MAX / CHUNK_LINES)
+        return NULL; /* their ids are full */
+    chunks = realloc(store->chunks, (store->n_chunks + 1) * sizeof *chunks);
     if (!chunks)
-        return -1;
+        return NULL;
     store->chunks = chunks;
-    chunk = aligned_alloc(MUI_CACHE_LINE, CHUNK * sizeof *chunk);
+    chunk = aligned_alloc(CHUNK_BYTES, CHUNK_BYTES);
     if (!chunk)
-        return -1;
-    memset(chunk, 0, CHUNK * sizeof *chunk);
-    for (size_t i = CHUNK; i-- > 0;) {
-        chunk[i].store = store;
-        chunk[i].slot = (uint32_t)(store->n_chunks * CHUNK + i);
-        chunk[i].next = store->spare;
-        chunk[i].later = &chunk[i];
-        store->spare = &chunk[i];
+        return NULL;
+    memset(chunk, 0, sizeof *chunk);
+    chunk->store = store;
+    chunk->i_chunk = store->n_chunks;
+    for (size_t i = 0; i < CHUNK_JOBS; i++) {
+        struct mui_job *job = &chunk->jobs[i];
+
+        job->next = i + 1 < CHUNK_JOBS ? job + 1 : NULL;
+        job->later = job;
     }
     chunks[store->n_chunks++] = chunk;
-    return 0;
+    return chunk->jobs;
+}
+
+/* In the lower half where the job lies, its chunk and which line of that; in the upper a
+ * number that no task has again for 2^32 others: who took its outcome may have kept the
+ * id. */
+static inline uint64_t make_id(const struct mui_job *job, uint32_t n_ids)
+{
+    size_t line = (uintptr_t)job % CHUNK_BYTES / MUI_CACHE_LINE;
+
+    return (uint64_t)n_ids << 32 |
+           (uint32_t)(chunk_of(job)->i_chunk * CHUNK_LINES + line);
+}
+
+/* The job where an id says, which may be a caller's invention: then it has another. NULL:
+ * there is none. */
+static struct mui_job *job_at(const struct mui_job_store *store, uint64_t id)
+{
+    size_t i_chunk = (uint32_t)id / CHUNK_LINES;
+    size_t at = (uint32_t)id % CHUNK_LINES * MUI_CACHE_LINE;
+    size_t i_job = (at - offsetof(struct chunk, jobs)) / sizeof(struct mui_job);
+
+    if (i_chunk >= store->n_chunks || i_job >= CHUNK_JOBS)
+        return NULL;
+    return &store->chunks[i_chunk]->jobs[i_job];
 }
 
 /* Field by field: gcc clears the whole by `rep stos`, which takes 10 ns to begin. */
-static inline void clear_outcome(struct mui_job *job)
+static inline void clear_outcome(struct mui_job *job, uint64_t id)
 {
     struct mu_outcome *out = &job->out;
 
-    out->id = (uint64_t)job->generation << 32 | job->slot;
+    out->id = id;
     out->tag = 0;
     out->status = MU_DONE;
     out->code = 0;
@@ -217,24 +267,17 @@ static inline void clear_outcome(struct mui_job *job)
     out->has_fault_address = 0;
 }
 
-/* Take the first of those that are free. NULL: no memory. */
-static inline struct mui_job *take_spare(struct mui_job_store *store)
+/* A free job becomes a fresh one. */
+static inline void renew(struct mui_job_store *store, struct mui_job *job,
+                         uint32_t n_ids)
 {
-    struct mui_job *job;
-
-    if (!store->spare && store_grow(store) < 0)
-        return NULL;
-    job = store->spare;
-    store->spare = job->next;
     mui_job_ask_for(job->later); /* a later call's misses begin now */
     if (job->has_buffer)
         /* relaxed: a count */
         (void)atomic_fetch_sub_explicit(&store->kept_bytes,
                                         (int64_t)job->buffer_bytes,
                                         memory_order_relaxed);
-    store->n_out++;
-    job->generation++;
-    clear_outcome(job);
+    clear_outcome(job, make_id(job, n_ids));
     job->state = MUI_JOB_FREE;
     job->doom = MU_DONE;
     job->note = MUI_NOTE_NONE;
@@ -244,29 +287,31 @@ static inline struct mui_job *take_spare(struct mui_job_store *store)
     job->cancelled = false;
     job->owns_input = false;
     job->n_frames = 0;
-    job->held_bytes = 0;
-    job->seen_start_ns = 0;
-    return job;
+    job->has_extras = false;
 }
 
 size_t mui_job_new_many(struct mui_job_store *store, size_t n,
                         struct mui_job **ret_first)
 {
-    struct mui_job **link = ret_first;
+    struct mui_job **link = &store->spare;
+    uint32_t n_ids = store->n_ids;
     size_t i;
 
     /* relaxed: a hint */
     if (atomic_load_explicit(&store->returned, memory_order_relaxed))
         reclaim(store, NULL);
-    for (i = 0; i < n; i++) {
-        struct mui_job *job = take_spare(store);
-
-        if (!job)
-            break;
-        *link = job;
-        link = &job->next;
+    for (i = 0; i < n && (*link || (*link = new_chunk(store))); i++) {
+        renew(store, *link, ++n_ids);
+        link = &(*link)->next;
     }
+    *ret_first = NULL;
+    if (i == 0)
+        return 0;
+    *ret_first = store->spare;
+    store->spare = *link;
     *link = NULL;
+    store->n_ids = n_ids;
+    store->n_out += i;
     return i;
 }
 
@@ -280,13 +325,9 @@ struct mui_job *mui_job_new(struct mui_job_store *store)
 
 struct mui_job *mui_job_find(struct mui_job_store *store, uint64_t id)
 {
-    uint32_t slot = (uint32_t)id;
-    struct mui_job *job;
+    struct mui_job *job = job_at(store, id);
 
-    if (slot / CHUNK >= store->n_chunks)
-        return NULL;
-    job = &store->chunks[slot / CHUNK][slot % CHUNK];
-    if (job->state == MUI_JOB_FREE || job->state == MUI_JOB_TAKEN)
+    if (!job || job->state == MUI_JOB_FREE || job->state == MUI_JOB_TAKEN)
         return NULL; /* its user may be freeing it: look at nothing else */
     return job->out.id == id ? job : NULL;
 }
@@ -295,8 +336,8 @@ void mui_job_each(struct mui_job_store *store,
                   void (*visit)(void *ctx, struct mui_job *job), void *ctx)
 {
     for (size_t i = 0; i < store->n_chunks; i++)
-        for (size_t j = 0; j < CHUNK; j++) {
-            struct mui_job *job = &store->chunks[i][j];
+        for (size_t j = 0; j < CHUNK_JOBS; j++) {
+            struct mui_job *job = &store->chunks[i]->jobs[j];
 
             if (job->state != MUI_JOB_FREE && job->state != MUI_JOB_TAKEN)
                 visit(ctx, job);
@@ -352,7 +393,7 @@ static bool keeps_buffer(struct mui_job_store *store, const struct mui_job *job)
 static inline void empty(struct mui_job *job)
 {
     mui_job_drop_output(job);
-    if (job->has_buffer && !keeps_buffer(job->store, job)) {
+    if (job->has_buffer && !keeps_buffer(chunk_of(job)->store, job)) {
         free(job->buffer);
         job->buffer = NULL;
         job->has_buffer = false;
@@ -373,7 +414,7 @@ static void give_back(struct mui_job_store *store, struct mui_job *first,
         atomic_load_explicit(&store->returned, memory_order_acquire);
 
     first->prev = last;
-    first->number = n;
+    first->n_run = n;
     do {
         if (top == CLOSED) {
             if (atomic_fetch_sub_explicit(&store->n_left, count,
@@ -390,7 +431,7 @@ static void give_back(struct mui_job_store *store, struct mui_job *first,
 void mui_job_free(struct mui_job *job)
 {
     empty(job);
-    give_back(job->store, job, job, 1);
+    give_back(chunk_of(job)->store, job, job, 1);
 }
 
 void mui_job_free_many(struct mui_job *const *jobs, size_t n)
@@ -398,14 +439,15 @@ void mui_job_free_many(struct mui_job *const *jobs, size_t n)
     for (size_t i = 0; i < n;) {
         struct mui_job *first = jobs[i];
         struct mui_job *last = first;
+        struct mui_job_store *store = chunk_of(first)->store;
         size_t i_first = i;
 
         empty(first);
-        for (i++; i < n && jobs[i]->store == first->store; i++) {
+        for (i++; i < n && chunk_of(jobs[i])->store == store; i++) {
             empty(jobs[i]);
             last->next = jobs[i];
             last = jobs[i];
         }
-        give_back(first->store, first, last, i - i_first);
+        give_back(store, first, last, i - i_first);
     }
 }

@@ -35,15 +35,31 @@ enum mui_job_note {
     MUI_NOTE_VANISHED   /* its workers vanished again and again */
 };
 
-/* What most tasks need lies in the first four cache lines. */
+/* What few tasks have. */
+struct mui_extras {
+    uint64_t number; /* of mui_pool_submit(): map and reduce count with it */
+    int64_t timeout_ns;
+    int64_t given_ns;      /* with a timeout: when it was given last */
+    int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
+    uint64_t held_bytes;   /* of input and output, counted by the pool */
+    uint16_t retries;
+};
+
+/* A task without extras needs no more than the first three cache lines: callers go over
+ * thousands of jobs again and again, and miss each line of each several times. */
 struct mui_job {
     struct mu_outcome out; /* first: mu_outcome_free() gets its address */
     struct mui_job *next;
     struct mui_job *prev;
-    int64_t submit_ns;
-    uint32_t index; /* of its order in its lane */
-    uint16_t i_lane;
-    uint8_t state; /* enum mui_job_state */
+    /* a hint, always there: one that was some places behind it when it ended, in this
+     * use or in one before. Jobs go round in much the same order. */
+    struct mui_job *later;
+    union {
+        int64_t submit_ns;
+        uint64_t n_run; /* given back: see job.c */
+    };
+    uint32_t index; /* of its order in the lane of out.worker */
+    uint8_t state;  /* enum mui_job_state */
 
     /* these begin as 0 */
     uint8_t doom;     /* the status it is to end with once its worker is dead */
@@ -54,31 +70,37 @@ struct mui_job {
     bool cancelled;
     bool owns_input; /* order.u.span lies in the arena or heap, ours to free */
     uint8_t n_frames;
+    bool has_extras; /* see mui_job_extras() */
     bool has_buffer; /* this not: `buffer` is there, kept from use to use */
 
     _Alignas(MUI_CACHE_LINE) struct mui_order order;
 
-    struct mui_job_store *store;
-    uint64_t number; /* of mui_pool_submit(): map and reduce count with it */
-    int64_t timeout_ns;
-    uint32_t slot;
-    uint32_t generation;
-    uint64_t held_bytes; /* of input and output, counted by the pool; first 0 */
-    int64_t seen_start_ns; /* when it was first seen running; 0: not yet */
-    /* a hint, always there: one that was some places behind it when it ended, in this
-     * use or in one before. Jobs go round in much the same order. */
-    struct mui_job *later;
-    uint16_t retries;
-
+    struct mui_extras extras;
     uint64_t *frames; /* [n_frames] of a crash; NULL: none */
-    int64_t given_ns;
-    char *buffer; /* output that is not small */
+    char *buffer;     /* output that is not small */
     size_t buffer_bytes;
     char small[MUI_REPLY_INLINE +
                1]; /* output that fits; "" while there is none */
 };
 
-enum { MUI_JOB_HOT_LINES = 4 };
+enum { MUI_JOB_HOT_LINES = 3 };
+
+/* To be read: all 0 where it has none. */
+static inline const struct mui_extras *mui_job_extras(const struct mui_job *job)
+{
+    static const struct mui_extras none;
+
+    return job->has_extras ? &job->extras : &none;
+}
+
+/* To be written: it has some from now on. */
+static inline struct mui_extras *mui_job_own_extras(struct mui_job *job)
+{
+    if (!job->has_extras)
+        job->extras = (struct mui_extras){.number = 0};
+    job->has_extras = true;
+    return &job->extras;
+}
 
 struct mui_job_store;
 

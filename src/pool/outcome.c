@@ -158,7 +158,7 @@ int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
         return describe_crash(job, text, text_size);
     case MU_TIMED_OUT:
         return snprintf(text, text_size, "timed out after %.3g s",
-                        (double)job->timeout_ns / 1e9);
+                        (double)mui_job_extras(job)->timeout_ns / 1e9);
     case MU_OUT_OF_MEMORY:
         if (outcome->signal)
             return describe_crash(job, text, text_size);

@@ -13,7 +13,7 @@ void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
                    enum mu_status doom)
 {
     unsigned n_lanes = pool->groups[0].n_lanes;
-    unsigned i_group = job->i_lane / n_lanes;
+    unsigned i_group = job->out.worker / n_lanes;
     struct mui_group *group = &pool->groups[i_group];
     bool forged;
 
@@ -22,7 +22,8 @@ void mui_pool_kill(struct mu_pool *pool, struct mui_job *job,
     (void)mui_pool_recall(pool, group, job);
     /* what it has begun behind the job it cannot leave: then the job has ended since its
      * replies were read, and said so first */
-    (void)mui_pool_collect(pool, &group->lanes[job->i_lane % n_lanes], &forged);
+    (void)mui_pool_collect(pool, &group->lanes[job->out.worker % n_lanes],
+                           &forged);
     if (job->state != MUI_JOB_GIVEN)
         return;
     job->doom = (uint8_t)doom;
@@ -35,25 +36,24 @@ enum { DENIAL_NS = 1000 * 1000 * 1000 };
 
 /* When the time begins of an order whose worker says that it has started none; MU_NEVER
  * of one that is not up, for how long that may be, the layer sees to. */
-static int64_t denied_start(const struct mui_lane *lane,
-                            const struct mui_job *job, int64_t up_ns,
-                            int64_t now_ns)
+static int64_t denied_start(const struct mui_lane *lane, int64_t given_ns,
+                            int64_t up_ns, int64_t now_ns)
 {
     int64_t from = mui_lane_end(lane, now_ns);
 
     if (from < up_ns)
         from = up_ns;
-    if (from < job->given_ns)
-        from = job->given_ns;
+    if (from < given_ns)
+        from = given_ns;
     return mui_clock_add(from, DENIAL_NS);
 }
 
 /* It may begin a task at any time, of which nothing tells us: a look as often as the
  * task's time is long, within what a look is worth. */
-static int64_t next_look(const struct mui_job *job, int64_t now_ns)
+static int64_t next_look(int64_t timeout_ns, int64_t now_ns)
 {
     enum { LOOK_NS = 1000 * 1000 };
-    int64_t pause_ns = job->timeout_ns > LOOK_NS ? job->timeout_ns : LOOK_NS;
+    int64_t pause_ns = timeout_ns > LOOK_NS ? timeout_ns : LOOK_NS;
 
     return mui_clock_add(now_ns, pause_ns);
 }
@@ -75,27 +75,29 @@ static struct mui_job *find_overdue(struct mui_lane *lane, int64_t up_ns,
 
     for (uint32_t i = lane->head; i != lane->tail; i++) {
         struct mui_job *job = mui_lane_owner(lane, i);
+        struct mui_extras *extras;
         int64_t from;
         int64_t due;
 
-        if (!job || !job->timeout_ns)
+        if (!job || !mui_job_extras(job)->timeout_ns)
             continue;
-        if (!job->seen_start_ns && i - lane->head < started - lane->head)
-            job->seen_start_ns =
-                start > job->given_ns && start <= now_ns ? start : now_ns;
-        if (job->seen_start_ns)
-            from = job->seen_start_ns;
+        extras = &job->extras;
+        if (!extras->seen_start_ns && i - lane->head < started - lane->head)
+            extras->seen_start_ns =
+                start > extras->given_ns && start <= now_ns ? start : now_ns;
+        if (extras->seen_start_ns)
+            from = extras->seen_start_ns;
         else if (started == lane->head) /* is denied, or nobody is up */
-            from = denied_start(lane, job, up_ns, now_ns);
+            from = denied_start(lane, extras->given_ns, up_ns, now_ns);
         else /* lies behind one that has begun */
             from = MU_NEVER;
-        due = mui_clock_add(from, job->timeout_ns);
+        due = mui_clock_add(from, extras->timeout_ns);
         if (due <= now_ns)
             return job;
         lower(next, due);
         /* of a worker that comes up we hear */
-        if (!job->seen_start_ns && up_ns != MU_NEVER)
-            lower(next, next_look(job, now_ns));
+        if (!extras->seen_start_ns && up_ns != MU_NEVER)
+            lower(next, next_look(extras->timeout_ns, now_ns));
     }
     return NULL;
 }

@@ -21,7 +21,8 @@ bool mui_policy_retries(const struct mui_job *job, enum mu_status status)
     case MU_EXITED:
     case MU_TIMED_OUT:
     case MU_OUT_OF_MEMORY:
-        return !job->cancelled && job->out.attempts <= job->retries;
+        return !job->cancelled &&
+               job->out.attempts <= mui_job_extras(job)->retries;
     case MU_DONE:
     case MU_CANCELLED:
     case MU_LOST:

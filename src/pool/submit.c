@@ -44,7 +44,7 @@ static void *own_span(struct mu_pool *pool, struct mui_job *job, size_t size)
     job->order.u.span.address = mui_arena_address(&pool->arena, memory);
     job->order.u.span.size = size;
     job->owns_input = true;
-    job->held_bytes = size;
+    mui_job_own_extras(job)->held_bytes = size;
     return memory;
 }
 
@@ -142,7 +142,7 @@ static int take_bytes(struct mu_pool *pool, struct mui_job *job,
     copy[size] = '\0';
     job->order.u.span.size = size;
     job->order.form = MUI_FORM_SPAN;
-    job->held_bytes = size;
+    job->extras.held_bytes = size;
     return 0;
 }
 
@@ -265,13 +265,29 @@ static inline bool is_small(const struct mu_span *input)
     return input->size < MUI_ORDER_INLINE && (input->data || !input->size);
 }
 
+/* memcpy(), without a call for what is frequent: two words that may overlap. */
+static inline void copy_few(uint8_t *to, const void *from, size_t n)
+{
+    uint64_t first;
+    uint64_t last;
+
+    if (n < sizeof first || n > sizeof first + sizeof last) {
+        memcpy(to, from, n);
+        return;
+    }
+    memcpy(&first, from, sizeof first);
+    memcpy(&last, (const uint8_t *)from + n - sizeof last, sizeof last);
+    memcpy(to, &first, sizeof first);
+    memcpy(to + n - sizeof last, &last, sizeof last);
+}
+
 /* What is copied is followed by a 0. */
-static void take_small(struct mui_job *job, const struct mu_span *input)
+static inline void take_small(struct mui_job *job, const struct mu_span *input)
 {
     job->order.form = MUI_FORM_INLINE;
     job->order.inline_size = (uint8_t)input->size;
     if (input->size)
-        memcpy(job->order.u.bytes, input->data, input->size);
+        copy_few(job->order.u.bytes, input->data, input->size);
     job->order.u.bytes[input->size] = '\0';
 }
 
@@ -309,10 +325,14 @@ static inline void fill_job(struct mui_job *job, const struct batch *batch,
     job->order.fn = batch->fn;
     job->order.tag = tag;
     job->out.tag = tag;
-    job->number = number;
-    job->retries = batch->retries;
-    job->timeout_ns = batch->timeout_ns;
     job->submit_ns = batch->now_ns;
+    if (number || batch->retries || batch->timeout_ns) {
+        struct mui_extras *extras = mui_job_own_extras(job);
+
+        extras->number = number;
+        extras->retries = batch->retries;
+        extras->timeout_ns = batch->timeout_ns;
+    }
 }
 
 /* Flags that callers know, and those of map and reduce. */
@@ -337,9 +357,9 @@ static int check_submit(const struct mu_pool *pool, const struct mu_submit *how)
 static void enqueue(struct mu_pool *pool, struct mui_job *job)
 {
     job->state = MUI_JOB_QUEUED;
-    pool->held_bytes += job->held_bytes;
-    pool->n_timeouts += job->timeout_ns != 0;
-    pool->n_retried += job->retries != 0;
+    pool->held_bytes += mui_job_extras(job)->held_bytes;
+    pool->n_timeouts += mui_job_extras(job)->timeout_ns != 0;
+    pool->n_retried += mui_job_extras(job)->retries != 0;
     pool->stats.n_submitted++;
     mui_job_push_back(&pool->queue, job);
 }

@@ -40,7 +40,7 @@ static size_t take_some(struct mu_pool *pool, struct mu_outcome **ret_outcomes,
          job = job->next) {
         mui_job_ask_for(job->later);
         job->state = MUI_JOB_TAKEN;
-        held_bytes += job->held_bytes;
+        held_bytes += mui_job_extras(job)->held_bytes;
         ret_outcomes[n++] = &job->out;
         last = job;
     }
@@ -146,7 +146,7 @@ int mu_pool_wait(struct mu_pool *pool, uint64_t id, int64_t deadline,
         mui_job_remove(&pool->ended, job);
         job->state = MUI_JOB_TAKEN;
         *ret_outcome = &job->out;
-        count_taken(pool, 1, job->held_bytes);
+        count_taken(pool, 1, mui_job_extras(job)->held_bytes);
     }
     mui_pool_leave(pool);
     (void)pthread_mutex_unlock(&pool->lock);
@@ -182,8 +182,8 @@ static bool cancel_ahead(struct mu_pool *pool, struct mui_lane *lane,
 static int cancel_given(struct mu_pool *pool, struct mui_job *job, int kill)
 {
     unsigned below = pool->groups[0].n_lanes;
-    struct mui_group *group = &pool->groups[job->i_lane / below];
-    struct mui_lane *lane = &group->lanes[job->i_lane % below];
+    struct mui_group *group = &pool->groups[job->out.worker / below];
+    struct mui_lane *lane = &group->lanes[job->out.worker % below];
 
     job->cancelled = true;
     mui_lane_cancel(lane, job->index);
@@ -245,7 +245,7 @@ static void cancel_queued(void *ctx, struct mui_job *job)
 {
     const struct cancel_queued *all = ctx;
 
-    if (job->number <= all->number_max &&
+    if (mui_job_extras(job)->number <= all->number_max &&
         (job->state == MUI_JOB_QUEUED || job->state == MUI_JOB_SUSPECT))
         cancel_waiting(all->pool, job);
 }

@@ -245,6 +245,54 @@ static void queue_is_full_of_bytes_too(void **state)
     mu_pool_close(pool);
 }
 
+/* Places of tasks are used again: what one had is not the next one's. */
+static void what_a_task_held_the_next_does_not(void **state)
+{
+    enum { SIZE = 100000, N = 3 };
+    static const char bytes[SIZE];
+    struct mu_pool_options options = {.queue_bytes = SIZE / 2};
+    struct mu_pool *pool = models_open(state, &options);
+    struct mu_submit how = {.flags = MU_SUBMIT_NO_WAIT | MU_SUBMIT_RETRIES,
+                            .retries = 1};
+
+    assert_int_equal(mu_pool_submit(pool, models_echo, bytes, SIZE, &how, NULL),
+                     MU_OK);
+    mu_outcome_free(test_take(pool));
+    for (unsigned i = 0; i < N; i++)
+        assert_int_equal(mu_pool_submit(pool, models_echo, "", 0, &how, NULL),
+                         MU_OK);
+    for (unsigned i = 0; i < N; i++)
+        mu_outcome_free(test_take(pool));
+    mu_pool_close(pool);
+}
+
+static void an_id_is_of_one_task(void **state)
+{
+    enum { PLACES = 10000 }; /* more than there are */
+    struct mu_pool *pool = models_open(state, NULL);
+    struct mu_outcome *o;
+    uint64_t ids[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(
+            mu_pool_submit(pool, models_echo, "", 0, NULL, &ids[i]), MU_OK);
+        if (i == 0)
+            mu_outcome_free(test_take(pool));
+    }
+    assert_int_equal(mu_pool_wait(pool, ids[0], MU_NEVER, &o), MU_EMPTY);
+    assert_int_equal(mu_pool_wait(pool, 0, MU_NEVER, &o), MU_EMPTY);
+    assert_int_equal(mu_pool_wait(pool, UINT64_MAX, MU_NEVER, &o), MU_EMPTY);
+    for (uint64_t i = 0; i < PLACES; i++) {
+        uint64_t id = (ids[1] & ~(uint64_t)UINT32_MAX) | i;
+
+        if (id != ids[1])
+            assert_int_equal(mu_pool_wait(pool, id, MU_NEVER, &o), MU_EMPTY);
+    }
+    assert_int_equal(mu_pool_wait(pool, ids[1], MU_NEVER, &o), MU_OK);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 enum { ATTEMPT_BYTES = 100000, ATTEMPTS = 10 };
 
 static int fail_with_much_to_say(struct mu_task *t)
@@ -363,9 +411,11 @@ static const struct model_test suite[] = {
     MODEL_TEST(full_queue_says_so),
     MODEL_TEST(submit_waits_for_room),
     MODEL_TEST(queue_is_full_of_bytes_too),
+    MODEL_TEST(what_a_task_held_the_next_does_not),
     MODEL_TEST(only_the_last_attempt_holds_bytes),
     MODEL_TEST(cancel_waiting_leaves_what_runs),
     MODEL_TEST(wait_takes_one_task),
+    MODEL_TEST(an_id_is_of_one_task),
     MODEL_TEST(interrupt_ends_a_wait),
 };
 

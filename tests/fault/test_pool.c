@@ -233,6 +233,39 @@ static void tasks_end_whatever_fails(void **state)
     }
 }
 
+/* Of many, those before the one that finds no memory are submitted. */
+static void rows_end_where_memory_does(void **state)
+{
+    enum { N = 1000 };
+    static struct mu_span inputs[N];
+
+    for (unsigned i = 0; i < N; i++)
+        inputs[i] = (struct mu_span){"x", 1};
+    for (int n = 1;; n++) {
+        struct mu_pool_options options = {.queue_tasks = N};
+        struct mu_pool *pool;
+        struct mu_outcome *o;
+        size_t n_submitted;
+        size_t n_ended = 0;
+        int hit;
+        int rc;
+
+        assert_int_equal(mu_pool_open(*state, &options, &pool, NULL), 0);
+        arm(n);
+        rc = mu_pool_submit_many(pool, echo, inputs, N, NULL, &n_submitted);
+        hit = disarm();
+        assert_true(rc == (n_submitted == N ? 0 : -ENOMEM));
+        while (mu_pool_next(pool, MU_NEVER, &o) == 0) {
+            n_ended++;
+            mu_outcome_free(o);
+        }
+        assert_int_equal(n_submitted, n_ended);
+        mu_pool_close(pool);
+        if (!hit)
+            break;
+    }
+}
+
 /* Whatever fails once where workers are forked, or in one that starts. */
 static void workers_start_whatever_fails(const char *model, enum role who)
 {
@@ -284,6 +317,10 @@ int main(void)
         {"serial/tasks", tasks_end_whatever_fails, NULL, NULL, "serial"},
         {"threads/tasks", tasks_end_whatever_fails, NULL, NULL, "threads:2"},
         {"processes/tasks", tasks_end_whatever_fails, NULL, NULL,
+         "processes:2"},
+        {"serial/rows", rows_end_where_memory_does, NULL, NULL, "serial"},
+        {"threads/rows", rows_end_where_memory_does, NULL, NULL, "threads:2"},
+        {"processes/rows", rows_end_where_memory_does, NULL, NULL,
          "processes:2"},
         {"processes/nursery", workers_start_whatever_fails_in_nursery, NULL,
          NULL, "processes:2"},

@@ -56,6 +56,9 @@ static const struct mui_death heap_fresh = {.how = MUI_DEATH_CRASHED,
                                             .in_common = true,
                                             .fresh = true};
 
+/* Of a job. */
+#define HAS_RETRIES(n) .has_extras = true, .extras.retries = (n)
+
 enum { QUEUED = 0, STARTED = 1, ELSEWHERE = 0, CULPRIT = 1 };
 
 static void death_is_judged(void **state)
@@ -69,12 +72,12 @@ static void death_is_judged(void **state)
         struct mui_judgement expect;
     } cases[] = {
         /* never started: as if nothing had happened */
-        {&segv, {.slot = 0}, QUEUED, CULPRIT, 1, {MUI_AGAIN, MU_LOST}},
-        {&corrupt, {.slot = 0}, QUEUED, ELSEWHERE, 2, {MUI_AGAIN, MU_LOST}},
+        {&segv, {.index = 0}, QUEUED, CULPRIT, 1, {MUI_AGAIN, MU_LOST}},
+        {&corrupt, {.index = 0}, QUEUED, ELSEWHERE, 2, {MUI_AGAIN, MU_LOST}},
         /* what an earlier one left can have done it, where others run beside */
-        {&exited, {.slot = 0}, STARTED, ELSEWHERE, 1, {MUI_END, MU_EXITED}},
+        {&exited, {.index = 0}, STARTED, ELSEWHERE, 1, {MUI_END, MU_EXITED}},
         {&exited_among_others,
-         {.slot = 0},
+         {.index = 0},
          STARTED,
          ELSEWHERE,
          1,
@@ -86,30 +89,30 @@ static void death_is_judged(void **state)
          1,
          {MUI_END, MU_EXITED}},
         {&exited_fresh,
-         {.slot = 0},
+         {.index = 0},
          STARTED,
          ELSEWHERE,
          1,
          {MUI_END, MU_EXITED}},
         /* the crash report names the lane */
-        {&segv, {.slot = 0}, STARTED, CULPRIT, 1, {MUI_END, MU_CRASHED}},
-        {&segv, {.slot = 0}, STARTED, ELSEWHERE, 3, {MUI_AGAIN, MU_LOST}},
-        {&segv, {.retries = 1}, STARTED, CULPRIT, 1, {MUI_RETRY, MU_CRASHED}},
+        {&segv, {.index = 0}, STARTED, CULPRIT, 1, {MUI_END, MU_CRASHED}},
+        {&segv, {.index = 0}, STARTED, ELSEWHERE, 3, {MUI_AGAIN, MU_LOST}},
+        {&segv, {HAS_RETRIES(1)}, STARTED, CULPRIT, 1, {MUI_RETRY, MU_CRASHED}},
         {&segv,
-         {.retries = 1, .out.attempts = 1},
+         {HAS_RETRIES(1), .out.attempts = 1},
          STARTED,
          CULPRIT,
          1,
          {MUI_RETRY, MU_CRASHED}},
         {&segv,
-         {.retries = 1, .out.attempts = 2},
+         {HAS_RETRIES(1), .out.attempts = 2},
          STARTED,
          CULPRIT,
          1,
          {MUI_END, MU_CRASHED}},
         /* a fault may be the doing of one beside it, a signal is its own */
         {&segv_in_company,
-         {.slot = 0},
+         {.index = 0},
          STARTED,
          CULPRIT,
          1,
@@ -121,30 +124,30 @@ static void death_is_judged(void **state)
          1,
          {MUI_END, MU_CRASHED}},
         {&sent_in_company,
-         {.slot = 0},
+         {.index = 0},
          STARTED,
          CULPRIT,
          1,
          {MUI_END, MU_CRASHED}},
         /* two fibers of the lane: either can have done it */
-        {&segv, {.slot = 0}, STARTED, CULPRIT, 2, {MUI_ALONE, MU_LOST}},
+        {&segv, {.index = 0}, STARTED, CULPRIT, 2, {MUI_ALONE, MU_LOST}},
         /* no report: sure only when one ran */
         {&killed_from_outside,
-         {.slot = 0},
+         {.index = 0},
          STARTED,
          ELSEWHERE,
          1,
          {MUI_END, MU_CRASHED}},
         {&killed_from_outside,
-         {.slot = 0},
+         {.index = 0},
          STARTED,
          ELSEWHERE,
          2,
          {MUI_ALONE, MU_LOST}},
-        {&exited, {.slot = 0}, STARTED, ELSEWHERE, 1, {MUI_END, MU_EXITED}},
+        {&exited, {.index = 0}, STARTED, ELSEWHERE, 1, {MUI_END, MU_EXITED}},
         /* a thread that some task left behind */
         {&foreign_thread,
-         {.slot = 0},
+         {.index = 0},
          STARTED,
          ELSEWHERE,
          1,
@@ -156,7 +159,7 @@ static void death_is_judged(void **state)
          1,
          {MUI_END, MU_CRASHED}},
         /* memory: those before can have leaked it */
-        {&leaked, {.slot = 0}, STARTED, CULPRIT, 1, {MUI_ALONE, MU_LOST}},
+        {&leaked, {.index = 0}, STARTED, CULPRIT, 1, {MUI_ALONE, MU_LOST}},
         {&leaked,
          {.alone = true},
          STARTED,
@@ -164,20 +167,25 @@ static void death_is_judged(void **state)
          1,
          {MUI_END, MU_OUT_OF_MEMORY}},
         {&leaked_fresh,
-         {.slot = 0},
+         {.index = 0},
          STARTED,
          CULPRIT,
          1,
          {MUI_END, MU_OUT_OF_MEMORY}},
         /* the heap: those before, or beside, can have damaged it */
-        {&heap, {.slot = 0}, STARTED, ELSEWHERE, 1, {MUI_ALONE, MU_LOST}},
+        {&heap, {.index = 0}, STARTED, ELSEWHERE, 1, {MUI_ALONE, MU_LOST}},
         {&heap_fresh,
-         {.slot = 0},
+         {.index = 0},
          STARTED,
          ELSEWHERE,
          1,
          {MUI_END, MU_CRASHED}},
-        {&heap_fresh, {.slot = 0}, STARTED, ELSEWHERE, 2, {MUI_ALONE, MU_LOST}},
+        {&heap_fresh,
+         {.index = 0},
+         STARTED,
+         ELSEWHERE,
+         2,
+         {MUI_ALONE, MU_LOST}},
         {&heap_fresh,
          {.alone = true},
          STARTED,
@@ -185,7 +193,7 @@ static void death_is_judged(void **state)
          1,
          {MUI_END, MU_CRASHED}},
         /* a forged lane: any task of the process */
-        {&corrupt, {.slot = 0}, STARTED, ELSEWHERE, 1, {MUI_ALONE, MU_LOST}},
+        {&corrupt, {.index = 0}, STARTED, ELSEWHERE, 1, {MUI_ALONE, MU_LOST}},
         {&corrupt,
          {.alone = true},
          STARTED,
@@ -194,12 +202,12 @@ static void death_is_judged(void **state)
          {MUI_END, MU_CRASHED}},
         /* killed for the sake of another, or with the nursery */
         {&killed_by_us,
-         {.slot = 0},
+         {.index = 0},
          STARTED,
          ELSEWHERE,
          2,
          {MUI_AGAIN, MU_LOST}},
-        {&vanished, {.slot = 0}, STARTED, ELSEWHERE, 1, {MUI_AGAIN, MU_LOST}},
+        {&vanished, {.index = 0}, STARTED, ELSEWHERE, 1, {MUI_AGAIN, MU_LOST}},
         {&vanished,
          {.n_reruns = 20},
          STARTED,
@@ -214,14 +222,14 @@ static void death_is_judged(void **state)
          2,
          {MUI_END, MU_TIMED_OUT}},
         {&killed_by_us,
-         {.doom = MU_TIMED_OUT, .retries = 2},
+         {.doom = MU_TIMED_OUT, HAS_RETRIES(2)},
          STARTED,
          ELSEWHERE,
          2,
          {MUI_RETRY, MU_TIMED_OUT}},
         /* its deadline: another on the same worker may hold it up */
         {&killed_by_us_shared,
-         {.doom = MU_TIMED_OUT, .retries = 2},
+         {.doom = MU_TIMED_OUT, HAS_RETRIES(2)},
          STARTED,
          ELSEWHERE,
          1,
@@ -245,7 +253,7 @@ static void death_is_judged(void **state)
          1,
          {MUI_END, MU_CANCELLED}},
         {&killed_by_us,
-         {.doom = MU_CANCELLED, .cancelled = true, .retries = 2},
+         {.doom = MU_CANCELLED, .cancelled = true, HAS_RETRIES(2)},
          STARTED,
          ELSEWHERE,
          1,
@@ -258,7 +266,7 @@ static void death_is_judged(void **state)
          1,
          {MUI_END, MU_CANCELLED}},
         {&segv,
-         {.cancelled = true, .retries = 3},
+         {.cancelled = true, HAS_RETRIES(3)},
          STARTED,
          CULPRIT,
          1,
@@ -284,7 +292,7 @@ static void death_is_judged(void **state)
 
 static void done_and_lost_are_not_retried(void **state)
 {
-    const struct mui_job eager = {.retries = 9, .out.attempts = 1};
+    const struct mui_job eager = {HAS_RETRIES(9), .out.attempts = 1};
 
     (void)state;
     assert_false(mui_policy_retries(&eager, MU_DONE));

@@ -259,7 +259,7 @@ static struct mui_lane_worker *worker(unsigned i_group, unsigned i_lane)
 static void assert_given(const struct mui_job *job, unsigned i_lane)
 {
     assert_int_equal(job->state, MUI_JOB_GIVEN);
-    assert_int_equal(job->i_lane, i_lane);
+    assert_int_equal(job->out.worker, i_lane);
 }
 
 /* -- tests -- */
@@ -324,15 +324,16 @@ static void who_has_just_ended_is_not_overdue(void **state)
     open_pool(1, 1);
     for (int i = 0; i < 2; i++)
         jobs[i] = submit();
-    jobs[0]->timeout_ns = timeout_ns;
+    mui_job_own_extras(jobs[0])->timeout_ns = timeout_ns;
     the.pool->n_timeouts = 1;
     come(0);
     the.index = begin(worker(0, 0));
-    mui_lane_note_start(worker(0, 0), jobs[0]->given_ns + 1);
+    mui_lane_note_start(worker(0, 0), jobs[0]->extras.given_ns + 1);
     the.beginner = worker(0, 0);
     the.ends_before = true;
     the.n_to_started = 1;
-    (void)mui_pool_deadlines(the.pool, jobs[0]->given_ns + 2 * timeout_ns);
+    (void)mui_pool_deadlines(the.pool,
+                             jobs[0]->extras.given_ns + 2 * timeout_ns);
     assert_int_equal(the.n_to_started, 0);
     assert_int_equal(jobs[0]->state, MUI_JOB_ENDED);
     assert_int_equal(jobs[0]->out.status, MU_DONE);
@@ -351,15 +352,43 @@ static void who_has_yet_to_begin_is_looked_at_in_time(void **state)
     (void)state;
     open_pool(1, 1);
     job = submit();
-    job->timeout_ns = timeout_ns;
+    mui_job_own_extras(job)->timeout_ns = timeout_ns;
     the.pool->n_timeouts = 1;
     come(0);
-    assert_true(mui_pool_deadlines(the.pool, job->given_ns) <=
-                job->given_ns + timeout_ns);
+    assert_true(mui_pool_deadlines(the.pool, job->extras.given_ns) <=
+                job->extras.given_ns + timeout_ns);
     close_pool();
 }
 
 /* Of two suspects that take turns one is long at it, on the second worker. */
+/* What one attempt took is not counted against the next. */
+static void each_attempt_has_its_time(void **state)
+{
+    const int64_t timeout_ns = INT64_C(10000000000);
+    const struct mui_death death = {.how = MUI_DEATH_KILLED,
+                                    .i_lane = MUI_LANE_UNKNOWN};
+    struct mui_job *job;
+
+    (void)state;
+    open_pool(2, 1);
+    job = submit();
+    mui_job_own_extras(job)->timeout_ns = timeout_ns;
+    the.pool->n_timeouts = 1;
+    for (unsigned i = 0; i < 2; i++) {
+        int64_t start_ns;
+
+        come(i);
+        assert_given(job, i);
+        start_ns = job->extras.given_ns + 1;
+        (void)begin(worker(i, 0));
+        mui_lane_note_start(worker(i, 0), start_ns);
+        assert_int_equal(mui_pool_deadlines(the.pool, start_ns),
+                         start_ns + timeout_ns);
+        the.pool->desk.ops->died(&the.pool->desk, i, &death);
+    }
+    close_pool();
+}
+
 static void queue_goes_on_beside_a_suspect_that_is_held_apart(void **state)
 {
     struct mui_job *a;
@@ -505,6 +534,7 @@ int main(void)
         cmocka_unit_test(nothing_begins_behind_what_a_worker_is_killed_for),
         cmocka_unit_test(who_has_just_ended_is_not_overdue),
         cmocka_unit_test(who_has_yet_to_begin_is_looked_at_in_time),
+        cmocka_unit_test(each_attempt_has_its_time),
         cmocka_unit_test(queue_goes_on_beside_a_suspect_that_is_held_apart),
         cmocka_unit_test(suspect_is_not_kept_waiting_by_the_queue),
         cmocka_unit_test(worker_of_a_suspect_is_not_idle),
