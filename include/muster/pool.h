@@ -54,8 +54,9 @@ struct mu_pool_options {
      * every worker busy. */
     size_t queue_tasks;
     /* Bytes of input and output that may be held by tasks not yet collected
-     * before submit waits. 0: an eighth of the machine's memory. An outcome takes some
-     * 400 bytes besides, and small outputs lie in it: those are not counted. */
+     * before submit waits. 0: an eighth of the memory that this program may use, by the
+     * machine, its control groups, and its limits on address space and data. An outcome
+     * takes some 320 bytes besides, and small outputs lie in it: those are not counted. */
     size_t queue_bytes;
     /* Further attempts for a task that failed, crashed, exited, timed out or ran
      * out of memory. At most 65535. */
@@ -73,8 +74,8 @@ struct mu_pool_options {
      * quarter of it after a task, or than half while others run beside, is replaced, so
      * that what one leaks the next does not miss; recycle_bytes sets another amount. */
     uint64_t memory_bytes;
-    /* Output that one task may write, in bytes. 0: 4 GiB; less under processes where
-     * address space is limited (ulimit -v). */
+    /* Output that one task may write, in bytes. 0: 4 GiB, or memory_bytes where that is
+     * less; less under processes where address space is limited (ulimit -v). */
     uint64_t output_bytes;
     /* Tasks given ahead to one worker. 0: by measurement. 1: nothing ahead, a task
      * goes only to a worker that has nothing else. */

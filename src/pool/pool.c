@@ -81,14 +81,19 @@ static uint64_t group_bytes(const struct mu_pool *pool,
     return sum;
 }
 
-/* Room for an output of each lane is reserved, not used: plenty, but where a limit on
- * address space counts that, no more than half of it for all lanes with their spares. */
+/* Room for an output of each lane is reserved, not used: plenty, but no more than tasks
+ * may have otherwise, for what they leave as it is takes memory of ours alone; and where a
+ * limit on address space counts it, no more than half of that for all lanes with their
+ * spares. */
 static uint64_t default_output_bytes(const struct mu_pool *pool)
 {
-    const uint64_t plenty = UINT64_C(4) << 30;
     const uint64_t least = UINT64_C(1) << 20;
+    uint64_t plenty = UINT64_C(4) << 30;
     struct rlimit limit;
     uint64_t share;
+
+    if (pool->options.memory_bytes && pool->options.memory_bytes < plenty)
+        plenty = pool->options.memory_bytes;
 
     if (!(pool->model.layers[0].ops->caps & MUI_LAYER_HOSTS) ||
         getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
@@ -102,9 +107,7 @@ static uint64_t default_output_bytes(const struct mu_pool *pool)
 static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o,
                          unsigned n_cpus)
 {
-    long pages = sysconf(_SC_PHYS_PAGES);
-    uint64_t memory =
-        (uint64_t)(pages > 0 ? pages : 1) * (uint64_t)sysconf(_SC_PAGESIZE);
+    const uint64_t few = 4 << 20;
     uint64_t group;
 
     if (o)
@@ -112,8 +115,9 @@ static void fill_options(struct mu_pool *pool, const struct mu_pool_options *o,
     group = group_bytes(pool, &pool->options);
     if (!pool->options.queue_tasks)
         pool->options.queue_tasks = (size_t)LANE_SLOTS * pool->model.n_lanes;
-    if (!pool->options.queue_bytes)
-        pool->options.queue_bytes = (size_t)(memory / 8);
+    pool->queue_bytes_unknown = pool->options.queue_bytes == 0;
+    pool->queue_bytes =
+        pool->queue_bytes_unknown ? few : pool->options.queue_bytes;
     if (!pool->options.output_bytes)
         pool->options.output_bytes = default_output_bytes(pool);
     pool->has_spare_cpu = pool->model.n_lanes < n_cpus;

@@ -56,8 +56,10 @@ struct mu_pool {
     struct mui_job_list ended;    /* MUI_JOB_ENDED */
     uint64_t n_given;             /* MUI_JOB_GIVEN */
     uint64_t held_bytes;          /* of all jobs not taken */
-    uint64_t n_timeouts;          /* jobs not ended that have one */
-    uint64_t n_retried;           /* the same that can be tried again */
+    uint64_t queue_bytes; /* that they may be; a least, while it is unknown */
+    bool queue_bytes_unknown; /* see submit.c */
+    uint64_t n_timeouts;      /* jobs not ended that have one */
+    uint64_t n_retried;       /* the same that can be tried again */
     struct mu_stats stats;
     int64_t run_ns;  /* moving average of a task's run time; 0: not known */
     int64_t wait_ns; /* the same of what callers waited for a task to end */

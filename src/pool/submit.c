@@ -7,6 +7,7 @@
 
 #include "layer/run.h"
 #include "pool/pool.h"
+#include "sys/memory.h"
 #include "sys/module.h"
 
 enum { PUMP_BATCH = 32 };
@@ -171,6 +172,19 @@ void mui_pool_see_room(struct mu_pool *pool)
     mui_pool_tell(pool);
 }
 
+/* Whether inputs and outputs may hold more. How much they may by default is looked up when
+ * some is held: it takes longer than to open a pool should. */
+static bool has_byte_room(struct mu_pool *pool)
+{
+    enum { SHARE = 8 };
+
+    if (pool->held_bytes > pool->queue_bytes && pool->queue_bytes_unknown) {
+        pool->queue_bytes_unknown = false;
+        pool->queue_bytes = mui_memory_usable() / SHARE;
+    }
+    return pool->held_bytes <= pool->queue_bytes;
+}
+
 /* Whether there is room. */
 static int room(struct mu_pool *pool, unsigned flags)
 {
@@ -182,7 +196,7 @@ static int room(struct mu_pool *pool, unsigned flags)
     mui_pool_see_room(pool);
     if (flags & MUI_SUBMIT_LIGHTLY && is_laden(pool))
         return MU_FULL;
-    if (!pool->was_full && pool->held_bytes <= pool->options.queue_bytes)
+    if (!pool->was_full && has_byte_room(pool))
         return MU_OK;
     return MU_FULL;
 }

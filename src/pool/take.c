@@ -12,10 +12,10 @@ enum { PUMP_EVERY = 32 };
 /* n were taken, which held so many bytes. */
 static void count_taken(struct mu_pool *pool, size_t n, uint64_t held_bytes)
 {
-    bool was_full = pool->held_bytes > pool->options.queue_bytes;
+    bool was_full = pool->held_bytes > pool->queue_bytes;
 
     pool->held_bytes -= held_bytes;
-    if (was_full && pool->held_bytes <= pool->options.queue_bytes)
+    if (was_full && pool->held_bytes <= pool->queue_bytes)
         mui_pool_tell(pool);
     pool->stats.n_taken += n;
     if (pool->stats.n_taken % PUMP_EVERY == 0) {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "conformance/models.h"
@@ -245,6 +246,33 @@ static void queue_is_full_of_bytes_too(void **state)
     mu_pool_close(pool);
 }
 
+#ifndef TEST_IS_SANITIZED /* its own memory is data, too */
+/* By default it is an eighth of what the program may have. */
+static void queue_is_full_by_the_program_s_limits(void **state)
+{
+    enum { SIZE = 1 << 20, LIMIT = 160 << 20, FIT = LIMIT / SIZE / 8 };
+    static const char bytes[SIZE];
+    struct mu_pool *pool = models_open(state, NULL);
+    struct mu_submit how = {.flags = MU_SUBMIT_NO_WAIT};
+    struct rlimit before;
+    struct rlimit limit;
+    unsigned n = 0;
+
+    assert_int_equal(getrlimit(RLIMIT_DATA, &before), 0);
+    limit = (struct rlimit){LIMIT, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_DATA, &limit), 0);
+    while (n < 100 && mu_pool_submit(pool, wait_for_cancel, bytes, SIZE, &how,
+                                     NULL) == MU_OK)
+        n++;
+    assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
+    assert_int_equal(n, FIT + 1); /* the last one is let in */
+    assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
+    while (n-- > 0)
+        mu_outcome_free(test_take(pool));
+    mu_pool_close(pool);
+}
+#endif
+
 /* Places of tasks are used again: what one had is not the next one's. */
 static void what_a_task_held_the_next_does_not(void **state)
 {
@@ -411,6 +439,9 @@ static const struct model_test suite[] = {
     MODEL_TEST(full_queue_says_so),
     MODEL_TEST(submit_waits_for_room),
     MODEL_TEST(queue_is_full_of_bytes_too),
+#ifndef TEST_IS_SANITIZED
+    MODEL_TEST(queue_is_full_by_the_program_s_limits),
+#endif
     MODEL_TEST(what_a_task_held_the_next_does_not),
     MODEL_TEST(only_the_last_attempt_holds_bytes),
     MODEL_TEST(cancel_waiting_leaves_what_runs),
