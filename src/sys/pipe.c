@@ -34,7 +34,9 @@ static ssize_t write_masked(int fd, const struct iovec *iov, int n)
     (void)sigaddset(&pipe_set, SIGPIPE);
     (void)sigpending(&pending);
     (void)pthread_sigmask(SIG_BLOCK, &pipe_set, &before);
-    rc = writev(fd, iov, n);
+    do
+        rc = writev(fd, iov, n);
+    while (rc < 0 && errno == EINTR);
     if (rc < 0)
         rc = -errno;
     if (rc == -EPIPE && !sigismember(&pending, SIGPIPE)) {

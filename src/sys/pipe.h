@@ -7,8 +7,9 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* Write to a pipe. `waits`: until all is written; else as much as there is room
- * for. The number of bytes; -EAGAIN; -EPIPE and no signal; -errno. */
+/* Write to a pipe. `waits`: until all is written, or a signal came behind a part; else
+ * as much as there is room for. The number of bytes; -EAGAIN; -EPIPE and no signal;
+ * -errno, never -EINTR. */
 ssize_t mui_pipe_write(int fd, const struct iovec *iov, int n, bool waits);
 
 /* Read from a pipe. `waits`: for the first byte. The number of bytes, 0 at the end;
