@@ -259,8 +259,8 @@ MU_API int mu_chan_fd(struct mu_chan *chan);
  * address any more, and who was not accepted is hung up on. Never waits. Over tcp, who
  * only sends is told when there is no more room; over a pipe or fifo, when no process
  * holds a copy of this end any more but those that said goodbye or freed it.
- * Returns   0; MU_TIMEOUT: a full pipe, fifo, unix or tcp has no room for a goodbye:
- *           drain, and close again */
+ * Returns   0; MU_TIMEOUT: a full pipe, fifo, unix or tcp has no room for a goodbye, and
+ *           nothing is dropped yet: drain, and close again */
 MU_API int mu_chan_close(struct mu_chan *chan);
 
 /* Wait until all that was sent has left this process's hands: for mem and shm, the

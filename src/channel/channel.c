@@ -410,17 +410,17 @@ int mu_chan_close(struct mu_chan *chan)
 
     if (chan->is_closed)
         return 0;
+    rc = chan->ops->close(chan);
+    if (rc != 0)
+        return rc;
+    chan->is_closed = true;
+    chan->is_reserved = false;
     mu_chan_release(chan);
     if (chan->is_kept) {
         chan->is_kept = false;
         chan->ops->release(chan);
     }
-    rc = chan->ops->close(chan);
-    if (rc == 0) {
-        chan->is_closed = true;
-        chan->is_reserved = false;
-    }
-    return rc;
+    return 0;
 }
 
 int mu_chan_drain(struct mu_chan *chan, int64_t deadline)

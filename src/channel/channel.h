@@ -65,7 +65,8 @@ struct mui_transport {
 
     /* A descriptor to poll, of an end that receives or takes connections. */
     int (*fd)(struct mu_chan *c);
-    /* Say goodbye. Never waits. 0; MU_TIMEOUT. Once per handle. */
+    /* Say goodbye. Never waits. 0; MU_TIMEOUT: not yet, and it is called again. What is
+     * lent is released behind it. */
     int (*close)(struct mu_chan *c);
     int (*drain)(struct mu_chan *c, int64_t deadline);
     void (*fini)(struct mu_chan *c);

@@ -105,6 +105,55 @@ static void drain_makes_room_for_a_sealed_goodbye(void **state)
     mu_chan_free(listener);
 }
 
+/* Two ends, of which the first has two messages, and no room for its goodbye. */
+static void full_ends_open(const char *scheme, struct mu_chan *ends[2])
+{
+    int rc;
+
+    assert_int_equal(mu_chan_pair(scheme, NULL, ends, NULL), 0);
+    assert_int_equal(mu_chan_send(ends[1], "first", 5, MU_NOW), 0);
+    assert_int_equal(mu_chan_send(ends[1], "second", 6, MU_NOW), 0);
+    while ((rc = mu_chan_send(ends[0], bytes, 0, MU_NOW)) == 0)
+        ;
+    assert_int_equal(rc, MU_TIMEOUT);
+}
+
+/* A goodbye that had no room takes no message from who has yet to receive or release it;
+ * the one that was said does. */
+static void goodbye_without_room_drops_nothing(void **state)
+{
+    static const char *const schemes[] = {"pipe:", "unix:"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        struct mu_chan_message m;
+        struct mu_chan *ends[2];
+        char got[8];
+        size_t size;
+
+        full_ends_open(schemes[i], ends);
+        assert_int_equal(mu_chan_recv(ends[0], got, 1, MU_NOW, &size),
+                         -EMSGSIZE);
+        assert_int_equal(mu_chan_close(ends[0]), MU_TIMEOUT);
+        assert_int_equal(mu_chan_recv(ends[0], got, sizeof got, MU_NOW, &size),
+                         0);
+        assert_int_equal(size, 5);
+        assert_memory_equal(got, "first", 5);
+        assert_int_equal(mu_chan_borrow(ends[0], MU_NOW, &m), 0);
+        assert_int_equal(mu_chan_close(ends[0]), MU_TIMEOUT);
+        assert_int_equal(mu_chan_recv(ends[0], got, sizeof got, MU_NOW, &size),
+                         -EBUSY);
+        assert_int_equal(m.size, 6);
+        assert_memory_equal(m.data, "second", 6);
+        while (mu_chan_close(ends[0]) == MU_TIMEOUT)
+            assert_int_equal(recv_some_time(ends[1]), 0);
+        assert_int_equal(mu_chan_recv(ends[0], got, sizeof got, MU_NOW, &size),
+                         MU_CLOSED);
+        mu_chan_free(ends[0]);
+        mu_chan_free(ends[1]);
+    }
+}
+
 /* A queue has its goodbye beside it: full, and in the middle of a message. */
 static void full_queue_takes_a_goodbye(void **state)
 {
@@ -289,6 +338,7 @@ int main(void)
         cmocka_unit_test(drain_makes_room_for_the_goodbye),
         cmocka_unit_test(drain_makes_room_in_a_fifo),
         cmocka_unit_test(drain_makes_room_for_a_sealed_goodbye),
+        cmocka_unit_test(goodbye_without_room_drops_nothing),
         cmocka_unit_test(full_queue_takes_a_goodbye),
         cmocka_unit_test(producers_goodbye_ends_all_consumers),
         cmocka_unit_test(consumers_goodbye_ends_all_producers),
