@@ -270,27 +270,38 @@ int mu_chan_send_priority(struct mu_chan *chan, const void *bytes, size_t size,
     return chan->ops->send(chan, bytes, size, priority, deadline);
 }
 
-int mu_chan_send_batch(struct mu_chan *chan,
-                       const struct mu_chan_bytes *messages, size_t n,
-                       int64_t deadline, size_t *ret_n_sent)
+/* What was checked. */
+static int batch_send(struct mu_chan *c, const struct mu_chan_bytes *messages,
+                      size_t n, int64_t deadline, size_t *ret_n_sent)
 {
-    int rc = 0;
-
-    *ret_n_sent = 0;
-    for (size_t i = 0; i < n && rc == 0; i++)
-        rc = send_check(chan, messages[i].size);
-    if (rc != 0)
-        return rc;
-    if (chan->ops->send_batch)
-        return chan->ops->send_batch(chan, messages, n, deadline, ret_n_sent);
+    if (c->ops->send_batch)
+        return c->ops->send_batch(c, messages, n, deadline, ret_n_sent);
     for (size_t i = 0; i < n; i++) {
-        rc = chan->ops->send(chan, messages[i].data, messages[i].size, 0,
-                             deadline);
+        int rc =
+            c->ops->send(c, messages[i].data, messages[i].size, 0, deadline);
+
         if (rc != 0)
             return rc;
         (*ret_n_sent)++;
     }
     return 0;
+}
+
+int mu_chan_send_batch(struct mu_chan *chan,
+                       const struct mu_chan_bytes *messages, size_t n,
+                       int64_t deadline, size_t *ret_n_sent)
+{
+    size_t n_good = 0;
+    int refused = 0;
+    int rc = 0;
+
+    *ret_n_sent = 0;
+    while (n_good < n &&
+           (refused = send_check(chan, messages[n_good].size)) == 0)
+        n_good++;
+    if (n_good > 0)
+        rc = batch_send(chan, messages, n_good, deadline, ret_n_sent);
+    return rc != 0 ? rc : refused;
 }
 
 int mu_chan_reserve(struct mu_chan *chan, size_t size, int64_t deadline,

@@ -36,6 +36,7 @@ int main(void)
         cmocka_unit_test(borrow_lends_one_at_a_time),
         cmocka_unit_test(reserve_fill_commit_arrives),
         cmocka_unit_test(batches_arrive_in_order),
+        cmocka_unit_test(batch_ends_at_what_is_too_large),
         cmocka_unit_test(priorities_only_where_they_exist),
         cmocka_unit_test(close_delivers_and_then_says_so),
         cmocka_unit_test(goodbye_is_told_to_sender_and_receiver),

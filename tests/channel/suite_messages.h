@@ -272,6 +272,39 @@ static void batches_arrive_in_order(void **state)
     ends_free(ends);
 }
 
+/* A message that is too large stops a batch where it stands. */
+static void batch_ends_at_what_is_too_large(void **state)
+{
+    static const char large[200];
+    struct mu_chan_options options = {.message_bytes = 100};
+    struct mu_chan_bytes messages[] = {
+        {"a", 1}, {"b", 1}, {large, sizeof large}, {"c", 1}};
+    struct mu_chan *ends[2];
+    char byte;
+    size_t size;
+    size_t n = 4;
+
+    (void)state;
+    ends_open_with(ends, &options);
+    assert_int_equal(
+        mu_chan_send_batch(ends[0], messages, 4, test_deadline(), &n),
+        -EMSGSIZE);
+    assert_int_equal(n, 2);
+    assert_int_equal(
+        mu_chan_send_batch(ends[0], messages + 2, 2, test_deadline(), &n),
+        -EMSGSIZE);
+    assert_int_equal(n, 0);
+    assert_int_equal(
+        mu_chan_send_batch(ends[0], messages + 3, 1, test_deadline(), &n), 0);
+    assert_int_equal(n, 1);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(
+            mu_chan_recv(ends[1], &byte, 1, test_deadline(), &size), 0);
+        assert_int_equal(byte, "abc"[i]);
+    }
+    ends_free(ends);
+}
+
 static void priorities_only_where_they_exist(void **state)
 {
     struct mu_chan *ends[2];
