@@ -165,7 +165,7 @@ MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
  *           MU_TIMEOUT: nothing was sent; MU_CLOSED: the other side closed;
  *           MU_ECRASHED: it died, perhaps after it got the message; -EMSGSIZE; -EBUSY
  *           while room is reserved; -EOPNOTSUPP on an end that only receives;
- *           MU_ECORRUPT; -errno.
+ *           MU_ECORRUPT; of a file -EFBIG above RLIMIT_FSIZE (ulimit -f); -errno.
  *           Of a file with MU_CHAN_SYNC_DISK, when mu_chan_position() has moved: the
  *           message is in the log, and MU_TIMEOUT: not yet on the disk, so drain,
  *           or -errno: the disk failed, for all senders until the log is opened anew

@@ -24,9 +24,10 @@
  * goes on with the next whole one.
  *
  * The file grows ahead of its records by fallocate(), so that a full disk is an error
- * and no signal. Whoever may write the file can damage it, or crash all who have it open
- * by cutting it short, for they have its first page mapped; its permissions are the
- * guard, and readers check what they read. */
+ * and no signal; where there is little room, not as far ahead. Whoever may write the
+ * file can damage it, or crash all who have it open by cutting it short, for they have
+ * its first page mapped; its permissions are the guard, and readers check what they
+ * read. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -44,8 +45,10 @@
 #include "channel/log.h"
 #include "shared/sleep.h"
 #include "sys/futex.h"
+#include "sys/memfd.h"
 
 #define LOG_GROW    UINT64_C(16777216) /* allocated ahead, and mapped at once */
+#define LOG_STEP    UINT64_C(4096)     /* allocated where that is too much */
 #define LARGE_BYTES ((size_t)65536)    /* from here on written, not stored */
 #define READ_BYTES  ((size_t)262144)
 
@@ -140,22 +143,34 @@ static int log_lock(struct mu_chan *c, int64_t deadline)
     return rc;
 }
 
-/* Have the file reach `end`, and what follows it. Under the lock. */
+/* Have the file reach `end`, and of what follows it as much as disk and limit allow.
+ * Above the limit there would be a SIGXFSZ. Under the lock. */
 static int log_grow(struct file_state *s, uint64_t end)
 {
     uint64_t have =
         atomic_load_explicit(&s->log.page->allocated, memory_order_relaxed);
+    uint64_t limit;
+    uint64_t step = LOG_GROW;
     uint64_t want;
     int rc;
 
     if (end <= have)
         return 0;
-    want = (end + LOG_GROW) / LOG_GROW * LOG_GROW;
-    do
+    limit = mui_memfd_bytes_max();
+    if (end > limit)
+        return -EFBIG;
+    for (;;) {
+        want = (end + step - 1) / step * step;
+        if (want > limit)
+            want = limit;
         rc = posix_fallocate(s->log.fd, (off_t)have, (off_t)(want - have));
-    while (rc == EINTR);
-    if (rc != 0)
-        return -rc;
+        if (rc == 0)
+            break;
+        if (step > LOG_STEP)
+            step /= 4;
+        else if (rc != EINTR)
+            return -rc;
+    }
     atomic_store_explicit(&s->log.page->allocated, want, memory_order_relaxed);
     return 0;
 }
@@ -183,6 +198,8 @@ static int all_pwrite(int fd, const void *bytes, size_t size, uint64_t at)
 {
     const char *from = bytes;
 
+    if (at + size > mui_memfd_bytes_max())
+        return -EFBIG; /* and no signal; another may have made the file larger */
     while (size > 0) {
         ssize_t n = pwrite(fd, from, size, (off_t)at);
 

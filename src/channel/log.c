@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "sys/crc32c.h"
+#include "sys/memfd.h"
 
 #define LOG_MAGIC  UINT64_C(0x676f6c756d0002) /* "mulog", version 2 */
 #define OPEN_TRIES 100
@@ -294,9 +295,13 @@ static int log_make(struct mui_log *l, const char *path)
                         .tail = MUI_LOG_BEGIN,
                         .durable = MUI_LOG_BEGIN,
                         .is_torn = 1}};
-    ssize_t n = pwrite(l->fd, &first, sizeof first, 0);
-    int rc = n < 0 ? -errno : 0;
+    ssize_t n;
+    int rc;
 
+    if (sizeof first > mui_memfd_bytes_max())
+        return -EFBIG; /* and no SIGXFSZ */
+    n = pwrite(l->fd, &first, sizeof first, 0);
+    rc = n < 0 ? -errno : 0;
     if (n >= 0 && n != (ssize_t)sizeof first)
         rc = -ENOSPC;
     if (rc != 0) {
