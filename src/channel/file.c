@@ -340,8 +340,13 @@ static int file_send_batch(struct mu_chan *c,
     if (n_done > 0)
         readers_wake(s);
     *ret_n = n_done;
-    if (rc == 0 && c->options.sync == MU_CHAN_SYNC_DISK)
-        rc = sync_wait(s, s->position, deadline);
+    /* also when the next had no room: those before it count as sent */
+    if (n_done > 0 && c->options.sync == MU_CHAN_SYNC_DISK) {
+        int synced = sync_wait(s, s->position, deadline);
+
+        if (synced != 0)
+            rc = synced;
+    }
     return rc;
 }
 

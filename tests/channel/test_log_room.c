@@ -1,4 +1,5 @@
-/* test_log_room.c: how a log grows where disk or limit leave little room. */
+/* test_log_room.c: how a log grows where disk or limit leave little room, and what of a
+ * batch is on the disk that had no room for all of it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -10,11 +11,13 @@
 
 static uint64_t disk_bytes; /* of a file, at most; 0: as there are */
 static int n_interrupts;    /* come before a file has grown */
+static int n_syncs;
+static int sync_errno;
 
 static int log_room_begin(void **state)
 {
     disk_bytes = 0;
-    n_interrupts = 0;
+    n_interrupts = n_syncs = sync_errno = 0;
     return log_begin(state);
 }
 
@@ -28,6 +31,15 @@ int posix_fallocate(int fd, off_t offset, off_t len)
     if (disk_bytes > 0 && (uint64_t)(offset + len) > disk_bytes)
         return ENOSPC;
     return syscall(SYS_fallocate, fd, 0, offset, len) < 0 ? errno : 0;
+}
+
+/* The library's too: this disk has it at once. */
+int fdatasync(int fildes)
+{
+    (void)fildes;
+    n_syncs++;
+    errno = sync_errno;
+    return sync_errno == 0 ? 0 : -1;
 }
 
 static const char bytes[1 << 20];
@@ -161,6 +173,28 @@ static void signals_do_not_end_an_append(void **state)
     mu_chan_free(w);
 }
 
+/* What counts as sent is on the disk, also when the next message has no room. */
+static void part_of_a_batch_is_on_the_disk(void **state)
+{
+    const struct mu_chan_bytes both[2] = {{bytes, 8}, {bytes, sizeof bytes}};
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_DISK);
+    size_t n;
+
+    (void)state;
+    disk_bytes = 65536;
+    assert_int_equal(mu_chan_send_batch(w, both, 2, MU_NEVER, &n), -ENOSPC);
+    assert_int_equal(n, 1);
+    assert_int_equal(n_syncs, 1);
+    /* nor is the disk asked for one of which nothing is in the log */
+    assert_int_equal(mu_chan_send_batch(w, both + 1, 1, MU_NEVER, &n), -ENOSPC);
+    assert_int_equal(n, 0);
+    assert_int_equal(n_syncs, 1);
+    sync_errno = EIO;
+    assert_int_equal(mu_chan_send_batch(w, both, 2, MU_NEVER, &n), -EIO);
+    assert_int_equal(n, 1);
+    mu_chan_free(w);
+}
+
 int main(void)
 {
 #define ROOM_TEST(fn)                                                          \
@@ -171,6 +205,7 @@ int main(void)
         ROOM_TEST(limit_without_room_for_a_log_is_told),
         ROOM_TEST(log_grows_up_to_a_full_disk),
         ROOM_TEST(signals_do_not_end_an_append),
+        ROOM_TEST(part_of_a_batch_is_on_the_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
