@@ -415,6 +415,15 @@ int mu_chan_fd(struct mu_chan *chan)
     return chan->ops->fd(chan);
 }
 
+void mui_chan_drop(struct mu_chan *c)
+{
+    mu_chan_release(c);
+    if (c->is_kept) {
+        c->is_kept = false;
+        c->ops->release(c);
+    }
+}
+
 int mu_chan_close(struct mu_chan *chan)
 {
     int rc;
@@ -426,11 +435,7 @@ int mu_chan_close(struct mu_chan *chan)
         return rc;
     chan->is_closed = true;
     chan->is_reserved = false;
-    mu_chan_release(chan);
-    if (chan->is_kept) {
-        chan->is_kept = false;
-        chan->ops->release(chan);
-    }
+    mui_chan_drop(chan);
     return 0;
 }
 

@@ -66,7 +66,8 @@ struct mui_transport {
     /* A descriptor to poll, of an end that receives or takes connections. */
     int (*fd)(struct mu_chan *c);
     /* Say goodbye. Never waits. 0; MU_TIMEOUT: not yet, and it is called again. What is
-     * lent is released behind it. */
+     * lent is given back behind it; where a drain of the other side waits for that, it
+     * calls mui_chan_drop() first. */
     int (*close)(struct mu_chan *c);
     int (*drain)(struct mu_chan *c, int64_t deadline);
     void (*fini)(struct mu_chan *c);
@@ -89,5 +90,8 @@ extern const struct mui_transport mui_transport_file;
  * direction yet; NULL without memory. mu_chan_free() gives it back. */
 struct mu_chan *mui_chan_new(const struct mui_transport *ops,
                              const struct mu_chan_options *options);
+
+/* Give back what is lent to the user, and what waits for a larger buffer. */
+void mui_chan_drop(struct mu_chan *c);
 
 #endif

@@ -672,6 +672,7 @@ static void reserve_drop(struct mem_state *s)
 static int mem_close(struct mu_chan *c)
 {
     if (mem_check(mem_state(c)->out) == 0) {
+        mui_chan_drop(c);
         reserve_drop(mem_state(c));
         mem_leave(c, 0);
     }

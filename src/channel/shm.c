@@ -645,6 +645,7 @@ static int shm_close(struct mu_chan *c)
 {
     struct shm_state *s = shm_state(c);
 
+    mui_chan_drop(c);
     if (!s->hub) {
         mui_shm_end_close(&s->end);
         return 0;
