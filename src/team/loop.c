@@ -333,6 +333,9 @@ static void reduction_run(struct mu_job *top, size_t first, size_t last,
                           const void *args)
 {
     const struct reduction *r = args;
+    /* relaxed: the caller works on the seat, and for this region until the end */
+    struct mui_region *region =
+        atomic_load_explicit(&mui_seat_of(top)->region, memory_order_relaxed);
 
     for (size_t i = first; i < last; i++) {
         size_t begin = r->begin + i * r->n_blocks * r->grain;
@@ -342,6 +345,8 @@ static void reduction_run(struct mu_job *top, size_t first, size_t last,
             size_t left = r->end - begin;
             size_t end = begin + (left < r->grain ? left : r->grain);
 
+            if (mui_region_status(region) != 0)
+                return;
             r->ops->leaf(top, begin, end, r->args,
                          k == 0 ? into : into + r->ops->size);
             if (k > 0)
@@ -351,43 +356,49 @@ static void reduction_run(struct mu_job *top, size_t first, size_t last,
     }
 }
 
-void mu_for_reduce_range(struct mu_job *j, size_t begin, size_t end,
-                         size_t grain, const struct mui_reduction *ops,
-                         const void *args, void *ret_result)
+/* The partials as a loop, then combined. Of a cancelled region they are not all
+ * there, and the result is not written. */
+static void reduction_loop(struct mu_job *j, struct reduction r, size_t n,
+                           void *ret_result)
 {
     _Alignas(64) char on_stack[PARTIALS_ON_STACK];
-    size_t n = end > begin ? end - begin : 0;
-    struct reduction r = {
-        .ops = ops, .args = args, .begin = begin, .end = end, .grain = grain};
-    size_t n_blocks;
+    size_t n_blocks = (n - 1) / r.grain + 1;
     size_t n_partials;
     size_t bytes;
 
-    if (grain == 0)
-        r.grain = n / DEFAULT_BLOCKS + 1;
-    if (n <= r.grain) {
-        ops->leaf(j, begin, begin + n, args, ret_result);
-        return;
-    }
-    n_blocks = (n - 1) / r.grain + 1;
     r.n_blocks = (n_blocks - 1) / MAX_PARTIALS + 1;
     n_partials = (n_blocks - 1) / r.n_blocks + 1;
-    bytes = (2 * n_partials * ops->size + 63) / 64 * 64;
+    bytes = (2 * n_partials * r.ops->size + 63) / 64 * 64;
     r.partials = bytes <= sizeof on_stack ? on_stack : aligned_alloc(64, bytes);
     if (!r.partials) {
         mu_job_cancel(j, -ENOMEM);
-        memset(ret_result, 0, ops->size);
         return;
     }
 
     mu_for_range(j, 0, n_partials, 1, reduction_run, &r);
     if (mu_job_status(j) == 0) {
         for (size_t i = 1; i < n_partials; i++)
-            ops->combine(r.partials, reduction_partial(&r, i));
-        memcpy(ret_result, r.partials, ops->size);
-    } else {
-        memset(ret_result, 0, ops->size);
+            r.ops->combine(r.partials, reduction_partial(&r, i));
+        memcpy(ret_result, r.partials, r.ops->size);
     }
     if (r.partials != on_stack)
         free(r.partials);
+}
+
+void mu_for_reduce_range(struct mu_job *j, size_t begin, size_t end,
+                         size_t grain, const struct mui_reduction *ops,
+                         const void *args, void *ret_result)
+{
+    size_t n = end > begin ? end - begin : 0;
+    struct reduction r = {
+        .ops = ops, .args = args, .begin = begin, .end = end, .grain = grain};
+
+    if (grain == 0)
+        r.grain = n / DEFAULT_BLOCKS + 1;
+    if (n > r.grain)
+        reduction_loop(j, r, n, ret_result);
+    else if (mu_job_status(j) == 0)
+        ops->leaf(j, begin, begin + n, args, ret_result);
+    if (mu_job_status(j) != 0)
+        memset(ret_result, 0, ops->size);
 }

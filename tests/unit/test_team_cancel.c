@@ -159,6 +159,51 @@ static void cancelled_loop_stops(void **state)
     }
 }
 
+static long stop_first(struct mu_job *j, size_t begin, size_t end,
+                       _Atomic long *n);
+static long add(long a, long b)
+{
+    return a + b;
+}
+MU_REDUCIBLE(long, stop_first, add, _Atomic long *)
+static long stop_first(struct mu_job *j, size_t begin, size_t end,
+                       _Atomic long *n)
+{
+    (void)begin;
+    (void)end;
+    atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
+    mu_job_cancel(j, MY_ERROR);
+    return 7;
+}
+
+/* However many blocks lie behind the first: each thread begins one at most. */
+static void cancelled_reduction_stops(void **state)
+{
+    static const size_t sizes[] = {0, 1, 2, 1000, 1 << 20};
+
+    (void)state;
+    for (long width = 1; width <= 4; width++) {
+        struct mu_team *team = team_of((unsigned)width);
+
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            struct mu_job *j = team_enter(team);
+            _Atomic long n = 0;
+
+            assert_int_equal(
+                mu_for_reduce_grain(j, 0, sizes[i], 1, stop_first, &n), 0);
+            assert_in_range(n, 1, width);
+            n = 0;
+            for (size_t grain = 0; grain < 3; grain++)
+                assert_int_equal(
+                    mu_for_reduce_grain(j, 0, sizes[i], grain, stop_first, &n),
+                    0);
+            assert_int_equal(n, 0);
+            assert_int_equal(mu_team_leave(j), MY_ERROR);
+        }
+        mu_team_close(team);
+    }
+}
+
 /* Cancelling an inner region leaves the outer one alone. */
 static void regions_are_cancelled_one_by_one(void **state)
 {
@@ -218,6 +263,7 @@ int main(void)
         cmocka_unit_test(join_tells_whether_it_ran_without_result),
         cmocka_unit_test(search_ends_early_at_any_time),
         cmocka_unit_test(cancelled_loop_stops),
+        cmocka_unit_test(cancelled_reduction_stops),
         cmocka_unit_test(regions_are_cancelled_one_by_one),
         cmocka_unit_test(cancelled_ticket_is_told_or_does_not_run),
     };
