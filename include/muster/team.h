@@ -186,13 +186,14 @@ MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
  * The C stack may get as deep as if each iteration called the rest: when it is taken
  * again and again it does. For thousands of iterations there is mu_for().
  *
- * mu_team_submit() hands f(args...) to the team and returns; the caller needs no
+ * mu_team_submit() hands f(args...) to the team and returns 0; the caller needs no
  * region. When the queue is full, or holds enough tasks so tiny that moving them
  * costs more, it runs the task itself before it returns, so hold no lock that f
  * takes. mu_team_wait() returns 0 and the result (&result may
  * be NULL), or the status a cancelled task was cancelled with; it runs the task
- * itself when nobody has started it, else it sleeps. Any thread may submit, and any
- * one may wait.
+ * itself when nobody has started it, else it sleeps. Who has to run it and has no
+ * address space for that cancels it with -ENOMEM, which a submit returns too: then
+ * there is nothing to wait for. Any thread may submit, and any one may wait.
  */
 /* NOLINTBEGIN(readability-identifier-naming): used like functions */
 /* `...` is the function, then its arguments: never empty, as C99 and C++11 have it */

@@ -43,8 +43,6 @@
 #    define ORDER_TAKE memory_order_acq_rel
 #endif
 
-enum { TICKET_SETTLED = MUI_JOB_DONE | MUI_JOB_CANCELLED };
-
 enum {
     /* Tickets are aligned as malloc() does, addresses have 57 bits: 11 for the
      * lap. */
@@ -200,12 +198,25 @@ static void job_fetch(const struct mu_job *job)
     (void)bytes[sizeof *job - 1];
 }
 
+/* The end of a ticket that is in no cell. */
+static void ticket_settle(struct mu_ticket *ticket)
+{
+    _Atomic uint32_t *state = mui_job_state(&ticket->job);
+    uint32_t how = mui_region_status(ticket_region(ticket)) == 0
+                       ? MUI_JOB_DONE
+                       : MUI_JOB_CANCELLED;
+
+    /* release, pairs with the acquire in mu_ticket_wait(), after which the ticket
+     * is not ours */
+    if (atomic_exchange_explicit(state, how, memory_order_acq_rel) &
+        MUI_JOB_ASLEEP)
+        (void)mui_futex_wake(state, INT32_MAX, 0);
+}
+
 /* Run a ticket that is in no cell, on a seat that works for its region. */
 static void ticket_execute(struct mui_seat *seat, struct mu_ticket *ticket,
                            int64_t *ret_took_ns)
 {
-    _Atomic uint32_t *state = mui_job_state(&ticket->job);
-    uint32_t how = MUI_JOB_DONE;
     int64_t since = 0;
 
     if (ret_took_ns) {
@@ -214,15 +225,9 @@ static void ticket_execute(struct mui_seat *seat, struct mu_ticket *ticket,
     }
     if (mui_region_status(ticket_region(ticket)) == 0)
         ticket->job.run(&ticket->job, mui_slot(seat, MUI_FIRST_SLOT));
-    else
-        how = MUI_JOB_CANCELLED;
     if (ret_took_ns)
         *ret_took_ns = mu_now_ns() - since;
-    /* release, pairs with the acquire in mu_ticket_wait(), after which the ticket
-     * is not ours */
-    if (atomic_exchange_explicit(state, how, memory_order_acq_rel) &
-        MUI_JOB_ASLEEP)
-        (void)mui_futex_wake(state, INT32_MAX, 0);
+    ticket_settle(ticket);
 }
 
 /* Run some tickets of a queue. False: there were none. */
@@ -292,13 +297,17 @@ bool mui_tickets_run(struct mui_seat *me,
     return false;
 }
 
-/* Run a ticket that is in no cell on the calling thread. */
+/* Run a ticket that is in no cell on the calling thread. Where there is no seat it is
+ * cancelled with -ENOMEM: nobody else could find it any more. */
 static int ticket_run_here(struct mu_team *team, struct mu_ticket *ticket)
 {
     struct mui_seat *seat = mui_seat_take(team);
 
-    if (!seat)
+    if (!seat) {
+        mui_region_cancel(team, ticket_region(ticket), -ENOMEM);
+        ticket_settle(ticket);
         return -ENOMEM;
+    }
     mui_seat_serve(seat, ticket_region(ticket));
     ticket_execute(seat, ticket, NULL);
     /* relaxed: nobody has worked in the own region, so none of it is cancelled */
@@ -363,16 +372,14 @@ int mu_ticket_wait(struct mu_ticket *ticket)
     _Atomic uint32_t *word = mui_job_state(&ticket->job);
     int64_t since = 0;
 
-    if (ticket_take_back(ticket)) {
-        int rc = ticket_run_here(team, ticket);
-
-        return rc < 0 ? rc : ticket->status;
-    }
+    if (ticket_take_back(ticket))
+        /* what came of it is in its state */
+        (void)ticket_run_here(team, ticket);
     for (;;) {
-        /* acquire, pairs with the release in ticket_execute() */
+        /* acquire, pairs with the release in ticket_settle() */
         uint32_t state = atomic_load_explicit(word, memory_order_acquire);
 
-        if (state & TICKET_SETTLED)
+        if (state & (MUI_JOB_DONE | MUI_JOB_CANCELLED))
             return ticket->status;
         if (mui_team_is_orphan(team))
             return -EOWNERDEAD;

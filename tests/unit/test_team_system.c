@@ -276,6 +276,52 @@ static void team_leaves_room_in_a_limited_process(void **state)
     }
 }
 
+static int one(struct mu_job *j, int *n);
+MU_FORKABLE(int, one, int *)
+static int one(struct mu_job *j, int *n)
+{
+    (void)j;
+    ++*n;
+    return 1;
+}
+
+/* A task that its submitter or waiter has to run, and cannot, has ended: so it is told at
+ * each wait, and its ticket is as good as any. */
+static void task_without_address_space_is_cancelled(void **state)
+{
+    enum { N_MOST = 10000 };
+    static struct mu_ticket tickets[N_MOST];
+    struct mu_team *alone;
+    struct rlimit limit;
+    struct rlimit none;
+    int n_tickets = 0;
+    int n = 0;
+    int rc = 0;
+
+    (void)state;
+    if (TEAM_IS_SLOW)
+        return; /* as above */
+    alone = team_of(1);
+    assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+    none = limit;
+    none.rlim_cur = 1;
+    assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+    while (rc == 0 && n_tickets < N_MOST) /* until the queue is full */
+        rc = mu_team_submit(alone, &tickets[n_tickets++], one, &n);
+    assert_int_equal(rc, -ENOMEM);
+    for (int i = 0; i < n_tickets; i++)
+        for (int k = 0; k < 2; k++)
+            assert_int_equal(mu_team_wait(&tickets[i], one, NULL), -ENOMEM);
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+    assert_int_equal(n, 0);
+    for (int i = 0; i < n_tickets; i++)
+        assert_int_equal(mu_team_submit(alone, &tickets[i], one, &n), 0);
+    for (int i = 0; i < n_tickets; i++)
+        assert_int_equal(mu_team_wait(&tickets[i], one, NULL), 0);
+    assert_int_equal(n, n_tickets);
+    mu_team_close(alone);
+}
+
 static int cpus_among(struct mu_job *j, const cpu_set_t *cpus);
 MU_FORKABLE(int, cpus_among, const cpu_set_t *)
 static int cpus_among(struct mu_job *j, const cpu_set_t *cpus)
@@ -389,6 +435,7 @@ int main(void)
         cmocka_unit_test(child_of_a_job_ends_with_it),
         cmocka_unit_test(child_of_a_chunk_ends_with_it),
         cmocka_unit_test(team_leaves_room_in_a_limited_process),
+        cmocka_unit_test(task_without_address_space_is_cancelled),
         cmocka_unit_test(pinned_threads_have_one_cpu),
         cmocka_unit_test(pinning_keeps_to_the_usable_cpus),
         cmocka_unit_test(crowded_team_ends_every_region),
