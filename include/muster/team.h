@@ -124,7 +124,8 @@ MU_API int mu_job_status(const struct mu_job *j);
 struct mu_ticket;
 
 /* Take a submitted task back: if nobody has started it it will not run, else it is
- * asked to stop. It still has to be waited for. Any thread. */
+ * asked to stop, and its wait returns the status, whatever it did. One that has ended
+ * keeps its result. It still has to be waited for. Any thread. */
 MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
 
 /*

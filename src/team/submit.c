@@ -198,7 +198,8 @@ static void job_fetch(const struct mu_job *job)
     (void)bytes[sizeof *job - 1];
 }
 
-/* The end of a ticket that is in no cell. */
+/* The end of a ticket that is in no cell. A cancel that comes after this look at its
+ * status has come too late, and the result stands. */
 static void ticket_settle(struct mu_ticket *ticket)
 {
     _Atomic uint32_t *state = mui_job_state(&ticket->job);
@@ -379,7 +380,9 @@ int mu_ticket_wait(struct mu_ticket *ticket)
         /* acquire, pairs with the release in ticket_settle() */
         uint32_t state = atomic_load_explicit(word, memory_order_acquire);
 
-        if (state & (MUI_JOB_DONE | MUI_JOB_CANCELLED))
+        if (state & MUI_JOB_DONE)
+            return 0;
+        if (state & MUI_JOB_CANCELLED)
             return ticket->status;
         if (mui_team_is_orphan(team))
             return -EOWNERDEAD;

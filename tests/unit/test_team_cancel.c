@@ -256,6 +256,34 @@ static void cancelled_ticket_is_told_or_does_not_run(void **state)
     mu_team_close(team);
 }
 
+/* Nobody takes the tasks of a team of one: they wait in its queue until that is full, and
+ * the next has run when its submit returns. */
+static void cancelled_ticket_that_has_ended_keeps_its_result(void **state)
+{
+    enum { N_MOST = 10000 };
+    struct mu_team *alone = team_of(1);
+    struct mu_ticket *tickets = calloc(N_MOST, sizeof *tickets);
+    _Atomic int n = 0;
+    int n_tickets = 0;
+    int result = 0;
+
+    (void)state;
+    assert_non_null(tickets);
+    while (n == 0 && n_tickets < N_MOST)
+        assert_int_equal(mu_team_submit(alone, &tickets[n_tickets++], one, &n),
+                         0);
+    for (int i = 0; i < n_tickets; i++)
+        mu_ticket_cancel(&tickets[i], MY_ERROR);
+    assert_int_equal(mu_team_wait(&tickets[--n_tickets], one, &result), 0);
+    assert_int_equal(result, 1);
+    while (n_tickets > 0)
+        assert_int_equal(mu_team_wait(&tickets[--n_tickets], one, NULL),
+                         MY_ERROR);
+    assert_int_equal(n, 1);
+    free(tickets);
+    mu_team_close(alone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +294,7 @@ int main(void)
         cmocka_unit_test(cancelled_reduction_stops),
         cmocka_unit_test(regions_are_cancelled_one_by_one),
         cmocka_unit_test(cancelled_ticket_is_told_or_does_not_run),
+        cmocka_unit_test(cancelled_ticket_that_has_ended_keeps_its_result),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
