@@ -164,7 +164,8 @@ struct mu_child {
      * supervisor gives up. 0: 5 seconds; below 0: killed at once; MU_NEVER: however long
      * it takes. */
     int64_t stop_ns;
-    /* Optional: called besides mu_worker_ask(), to close its channel, say. */
+    /* Optional: called besides mu_worker_ask(), once for each start, to close its
+     * channel, say. */
     void (*stop)(void *ctx, struct mu_worker *worker);
     void *stop_ctx;
 };
@@ -210,7 +211,8 @@ MU_API int mu_supervisor_run(struct mu_supervisor *supervisor,
                              int64_t deadline);
 
 /* Stop the children in reverse order, each within its time; none is started again.
- * Returns   0; MU_TIMEOUT when a thread did not end in its time: it still runs */
+ * Returns   0; MU_TIMEOUT when a thread did not end in its time: it still runs. Called
+ *           again, it only looks whether that has ended now */
 MU_API int mu_supervisor_stop(struct mu_supervisor *supervisor);
 
 /* The worker of a child now; NULL when it does not run. Lent until the next run. */

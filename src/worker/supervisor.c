@@ -24,6 +24,7 @@ struct child {
     struct mu_worker *worker; /* NULL: does not run */
     bool is_to_start;         /* with another that ended */
     bool is_due;              /* could not be started again: the timer is set */
+    int64_t end_by; /* when its time to end is over; 0: not asked to */
 };
 
 struct mu_supervisor {
@@ -65,6 +66,7 @@ static int child_start(struct mu_supervisor *s, size_t i, struct mu_error *err)
     }
     c->is_to_start = false;
     c->is_due = false;
+    c->end_by = 0;
     tell(s, MU_CHILD_STARTED, i, c->worker, NULL);
     return 0;
 }
@@ -81,7 +83,8 @@ static void child_forget(struct mu_supervisor *s, size_t i,
     mu_worker_free(worker);
 }
 
-/* Ask, wait, kill. 0; MU_TIMEOUT: a thread that still runs. */
+/* Ask, wait, kill. 0; MU_TIMEOUT: a thread that still runs. One that was late is left
+ * behind: it is not asked again, nor waited for. */
 static int child_stop(struct mu_supervisor *s, size_t i)
 {
     struct child *c = &s->children[i];
@@ -91,10 +94,13 @@ static int child_stop(struct mu_supervisor *s, size_t i)
 
     if (!c->worker)
         return 0;
-    mu_worker_ask(c->worker);
-    if (c->spec.stop)
-        c->spec.stop(c->spec.stop_ctx, c->worker);
-    rc = mu_worker_join(c->worker, mu_after_ns(stop_ns), &how);
+    if (c->end_by == 0) {
+        mu_worker_ask(c->worker);
+        if (c->spec.stop)
+            c->spec.stop(c->spec.stop_ctx, c->worker);
+        c->end_by = mu_after_ns(stop_ns);
+    }
+    rc = mu_worker_join(c->worker, c->end_by, &how);
     if (rc == MU_TIMEOUT && mu_worker_kill(c->worker, NULL) == 0)
         rc = mu_worker_join(c->worker, MU_NEVER, &how);
     if (rc != 0)

@@ -379,6 +379,50 @@ static void stopped_child_is_not_started_again(void **state)
     munmap(shared, sizeof *shared);
 }
 
+static int fail_when_told(void *arg, size_t size)
+{
+    (void)until_semaphore(arg, size);
+    return 1;
+}
+
+static void count_stop(void *ctx, struct mu_worker *worker)
+{
+    (void)worker;
+    ++*(int *)ctx;
+}
+
+/* One that should start again with another and is late: the supervisor gives up, and has
+ * asked it once. */
+static void late_thread_is_left_behind(void **state)
+{
+    struct mu_supervisor_options how = {
+        .strategy = MU_ONE_FOR_ALL, .event = note, .restarts_max = 5};
+    struct shared *shared = test_shared(2 * sizeof *shared);
+    struct shared *other = shared + 1;
+    int n_stops = 0;
+    struct mu_child children[2] = {
+        {.fn = until_semaphore,
+         .arg = &shared,
+         .arg_size = sizeof shared,
+         .stop_ns = 1000000,
+         .stop = count_stop,
+         .stop_ctx = &n_stops},
+        {.fn = fail_when_told, .arg = &other, .arg_size = sizeof other}};
+    struct mu_supervisor *s;
+
+    (void)state;
+    history[0] = '\0';
+    assert_int_equal(mu_supervisor_start(&how, children, 2, &s, NULL), 0);
+    assert_int_equal(mu_semaphore_give(&other->die, 1), 0);
+    assert_int_equal(mu_supervisor_run(s, test_deadline()), MU_ECRASHED);
+    assert_int_equal(mu_supervisor_stop(s), MU_TIMEOUT);
+    assert_string_equal(history, "+0 +1 -1 !0 ");
+    assert_int_equal(mu_semaphore_give(&shared->die, 1), 0);
+    mu_supervisor_free(s);
+    assert_int_equal(n_stops, 1);
+    munmap(shared, 2 * sizeof *shared);
+}
+
 static struct mu_supervisor *supervisor;
 
 static void note_and_stop(void *ctx, enum mu_event event, size_t i,
@@ -549,6 +593,7 @@ int main(void)
         cmocka_unit_test(deaf_process_is_killed_in_its_time),
         cmocka_unit_test(shutdown_is_orderly_whatever_children_do),
         cmocka_unit_test(slow_thread_is_reported_and_waited_for),
+        cmocka_unit_test(late_thread_is_left_behind),
         cmocka_unit_test(stopped_child_is_not_started_again),
         cmocka_unit_test(end_is_answered_by_a_stop),
     };
