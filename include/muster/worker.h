@@ -202,7 +202,9 @@ MU_API MU_NODISCARD int mu_supervisor_start(
     const struct mu_child *children, size_t n_children,
     struct mu_supervisor **ret_supervisor, struct mu_error *err);
 
-/* Look after the children until the deadline: wait for ends, stop and start again.
+/* Look after the children until the deadline: wait for ends, stop and start again. What
+ * is due by then is done to its end, which may take longer: the stop_ns of each child that
+ * is stopped for another, up to a second for a start that fails.
  * It has no thread of its own, so that children can be forked from this one.
  * Returns   MU_TIMEOUT; MU_CLOSED when no child is left; MU_ECRASHED when it gave up:
  *           too many restarts, and all were stopped; -errno
