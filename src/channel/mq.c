@@ -80,6 +80,8 @@ struct mq_state {
 
     /* receiver's */
     char *in_bytes; /* [piece] */
+    size_t n_kept;  /* bytes of it that were received and found no memory */
+    unsigned kept_priority;
     struct mq_part parts[MQ_PARTS_MAX];
     struct mq_part *lent; /* NULL: in_bytes is */
     uint64_t turn;        /* counts pieces */
@@ -399,7 +401,22 @@ static int part_add(struct mu_chan *c, struct mq_part *p, const char *bytes,
     return 0;
 }
 
-/* One message of the queue. 0: a message is whole; MU_EMPTY: go on. */
+/* Receive a message of the queue, or the one that was kept, as mq_timedreceive(). */
+static ssize_t piece_receive(struct mq_state *s, unsigned *ret_priority,
+                             const struct timespec *until)
+{
+    size_t n = s->n_kept;
+
+    if (n == 0)
+        return mq_timedreceive(s->in, s->in_bytes, s->piece, ret_priority,
+                               until);
+    s->n_kept = 0;
+    *ret_priority = s->kept_priority;
+    return (ssize_t)n;
+}
+
+/* One message of the queue. 0: a message is whole; MU_EMPTY: go on; -ENOMEM: it is kept,
+ * to be taken again as if for the first time. */
 static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
                       struct mu_chan_message *ret)
 {
@@ -445,6 +462,12 @@ static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
     if (!p)
         return header.kind == MQ_LAST && s->gave_up ? MU_ECORRUPT : MU_EMPTY;
     rc = part_add(c, p, s->in_bytes + sizeof header, size);
+    if (rc == -ENOMEM) {
+        /* there may be some again, and the queue does not take it back */
+        s->n_kept = sizeof header + size;
+        s->kept_priority = priority;
+        return rc;
+    }
     if (rc != 0) {
         part_drop(p);
         return rc;
@@ -475,7 +498,7 @@ static int mq_borrow(struct mu_chan *c, int64_t deadline,
 
         if (++n_taken % MQ_LOOK == 0 && mu_now_ns() >= deadline)
             return MU_TIMEOUT;
-        n = mq_timedreceive(s->in, s->in_bytes, s->piece, &priority, &until);
+        n = piece_receive(s, &priority, &until);
         if (n >= 0) {
             rc = piece_take(c, (size_t)n, priority, ret);
             if (rc == MU_EMPTY)
