@@ -42,7 +42,8 @@
  * sent, then MU_CLOSED. mu_chan_free() gives this process's copy of an end back
  * and says nothing; when the last copy is gone without a goodbye, because it was
  * freed or because its process died, the other side gets what was sent, then
- * MU_ECRASHED. So after fork() each side frees the end that is not its own.
+ * MU_ECRASHED. So after fork() each side frees the end that is not its own. Over tcp a death
+ * may take along what the other side's machine has not got yet; see mu_chan_close().
  *
  * Who opened shm:NAME and receives from all hears of each sender that died, MU_ECRASHED,
  * once; MU_CLOSED, once, when no sender is left; and then waits for the next one. So a
@@ -259,13 +260,17 @@ MU_API int mu_chan_fd(struct mu_chan *chan);
  * address any more, and who was not accepted is hung up on. Never waits. Over tcp, who
  * only sends is told when there is no more room; over a pipe or fifo, when no process
  * holds a copy of this end any more but those that said goodbye or freed it.
+ * Over tcp what comes from the other side after the free is answered by a reset, which drops
+ * what is still on its way there. What was drained before is not lost, and drain after the
+ * close, and the goodbye is not either.
  * Returns   0; MU_TIMEOUT: a full pipe, fifo, unix or tcp has no room for a goodbye, and
  *           nothing is dropped yet: drain, and close again */
 MU_API int mu_chan_close(struct mu_chan *chan);
 
-/* Wait until all that was sent has left this process's hands: for mem and shm, the
- * other side has received it; for file, the disk has it; else the kernel has it, and
- * room for the goodbye besides, so that mu_chan_close() succeeds.
+/* Wait until all that was sent by this end has left this process's hands: for mem and shm,
+ * the other side has received it; for file, the disk has it; for tcp, the kernel of the
+ * other side has it; else ours. There is room for the goodbye besides, so that
+ * mu_chan_close() succeeds; after that, over tcp, it waits for the goodbye too.
  * Returns   0; MU_TIMEOUT; MU_CLOSED, MU_ECRASHED when the other side left some */
 MU_API MU_NODISCARD int mu_chan_drain(struct mu_chan *chan, int64_t deadline);
 

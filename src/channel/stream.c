@@ -14,6 +14,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -30,6 +31,8 @@
 #define IN_BYTES    ((size_t)65536) /* of the buffer that small frames share */
 #define BATCH_BYTES ((size_t)65536)
 #define SEND_NS     100000000 /* of a call on a socket that has no room */
+#define ASK_NS_MIN  20000     /* between looks at what a socket has sent */
+#define ASK_NS_MAX  5000000
 #define CALLS_A_LOOK                                                           \
     16 /* of one message, and the clock is looked at: each may do a little */
 
@@ -380,6 +383,37 @@ int mui_stream_close(struct mu_chan *c)
     return 0;
 }
 
+/* Of a socket: wait until the peer's kernel has all. What is still with ours is dropped
+ * when something comes from the peer after our end was given back, for that is answered
+ * by a reset; what is with the peer's is received in spite of one. The kernel does not
+ * tell when it has gone: it is asked again and again, less and less often. */
+static int acknowledged_wait(struct mui_stream *s, int64_t deadline)
+{
+    struct pollfd p = {.fd = s->out_fd, .events = POLLRDHUP};
+    int64_t slice = ASK_NS_MIN;
+    int64_t until = MU_NOW;
+
+    for (;;) {
+        int rc = mui_wait_fds(&p, 1, until);
+        int64_t now;
+        int left;
+
+        if (rc < 0)
+            return rc;
+        if (ioctl(s->out_fd, SIOCOUTQ, &left) < 0)
+            return -errno;
+        if (left == 0)
+            return 0;
+        if (rc == 0) /* behind its own goodbye the peer receives nothing */
+            return write_error(s, -EPIPE);
+        now = mu_now_ns();
+        if (now >= deadline)
+            return MU_TIMEOUT;
+        until = now + slice < deadline ? now + slice : deadline;
+        slice = slice < ASK_NS_MAX ? 2 * slice : slice;
+    }
+}
+
 /* With room for the goodbye: a close after it succeeds. */
 int mui_stream_drain(struct mu_chan *c, int64_t deadline)
 {
@@ -388,6 +422,8 @@ int mui_stream_drain(struct mu_chan *c, int64_t deadline)
 
     if (rc == 0 && !s->said_bye)
         rc = room_wait(s, deadline);
+    if (rc == 0 && s->is_socket)
+        rc = acknowledged_wait(s, deadline);
     return rc;
 }
 

@@ -378,7 +378,9 @@ static int tcp_close(struct mu_chan *c)
 }
 
 /* Take what was not received: closing over unread bytes would reset the connection,
- * and the reset could overtake our goodbye. */
+ * and the reset could overtake our goodbye. What comes after the socket was closed is
+ * answered so too; who cannot have that drains behind the goodbye, for as long as he
+ * likes: here a silent peer would hold us up. */
 static void unread_drop(int sock)
 {
     char bytes[16384];

@@ -1,6 +1,9 @@
 /* test_ends.c: how ends are told where it is not plain: goodbyes without room, and several
  * producers and consumers of one name. */
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,22 +16,34 @@
 
 /* ---- goodbyes --------------------------------------------------------------- */
 
+/* Receive on one side until a drain of the other says that what was sent is there. How
+ * many were received. */
+static int drain_by_receiving(struct mu_chan *from, struct mu_chan *to)
+{
+    int n_got = 0;
+    int rc;
+
+    while ((rc = mu_chan_drain(from, MU_NOW)) == MU_TIMEOUT) {
+        rc = recv_now(to); /* acknowledged late, it may have been the last */
+        assert_true(rc >= 0);
+        n_got += rc == 0;
+    }
+    assert_int_equal(rc, 0);
+    return n_got;
+}
+
 /* Fill it, and go: what a drain and a close answered with 0 is told as an end. */
 static void goodbye_follows(struct mu_chan *from, struct mu_chan *to,
                             size_t size)
 {
     int n_sent = 0;
-    int n_got = 0;
+    int n_got;
     int rc;
 
     while ((rc = mu_chan_send(from, bytes, size, MU_NOW)) == 0)
         n_sent++;
     assert_int_equal(rc, MU_TIMEOUT);
-    while ((rc = mu_chan_drain(from, MU_NOW)) == MU_TIMEOUT) {
-        assert_int_equal(recv_some_time(to), 0);
-        n_got++;
-    }
-    assert_int_equal(rc, 0);
+    n_got = drain_by_receiving(from, to);
     assert_int_equal(mu_chan_close(from), 0);
     assert_int_equal(mu_chan_send(from, bytes, 1, MU_NOW), MU_CLOSED);
     mu_chan_free(from);
@@ -205,6 +220,63 @@ static void goodbye_gives_back_first(void **state)
         assert_int_equal(drained_rc, 0);
         mu_chan_free(ends[0]);
         mu_chan_free(ends[1]);
+    }
+}
+
+/* Over TCP what comes to an end that was given back is answered by a reset. What was
+ * drained is received in spite of it, and the goodbye when it was, too. */
+static void what_was_drained_outlives_a_reset(void **state)
+{
+    struct mu_chan *ends[2];
+    struct pollfd p = {.events = 0};
+    int n_sent = 0;
+    int n_got;
+    int rc;
+
+    (void)state;
+    assert_int_equal(mu_chan_pair("tcp:", NULL, ends, NULL), 0);
+    while ((rc = mu_chan_send(ends[0], bytes, 3000, MU_NOW)) == 0)
+        n_sent++;
+    assert_int_equal(rc, MU_TIMEOUT);
+    n_got = drain_by_receiving(ends[0], ends[1]);
+    assert_int_equal(mu_chan_close(ends[0]), 0);
+    n_got += drain_by_receiving(ends[0], ends[1]);
+    mu_chan_free(ends[0]);
+    assert_int_equal(mu_chan_send(ends[1], "x", 1, MU_NOW), 0);
+    p.fd = mu_chan_fd(ends[1]); /* POLLHUP: the reset is there */
+    assert_int_equal(poll(&p, 1, TEST_HANG_NS / 1000000), 1);
+    while ((rc = recv_some_time(ends[1])) == 0)
+        n_got++;
+    assert_int_equal(rc, MU_CLOSED);
+    assert_int_equal(n_got, n_sent);
+    mu_chan_free(ends[1]);
+}
+
+/* Nobody is waited for who receives no more, also where a goodbye would have room. */
+static void drain_ends_with_the_other_side(void **state)
+{
+    (void)state;
+    for (int says_goodbye = 0; says_goodbye < 2; says_goodbye++) {
+        struct mu_chan *ends[2];
+        struct pollfd p = {.events = POLLOUT};
+        int rc;
+
+        assert_int_equal(mu_chan_pair("tcp:", NULL, ends, NULL), 0);
+        p.fd = mu_chan_fd(ends[0]);
+        while ((rc = mu_chan_send(ends[0], bytes, 3000, MU_NOW)) == 0)
+            ;
+        assert_int_equal(rc, MU_TIMEOUT);
+        while (poll(&p, 1, 0) == 0)
+            assert_true(recv_now(ends[1]) >= 0);
+        if (says_goodbye)
+            assert_int_equal(mu_chan_close(ends[1]), 0);
+        else
+            mu_chan_free(ends[1]);
+        assert_int_equal(mu_chan_drain(ends[0], test_deadline()),
+                         says_goodbye ? MU_CLOSED : MU_ECRASHED);
+        if (says_goodbye)
+            mu_chan_free(ends[1]);
+        mu_chan_free(ends[0]);
     }
 }
 
@@ -394,6 +466,8 @@ int main(void)
         cmocka_unit_test(drain_makes_room_for_a_sealed_goodbye),
         cmocka_unit_test(goodbye_without_room_drops_nothing),
         cmocka_unit_test(goodbye_gives_back_first),
+        cmocka_unit_test(what_was_drained_outlives_a_reset),
+        cmocka_unit_test(drain_ends_with_the_other_side),
         cmocka_unit_test(full_queue_takes_a_goodbye),
         cmocka_unit_test(producers_goodbye_ends_all_consumers),
         cmocka_unit_test(consumers_goodbye_ends_all_producers),

@@ -45,7 +45,7 @@ static void bytes_that_dribble_end(void **state)
     assert_int_equal(mu_chan_send(ends[0], sent, sizeof sent, MU_NOW), 0);
     dribbles = false;
     assert_true(mui_stream_of(ends[0])->rest_end > 0);
-    assert_int_equal(mu_chan_drain(ends[0], MU_NOW), 0);
+    assert_int_equal(mu_chan_drain(ends[0], test_deadline()), 0);
     dribbles = true;
     assert_int_equal(poll(&p, 1, TEST_HANG_NS / 1000000), 1);
     while ((rc = mu_chan_recv(ends[1], got, sizeof got, MU_NOW, &size)) ==
