@@ -93,8 +93,8 @@ struct mu_chan_options {
     size_t ring_bytes;
     /* The largest message that is sent or accepted. 0: MU_CHAN_MESSAGE_MAX. */
     uint64_t message_bytes;
-    /* How long a waiting call watches before it sleeps, for shm and mem. 0: about
-     * the price of one wake-up; below 0: not at all. */
+    /* How long a waiting call watches before it sleeps, for shm and mem, at most until
+     * its deadline. 0: about the price of one wake-up; below 0: not at all. */
     int64_t spin_ns;
     /* Messages in flight one way, for mem and mq. 0: 1024 for mem, as many as the
      * system allows for mq. */

@@ -39,6 +39,7 @@
 
 #include "base/error.h"
 #include "channel/channel.h"
+#include "channel/wait.h"
 #include "sys/cpu.h"
 #include "sys/forked.h"
 #include "sys/futex.h"
@@ -443,13 +444,13 @@ static int mem_wait(struct mu_chan *c, mem_try_fn attempt,
                     struct mem_sleepers *sleepers, int64_t deadline,
                     struct mem_slot **ret_slot, uint64_t *ret_i)
 {
-    int64_t until = deadline == MU_NOW ? 0 : mu_now_ns() + c->options.spin_ns;
+    int64_t until = mui_spin_until(&c->options, deadline);
     int rc;
 
     do {
         for (int i = 0; i < SPINS_A_LOOK; i++) {
             rc = attempt(c, ret_slot, ret_i);
-            if (rc != MU_TIMEOUT || deadline == MU_NOW)
+            if (rc != MU_TIMEOUT)
                 return rc;
             mui_cpu_pause();
         }

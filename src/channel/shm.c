@@ -484,9 +484,10 @@ static bool hub_is_ready(const struct shm_hub *h)
 }
 
 /* Watch all lanes for a while. */
-static bool hub_spin(const struct shm_hub *h, int64_t spin_ns)
+static bool hub_spin(const struct shm_hub *h,
+                     const struct mu_chan_options *options, int64_t deadline)
 {
-    int64_t until = mu_now_ns() + spin_ns;
+    int64_t until = mui_spin_until(options, deadline);
 
     do {
         for (int i = 0; i < HUB_SPINS; i++) {
@@ -551,7 +552,7 @@ static int hub_borrow(struct mu_chan *c, int64_t deadline,
         if (slept != 0)
             return slept;
         if (deadline == MU_NOW || c->options.spin_ns == 0 ||
-            !hub_spin(h, c->options.spin_ns))
+            !hub_spin(h, &c->options, deadline))
             slept = hub_sleep(c, h, deadline);
         if (slept == 0 && mu_now_ns() >= deadline)
             slept = MU_TIMEOUT; /* one more look */

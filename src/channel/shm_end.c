@@ -160,7 +160,8 @@ static bool peer_left(const struct mui_shm_end *e)
 }
 
 /* Try for room, watching for a while. */
-static int room_spin(struct mui_shm_end *e, size_t size, void **ret_room)
+static int room_spin(struct mui_shm_end *e, size_t size, int64_t deadline,
+                     void **ret_room)
 {
     int64_t until = 0;
 
@@ -175,7 +176,7 @@ static int room_spin(struct mui_shm_end *e, size_t size, void **ret_room)
         if (e->options->spin_ns == 0)
             return MU_FULL;
         if (until == 0)
-            until = mu_now_ns() + e->options->spin_ns;
+            until = mui_spin_until(e->options, deadline);
         else if (mu_now_ns() > until)
             return MU_FULL;
     }
@@ -193,7 +194,7 @@ static int room_wait(struct mui_shm_end *e, size_t size, int64_t deadline,
         return mui_bell_drain(e->room_sock) ? MU_ECRASHED : MU_TIMEOUT;
     }
     for (;;) {
-        int rc = room_spin(e, size, ret_room);
+        int rc = room_spin(e, size, deadline, ret_room);
         int slept;
 
         if (rc != MU_FULL)
@@ -354,7 +355,7 @@ static int end_reason(const struct mui_shm_end *e, bool is_hung_up)
 }
 
 /* Watch the ring for a while. 0: something is there; MU_EMPTY. */
-static int data_spin(struct mui_shm_end *e)
+static int data_spin(struct mui_shm_end *e, int64_t deadline)
 {
     int n_spins = e->options->spin_ns == 0 ? SPINS_A_LOOK : SPINS_AT_ONCE;
     int64_t until = 0;
@@ -381,7 +382,7 @@ static int data_spin(struct mui_shm_end *e)
             return MU_EMPTY;
         n_spins = SPINS_A_LOOK;
         if (until == 0)
-            until = mu_now_ns() + e->options->spin_ns;
+            until = mui_spin_until(e->options, deadline);
         else if (mu_now_ns() > until)
             return MU_EMPTY;
     }
@@ -436,7 +437,7 @@ static int data_wait(struct mui_shm_end *e, int64_t deadline)
     for (;;) {
         int rc = 0;
 
-        if (data_spin(e) == 0)
+        if (data_spin(e, deadline) == 0)
             return 0;
         rc = end_reason(e, is_hung_up);
         if (rc != 0)

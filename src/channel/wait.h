@@ -12,6 +12,17 @@
 
 #include "muster/channel.h"
 
+#include "sys/clock.h"
+
+/* Until when a call that waits from now on watches before it sleeps. */
+static inline int64_t mui_spin_until(const struct mu_chan_options *o,
+                                     int64_t deadline)
+{
+    int64_t until = mui_clock_add(mu_now_ns(), o->spin_ns);
+
+    return until < deadline ? until : deadline;
+}
+
 /* Wait until one of `fds` is ready. 0; MU_TIMEOUT; -errno. Goes on after EINTR. */
 int mui_wait_fds(struct pollfd *fds, nfds_t n, int64_t deadline);
 /* The same for one. */

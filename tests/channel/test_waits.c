@@ -175,12 +175,47 @@ static void signals_do_not_hide_the_end(void **state)
     assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
 }
 
+/* A call that watches before it sleeps comes back at its deadline, however long it may
+ * watch. */
+static void watching_ends_at_the_deadline(void **state)
+{
+    static const char *const schemes[] = {"mem:", "shm:"};
+    static const int64_t long_times[] = {INT64_MAX / 2, INT64_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct mu_chan_options options = {
+            .queue_messages = 2, .ring_bytes = 1, .spin_ns = long_times[i / 2]};
+        struct mu_chan *ends[2];
+        struct mu_chan *hub;
+        size_t size;
+
+        assert_int_equal(mu_chan_pair(schemes[i % 2], &options, ends, NULL), 0);
+        assert_int_equal(
+            mu_chan_recv(ends[1], bytes, 1, mu_after_ns(1000000), &size),
+            MU_TIMEOUT);
+        while (mu_chan_send(ends[0], bytes, 3000, MU_NOW) == 0)
+            ;
+        assert_int_equal(
+            mu_chan_send(ends[0], bytes, 3000, mu_after_ns(1000000)),
+            MU_TIMEOUT);
+        mu_chan_free(ends[0]);
+        mu_chan_free(ends[1]);
+        hub = open_or_fail("shm:", &options);
+        assert_int_equal(
+            mu_chan_recv(hub, bytes, 1, mu_after_ns(1000000), &size),
+            MU_TIMEOUT);
+        mu_chan_free(hub);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waiting_for_ever_ends_with_the_peer),
         cmocka_unit_test(queue_that_waits_for_long_sees_the_end),
         cmocka_unit_test(signals_do_not_hide_the_end),
+        cmocka_unit_test(watching_ends_at_the_deadline),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
