@@ -52,7 +52,9 @@
  * mem:NAME is one queue, and a handle of it is what it was used for: who has sent is a
  * producer, who has received a consumer, who has done both is both, and who has done
  * neither may do either yet. When no producer is left all consumers get MU_CLOSED, and
- * the other way round. So close a handle that only kept the name.
+ * the other way round; MU_ECRASHED, when one of those who were there together was freed
+ * without a goodbye, until somebody begins anew. So close a handle that only kept the name:
+ * the opener's goodbye closes the name, and who is connected goes on.
  *
  * A peer may be hostile: what it sends is checked before it is believed, memory is
  * taken as bytes arrive and not as lengths promise, and nonsense ends the channel

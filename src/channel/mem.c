@@ -21,6 +21,9 @@
  * sender of one queue and a receiver of the other. One of a name is of both sides until
  * it is used, and then of those that it was used for: so a producer's goodbye is the end
  * for all consumers, who never sent. No end is told before somebody of that side left.
+ * What is told is read in one word: whether somebody is there, somebody was, and somebody
+ * was freed without a goodbye. With the first user of a side that has no other the last is
+ * forgotten: who starts anew after a death ends anew.
  *
  * Turns are 64-bit and do not wrap. Progress: lock-free, but for who waits on a slot
  * whose claimer was descheduled. A thread cannot be killed alone, so nothing here
@@ -71,12 +74,15 @@ struct mem_sleepers {
     _Atomic uint32_t event; /* changes when they have to look */
 };
 
+/* In mem_side.ends, beside the number of handles that are there. */
+#define SIDE_LEFT (UINT64_C(1) << 32) /* one was there */
+#define SIDE_GONE (UINT64_C(1) << 33) /* one was freed without a goodbye */
+
 /* The handles that send, or those that receive. */
 struct mem_side {
     struct mem_sleepers sleepers;
-    _Atomic uint32_t n;      /* are there */
-    _Atomic uint32_t n_left; /* were there */
-    _Atomic uint32_t n_gone; /* of those, freed without a goodbye */
+    _Atomic uint64_t ends; /* changed under names_lock */
+    uint32_t n_users;      /* under names_lock: of those there */
 };
 
 struct mem_queue {
@@ -100,11 +106,14 @@ struct mem_state {
     struct mem_queue *out;
     struct mem_queue *in;
     _Atomic uint32_t
-        uses;    /* enum mem_use, changed under names_lock; 0: none yet */
-    char *block; /* sender's: what was reserved */
-    struct mem_slot *slot; /* sender's: where it goes */
+        uses; /* enum mem_use, changed under names_lock; 0: none yet */
+    bool is_opener;
+    /* sender's */
+    _Alignas(MUI_CACHE_LINE) char *block; /* what was reserved */
+    struct mem_slot *slot;                /* where it goes */
     uint64_t i_slot;
-    uint64_t i_lent; /* receiver's: the slot that is lent */
+    /* receiver's: the slot that is lent */
+    _Alignas(MUI_CACHE_LINE) uint64_t i_lent;
 };
 
 /* The names of this process, under names_lock. */
@@ -172,6 +181,17 @@ static void queue_free(struct mem_queue *q)
     free(q);
 }
 
+/* Under names_lock: nobody finds it any more. */
+static void name_drop(const struct mem_queue *q)
+{
+    for (struct mem_queue **at = &names; *at; at = &(*at)->next) {
+        if (*at == q) {
+            *at = q->next;
+            return;
+        }
+    }
+}
+
 static void queue_unref(struct mem_queue *q)
 {
     unsigned left;
@@ -180,14 +200,8 @@ static void queue_unref(struct mem_queue *q)
         return;
     names_take();
     left = --q->n_refs;
-    if (left == 0) {
-        for (struct mem_queue **at = &names; *at; at = &(*at)->next) {
-            if (*at == q) {
-                *at = q->next;
-                break;
-            }
-        }
-    }
+    if (left == 0)
+        name_drop(q);
     (void)pthread_mutex_unlock(&names_lock);
     if (left == 0)
         queue_free(q);
@@ -248,18 +262,51 @@ static struct mem_slot *slot_claim(struct mem_queue *q,
 
 /* ---- handles ---------------------------------------------------------------- */
 
+static bool side_has(const struct mem_side *side)
+{
+    /* seq_cst: whose end is seen, his last message is too */
+    return (uint32_t)atomic_load_explicit(&side->ends, memory_order_seq_cst) !=
+           0;
+}
+
+/* A handle comes to a side, leaves it, or is of it for certain, a user. Under names_lock, or
+ * before anybody else knows the queue. seq_cst: as in side_has(). */
+static void side_join(struct mem_side *side, bool is_user)
+{
+    if (is_user)
+        side->n_users++;
+    (void)atomic_fetch_add_explicit(&side->ends, 1, memory_order_seq_cst);
+}
+
+static void side_leave(struct mem_side *side, bool is_user, uint64_t how)
+{
+    if (is_user)
+        side->n_users--;
+    (void)atomic_fetch_or_explicit(&side->ends, how, memory_order_seq_cst);
+    (void)atomic_fetch_sub_explicit(&side->ends, 1, memory_order_seq_cst);
+}
+
+static void side_use(struct mem_side *side)
+{
+    if (side->n_users++ == 0)
+        (void)atomic_fetch_and_explicit(&side->ends, ~SIDE_GONE,
+                                        memory_order_seq_cst);
+}
+
+/* As a user of both sides, or of none yet. */
 static void mem_join(struct mu_chan *c, struct mem_queue *out,
                      struct mem_queue *in)
 {
     struct mem_state *s = mem_state(c);
+    bool is_user = out != in;
 
     s->out = out;
     s->in = in;
-    if (out != in)
+    if (is_user)
         atomic_store_explicit(&s->uses, MEM_SENDS | MEM_RECEIVES,
                               memory_order_relaxed);
-    (void)atomic_fetch_add_explicit(&out->senders.n, 1, memory_order_relaxed);
-    (void)atomic_fetch_add_explicit(&in->receivers.n, 1, memory_order_relaxed);
+    side_join(&out->senders, is_user);
+    side_join(&in->receivers, is_user);
     c->can_send = c->can_recv = true;
 }
 
@@ -272,25 +319,22 @@ static uint32_t sides_of(const struct mem_state *s)
     return uses ? uses : MEM_SENDS | MEM_RECEIVES;
 }
 
-static void side_change(struct mem_side *side, bool was, bool is)
-{
-    if (is && !was)
-        (void)atomic_fetch_add_explicit(&side->n, 1, memory_order_seq_cst);
-    else if (was && !is)
-        (void)atomic_fetch_sub_explicit(&side->n, 1, memory_order_seq_cst);
-}
-
 static void use_begin(struct mem_state *s, enum mem_use use)
 {
+    struct mem_side *senders = &s->out->senders;
+    struct mem_side *receivers = &s->in->receivers;
+    struct mem_side *side = use == MEM_SENDS ? senders : receivers;
     uint32_t before;
-    uint32_t after;
 
     names_take();
-    before = sides_of(s);
-    after = atomic_load_explicit(&s->uses, memory_order_relaxed) | use;
-    atomic_store_explicit(&s->uses, after, memory_order_relaxed);
-    side_change(&s->out->senders, before & MEM_SENDS, after & MEM_SENDS);
-    side_change(&s->in->receivers, before & MEM_RECEIVES, after & MEM_RECEIVES);
+    /* relaxed: as in sides_of() */
+    before = atomic_load_explicit(&s->uses, memory_order_relaxed);
+    atomic_store_explicit(&s->uses, before | use, memory_order_relaxed);
+    if (before == 0)
+        side_leave(use == MEM_SENDS ? receivers : senders, false, 0);
+    else
+        side_join(side, false); /* it had left with the first use */
+    side_use(side);
     (void)pthread_mutex_unlock(&names_lock);
     /* it may have been the last that others waited for */
     sleepers_wake(&s->out->receivers.sleepers);
@@ -358,14 +402,15 @@ static int mem_open(struct mu_chan *c, const char *rest, struct mu_error *err)
     } else {
         q->next = names;
         names = q;
+        q->n_refs = 2; /* of out and of in */
+        mem_join(c, q, q);
+        mem_state(c)->is_opener = true;
     }
     (void)pthread_mutex_unlock(&names_lock);
     if (rc != 0) {
         queue_free(q);
         return mui_fail(err, rc, "mem: open the name \"%s\"", rest);
     }
-    q->n_refs = 2; /* of out and of in */
-    mem_join(c, q, q);
     (void)snprintf(address, sizeof address, "mem:%s", q->name);
     c->address = strdup(address);
     return c->address ? 0 : mui_fail(err, -ENOMEM, "mem: open");
@@ -379,13 +424,12 @@ static int mem_connect(struct mu_chan *c, const char *rest, int64_t deadline,
     (void)deadline;
     names_take();
     q = name_find(rest);
-    if (q)
+    if (q) {
         q->n_refs += 2;
+        mem_join(c, q, q);
+    }
     (void)pthread_mutex_unlock(&names_lock);
-    if (!q)
-        return mui_fail(err, -ENOENT, "mem: the name \"%s\"", rest);
-    mem_join(c, q, q);
-    return 0;
+    return q ? 0 : mui_fail(err, -ENOENT, "mem: the name \"%s\"", rest);
 }
 
 /* Whether anybody but this handle is on that side. 0, also while others are still to
@@ -395,13 +439,11 @@ static int peers_left(const struct mu_chan *c, struct mem_side *side,
 {
     struct mem_state *s = mem_state(c);
     uint32_t self = s->out == s->in && (sides_of(s) & use);
+    uint64_t ends = atomic_load_explicit(&side->ends, memory_order_seq_cst);
 
-    if (atomic_load_explicit(&side->n, memory_order_seq_cst) > self ||
-        atomic_load_explicit(&side->n_left, memory_order_seq_cst) == 0)
+    if ((uint32_t)ends > self || !(ends & SIDE_LEFT))
         return 0;
-    return atomic_load_explicit(&side->n_gone, memory_order_seq_cst) > 0
-               ? MU_ECRASHED
-               : MU_CLOSED;
+    return ends & SIDE_GONE ? MU_ECRASHED : MU_CLOSED;
 }
 
 /* ---- sending ---------------------------------------------------------------- */
@@ -637,24 +679,23 @@ static int mem_fd(struct mu_chan *c)
     return fd;
 }
 
-/* seq_cst, all: who sees that nobody is there sees also who left, and how. */
-static void side_leave(struct mem_side *side, uint32_t n_gone)
-{
-    (void)atomic_fetch_add_explicit(&side->n_gone, n_gone,
-                                    memory_order_seq_cst);
-    (void)atomic_fetch_add_explicit(&side->n_left, 1, memory_order_seq_cst);
-    (void)atomic_fetch_sub_explicit(&side->n, 1, memory_order_seq_cst);
-}
-
-/* Leave both queues, and wake those who waited for this handle. */
-static void mem_leave(struct mu_chan *c, uint32_t n_gone)
+/* Leave both queues, and wake those who waited for this handle. `how` is 0 with a
+ * goodbye, else SIDE_GONE. */
+static void mem_leave(struct mu_chan *c, uint64_t how)
 {
     struct mem_state *s = mem_state(c);
+    /* relaxed: as in sides_of() */
+    bool is_user = atomic_load_explicit(&s->uses, memory_order_relaxed) != 0;
 
+    names_take();
     if (sides_of(s) & MEM_SENDS)
-        side_leave(&s->out->senders, n_gone);
+        side_leave(&s->out->senders, is_user, SIDE_LEFT | how);
     if (sides_of(s) & MEM_RECEIVES)
-        side_leave(&s->in->receivers, n_gone);
+        side_leave(&s->in->receivers, is_user, SIDE_LEFT | how);
+    if ((s->is_opener && how == 0) ||
+        (!side_has(&s->out->senders) && !side_has(&s->in->receivers)))
+        name_drop(s->out);
+    (void)pthread_mutex_unlock(&names_lock);
     sleepers_wake(&s->out->receivers.sleepers);
     sleepers_wake(&s->in->senders.sleepers);
     queue_ring(s->out);
@@ -729,7 +770,7 @@ static void mem_fini(struct mu_chan *c)
         mem_release(c);
     reserve_drop(s);
     if (!c->is_closed)
-        mem_leave(c, 1);
+        mem_leave(c, SIDE_GONE);
     queue_unref(s->out);
     queue_unref(s->in);
 }

@@ -398,6 +398,81 @@ static void unused_handle_keeps_a_name_open(void **state)
     mu_chan_free(consumer);
 }
 
+/* Who starts anew after a death ends anew: each end is that of those since. */
+static void death_is_over_with_the_next_user(void **state)
+{
+    struct mu_chan *opener = open_or_fail("mem:work", NULL);
+    struct mu_chan *other = connect_or_fail("mem:work", NULL);
+
+    (void)state;
+    mu_chan_free(other); /* it was neither yet */
+    for (int i = 0; i < 4; i++) {
+        bool dies = i % 2 != 0;
+
+        other = connect_or_fail("mem:work", NULL);
+        assert_int_equal(mu_chan_send(other, "x", 1, MU_NOW), 0);
+        if (!dies)
+            assert_int_equal(mu_chan_close(other), 0);
+        mu_chan_free(other);
+        assert_int_equal(recv_now(opener), 0);
+        assert_int_equal(recv_now(opener), dies ? MU_ECRASHED : MU_CLOSED);
+    }
+    mu_chan_free(opener);
+}
+
+/* But not while one is left of those among whom it happened. */
+static void death_among_others_is_told_with_the_last(void **state)
+{
+    struct mu_chan *consumer = open_or_fail("mem:work", NULL);
+    struct mu_chan *producers[3];
+
+    (void)state;
+    assert_int_equal(recv_now(consumer), MU_TIMEOUT);
+    for (int i = 0; i < 3; i++) {
+        producers[i] = connect_or_fail("mem:work", NULL);
+        assert_int_equal(mu_chan_send(producers[i], "x", 1, MU_NOW), 0);
+        assert_int_equal(recv_now(consumer), 0);
+        if (i == 1)
+            mu_chan_free(producers[0]);
+    }
+    assert_int_equal(mu_chan_close(producers[1]), 0);
+    assert_int_equal(recv_now(consumer), MU_TIMEOUT);
+    assert_int_equal(mu_chan_close(producers[2]), 0);
+    assert_int_equal(recv_now(consumer), MU_ECRASHED);
+    mu_chan_free(producers[1]);
+    mu_chan_free(producers[2]);
+    mu_chan_free(consumer);
+}
+
+/* The opener's goodbye closes the name, as does the last one's; who is there goes on. */
+static void name_ends_with_a_goodbye(void **state)
+{
+    struct mu_chan *opener = open_or_fail("mem:work", NULL);
+    struct mu_chan *a = connect_or_fail("mem:work", NULL);
+    struct mu_chan *b = connect_or_fail("mem:work", NULL);
+    struct mu_chan *none;
+
+    (void)state;
+    assert_int_equal(mu_chan_close(opener), 0);
+    assert_int_equal(mu_chan_connect("mem:work", NULL, MU_NOW, &none, NULL),
+                     -ENOENT);
+    assert_int_equal(mu_chan_send(a, "x", 1, MU_NOW), 0);
+    assert_int_equal(recv_now(b), 0);
+    mu_chan_free(opener);
+    mu_chan_free(a);
+    mu_chan_free(b);
+    opener = open_or_fail("mem:work", NULL);
+    a = connect_or_fail("mem:work", NULL);
+    mu_chan_free(opener);
+    b = connect_or_fail("mem:work", NULL);
+    assert_int_equal(mu_chan_close(b), 0);
+    assert_int_equal(mu_chan_close(a), 0);
+    assert_int_equal(mu_chan_connect("mem:work", NULL, MU_NOW, &none, NULL),
+                     -ENOENT);
+    mu_chan_free(a);
+    mu_chan_free(b);
+}
+
 static void *recv_until_the_end(void *arg)
 {
     struct mu_chan *c = connect_or_fail(arg, NULL);
@@ -473,6 +548,9 @@ int main(void)
         cmocka_unit_test(consumers_goodbye_ends_all_producers),
         cmocka_unit_test(goodbye_drops_what_was_reserved),
         cmocka_unit_test(unused_handle_keeps_a_name_open),
+        cmocka_unit_test(death_is_over_with_the_next_user),
+        cmocka_unit_test(death_among_others_is_told_with_the_last),
+        cmocka_unit_test(name_ends_with_a_goodbye),
         cmocka_unit_test(sleeping_consumers_are_told),
         cmocka_unit_test(memory_keeps_the_receivers_limit),
     };
