@@ -198,7 +198,9 @@ MU_API MU_NODISCARD int mu_chan_send_batch(struct mu_chan *chan,
                                            size_t n, int64_t deadline,
                                            size_t *ret_n_sent);
 
-/* Write a message where it will travel: reserve room, fill it, commit.
+/* Write a message where it will travel: reserve room, fill it, commit. Over mem:NAME the
+ * room has its place among the messages of all: what others send after it is received
+ * after its commit.
  * ret_room    [size], lent until the commit; 8-byte aligned
  * Returns   0; MU_TIMEOUT, MU_CLOSED, MU_ECRASHED; -EMSGSIZE when it does not fit
  *           in a quarter of the ring; -EBUSY while other room is reserved;

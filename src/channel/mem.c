@@ -112,6 +112,7 @@ struct mem_state {
     _Alignas(MUI_CACHE_LINE) char *block; /* what was reserved */
     struct mem_slot *slot;                /* where it goes */
     uint64_t i_slot;
+    uint64_t sent_end; /* behind the last message; 0: none */
     /* receiver's: the slot that is lent */
     _Alignas(MUI_CACHE_LINE) uint64_t i_lent;
 };
@@ -571,6 +572,7 @@ static int mem_send(struct mu_chan *c, const void *bytes, size_t size,
     }
     if (!block && size > 0)
         memcpy(slot->bytes, bytes, size);
+    mem_state(c)->sent_end = i + 1;
     send_publish(mem_state(c)->out, slot, i, size, block);
     return 0;
 }
@@ -597,6 +599,7 @@ static void mem_commit(struct mu_chan *c, size_t size)
 {
     struct mem_state *s = mem_state(c);
 
+    s->sent_end = s->i_slot + 1;
     send_publish(s->out, s->slot, s->i_slot, size, s->block);
     s->block = NULL;
 }
@@ -721,22 +724,24 @@ static int mem_close(struct mu_chan *c)
     return 0;
 }
 
-/* Whether the last message sent was received. */
-static bool queue_is_drained(struct mem_queue *q)
+/* Whether the last message that this handle sent was received. The queue's tail does not
+ * tell: others have sent since, or have room reserved. */
+static bool mem_is_drained(const struct mem_state *s)
 {
-    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+    const struct mem_queue *q = s->out;
     uint64_t turn;
 
-    if (tail == 0)
+    if (s->sent_end == 0)
         return true;
-    turn = atomic_load_explicit(&q->slots[(tail - 1) & q->mask].turn,
+    turn = atomic_load_explicit(&q->slots[(s->sent_end - 1) & q->mask].turn,
                                 memory_order_seq_cst);
-    return (int64_t)(turn - (tail + q->mask)) >= 0;
+    return (int64_t)(turn - (s->sent_end + q->mask)) >= 0;
 }
 
 static int mem_drain(struct mu_chan *c, int64_t deadline)
 {
-    struct mem_queue *q = mem_state(c)->out;
+    struct mem_state *s = mem_state(c);
+    struct mem_queue *q = s->out;
     struct mem_sleepers *sleepers = &q->senders.sleepers;
     int rc;
 
@@ -746,13 +751,12 @@ static int mem_drain(struct mu_chan *c, int64_t deadline)
         uint32_t event =
             atomic_load_explicit(&sleepers->event, memory_order_acquire);
 
-        rc = queue_is_drained(q) ? 0
-                                 : peers_left(c, &q->receivers, MEM_RECEIVES);
-        if (rc != 0 || queue_is_drained(q))
+        rc = mem_is_drained(s) ? 0 : peers_left(c, &q->receivers, MEM_RECEIVES);
+        if (rc != 0 || mem_is_drained(s))
             break;
         if (mui_futex_wait(&sleepers->event, event, 0, deadline) ==
             MU_TIMEOUT) {
-            rc = queue_is_drained(q) ? 0 : MU_TIMEOUT;
+            rc = mem_is_drained(s) ? 0 : MU_TIMEOUT;
             break;
         }
     }

@@ -473,6 +473,31 @@ static void name_ends_with_a_goodbye(void **state)
     mu_chan_free(b);
 }
 
+/* What others have sent or reserved is theirs. */
+static void drain_is_of_what_the_handle_sent(void **state)
+{
+    struct mu_chan *consumer = open_or_fail("mem:work", NULL);
+    struct mu_chan *a = connect_or_fail("mem:work", NULL);
+    struct mu_chan *b = connect_or_fail("mem:work", NULL);
+    void *room;
+
+    (void)state;
+    assert_int_equal(mu_chan_send(a, "x", 1, MU_NOW), 0);
+    assert_int_equal(mu_chan_reserve(b, 1, MU_NOW, &room), 0);
+    assert_int_equal(mu_chan_drain(b, MU_NOW), 0);
+    assert_int_equal(mu_chan_drain(a, MU_NOW), MU_TIMEOUT);
+    assert_int_equal(recv_now(consumer), 0);
+    assert_int_equal(mu_chan_drain(a, MU_NOW), 0);
+    assert_int_equal(mu_chan_commit(b, 1), 0);
+    assert_int_equal(mu_chan_drain(b, MU_NOW), MU_TIMEOUT);
+    assert_int_equal(mu_chan_drain(a, MU_NOW), 0);
+    assert_int_equal(recv_now(consumer), 0);
+    assert_int_equal(mu_chan_drain(b, MU_NOW), 0);
+    mu_chan_free(a);
+    mu_chan_free(b);
+    mu_chan_free(consumer);
+}
+
 static void *recv_until_the_end(void *arg)
 {
     struct mu_chan *c = connect_or_fail(arg, NULL);
@@ -551,6 +576,7 @@ int main(void)
         cmocka_unit_test(death_is_over_with_the_next_user),
         cmocka_unit_test(death_among_others_is_told_with_the_last),
         cmocka_unit_test(name_ends_with_a_goodbye),
+        cmocka_unit_test(drain_is_of_what_the_handle_sent),
         cmocka_unit_test(sleeping_consumers_are_told),
         cmocka_unit_test(memory_keeps_the_receivers_limit),
     };
