@@ -617,6 +617,24 @@ static void mem_release(struct mu_chan *c)
     sleepers_wake(&s->in->senders.sleepers);
 }
 
+/* The bell is one for all who receive. Empty it, look once more, and ring again for the
+ * others unless there is nothing: it may have rung for more than this one message. */
+static int bell_try(struct mu_chan *c, struct mem_slot **ret_slot,
+                    uint64_t *ret_i)
+{
+    struct mem_queue *q = mem_state(c)->in;
+    int fd = atomic_load_explicit(&q->bell_fd, memory_order_acquire);
+    uint64_t n;
+    int rc;
+
+    if (fd <= 0 || read(fd, &n, sizeof n) <= 0)
+        return MU_TIMEOUT;
+    rc = recv_try(c, ret_slot, ret_i);
+    if (rc != MU_TIMEOUT)
+        queue_ring(q);
+    return rc;
+}
+
 static int borrow_once(struct mu_chan *c, int64_t deadline,
                        struct mu_chan_message *ret)
 {
@@ -628,16 +646,11 @@ static int borrow_once(struct mu_chan *c, int64_t deadline,
         return rc;
     use_note(s, MEM_RECEIVES);
     rc = recv_try(c, &slot, &s->i_lent);
-    if (rc == MU_TIMEOUT && deadline != MU_NOW)
-        rc = mem_wait(c, recv_try, &s->in->receivers.sleepers, deadline, &slot,
-                      &s->i_lent);
-    if (rc == MU_TIMEOUT && deadline == MU_NOW) {
-        int fd = atomic_load_explicit(&s->in->bell_fd, memory_order_acquire);
-        uint64_t n;
-
-        if (fd > 0 && read(fd, &n, sizeof n) > 0)
-            rc = recv_try(c, &slot, &s->i_lent);
-    }
+    if (rc == MU_TIMEOUT)
+        rc = deadline == MU_NOW
+                 ? bell_try(c, &slot, &s->i_lent)
+                 : mem_wait(c, recv_try, &s->in->receivers.sleepers, deadline,
+                            &slot, &s->i_lent);
     if (rc != 0)
         return rc;
     if (slot->size == SIZE_SKIP || slot->size > c->options.message_bytes) {
