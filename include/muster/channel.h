@@ -60,6 +60,11 @@
  * taken as bytes arrive and not as lengths promise, and nonsense ends the channel
  * with MU_ECORRUPT.
  *
+ * Processes: a child of fork() may use what it inherited, but for mem. A worker that was
+ * not forked from the program as it is has none of its descriptors, that is one of a pool,
+ * and one of mu_worker_start() while threads run: there every call refuses a channel of the
+ * program's with -EINVAL, and mu_chan_free() leaves its peer alone. It connects by address.
+ *
  * Threads: one sender and one receiver at a time per handle; both at once is
  * fine. Who closes or frees it, or asks for its descriptor, is alone in it. Every
  * deadline is absolute: MU_NOW tries, MU_NEVER waits. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "sys/descriptor.h"
 
 /* What the default comes to, where a core's second-level cache is this small or its
  * size is not known. */
@@ -117,7 +118,16 @@ struct mu_chan *mui_chan_new(const struct mui_transport *ops,
     memset(c, 0, size);
     c->ops = ops;
     c->options = *options;
+    c->n_descriptors_kept = mui_descriptors_kept();
     return c;
+}
+
+/* Whether this process has what the handle is made of. A worker of a pool has a copy of the
+ * program's memory, and none of its descriptors: its peer would seem to be gone, and what
+ * is sent could go to whom it is not for. */
+static inline bool is_here(const struct mu_chan *c)
+{
+    return __builtin_expect(c->n_descriptors_kept == mui_descriptors_kept(), 1);
 }
 
 static int address_keep(struct mu_chan *c, const char *address)
@@ -222,6 +232,11 @@ int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
     struct mu_chan *peer;
     int rc;
 
+    if (!is_here(chan))
+        return mui_fail(err, -EINVAL,
+                        "channel: \"%s\" was opened in another process, whose "
+                        "descriptors this one has not",
+                        chan->address);
     if (!chan->is_listener || !chan->ops->accept)
         return mui_fail(
             err, -EOPNOTSUPP,
@@ -241,6 +256,8 @@ int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
 /* What every send checks first. */
 static int send_check(const struct mu_chan *c, size_t size)
 {
+    if (!is_here(c))
+        return -EINVAL;
     if (!c->can_send)
         return -EOPNOTSUPP;
     if (c->is_closed)
@@ -323,7 +340,7 @@ int mu_chan_reserve(struct mu_chan *chan, size_t size, int64_t deadline,
 
 int mu_chan_commit(struct mu_chan *chan, size_t size)
 {
-    if (!chan->is_reserved || size > chan->reserved)
+    if (!chan->is_reserved || size > chan->reserved || !is_here(chan))
         return -EINVAL;
     chan->ops->commit(chan, size);
     chan->is_reserved = false;
@@ -335,6 +352,8 @@ int mu_chan_commit(struct mu_chan *chan, size_t size)
 static int message_next(struct mu_chan *c, int64_t deadline,
                         struct mu_chan_message *ret)
 {
+    if (!is_here(c))
+        return -EINVAL;
     if (c->is_borrowed)
         return -EBUSY;
     if (c->is_kept) {
@@ -361,7 +380,7 @@ int mu_chan_borrow(struct mu_chan *chan, int64_t deadline,
 
 void mu_chan_release(struct mu_chan *chan)
 {
-    if (!chan->is_borrowed)
+    if (!chan->is_borrowed || !is_here(chan))
         return;
     chan->is_borrowed = false;
     chan->ops->release(chan);
@@ -410,6 +429,8 @@ int mu_chan_recv_batch(struct mu_chan *chan, void *buffer, size_t buffer_size,
 
 int mu_chan_fd(struct mu_chan *chan)
 {
+    if (!is_here(chan))
+        return -EINVAL;
     if (!chan->can_recv && !chan->is_listener)
         return -EOPNOTSUPP;
     return chan->ops->fd(chan);
@@ -428,6 +449,8 @@ int mu_chan_close(struct mu_chan *chan)
 {
     int rc;
 
+    if (!is_here(chan))
+        return -EINVAL;
     if (chan->is_closed)
         return 0;
     rc = chan->ops->close(chan);
@@ -441,6 +464,8 @@ int mu_chan_close(struct mu_chan *chan)
 
 int mu_chan_drain(struct mu_chan *chan, int64_t deadline)
 {
+    if (!is_here(chan))
+        return -EINVAL;
     return chan->can_send ? chan->ops->drain(chan, deadline) : 0;
 }
 
@@ -448,7 +473,8 @@ void mu_chan_free(struct mu_chan *chan)
 {
     if (!chan)
         return;
-    chan->ops->fini(chan);
+    if (is_here(chan))
+        chan->ops->fini(chan);
     free(chan->address);
     free(chan);
 }

@@ -16,6 +16,7 @@ struct mu_chan {
     const struct mui_transport *ops;
     struct mu_chan_options options; /* all defaults filled in */
     char *address;                  /* owned; NULL while it has none */
+    uint32_t n_descriptors_kept;    /* as it was when this was made */
     bool can_send;
     bool can_recv;
     bool is_listener; /* takes connections; sends nothing */

@@ -65,10 +65,15 @@ static void close_from_to(unsigned first, unsigned last)
         (void)close((int)fd);
 }
 
+_Atomic uint32_t mui_n_descriptors_kept;
+
 void mui_descriptors_keep(int *keep, unsigned n)
 {
     unsigned first = 3;
 
+    /* relaxed: a process that is set up has one thread */
+    (void)atomic_fetch_add_explicit(&mui_n_descriptors_kept, 1,
+                                    memory_order_relaxed);
     qsort(keep, n, sizeof *keep, by_number);
     for (unsigned i = 0; i < n; i++) {
         if (keep[i] < (int)first)

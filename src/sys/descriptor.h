@@ -2,7 +2,9 @@
 #ifndef MUI_SYS_DESCRIPTOR_H
 #define MUI_SYS_DESCRIPTOR_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Tells what a descriptor of ours names from what the host may have put in its place,
@@ -25,6 +27,17 @@ int mui_descriptor_above_stdio(int fd);
 
 /* Close all but 0, 1, 2 and the n of `keep`, which it sorts. n may be 0. */
 void mui_descriptors_keep(int *keep, unsigned n);
+
+/* Raised by mui_descriptors_keep(). */
+extern _Atomic uint32_t mui_n_descriptors_kept;
+
+/* Keep it with what has descriptors and compare: another value means that they were
+ * closed, and that their numbers may name others by now. Thread-safe. */
+static inline uint32_t mui_descriptors_kept(void)
+{
+    /* relaxed: it changes only where there is one thread */
+    return atomic_load_explicit(&mui_n_descriptors_kept, memory_order_relaxed);
+}
 
 /* Let 0 read nothing, and open what of 0, 1, 2 is closed, on /dev/null. */
 void mui_descriptors_detach_input(void);
