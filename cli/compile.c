@@ -1,8 +1,10 @@
 /* compile.c: a C or C++ file made into a shared object, found again by content.
  *
- * KEY.so is complete whenever it exists: it is made under another name and
- * renamed last, after KEY.headers, which lists the digests of the headers that it
- * included. Two that make the same one at once both make it, and one name wins. */
+ * KEY.list has a digest and a name for the object, and for each header that it
+ * included: while all hold what they held, the object is of use. An object is named by
+ * what it holds, and one that is there stays, for the workers of another run may yet
+ * open it. Both get their name when they are complete. Of several that are made at once
+ * one list stays; each run goes on with the object that it made. */
 #include "compile.h"
 
 #include <errno.h>
@@ -61,8 +63,9 @@ struct build {
     char *compiler; /* perhaps with flags */
     char *include;  /* where muster/task.h is; NULL: the compiler knows */
     struct text directory; /* of the cache */
-    struct text object;
-    struct text headers;
+    struct text stem;      /* of names in it: ends in the key */
+    struct text list;
+    struct text object; /* named once there is one */
 };
 
 static int read_source(struct build *b)
@@ -139,7 +142,6 @@ static int add_compiler(struct digest *d, const struct build *b)
     return 0;
 }
 
-/* The names of the object and of its list of headers. */
 static int name_files(struct build *b)
 {
     const char *base = strrchr(b->path, '/');
@@ -160,18 +162,25 @@ static int name_files(struct build *b)
     if (add_compiler(&d, b) < 0 || cache_directory(&b->directory) < 0)
         return -1;
     digest_text(&d, key);
-    text_printf(&b->object, "%s%.*s-%s.so", b->directory.data,
+    text_printf(&b->stem, "%s%.*s-%s", b->directory.data,
                 (int)strcspn(base, "."), base, key);
-    text_printf(&b->headers, "%s%.*s-%s.headers", b->directory.data,
-                (int)strcspn(base, "."), base, key);
+    text_printf(&b->list, "%s.list", b->stem.data);
     return 0;
 }
 
-/* Whether the headers still hold what they held. Each line of the list is a digest,
- * a blank and a path. */
-static int headers_are_same(const char *list)
+static int is_same(const char *path, const char *digest)
 {
-    FILE *f = fopen(list, "re");
+    char now[DIGEST_TEXT_BYTES];
+
+    return digest_file(path, now) == 0 &&
+           memcmp(digest, now, DIGEST_TEXT_BYTES - 1) == 0;
+}
+
+/* Whether there is a list and all in it hold what they held. Each of its lines is a
+ * digest, a blank and a path, the first that of the object. */
+static int read_list(struct build *b)
+{
+    FILE *f = fopen(b->list.data, "re");
     char *line = NULL;
     size_t capacity = 0;
     ssize_t n;
@@ -180,17 +189,15 @@ static int headers_are_same(const char *list)
     if (!f)
         return 0;
     while (same && (n = getline(&line, &capacity, f)) > 0) {
-        char now[DIGEST_TEXT_BYTES];
-
         if (line[n - 1] == '\n')
             line[n - 1] = '\0';
-        same = n > DIGEST_TEXT_BYTES &&
-               digest_file(line + DIGEST_TEXT_BYTES, now) == 0 &&
-               memcmp(line, now, DIGEST_TEXT_BYTES - 1) == 0;
+        same = n > DIGEST_TEXT_BYTES && is_same(line + DIGEST_TEXT_BYTES, line);
+        if (same && !b->object.size)
+            text_put(&b->object, line + DIGEST_TEXT_BYTES);
     }
     free(line);
     (void)fclose(f);
-    return same;
+    return same && b->object.size;
 }
 
 /* The list while it is made. */
@@ -221,15 +228,38 @@ static int refuse_keep(const struct build *b, int rc)
                       b->directory.data, say_reason(-rc));
 }
 
-/* Make the list from the rule that the compiler wrote for make. */
-static int list_headers(const struct build *b, const char *rule_path,
-                        const char *list_path)
+/* Give what the compiler made its name, and note it. One that is there stays, but for
+ * one that was damaged; where there are no links it has to be exchanged. */
+static int keep_object(struct build *b, const char *made, struct list *list)
+{
+    char digest[DIGEST_TEXT_BYTES];
+    int rc = digest_file(made, digest);
+
+    if (rc < 0)
+        return rc;
+    text_clear(&b->object);
+    text_append(&b->object, b->stem.data, b->stem.size - (sizeof digest - 1));
+    text_printf(&b->object, "%s.so", digest);
+    text_printf(&list->text, "%s %s\n", digest, b->object.data);
+    if (link(made, b->object.data) == 0 ||
+        (errno == EEXIST && is_same(b->object.data, digest))) {
+        cache_touch(b->object.data);
+        return unlink(made) < 0 ? -errno : 0;
+    }
+    return rename(made, b->object.data) < 0 ? -errno : 0;
+}
+
+/* Keep the object, and make the list with the rule that the compiler wrote for make. */
+static int keep(struct build *b, const char *made, const char *rule_path,
+                const char *list_path)
 {
     struct list list = {.n_names = 0};
     struct text rule = {0};
     int rc = whole_read(rule_path, SOURCE_BYTES_MAX, &rule);
     int fd = -1;
 
+    if (rc == 0)
+        rc = keep_object(b, made, &list);
     if (rc == 0) {
         fd = open(list_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         rc = fd < 0 ? -errno : 0;
@@ -244,6 +274,8 @@ static int list_headers(const struct build *b, const char *rule_path,
     }
     if (fd >= 0)
         (void)close(fd);
+    if (rc == 0 && rename(list_path, b->list.data) < 0)
+        rc = refuse_keep(b, -errno);
     text_fini(&rule);
     text_fini(&list.text);
     return rc;
@@ -336,15 +368,12 @@ static int build(struct build *b)
     struct text list = {0};
     int rc;
 
-    text_printf(&object, "%s.%d", b->object.data, (int)getpid());
+    text_printf(&object, "%s.%d", b->stem.data, (int)getpid());
     text_printf(&rule, "%s.rule", object.data);
-    text_printf(&list, "%s.headers", object.data);
+    text_printf(&list, "%s.list", object.data);
     rc = run_compiler(b, object.data, rule.data);
     if (rc == 0)
-        rc = list_headers(b, rule.data, list.data);
-    if (rc == 0 && (rename(list.data, b->headers.data) < 0 ||
-                    rename(object.data, b->object.data) < 0))
-        rc = refuse_keep(b, -errno);
+        rc = keep(b, object.data, rule.data, list.data);
     (void)unlink(rule.data);
     if (rc) {
         (void)unlink(list.data);
@@ -373,12 +402,12 @@ int compile_can(const char *path)
 }
 
 /* Whether the object is there already; it is of use then. */
-static int is_kept(const struct build *b)
+static int is_kept(struct build *b)
 {
-    if (access(b->object.data, R_OK) < 0 || !headers_are_same(b->headers.data))
+    if (!read_list(b))
         return 0;
     cache_touch(b->object.data);
-    cache_touch(b->headers.data);
+    cache_touch(b->list.data);
     return 1;
 }
 
@@ -411,7 +440,8 @@ char *compile(const char *path)
     text_fini(&b.source);
     wanted_fini(&b.wanted);
     text_fini(&b.directory);
+    text_fini(&b.stem);
+    text_fini(&b.list);
     text_fini(&b.object);
-    text_fini(&b.headers);
     return object;
 }

@@ -26,11 +26,11 @@ same 'again' '1 2 1' "$(m t.c:f ::: a)"
 same 'was not compiled again' "$before" "$(ls -i "$cache"/*.so)"
 echo '#define FIRST 3' >t.h
 same 'a header has changed' '3 2 -0' "$(m t.c:f ::: a)"
-same 'its object replaces the old one' 1 "$(objects)"
+same 'its object is another one' 2 "$(objects)"
 sed -i 's/SECOND=2/SECOND=5/' t.c
 same 'the file has changed' '3 5 -0' "$(m t.c:f ::: a)"
-same 'two objects' 2 "$(objects)"
-same 'nothing else is left' '' "$(find "$cache" -type f ! -name '*.so' ! -name '*.headers')"
+same 'three objects' 3 "$(objects)"
+same 'nothing else is left' '' "$(find "$cache" -type f ! -name '*.so' ! -name '*.list')"
 
 # several at once make the same object and do not disturb each other
 rm -rf "$cache"
@@ -42,6 +42,54 @@ for i in 1 2 3 4; do
     same 'compiled by several at once' '3 5 -0' "$(cat "out$i")"
 done
 same 'one object is left' 1 "$(objects)"
+
+# what was damaged is made again
+for damage in 'truncate -s 99' 'rm'; do
+    object=$(find "$cache" -name '*.so')
+    $damage "$object"
+    same "after $damage" '3 5 -0' "$(m t.c:f ::: a 2>&1)"
+    same "one object after $damage" 1 "$(objects)"
+done
+
+# Another run makes the same object behind the back of one that has loaded it and has yet
+# to start its workers: the file is not exchanged.
+mkfifo loaded done
+cat >once.c <<'EOF'
+#include <fcntl.h>
+#include <muster/task.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+__attribute__((constructor)) static void meet(void)
+{
+    if (getenv("MEET") && mkdir("met", 0700) == 0) {
+        close(open("loaded", O_WRONLY));
+        close(open("done", O_RDONLY));
+    }
+}
+int f(struct mu_task *t)
+{
+    return mu_task_printf(t, "made\n");
+}
+EOF
+cat >slowcc <<'EOF'
+#!/bin/sh
+cc "$@" || exit
+[ -z "${HOLD:-}" ] || : <loaded
+EOF
+chmod +x slowcc
+map_once() {
+    CC=$scratch/slowcc $HANG "$MUSTER" map --quiet --model processes:2 once.c:f ::: a 2>&1
+}
+rm -rf "$cache"
+(HOLD=1; export HOLD; map_once >out1; : >done) &
+(MEET=1; export MEET; map_once >out2)
+wait
+same 'who compiled last' 'made' "$(cat out1)"
+same 'who had loaded it before' 'made' "$(cat out2)"
+same 'one object of both' 1 "$(objects)"
+rm -rf "$cache"
+same 'from the beginning' '3 5 -0' "$(m t.c:f ::: a)"
 
 # a library as it is
 object=$(find "$cache" -name '*.so')
