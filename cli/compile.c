@@ -142,6 +142,36 @@ static int add_compiler(struct digest *d, const struct build *b)
     return 0;
 }
 
+/* Where the compiler and pkg-config look, and how they read: what gcc documents, but
+ * for messages and temporary files. */
+static const char *const variables[] = {
+    "COMPILER_PATH",
+    "CPATH",
+    "CPLUS_INCLUDE_PATH",
+    "C_INCLUDE_PATH",
+    "GCC_EXEC_PREFIX",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LANG",
+    "LD_RUN_PATH",
+    "LIBRARY_PATH",
+    "PKG_CONFIG_LIBDIR",
+    "PKG_CONFIG_PATH",
+    "PKG_CONFIG_SYSROOT_DIR",
+    "SOURCE_DATE_EPOCH",
+};
+
+static void add_environment(struct digest *d)
+{
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        const char *value = program_env(variables[i]);
+
+        /* set to nothing is not the same as not set: PKG_CONFIG_LIBDIR */
+        digest_add_string(d, value ? "=" : "");
+        digest_add_string(d, value ? value : "");
+    }
+}
+
 static int name_files(struct build *b)
 {
     const char *base = strrchr(b->path, '/');
@@ -159,6 +189,7 @@ static int name_files(struct build *b)
      * information names */
     digest_add_string(&d, realpath(b->path, real) ? real : b->path);
     digest_add(&d, b->source.data, b->source.size);
+    add_environment(&d);
     if (add_compiler(&d, b) < 0 || cache_directory(&b->directory) < 0)
         return -1;
     digest_text(&d, key);

@@ -1,7 +1,7 @@
 /* compile.h: a C or C++ file made into a shared object by the system's compiler, once:
  * the object is kept in $XDG_CACHE_HOME/muster (else ~/.cache/muster), and found
- * by the file's content, the compiler, its flags and muster's version, as long as the
- * headers it included hold what they held. */
+ * by the file's content, the compiler, its flags, the environment it minds and
+ * muster's version, as long as the headers it included hold what they held. */
 #ifndef CLI_COMPILE_H
 #define CLI_COMPILE_H
 

@@ -140,6 +140,25 @@ echo '#define FIRST 4' >t.h
 same 'one more' '4 5 1' "$(m u.c:f ::: a)"
 same 'what was not used went' "$(find "$cache" -name 'u-*' | sort)" "$(find "$cache" -type f | sort)"
 
+# where the compiler looks is a part of what was compiled
+mkdir one two
+for n in one two; do
+    echo "#define WHERE \"$n\"" >$n/where.h
+done
+cat >w.c <<'EOF'
+#include <muster/task.h>
+#include <where.h>
+int f(struct mu_task *t)
+{
+    return mu_task_printf(t, "%s\n", WHERE);
+}
+EOF
+for variable in CPATH C_INCLUDE_PATH; do
+    for n in one two; do
+        same "$variable" $n "$(export "$variable=$scratch/$n"; m w.c:f ::: a 2>&1)"
+    done
+done
+
 # names with characters that make escapes
 for name in 'sp ace' 'do$lar' 'ha#sh' 'back\slash' 'back\ space' 'co: lon' 'two  '; do
     mkdir "$name"
