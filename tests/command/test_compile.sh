@@ -21,9 +21,9 @@ EOF
 echo '#define FIRST 1' >t.h
 same 'flags of the comment' '1 2 1' "$(m t.c:f ::: a)"
 same 'one object' 1 "$(objects)"
-before=$(ls -i "$cache"/*.so)
+before=$(ls -i "$cache"/*)
 same 'again' '1 2 1' "$(m t.c:f ::: a)"
-same 'was not compiled again' "$before" "$(ls -i "$cache"/*.so)"
+same 'was not compiled again' "$before" "$(ls -i "$cache"/*)"
 echo '#define FIRST 3' >t.h
 same 'a header has changed' '3 2 -0' "$(m t.c:f ::: a)"
 same 'its object is another one' 2 "$(objects)"
