@@ -91,7 +91,16 @@ static char **make_argv(const struct template *t, struct text *words)
     return argv;
 }
 
-/* Our environment and two variables more; `text` holds their bytes. */
+static const char seq_variable[] = "PARALLEL_SEQ=";
+static const char slot_variable[] = "PARALLEL_JOBSLOT=";
+
+static int is_set_here(const char *entry)
+{
+    return strncmp(entry, seq_variable, sizeof seq_variable - 1) == 0 ||
+           strncmp(entry, slot_variable, sizeof slot_variable - 1) == 0;
+}
+
+/* Our environment with two variables set; `text` holds their bytes. */
 static char **make_envp(const struct template_values *v, struct text *text)
 {
     size_t n = 0;
@@ -100,13 +109,16 @@ static char **make_envp(const struct template_values *v, struct text *text)
     while (environ[n])
         n++;
     envp = text_alloc(n + 3, sizeof *envp);
-    memcpy(envp, environ, n * sizeof *envp);
+    n = 0;
+    for (char **entry = environ; *entry; entry++)
+        if (!is_set_here(*entry)) /* by whoever runs us */
+            envp[n++] = *entry;
     (void)text_reserve(text, 96); /* so that the first string stays in place */
-    text_printf(text, "PARALLEL_SEQ=%llu", (unsigned long long)v->seq);
+    text_printf(text, "%s%llu", seq_variable, (unsigned long long)v->seq);
     envp[n] = text->data;
     text_putc(text, '\0');
     envp[n + 1] = text->data + text->size;
-    text_printf(text, "PARALLEL_JOBSLOT=%u", v->slot);
+    text_printf(text, "%s%u", slot_variable, v->slot);
     return envp;
 }
 

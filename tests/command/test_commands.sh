@@ -33,6 +33,10 @@ for model in $MODELS; do
     both 'no newline at the end' 'a\nb' printf %s
     both 'no input' '' echo x
     both 'environment' 'a\nb\n' 'echo {} $PARALLEL_SEQ'
+    same 'environment of who was run like this' '1 2 ' "$(PARALLEL_SEQ=99 PARALLEL_JOBSLOT=77 \
+        m -k -- printenv ::: PARALLEL_SEQ PARALLEL_SEQ | tr '\n' ' ')"
+    same 'and its slot' '' "$(PARALLEL_SEQ=99 PARALLEL_JOBSLOT=77 \
+        m -- printenv ::: PARALLEL_JOBSLOT | grep -v '^[1-4]$')"
     both 'standard input is empty' 'a\n' 'cat; echo {}'
     parallel -k echo ::: x y >expected
     m -k -- echo ::: x y >got
