@@ -73,8 +73,8 @@ static int read_jobs(struct options *o, const struct option_def *def,
     return 0;
 }
 
-/* GNU parallel counts the tries in all, and 0 stands for no end of them: here, as
- * many as a pool will make. */
+/* GNU parallel counts the tries in all, and 0 stands for no end of them: here for as
+ * many as a pool makes. */
 static int read_retries(struct options *o, const struct option_def *def,
                         const char *value)
 {
@@ -83,8 +83,8 @@ static int read_retries(struct options *o, const struct option_def *def,
     (void)def;
     if (parse_count(value, &tries) < 0 || tries > TRIES_MAX)
         return say_refuse("--retries %s: it is how often a task is tried in "
-                          "all: 3",
-                          value);
+                          "all, up to %d: 3",
+                          value, TRIES_MAX);
     o->tries = tries ? (unsigned)tries : TRIES_MAX;
     return 0;
 }

@@ -84,6 +84,7 @@ one_line "'x' is no size" map --each chunk=x work.c:echo
 one_line "'0' is no size" map --each record=0 work.c:echo
 one_line '--halt always: it is never' map --halt always work.c:echo
 one_line '--retries x: ' map --retries x work.c:echo
+one_line '--retries 65537: .*up to 65536' map --retries 65537 work.c:echo
 one_line '--timeout soon: it is seconds' map --timeout soon work.c:echo
 for time in 0 1e10 9000000000; do
     one_line "--timeout $time: .*: more than 0, less than 9000000000 seconds" \

@@ -139,7 +139,7 @@ for model in $MODELS; do
     status 101 -a more work.c:code
     same '--retries' 3 "$(m --retries 3 work.c:third ::: x)"
     status 1 --retries 2 work.c:third ::: x
-    same '--retries 0 is without end' 3 "$(m --retries 0 work.c:third ::: x)"
+    same '--retries 0 is as often as can be' 3 "$(m --retries 0 work.c:third ::: x)"
 
     status 3 --halt soon,fail=1 work.c:code ::: 3
     status 0 --halt soon,success=1 work.c:code ::: 3 0
