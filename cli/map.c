@@ -14,16 +14,22 @@ static int open_run(struct run *r)
     r->results.is_one_source = o->max_args > 1;
     if (work_open(&r->work, o) < 0 || inputs_open(o, &r->inputs) < 0)
         return -1;
-    if (o->dry_run)
-        return 0;
     if (o->joblog && joblog_load(o->joblog, o->resume, &r->has_run) < 0)
         return -1;
+    if (o->dry_run)
+        return 0;
     if (run_open_pool(r, o->model ? o->model : "processes") < 0 ||
         results_open(&r->results, o->resume) < 0)
         return -1;
     if (o->joblog && joblog_open(&r->joblog, o->joblog, o->resume) < 0)
         return -1;
     return 0;
+}
+
+/* Whether the exit status says that something is wrong besides tasks. */
+static int is_broken(const struct run *r)
+{
+    return r->is_broken || inputs_n_unread(r->inputs);
 }
 
 static int dry_run(struct run *r)
@@ -49,7 +55,7 @@ static int dry_run(struct run *r)
     rc = output_settle(&plain);
     output_fini(&plain);
     text_fini(&line);
-    return rc < 0 || r->is_broken || wakeup_n_signals() ? SAY_EXIT_OTHER : 0;
+    return rc < 0 || is_broken(r) || wakeup_n_signals() ? SAY_EXIT_OTHER : 0;
 }
 
 static int run_all(struct run *r)
@@ -64,9 +70,8 @@ static int run_all(struct run *r)
     r->progress.start_ns = r->report.start_ns = mu_now_ns();
     rc = o->reduce ? run_reduce(r) : run_map(r);
     run_report(r);
-    rc = run_save(r) < 0 || rc < 0 || r->is_broken || inputs_n_unread(r->inputs)
-             ? SAY_EXIT_OTHER
-             : halt_exit_status(&r->halt);
+    rc = run_save(r) < 0 || rc < 0 || is_broken(r) ? SAY_EXIT_OTHER
+                                                   : halt_exit_status(&r->halt);
     return rc;
 }
 

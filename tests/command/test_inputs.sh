@@ -196,4 +196,13 @@ same 'status of a path that is too long' 255 $?
 same 'the others' '1 1' "$(echo $got)"
 has 'it is said, shortened' '^muster: cannot read .{0,420}: File name too long: take a shorter name$' "$(cat err)"
 rm -rf deep
+
+# what cannot be read is told by the status when nothing runs, too
+echo ab >ab
+for dry in '' --dry-run; do
+    # shellcheck disable=SC2086
+    m $dry --each record=2 work.c:copy ::: nope ab >got 2>errors
+    same "status of what cannot be read $dry" 255 $?
+    has "said $dry" 'cannot read nope' "$(cat errors)"
+done
 finish

@@ -24,6 +24,9 @@ for model in $MODELS; do
     head -n 1 log >part
     grep '^[13]	' log >>part
     cp part log
+    same '--dry-run --resume shows what has no record' 'exit 3 exit 4 ' \
+        "$(m --dry-run --joblog log --resume -- 'exit {}' ::: 0 3 0 4 | tr '\n' ' ')"
+    same 'and writes none' '' "$(cmp log part)"
     same '--resume runs what has no record' '3 4 ' \
         "$(m -k --joblog log --resume -- 'echo {}; exit {}' ::: 0 3 0 4 | tr '\n' ' ')"
     same 'and appends' 5 "$(wc -l <log)"
