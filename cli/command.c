@@ -183,14 +183,18 @@ static int start(struct job *j)
     return 0;
 }
 
-static void keep_output(struct job *j, const void *bytes, size_t size)
+/* Of a task that ends as failed for it nothing is kept. */
+static void keep(struct job *j, int is_error, const void *bytes, size_t size)
 {
-    int rc = mu_task_write(j->task, bytes, size);
+    int rc = is_error ? text_try_append(&j->errors, bytes, size)
+                      : mu_task_write(j->task, bytes, size);
 
-    if (rc == 0)
-        j->result.stdout_size += size;
-    else if (j->output_rc == 0)
+    if (rc < 0) {
         j->output_rc = rc;
+        text_fini(&j->errors);
+    } else if (!is_error) {
+        j->result.stdout_size += size;
+    }
 }
 
 static void read_once(struct job *j, int fd)
@@ -198,12 +202,8 @@ static void read_once(struct job *j, int fd)
     char bytes[READ_BYTES];
     ssize_t size = read(fd, bytes, sizeof bytes);
 
-    if (size <= 0)
-        return;
-    if (fd == j->out[0])
-        keep_output(j, bytes, (size_t)size);
-    else
-        text_append(&j->errors, bytes, (size_t)size);
+    if (size > 0 && !j->output_rc)
+        keep(j, fd == j->err[0], bytes, (size_t)size);
 }
 
 static void drain(struct job *j, int fd)
@@ -307,6 +307,7 @@ static int open_input(struct job *j)
 static int finish(struct job *j, const char *program)
 {
     struct command_result *r = &j->result;
+    int rc;
 
     if (j->exec_errno) {
         text_printf(&j->errors, "muster: cannot run %s: %s\n", program,
@@ -317,11 +318,11 @@ static int finish(struct job *j, const char *program)
         return j->output_rc;
     r->magic = RESULT_MAGIC;
     r->stderr_size = j->errors.size;
-    if (j->errors.size &&
-        mu_task_write(j->task, j->errors.data, j->errors.size) < 0)
-        return -EFBIG;
-    if (mu_task_write(j->task, r, sizeof *r) < 0)
-        return -EFBIG;
+    rc = mu_task_write(j->task, text_string(&j->errors), j->errors.size);
+    if (rc == 0)
+        rc = mu_task_write(j->task, r, sizeof *r);
+    if (rc < 0)
+        return rc;
     return r->signal ? 128 + r->signal : r->code;
 }
 

@@ -1,6 +1,7 @@
 /* text.c: a run of bytes that grows, and the three ways it is quoted. */
 #include "text.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,33 +11,49 @@
 
 enum { TEXT_CAPACITY_MIN = 64 };
 
-char *text_reserve(struct text *t, size_t size)
+static int grow(struct text *t, size_t size)
 {
     size_t capacity = t->capacity ? t->capacity : TEXT_CAPACITY_MIN;
     char *data;
 
     if (t->capacity > t->size && t->capacity - t->size > size)
-        return t->data + t->size;
+        return 0;
     if (size > SIZE_MAX / 4 || t->size > SIZE_MAX / 4)
-        say_fatal("out of memory");
+        return -ENOMEM;
     while (capacity - t->size <= size)
         capacity *= 2;
     data = realloc(t->data, capacity);
     if (!data)
-        say_fatal("out of memory for %zu bytes", capacity);
+        return -ENOMEM;
     t->data = data;
     t->capacity = capacity;
-    return data + t->size;
+    return 0;
+}
+
+char *text_reserve(struct text *t, size_t size)
+{
+    if (grow(t, size) < 0)
+        say_fatal("out of memory for %zu bytes more than %zu", size, t->size);
+    return t->data + t->size;
+}
+
+int text_try_append(struct text *t, const void *bytes, size_t size)
+{
+    int rc = grow(t, size);
+
+    if (rc < 0)
+        return rc;
+    if (size)
+        memcpy(t->data + t->size, bytes, size);
+    t->size += size;
+    t->data[t->size] = '\0';
+    return 0;
 }
 
 void text_append(struct text *t, const void *bytes, size_t size)
 {
-    char *room = text_reserve(t, size);
-
-    if (size)
-        memcpy(room, bytes, size);
-    t->size += size;
-    t->data[t->size] = '\0';
+    (void)text_reserve(t, size);
+    (void)text_try_append(t, bytes, size);
 }
 
 void text_put(struct text *t, const char *string)

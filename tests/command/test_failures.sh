@@ -194,6 +194,18 @@ for model in $MODELS; do
     has 'how it failed' '"how":"[^"]*5[^"]*"' "$(cat got)"
     same '--quiet' '' "$("$MUSTER" map --quiet --model "$model" work.c:code ::: 1 2>&1)"
 
+    # a command that prints more than there is memory for costs nobody else anything
+    if [ -z "${SANITIZER:-}" ]; then
+        for to in 1 2; do
+            report=$(ulimit -v 400000 &&
+                "$MUSTER" map -k --model "$model" -- "[ {} != 2 ] || head -c 300000000 /dev/zero >&$to
+                    echo {}" ::: 1 2 3 2>&1 >got)
+            same "status of much to $to" 1 $?
+            same "those beside much to $to" '1 3 ' "$(tr '\n' ' ' <got)"
+            has "which had much to $to" "^muster: input 2, '2', failed: returned -(12|27)$" "$report"
+        done
+    fi
+
     case $model in
     processes*) ;;
     *) continue ;;
