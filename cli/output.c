@@ -2,6 +2,7 @@
 #include "output.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,8 +48,9 @@ static void put_json_failure(struct text *t, const struct ended *e)
     report_describe(e, &how, &frames);
     text_put(t, ",\"how\":");
     text_put_json(t, text_string(&how), how.size);
-    if (!e->is_command && e->outcome->fault_address)
-        text_printf(t, ",\"address\":\"%p\"", e->outcome->fault_address);
+    if (!e->is_command && e->outcome->has_fault_address)
+        text_printf(t, ",\"address\":\"0x%" PRIxPTR "\"",
+                    (uintptr_t)e->outcome->fault_address);
     report_put_frames_json(t, &frames);
     text_fini(&how);
     text_fini(&frames);

@@ -221,6 +221,7 @@ for model in $MODELS; do
         "^muster: input 2, 'bad', crashed: SIGSEGV at 0x8 in crash" "$report"
     has 'that it was NULL' 'crashed: SIGSEGV at 0x0 in at_null' \
         "$("$MUSTER" map --model "$model" deep.c:at_null ::: a 2>&1)"
+    has 'also as JSON' '"address":"0x0","frames":' "$(m --json deep.c:at_null ::: a)"
     has 'a signal that has no name of its own' 'crashed: SIGRTMAX-3' \
         "$("$MUSTER" map --model "$model" deep.c:real_time ::: a 2>&1)"
     has 'its backtrace' '^muster:     #0.*crash.*work.c' "$report"
