@@ -561,6 +561,7 @@ void inputs_count(struct inputs *in)
 
     if (o->each != EACH_FILE || !in->source->args)
         return;
+    in->n_counted = 0;
     for (size_t i = 0; i < in->source->n_args; i++)
         in->n_counted += walk_count(in->source->args[i]);
 }

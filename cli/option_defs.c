@@ -70,6 +70,7 @@ static int read_jobs(struct options *o, const struct option_def *def,
             "of the CPUs, or +N or -N to add to their number",
             value);
     o->jobs = value;
+    o->jobs_of_inputs = jobs == 0;
     return 0;
 }
 

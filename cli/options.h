@@ -47,6 +47,7 @@ struct options {
     /* the pool */
     const char *model;
     const char *jobs;
+    int jobs_of_inputs; /* they are 0: as many as there are inputs */
     unsigned tries;
     int64_t timeout_ns;
     int64_t delay_ns; /* between the starts of two tasks */

@@ -13,6 +13,18 @@
 #include "whole.h"
 #include "width.h"
 
+/* What -j0 goes by: files below directories are counted for it. 0: nobody knows. */
+static uint64_t count_inputs(struct run *r)
+{
+    uint64_t n;
+    int is_exact;
+
+    if (r->options->jobs_of_inputs)
+        inputs_count(r->inputs);
+    n = inputs_total(r->inputs, &is_exact);
+    return is_exact ? n : 0;
+}
+
 int run_open_pool(struct run *r, const char *model)
 {
     const struct options *o = r->options;
@@ -26,8 +38,8 @@ int run_open_pool(struct run *r, const char *model)
     };
     struct text full = {0};
     struct mu_error err = {0};
-    int rc = width_apply(model, o->jobs, mu_usable_cpus(), options_n_words(o),
-                         &full);
+    int rc =
+        width_apply(model, o->jobs, mu_usable_cpus(), count_inputs(r), &full);
 
     if (rc == 0 && mu_pool_open(full.data, &pool_options, &r->pool, &err) < 0)
         rc = say_refuse("%s", err.text);

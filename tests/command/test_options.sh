@@ -72,6 +72,22 @@ report=$("$MUSTER" map work.c:echo -P 2 --model threads ::: a 2>&1 >/dev/null)
 has 'options behind WORK' 'threads:2$' "$report"
 report=$("$MUSTER" map --model threads -j 0 work.c:echo ::: a b c 2>&1 >/dev/null)
 has '-j 0' 'threads:3$' "$report"
+mkdir five
+for i in 1 2 3 4 5; do
+    echo $i >five/$i
+done
+report=$("$MUSTER" map --model threads -j 0 --each file work.c:size ::: five work.c 2>&1 >/dev/null)
+has '-j 0 counts files' 'threads:6$' "$report"
+mkdir more
+(cd more && seq 300 | xargs touch)
+report=$("$MUSTER" map --model threads -j 0 --bar --halt soon,done=1 --each file work.c:size \
+    ::: more 2>&1 >/dev/null)
+has 'with --bar, too' '[0-9]/300 done' "$report"
+has 'up to 256' 'threads:256$' "$report"
+report=$("$MUSTER" map --model threads -j 0 --each record=1 work.c:size ::: five 2>&1 >/dev/null)
+has '-j 0 does not count names of what is cut' 'threads:256$' "$report"
+report=$("$MUSTER" map --model threads -j 0 -n 2 -- echo ::: a b c 2>&1 >/dev/null)
+has '-j 0 counts what is one input' 'threads:2$' "$report"
 
 for page in '--help' 'map --help' 'compare --help'; do
     # shellcheck disable=SC2086
