@@ -347,26 +347,64 @@ static void write_file(struct text *path, const char *end, const void *bytes,
     path->data[start] = '\0';
 }
 
-/* Two inputs whose files have the same name: the later one's stay. */
-static void warn_of_other(struct results *r, struct text *path, const char *end,
-                          const struct text *seq)
+/* Tell, once, when another input has left its number with its files: `shared` is one of
+ * them, and of ours. An empty number is what a full disk left. */
+static void warn_of_other(struct results *r, const char *shared,
+                          const char *other_seq, const char *seq)
 {
     struct text before = {0};
-    size_t start = path->size;
+
+    if (!r->has_warned && whole_read(other_seq, SEQ_BYTES_MAX, &before) == 0 &&
+        before.size &&
+        strspn(text_string(&before), "0123456789") == before.size &&
+        strcmp(text_string(&before), seq) != 0) {
+        r->has_warned = 1;
+        say("--results: input %s writes over what input %s left in %s", seq,
+            text_string(&before), shared);
+    }
+    text_fini(&before);
+}
+
+/* The ends of the names of a task's files, but for the one of its output. */
+static const char error_end[] = ".err";
+static const char seq_end[] = ".seq";
+
+/* One of our files is one of an input whose name ends differently: x and x.err. */
+static void warn_of_end(struct results *r, const struct text *path,
+                        const char *end, const char *seq)
+{
+    size_t n = strlen(end);
+    struct text shared = {0};
+    struct text other_seq = {0};
+
+    text_printf(&shared, "%s%s", path->data, end);
+    text_printf(&other_seq, "%s%s", shared.data, seq_end);
+    warn_of_other(r, shared.data, other_seq.data, seq);
+    if (path->size > n && strcmp(path->data + path->size - n, end) == 0) {
+        text_clear(&other_seq);
+        text_append(&other_seq, path->data, path->size - n);
+        text_put(&other_seq, seq_end);
+        warn_of_other(r, path->data, other_seq.data, seq);
+    }
+    text_fini(&shared);
+    text_fini(&other_seq);
+}
+
+/* Two inputs that have a file in common: what the later one writes stays. */
+static void warn_of_others(struct results *r, const struct text *path,
+                           int is_directory, const char *seq)
+{
+    struct text own_seq = {0};
 
     if (r->has_warned)
         return;
-    text_put(path, end);
-    /* an empty one is what a full disk left */
-    if (whole_read(path->data, SEQ_BYTES_MAX, &before) == 0 && before.size &&
-        strcmp(text_string(&before), seq->data) != 0) {
-        r->has_warned = 1;
-        say("--results: input %s writes over what input %s left in %.*s",
-            seq->data, text_string(&before), (int)start, path->data);
+    if (!is_directory) {
+        warn_of_end(r, path, error_end, seq);
+        warn_of_end(r, path, seq_end, seq);
     }
-    path->size = start;
-    path->data[start] = '\0';
-    text_fini(&before);
+    text_printf(&own_seq, "%s%s", path->data, is_directory ? "seq" : seq_end);
+    warn_of_other(r, path->data, own_seq.data, seq);
+    text_fini(&own_seq);
 }
 
 static void write_files(struct results *r, const struct ended *e)
@@ -383,9 +421,9 @@ static void write_files(struct results *r, const struct ended *e)
         say_fatal("cannot make the directory of --results %s: %s", path.data,
                   say_reason(-rc));
     text_printf(&seq, "%llu", (unsigned long long)e->seq);
-    warn_of_other(r, &path, is_directory ? "seq" : ".seq", &seq);
-    write_file(&path, is_directory ? "seq" : ".seq", seq.data, seq.size);
-    write_file(&path, is_directory ? "stderr" : ".err", e->err, e->err_size);
+    warn_of_others(r, &path, is_directory, seq.data);
+    write_file(&path, is_directory ? "seq" : seq_end, seq.data, seq.size);
+    write_file(&path, is_directory ? "stderr" : error_end, e->err, e->err_size);
     write_file(&path, is_directory ? "stdout" : "", e->out, e->out_size);
     text_fini(&path);
     text_fini(&seq);

@@ -51,13 +51,26 @@ PARALLEL_HOME=$scratch
 export PARALLEL_HOME
 : >will-cite
 model=threads:2
-for form in t.csv t.tsv t.json; do
+for form in t.csv t.tsv t.json '{}.csv' '{}.json'; do
     parallel -k --results "$form" 'echo {}; echo 2 >&2; exit 3' ::: 'a b' "c'd" 'e,f"' 2>/dev/null
     plain "$form" >expected
     m -k --results "$form" -- 'echo {}; echo 2 >&2; exit 3' ::: 'a b' "c'd" 'e,f"'
     plain "$form" >got
     same_files "$form" expected got
 done
+# a file of one input is one of another's, whichever comes first
+model=serial
+for two in 'x x.err:x.err' 'x.err x:x.err' 'x x.seq:x.seq' 'x.seq x:x.seq'; do
+    # shellcheck disable=SC2086
+    has "files of ${two%:*}" "input 2 writes over what input 1 left in mixed/${two#*:}\$" \
+        "$(m --results 'mixed/{}' -- 'echo {}; echo e{} >&2' ::: ${two%:*} 2>&1)"
+    # shellcheck disable=SC2086
+    same "the same again, ${two%:*}" 1 \
+        "$(m --results 'mixed/{}' -- 'echo {}; echo e{} >&2' ::: ${two%:*} 2>&1 | wc -l)"
+    rm -r mixed
+done
+same 'others have none in common' '' "$(m --results 'mixed/{}' -- 'echo {}' ::: x x.err.c y xerr x.c)"
+
 for name in out 'o_{}/' 'o_{/.}.{#}'; do
     rm -rf expected.dir got.dir
     mkdir expected.dir got.dir
