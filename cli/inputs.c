@@ -162,6 +162,15 @@ static void name_set(struct inputs *in, const char *name, size_t size)
     text_append(&in->name, name, size);
 }
 
+/* Nothing but blanks, and the bytes of 0 between several values. */
+static int is_blank(const char *name, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!memchr(" \t\n\v\f\r", name[i], 7))
+            return 0;
+    return 1;
+}
+
 /* The next file: those below a directory, or the name itself. A name that cannot
  * be opened is given too, for then the failure is recorded as a task's. */
 static int next_file(struct inputs *in, const char **ret_path)
@@ -184,6 +193,8 @@ static int next_file(struct inputs *in, const char **ret_path)
         rc = names_next(&in->names, &name, &size);
         if (rc)
             return rc;
+        if (in->options->no_blank && is_blank(name, size))
+            continue;
         name_set(in, name, size);
         if (walk_open(text_string(&in->name), &in->walk) < 0) {
             *ret_path = text_string(&in->name);
@@ -253,7 +264,25 @@ static int next_group(struct inputs *in, struct input *ret)
     return 0;
 }
 
-/* --colsep: the columns of a line. What separates them is not empty, as in Perl. */
+/* What separates the column that begins at `at` from the next one, as in Perl: an empty
+ * match does so between two bytes. */
+static int find_separator(const struct inputs *in, const char *at,
+                          regmatch_t *ret_match)
+{
+    int flags = at > in->name.data ? REG_NOTBOL : 0;
+
+    if (regexec(&in->colsep, at, 1, ret_match, flags) != 0)
+        return 0;
+    if (ret_match->rm_eo == 0 && *at) {
+        if (regexec(&in->colsep, at + 1, 1, ret_match, REG_NOTBOL) != 0)
+            return 0;
+        ret_match->rm_so++;
+        ret_match->rm_eo++;
+    }
+    return at[ret_match->rm_so] != '\0';
+}
+
+/* --colsep: the columns of a line. */
 static int next_columns(struct inputs *in, struct input *ret)
 {
     int rc = next_line(in, ret);
@@ -266,9 +295,7 @@ static int next_columns(struct inputs *in, struct input *ret)
     text_append(&in->name, ret->name, strnlen(ret->name, ret->name_size));
     text_clear(&in->group);
     at = text_string(&in->name);
-    while (regexec(&in->colsep, at, 1, &match,
-                   at > in->name.data ? REG_NOTBOL : 0) == 0 &&
-           match.rm_eo > match.rm_so) {
+    while (find_separator(in, at, &match)) {
         text_append(&in->group, at, (size_t)match.rm_so);
         text_putc(&in->group, '\0');
         at += match.rm_eo;
@@ -435,15 +462,6 @@ static int next_of_lines(struct inputs *in, struct input *ret)
     return in->options->max_args > 1 ? next_group(in, ret) : next_line(in, ret);
 }
 
-/* Nothing but blanks, and the bytes of 0 between several values. */
-static int is_blank(const struct input *input)
-{
-    for (size_t i = 0; i < input->name_size; i++)
-        if (!memchr(" \t\n\v\f\r", input->name[i], 7))
-            return 0;
-    return 1;
-}
-
 /* With -r what is blank is no input. */
 static int next_wanted(struct inputs *in, struct input *ret)
 {
@@ -451,7 +469,8 @@ static int next_wanted(struct inputs *in, struct input *ret)
 
     do
         rc = next_of_lines(in, ret);
-    while (rc == 0 && in->options->no_blank && is_blank(ret));
+    while (rc == 0 && in->options->no_blank &&
+           is_blank(ret->name, ret->name_size));
     return rc;
 }
 

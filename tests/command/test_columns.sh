@@ -33,6 +33,10 @@ columns 'b-a ' 'echo {2}-{1}' --colsep '\|'
 printf 'a\n\n \t\nb\n' >lines
 columns '1a 2b ' 'echo {#}{}' -r
 columns '1 2 3 4 ' 'echo {#}'
+printf 'ab,c\n\nd,,e,\n' >lines
+columns '1a-b-c 2-- 3d-e- ' 'echo {#}{1}-{2}-{3}' --colsep ',*'
+columns '1ab,c- 2- 3d,,e,- ' 'echo {#}{1}-{2}' --colsep '^'
+columns '1ab,c- 2- 3d,,e,- ' 'echo {#}{1}-{2}' --colsep 'x*$'
 seq 5 >lines
 columns '2-1 1 2 4-3 3 4 -5 5 ' 'echo {2}-{1} {}' -N 2
 columns '1 3 4 ' 'echo {1} {3}' -n 3

@@ -197,6 +197,12 @@ same 'the others' '1 1' "$(echo $got)"
 has 'it is said, shortened' '^muster: cannot read .{0,420}: File name too long: take a shorter name$' "$(cat err)"
 rm -rf deep
 
+# blank lines name no file, where they are to be left out
+printf 'ab\n\n \t\nab\n' >blank
+printf '%s\n' ab >ab
+same '-r --each file' '3 3 0 ' "$( (m -r --each file -a blank work.c:size; echo $?) | tr '\n' ' ')"
+same '-r --each record' 'ab' "$(m -r --each record=9 work.c:copy ::: '' ab ' ' 2>&1)"
+
 # what cannot be read is told by the status when nothing runs, too
 echo ab >ab
 for dry in '' --dry-run; do
