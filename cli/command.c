@@ -45,7 +45,8 @@ struct job {
     const struct template *template;
     char **argv;
     char **envp;
-    int input; /* its standard input; -1 for /dev/null */
+    int input;         /* its standard input */
+    const char *lacks; /* what could not be opened for it; NULL: nothing */
     int out[2];
     int err[2];
     pid_t worker; /* this process */
@@ -132,7 +133,6 @@ static void run_in_child(struct job *j, const char *program)
     static const int reset[] = {SIGINT, SIGQUIT, SIGPIPE, SIGTERM};
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t none;
-    int input = j->input;
 
     for (size_t i = 0; i < sizeof reset / sizeof reset[0]; i++)
         (void)sigaction(reset[i], &action, NULL);
@@ -140,17 +140,14 @@ static void run_in_child(struct job *j, const char *program)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != j->worker)
         _exit(CODE_NOT_RUN); /* it died before it was asked for the signal */
-    if (input < 0)
-        input = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (dup2(input, STDIN_FILENO) < 0 || dup2(j->out[1], STDOUT_FILENO) < 0 ||
+    if (dup2(j->input, STDIN_FILENO) < 0 ||
+        dup2(j->out[1], STDOUT_FILENO) < 0 ||
         dup2(j->err[1], STDERR_FILENO) < 0)
         goto fail;
     (void)sigemptyset(&none);
     (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
-    if (strchr(program, '/'))
-        (void)execve(program, j->argv, j->envp);
-    else
-        (void)execvpe(program, j->argv, j->envp);
+    /* also with a path: a script without a first line "#!" is the shell's */
+    (void)execvpe(program, j->argv, j->envp);
 fail:
     j->exec_errno = errno;
     _exit(CODE_NOT_FOUND);
@@ -284,6 +281,17 @@ static void wait_for_end(struct job *j)
         j->result.signal = info.si_status;
 }
 
+static int open_nothing(struct job *j)
+{
+    static const char nothing[] = "/dev/null";
+
+    j->input = open(nothing, O_RDONLY | O_CLOEXEC);
+    if (j->input >= 0)
+        return 0;
+    j->lacks = nothing;
+    return -errno;
+}
+
 /* The input's bytes as a file to read from its start. */
 static int open_input(struct job *j)
 {
@@ -310,9 +318,11 @@ static int finish(struct job *j, const char *program)
     int rc;
 
     if (j->exec_errno) {
-        text_printf(&j->errors, "muster: cannot run %s: %s\n", program,
+        text_printf(&j->errors, "muster: cannot run %s: %s%s%s\n", program,
+                    j->lacks ? j->lacks : "", j->lacks ? ": " : "",
                     say_reason(j->exec_errno));
-        r->code = j->exec_errno == ENOENT ? CODE_NOT_FOUND : CODE_NOT_RUN;
+        r->code = j->exec_errno == ENOENT && !j->lacks ? CODE_NOT_FOUND
+                                                       : CODE_NOT_RUN;
     }
     if (j->output_rc)
         return j->output_rc;
@@ -329,12 +339,11 @@ static int finish(struct job *j, const char *program)
 /* 0, or -errno: nothing of the command has run, or it was killed as it began. */
 static int launch(struct job *j)
 {
-    int rc = 0;
+    int rc;
 
     if (pipe2(j->out, O_CLOEXEC) < 0 || pipe2(j->err, O_CLOEXEC) < 0)
         return -errno;
-    if (j->config->feeds)
-        rc = open_input(j);
+    rc = j->config->feeds ? open_input(j) : open_nothing(j);
     if (rc == 0)
         rc = start(j);
     if (rc)

@@ -19,6 +19,8 @@ both() {
     same_files "$what" expected got
 }
 
+echo 'echo script "$1"' >script
+chmod +x script
 for model in $MODELS; do
     both 'the input behind the words' 'a\nb\nc\n' echo x
     both 'the input in its place' 'a\nb\n' echo 1 {} 2 {}
@@ -38,6 +40,7 @@ for model in $MODELS; do
     same 'and its slot' '' "$(PARALLEL_SEQ=99 PARALLEL_JOBSLOT=77 \
         m -- printenv ::: PARALLEL_JOBSLOT | grep -v '^[1-4]$')"
     both 'standard input is empty' 'a\n' 'cat; echo {}'
+    same 'a script that does not say of whom' 'script a b' "$(m -- ./script 'a b' ::: c)"
     parallel -k echo ::: x y >expected
     m -k -- echo ::: x y >got
     same_files ':::' expected got

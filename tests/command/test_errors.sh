@@ -254,6 +254,15 @@ if [ -z "${SANITIZER:-}" ]; then
             "$(ulimit -v $limit && seq 100 | "$MUSTER" map --quiet --model processes:4 --reduce add work.c:echo)"
     done
 fi
+# no /dev/null, where another /dev can be mounted
+cat >bare.sh <<'EOF'
+mount -t tmpfs none /dev || exit
+[ $# -eq 0 ] || exec "$@"
+EOF
+if unshare -rm sh ./bare.sh 2>/dev/null; then
+    has 'what a command lacks' '^muster: cannot run echo: /dev/null: No such file or directory' \
+        "$(unshare -rm sh ./bare.sh "$MUSTER" map --quiet --model serial -- echo ::: a 2>&1)"
+fi
 # a full disk, where a user may mount one
 mkdir full
 cat >full.sh <<'EOF'
