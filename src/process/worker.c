@@ -68,17 +68,18 @@ static bool bell_is_ours(void)
            S_ISSOCK(st.st_mode);
 }
 
-/* Signal-safe. False: the bell is gone. */
+/* Signal-safe. False: the bell is gone, or a task had it fall silent: shutdown(), or an
+ * empty record, which the supervisor takes for its end, and closes it. */
 static bool ring(void)
 {
     int saved = errno;
-    bool ours = bell_is_ours();
+    bool rings = bell_is_ours();
 
     /* full means that it rings already */
-    if (ours)
-        (void)send(the.bell_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (rings && send(the.bell_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        rings = errno != EPIPE && errno != ECONNRESET;
     errno = saved;
-    return ours;
+    return rings;
 }
 
 /* -- last words -- */

@@ -163,6 +163,24 @@ static int replace_all(struct mu_task *task)
     return test_say_pid(task);
 }
 
+/* The bell is there, and mute. */
+static int shut_all(struct mu_task *task)
+{
+    for (int fd = 3; fd < 64; fd++)
+        (void)shutdown(fd, SHUT_WR);
+    test_take_long();
+    return test_say_pid(task);
+}
+
+/* Which is what its end looks like. */
+static int ring_emptily(struct mu_task *task)
+{
+    for (int fd = 3; fd < 64; fd++)
+        (void)send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL);
+    test_take_long();
+    return test_say_pid(task);
+}
+
 static unsigned count_pids(const struct mu_pool_options *options, mu_task_fn fn,
                            unsigned n_tasks)
 {
@@ -207,6 +225,16 @@ static void changed_workers_are_replaced(void **state)
     assert_int_equal(count_pids(NULL, replace_all, 5), 5);
 }
 
+/* As soon as it has to ring: not as long as whoever waits is awake. */
+static void workers_that_fell_silent_are_replaced(void **state)
+{
+    enum { TRIES = 20 };
+
+    (void)state;
+    assert_in_range(count_pids(NULL, shut_all, TRIES), 2, TRIES);
+    assert_in_range(count_pids(NULL, ring_emptily, TRIES), 2, TRIES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +242,7 @@ int main(void)
         cmocka_unit_test(strict_hides_changes_from_all_lanes),
         cmocka_unit_test(workers_are_recycled),
         cmocka_unit_test(changed_workers_are_replaced),
+        cmocka_unit_test(workers_that_fell_silent_are_replaced),
     };
 
     if (mu_init(NULL) != 0)
