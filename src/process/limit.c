@@ -39,6 +39,8 @@ static uint64_t nproc; /* RLIMIT_NPROC instead; 0: none */
 /* Of this worker, for mui_limits_struck(). */
 static struct mui_limits the;
 
+static struct rlimit cpu; /* of CPU time, before the first task */
+
 /* See mui_limits_lacked_files(). */
 _Atomic bool mui_limits_lacking_files;
 
@@ -227,6 +229,7 @@ int mui_limits_begin(const struct mui_limits *limits)
         set_limit(RLIMIT_NOFILE, limits->open_files, limits->open_files);
     if (limits->cpu_ns)
         mui_limits_renew_cpu(limits->cpu_ns);
+    (void)getrlimit(RLIMIT_CPU, &cpu);
     if (nproc)
         set_limit(RLIMIT_NPROC, nproc, nproc);
     return has_group ? mui_confine_limit_processes(limits->processes) : 0;
@@ -295,4 +298,13 @@ void mui_limits_renew_cpu(int64_t cpu_ns)
                   1000000000 +
               (uint64_t)(cpu_ns / 1000000000);
     set_limit(RLIMIT_CPU, seconds, RLIM_INFINITY);
+}
+
+bool mui_limits_cpu_is_changed(void)
+{
+    struct rlimit now;
+
+    return getrlimit(RLIMIT_CPU, &now) == 0 &&
+           (now.rlim_max != cpu.rlim_max ||
+            (!the.cpu_ns && now.rlim_cur != cpu.rlim_cur));
 }

@@ -63,6 +63,10 @@ static inline bool mui_limits_lacked_files(void)
 /* Give the next task its CPU time; a system call or two. */
 void mui_limits_renew_cpu(int64_t cpu_ns);
 
+/* Whether a task changed what there is of that to give: the hard limit, and where it is
+ * not renewed the soft one. A system call. */
+bool mui_limits_cpu_is_changed(void);
+
 /* Private memory of this process now, with its stack; 0: not known. Signal-safe. */
 uint64_t mui_limits_data_bytes(void);
 

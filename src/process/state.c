@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -107,7 +108,7 @@ static uint64_t hash_limits(void)
     struct rlimit limit;
 
     for (int i = 0; i < N_LIMITS; i++)
-        /* ours renews that of CPU time */
+        /* of CPU time: mui_limits_cpu_is_changed() */
         if (i != RLIMIT_CPU && getrlimit((__rlimit_resource_t)i, &limit) == 0)
             hash = add_bytes(hash, &limit, sizeof limit);
     return hash;
@@ -138,8 +139,12 @@ static unsigned read_mask(bool alone)
     return line ? (unsigned)strtoul(line + 7, NULL, 8) : 0;
 }
 
+/* Which files they are, how they were opened, and whether exec() closes them. Not what
+ * the host and others who share a terminal switch at any time, nor would another worker
+ * have otherwise. */
 static uint64_t hash_streams(void)
 {
+    enum { OTHERS_SWITCH = O_NONBLOCK | O_ASYNC };
     uint64_t hash = hash_start;
     struct stat st;
 
@@ -150,6 +155,9 @@ static uint64_t hash_streams(void)
         if (open) {
             hash = add_bytes(hash, &st.st_dev, sizeof st.st_dev);
             hash = add_bytes(hash, &st.st_ino, sizeof st.st_ino);
+            hash = add_word(hash, (unsigned)fcntl(fd, F_GETFL) &
+                                      ~(unsigned)OTHERS_SWITCH);
+            hash = add_word(hash, (unsigned)fcntl(fd, F_GETFD));
         }
     }
     return hash;
@@ -168,6 +176,16 @@ uint64_t mui_state_user(void)
     hash = add_bytes(hash, users, sizeof users);
     hash = add_bytes(hash, groups, sizeof groups);
     return add_bytes(hash, more, n > 0 ? (size_t)n * sizeof *more : 0);
+}
+
+/* And as whom the calling thread opens files: nobody has the number -1, so these only
+ * say. */
+static uint64_t hash_user(void)
+{
+    uint64_t hash = mui_state_user();
+
+    hash = add_word(hash, (unsigned)setfsuid((uid_t)-1));
+    return add_word(hash, (unsigned)setfsgid((gid_t)-1));
 }
 
 /* alarm() and setitimer(); timer_create(), where the kernel lists them. */
@@ -229,6 +247,7 @@ void mui_state_take_memory(struct mui_state_memory *ret_memory)
     ret_memory->environment = hash_environment();
     ret_memory->locale =
         locale ? add_bytes(hash_start, locale, strlen(locale)) : 0;
+    ret_memory->thread_locale = (uintptr_t)uselocale((locale_t)0);
     ret_memory->arithmetic = mui_arithmetic();
 }
 
@@ -236,6 +255,7 @@ bool mui_state_memory_equals(const struct mui_state_memory *a,
                              const struct mui_state_memory *b)
 {
     return a->environment == b->environment && a->locale == b->locale &&
+           a->thread_locale == b->thread_locale &&
            a->arithmetic == b->arithmetic;
 }
 
@@ -254,7 +274,7 @@ void mui_state_take(bool alone, struct mui_state *ret_state)
     ret_state->alone = alone ? hash_thread() : 0;
     ret_state->mask = read_mask(alone);
     ret_state->passing.streams = hash_streams();
-    ret_state->passing.user = mui_state_user();
+    ret_state->passing.user = hash_user();
     ret_state->passing.timers = which_timers();
 }
 

@@ -12,6 +12,7 @@ struct mui_state {
     struct mui_state_memory {
         uint64_t environment;
         uint64_t locale;
+        uint64_t thread_locale; /* which uselocale() set for it that looks */
         uint64_t arithmetic; /* rounding and traps of the thread that looks */
     } memory;
     uint64_t device; /* of the working directory */
@@ -27,8 +28,8 @@ struct mui_state {
         uint64_t handlers; /* of SIGINT and SIGQUIT, ignored during system() */
         uint64_t holds_sigsys; /* whether a handler does, as long as it runs */
         uint64_t streams;      /* descriptors 0 to 2 */
-        uint64_t user;         /* and group */
-        uint64_t timers;       /* that are set */
+        uint64_t user;   /* and group; for files of the thread that looks */
+        uint64_t timers; /* that are set */
     } passing;
 };
 

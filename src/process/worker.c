@@ -239,10 +239,10 @@ static bool has_leftovers(const struct mui_lane_worker *lane, bool has_run)
 
     mui_arithmetic_restore();
     (void)mui_thread_altstack();
-    if (has_grown(lane) || !bell_is_ours())
+    if (has_grown(lane) || mui_limits_cpu_is_changed() || !bell_is_ours())
         return true;
     if (the.limits.sandbox & MU_SANDBOX_PURE)
-        /* of what the kernel keeps it could change nothing, and may not look */
+        /* of what else the kernel keeps it could change nothing, and may not look */
         return the.limits.strict && is_changed_in_memory();
     mui_crash_excuse(true);
     if (the.limits.strict)

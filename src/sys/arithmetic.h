@@ -24,7 +24,10 @@ static inline uint64_t mui_arithmetic(void)
 }
 
 /* Put right what every function may rely on, and a task can leave otherwise: the
- * direction of string instructions, no checks of alignment. */
+ * direction of string instructions, no checks of alignment, and the stack of the x87,
+ * where long double is computed, empty: not with values, nor as MMX leaves it that is not
+ * ended. What happened there is forgotten first, or what it was to trap would do so
+ * here: that is 17 of some 25 ns on Zen 3. */
 static inline void mui_arithmetic_restore(void)
 {
 #if defined(__x86_64__)
@@ -32,6 +35,10 @@ static inline void mui_arithmetic_restore(void)
 
     __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() &
                                    ~(unsigned long long)(BACKWARDS | CHECKS));
+    __asm__ volatile("fnclex\n\t"
+                     "emms" ::
+                         : "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)",
+                           "st(6)", "st(7)");
 #endif
 }
 

@@ -4,6 +4,7 @@
  * hidden at all: test_renewal.c, test_leftovers.c. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -157,6 +159,31 @@ __attribute__((noinline)) static int get_flag(void)
 #endif
 }
 
+/* As MMX does whose end is missing: there is no room for a long double. */
+static void fill_stack(void)
+{
+#ifdef __x86_64__
+    __asm__ volatile("fld1; fld1; fld1; fld1; fld1; fld1; fld1; fld1");
+#endif
+}
+
+/* A division by zero, which the next that computes would be signalled. */
+static void leave_division(void)
+{
+#ifdef __x86_64__
+    const uint16_t traps = 0x37b;
+
+    __asm__ volatile("fldcw %0; fld1; fldz; fdivrp" : : "m"(traps));
+#endif
+}
+
+__attribute__((noinline)) static double compute_long(void)
+{
+    volatile long double one_and_a_half = 1.5L;
+
+    return (double)(one_and_a_half * one_and_a_half);
+}
+
 static void edit_in_place(void)
 {
     char *value = getenv(name);
@@ -178,9 +205,16 @@ static void set_locale(void)
     (void)setlocale(LC_NUMERIC, "C.UTF-8");
 }
 
+/* Of this thread alone; it takes no file. */
+static void use_locale(void)
+{
+    (void)uselocale(newlocale(LC_ALL_MASK, "C", NULL));
+}
+
 /* In memory, without a system call but perhaps the last. */
-static void (*const in_memory[])(void) = {edit_in_place, replace_list, round_up,
-                                          set_flag, set_locale};
+static void (*const in_memory[])(void) = {
+    edit_in_place, replace_list,   round_up,   set_flag,
+    fill_stack,    leave_division, set_locale, use_locale};
 
 static void on_signal(int signal)
 {
@@ -262,6 +296,52 @@ static void lower_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &low);
 }
 
+/* The soft one; and what nobody raises again. */
+static void lower_cpu(void)
+{
+    struct rlimit low;
+
+    (void)getrlimit(RLIMIT_CPU, &low);
+    low.rlim_cur = 1000 * 1000;
+    (void)setrlimit(RLIMIT_CPU, &low);
+}
+
+static void lower_hard_cpu(void)
+{
+    struct rlimit low;
+
+    (void)getrlimit(RLIMIT_CPU, &low);
+    low.rlim_max = 1000 * 1000 * 1000;
+    if (low.rlim_cur > low.rlim_max)
+        low.rlim_cur = low.rlim_max;
+    (void)setrlimit(RLIMIT_CPU, &low);
+}
+
+/* The same file, but nothing can be written to it. */
+static void reopen_output(void)
+{
+    const int fd = open("/proc/self/fd/1", O_RDONLY | O_NONBLOCK);
+
+    (void)dup2(fd, 1);
+    (void)close(fd);
+}
+
+static void close_output_at_exec(void)
+{
+    (void)fcntl(1, F_SETFD, FD_CLOEXEC);
+}
+
+/* Where files are asked for as somebody else: who is root can. */
+static void be_another_to_files(void)
+{
+    (void)setfsuid(65534);
+}
+
+static void be_of_another_group_to_files(void)
+{
+    (void)setfsgid(65534);
+}
+
 /* A stack that a handler would not survive. */
 static void replace_stack(void)
 {
@@ -272,10 +352,24 @@ static void replace_stack(void)
 }
 
 /* One whose first and last system call changes something. */
-static void (*const by_a_call[])(void) = {
-    change_directory, change_mask,    ignore,          handle_sigsys,
-    ignore_sigsys,    block_all,      lower_limit,     replace_stack,
-    change_flags,     change_blocked, forget_children, change_directory_late};
+static void (*const by_a_call[])(void) = {change_directory,
+                                          change_mask,
+                                          ignore,
+                                          handle_sigsys,
+                                          ignore_sigsys,
+                                          block_all,
+                                          lower_limit,
+                                          lower_cpu,
+                                          lower_hard_cpu,
+                                          reopen_output,
+                                          close_output_at_exec,
+                                          be_another_to_files,
+                                          be_of_another_group_to_files,
+                                          replace_stack,
+                                          change_flags,
+                                          change_blocked,
+                                          forget_children,
+                                          change_directory_late};
 
 /* The calls of those behind it are not made known to us by the kernel. */
 static void end_watch(void)
@@ -301,11 +395,13 @@ static int change(struct mu_task *task)
 static int say_state(struct mu_task *task)
 {
     const int flag = get_flag();
+    const double product = compute_long();
     struct sigaction usr;
     struct sigaction sys;
     struct sigaction fpe;
     struct sigaction chld;
     struct rlimit files;
+    struct rlimit cpu;
     sigset_t blocked;
     stack_t stack;
     char cwd[256] = "";
@@ -319,9 +415,16 @@ static int say_state(struct mu_task *task)
     (void)sigprocmask(SIG_SETMASK, NULL, &blocked);
     (void)sigaltstack(NULL, &stack);
     (void)getrlimit(RLIMIT_NOFILE, &files);
+    (void)getrlimit(RLIMIT_CPU, &cpu);
+    (void)mu_task_printf(
+        task, "%lx %lx %x %d %d %d; ", (unsigned long)cpu.rlim_cur,
+        (unsigned long)cpu.rlim_max, (unsigned)fcntl(1, F_GETFL) & O_ACCMODE,
+        fcntl(1, F_GETFD), setfsuid((uid_t)-1), setfsgid((gid_t)-1));
     return mu_task_printf(
-        task, "%s %s %llx %d; %s %o %p %p %x %d %x %d %d %lu %p", getenv(name),
-        setlocale(LC_NUMERIC, NULL), (unsigned long long)mui_arithmetic(), flag,
+        task, "%s %s %d %llx %d %g; %s %o %p %p %x %d %x %d %d %lu %p",
+        getenv(name), setlocale(LC_NUMERIC, NULL),
+        uselocale((locale_t)0) == LC_GLOBAL_LOCALE,
+        (unsigned long long)mui_arithmetic(), flag, product,
         getcwd(cwd, sizeof cwd), mask, (void *)(intptr_t)usr.sa_handler,
         (void *)(intptr_t)sys.sa_handler, fpe.sa_flags,
         sigismember(&fpe.sa_mask, SIGUSR1), chld.sa_flags & SA_NOCLDWAIT,
@@ -370,20 +473,55 @@ static void changes_by_one_call_are_hidden(void **state)
     check_hidden(by_a_call, sizeof by_a_call / sizeof *by_a_call);
 }
 
-static int say_memory(struct mu_task *task)
+/* The soft limit of CPU time is each task's own there, by its worker. */
+static int say_hard_cpu(struct mu_task *task)
 {
-    return mu_task_printf(task, "%s %s %llx", getenv(name),
-                          setlocale(LC_NUMERIC, NULL),
-                          (unsigned long long)mui_arithmetic());
+    struct rlimit cpu;
+
+    (void)getrlimit(RLIMIT_CPU, &cpu);
+    return mu_task_printf(task, "%lx", (unsigned long)cpu.rlim_max);
 }
 
-/* They may make next to no call, and nor may who looks after them. */
+static void lowered_limit_is_hidden_where_ours_is_renewed(void **state)
+{
+    const struct mu_pool_options options = {
+        .strict = 1, .cpu_ns = INT64_C(1000) * 1000 * 1000 * 1000};
+    void (*const deed)(void) = lower_hard_cpu;
+    struct mu_pool *pool = test_pool("processes:1", &options);
+    struct mu_outcome *first = test_run(pool, say_hard_cpu);
+    struct mu_outcome *o;
+
+    (void)state;
+    run_change(pool, &deed);
+    o = test_run(pool, say_hard_cpu);
+    assert_string_equal(o->output, first->output);
+    mu_outcome_free(o);
+    mu_outcome_free(first);
+    mu_pool_close(pool);
+}
+
+static int say_memory(struct mu_task *task)
+{
+    const double product = compute_long();
+    struct rlimit cpu;
+
+    (void)getrlimit(RLIMIT_CPU, &cpu);
+    return mu_task_printf(
+        task, "%s %s %d %llx %g %lx %lx", getenv(name),
+        setlocale(LC_NUMERIC, NULL), uselocale((locale_t)0) == LC_GLOBAL_LOCALE,
+        (unsigned long long)mui_arithmetic(), product,
+        (unsigned long)cpu.rlim_cur, (unsigned long)cpu.rlim_max);
+}
+
+/* They may make next to no call, and nor may who looks after them. What they can lower is
+ * their limit of CPU time. */
 static void pure_tasks_hide_changes_in_memory(void **state)
 {
     const struct mu_pool_options options = {.strict = 1,
                                             .sandbox = MU_SANDBOX_PURE};
-    static void (*const changes[])(void) = {edit_in_place, replace_list,
-                                            round_up};
+    static void (*const changes[])(void) = {
+        edit_in_place,  replace_list, round_up,  fill_stack,
+        leave_division, use_locale,   lower_cpu, lower_hard_cpu};
     struct mu_pool *pool = test_pool("processes:1", &options);
     struct mu_outcome *first = test_run(pool, say_memory);
 
@@ -608,6 +746,7 @@ int main(void)
         cmocka_unit_test(changes_in_memory_are_hidden),
         cmocka_unit_test(pure_tasks_hide_changes_in_memory),
         cmocka_unit_test(changes_by_one_call_are_hidden),
+        cmocka_unit_test(lowered_limit_is_hidden_where_ours_is_renewed),
         cmocka_unit_test(changes_are_hidden_before_long),
         cmocka_unit_test(changes_after_the_watch_ended_are_hidden),
         cmocka_unit_test(what_a_library_changes_as_it_is_loaded_is_hidden),
