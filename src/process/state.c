@@ -278,6 +278,13 @@ void mui_state_take(bool alone, struct mui_state *ret_state)
     ret_state->passing.timers = which_timers();
 }
 
+void mui_state_take_pure(bool alone, struct mui_state *ret_state)
+{
+    memset(ret_state, 0, sizeof *ret_state);
+    mui_state_take_memory(&ret_state->memory);
+    ret_state->alone = alone ? hash_thread() : 0;
+}
+
 void mui_state_take_thread(struct mui_state *state)
 {
     if (state->alone)

@@ -37,6 +37,9 @@ struct mui_state {
  * than the one that is here (`alone`). One thread at a time. */
 void mui_state_take(bool alone, struct mui_state *ret_state);
 
+/* Only what MU_SANDBOX_PURE lets a task change, and us ask. */
+void mui_state_take_pure(bool alone, struct mui_state *ret_state);
+
 /* Only what it takes no system call to ask: a microsecond or so. */
 void mui_state_take_memory(struct mui_state_memory *ret_memory);
 bool mui_state_memory_equals(const struct mui_state_memory *a,

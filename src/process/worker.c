@@ -156,6 +156,14 @@ static bool has_orphans(const struct mui_lane_worker *lane)
     return since == MU_NEVER || mui_census_has_older(the.n_threads, since);
 }
 
+static void take_state(struct mui_state *ret_state)
+{
+    if (the.limits.sandbox & MU_SANDBOX_PURE)
+        mui_state_take_pure(the.n_threads == 1, ret_state);
+    else
+        mui_state_take(the.n_threads == 1, ret_state);
+}
+
 /* Whether the process is not what it was before the first task, by any that does not
  * still run: what system() changes meanwhile is seen at the look after it. */
 static bool is_changed(const struct mui_lane_worker *lane)
@@ -163,7 +171,7 @@ static bool is_changed(const struct mui_lane_worker *lane)
     bool beside = others_run_since(lane) != MU_NEVER;
     struct mui_state now;
 
-    mui_state_take(the.n_threads == 1, &now);
+    take_state(&now);
     /* one that began meanwhile */
     beside = beside || others_run_since(lane) != MU_NEVER;
     return !mui_state_equals(&now, &the.state, beside);
@@ -241,15 +249,16 @@ static bool has_leftovers(const struct mui_lane_worker *lane, bool has_run)
     (void)mui_thread_altstack();
     if (has_grown(lane) || mui_limits_cpu_is_changed() || !bell_is_ours())
         return true;
-    if (the.limits.sandbox & MU_SANDBOX_PURE)
-        /* of what else the kernel keeps it could change nothing, and may not look */
-        return the.limits.strict && is_changed_in_memory();
     mui_crash_excuse(true);
-    if (the.limits.strict)
-        tell_of_orphans();
-    has = has_orphans(lane) || is_changed(lane) || keeps_files(lane);
-    if (!has && has_run)
-        watch_calls();
+    if (the.limits.sandbox & MU_SANDBOX_PURE) {
+        has = the.limits.strict && is_changed(lane);
+    } else {
+        if (the.limits.strict)
+            tell_of_orphans();
+        has = has_orphans(lane) || is_changed(lane) || keeps_files(lane);
+        if (!has && has_run)
+            watch_calls();
+    }
     mui_crash_excuse(false);
     return has;
 }
@@ -452,10 +461,7 @@ int mui_worker_up(void)
         the.data_bytes = mui_limits_data_bytes();
     the.n_files = mui_census_files();
     the.n_threads = mui_census_threads();
-    if (the.limits.sandbox & MU_SANDBOX_PURE)
-        mui_state_take_memory(&the.state.memory);
-    else
-        mui_state_take(the.n_threads == 1, &the.state);
+    take_state(&the.state);
     rc = mui_sandbox_enter_pure(the.limits.sandbox);
     if (rc < 0)
         return rc;

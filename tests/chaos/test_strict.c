@@ -503,39 +503,66 @@ static void lowered_limit_is_hidden_where_ours_is_renewed(void **state)
 static int say_memory(struct mu_task *task)
 {
     const double product = compute_long();
-    struct rlimit cpu;
 
-    (void)getrlimit(RLIMIT_CPU, &cpu);
-    return mu_task_printf(
-        task, "%s %s %d %llx %g %lx %lx", getenv(name),
-        setlocale(LC_NUMERIC, NULL), uselocale((locale_t)0) == LC_GLOBAL_LOCALE,
-        (unsigned long long)mui_arithmetic(), product,
-        (unsigned long)cpu.rlim_cur, (unsigned long)cpu.rlim_max);
+    return mu_task_printf(task, "%s %s %d %llx %g", getenv(name),
+                          setlocale(LC_NUMERIC, NULL),
+                          uselocale((locale_t)0) == LC_GLOBAL_LOCALE,
+                          (unsigned long long)mui_arithmetic(), product);
 }
 
-/* They may make next to no call, and nor may who looks after them. What they can lower is
- * their limit of CPU time. */
-static void pure_tasks_hide_changes_in_memory(void **state)
+static int say_pure(struct mu_task *task)
+{
+    struct rlimit cpu;
+    sigset_t blocked;
+
+    (void)getrlimit(RLIMIT_CPU, &cpu);
+    (void)sigprocmask(SIG_SETMASK, NULL, &blocked);
+    (void)mu_task_printf(task, "%lx %lx %d; ", (unsigned long)cpu.rlim_cur,
+                         (unsigned long)cpu.rlim_max,
+                         sigismember(&blocked, SIGUSR1));
+    return say_memory(task);
+}
+
+/* They may make next to no call, and nor may who looks after them. What they can change
+ * there are the limit of CPU time and the signal mask. */
+static void pure_tasks_hide_changes(void **state)
 {
     const struct mu_pool_options options = {.strict = 1,
                                             .sandbox = MU_SANDBOX_PURE};
     static void (*const changes[])(void) = {
-        edit_in_place,  replace_list, round_up,  fill_stack,
-        leave_division, use_locale,   lower_cpu, lower_hard_cpu};
+        edit_in_place, replace_list, round_up,       fill_stack, leave_division,
+        use_locale,    lower_cpu,    lower_hard_cpu, block_all};
     struct mu_pool *pool = test_pool("processes:1", &options);
-    struct mu_outcome *first = test_run(pool, say_memory);
+    struct mu_outcome *first = test_run(pool, say_pure);
 
     (void)state;
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         struct mu_outcome *o;
 
         run_change(pool, &changes[i]);
-        o = test_run(pool, say_memory);
+        o = test_run(pool, say_pure);
         assert_string_equal(o->output, first->output);
         mu_outcome_free(o);
     }
     mu_outcome_free(first);
     mu_pool_close(pool);
+}
+
+static void pure_tasks_without_changes_keep_the_worker(void **state)
+{
+    (void)state;
+    for (int pin = 0; pin <= 1; pin++) {
+        const struct mu_pool_options options = {
+            .strict = 1, .pin = pin, .sandbox = MU_SANDBOX_PURE};
+        struct mu_pool *pool = test_pool("processes:1", &options);
+        struct mu_stats stats;
+
+        for (int k = 0; k < 20; k++)
+            test_run_as(pool, say_pure, MU_DONE);
+        mu_pool_stats(pool, &stats);
+        assert_int_equal(stats.n_workers_died, 0);
+        mu_pool_close(pool);
+    }
 }
 
 /* Run tasks until what one says is what the first said. */
@@ -744,7 +771,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_thread_is_watched),
         cmocka_unit_test(changes_in_memory_are_hidden),
-        cmocka_unit_test(pure_tasks_hide_changes_in_memory),
+        cmocka_unit_test(pure_tasks_hide_changes),
+        cmocka_unit_test(pure_tasks_without_changes_keep_the_worker),
         cmocka_unit_test(changes_by_one_call_are_hidden),
         cmocka_unit_test(lowered_limit_is_hidden_where_ours_is_renewed),
         cmocka_unit_test(changes_are_hidden_before_long),
