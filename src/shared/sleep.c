@@ -13,12 +13,16 @@ int mui_sleep_wait_as(struct mui_sleep *s, const _Atomic uint32_t *word,
     now = mu_now_ns();
     if (now >= s->deadline)
         return MU_TIMEOUT;
-    until = s->deadline - now > s->slice_ns ? now + s->slice_ns : s->deadline;
-    rc = mui_futex_wait_as(word, expected, kind, 1, until);
+    if (s->slice_end == 0)
+        s->slice_end = now + s->slice_ns;
+    until = s->slice_end < s->deadline ? s->slice_end : s->deadline;
+    rc = now < until ? mui_futex_wait_as(word, expected, kind, 1, until)
+                     : MU_TIMEOUT;
     if (rc != MU_TIMEOUT)
         return 0;
     if (until == s->deadline)
         return MU_TIMEOUT;
+    s->slice_end = 0;
     if (s->slice_ns < MUI_SLICE_MAX_NS)
         s->slice_ns *= 2;
     return MU_EMPTY;

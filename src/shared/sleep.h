@@ -9,7 +9,8 @@
  *
  * The first slice is short, for most holders let go soon or are dead. Each is as long as
  * all before it: who waits has lost at most half of his time, and who waits for hours
- * looks once a second. */
+ * looks once a second. A slice has an end that no wake moves: who is woken again and
+ * again, by signals or for a lock that others get, looks all the same. */
 #ifndef MUI_SHARED_SLEEP_H
 #define MUI_SHARED_SLEEP_H
 
@@ -28,6 +29,7 @@
 struct mui_sleep {
     int64_t deadline;
     int64_t slice_ns;
+    int64_t slice_end; /* absolute; 0: the next sleep begins a slice */
     int spins;
 };
 
@@ -46,9 +48,8 @@ static inline int mui_sleep_spin(struct mui_sleep *s)
     return 1;
 }
 
-/* Sleep while *word == expected, for one slice. 0: look again; MU_EMPTY: a whole
- * slice passed with nothing, so look whether the holder lives; MU_TIMEOUT: the
- * deadline has passed. */
+/* Sleep while *word == expected, until the slice ends. 0: look again; MU_EMPTY: it has
+ * ended, so look whether the holder lives, too; MU_TIMEOUT: the deadline has passed. */
 int mui_sleep_wait(struct mui_sleep *s, const _Atomic uint32_t *word,
                    uint32_t expected);
 /* The same as one kind of sleeper, see sys/futex.h. */
