@@ -5,7 +5,7 @@
  *   D1  self -> DONE (release) ----------> D2  DONE seen by mui_hold() (acquire)
  *
  * Killed inside fn: the word names a dead thread, and the next caller runs fn
- * again. Killed after D1: it is done, and sleepers see it after their slice. */
+ * again; if that run fails, the word is MUI_ORPHAN for the one after it. Killed after D1: it is done, and sleepers see it after their slice. */
 #include <errno.h>
 #include <limits.h>
 
@@ -20,6 +20,7 @@
 int mu_once_run(struct mu_once *o, mu_once_fn fn, void *arg, int64_t deadline)
 {
     uint64_t self;
+    uint64_t after = 0;
     int held;
     int rc;
 
@@ -34,8 +35,10 @@ int mu_once_run(struct mu_once *o, mu_once_fn fn, void *arg, int64_t deadline)
     if (held != 0 && held != MU_OWNER_DIED)
         return held;
     rc = fn(arg);
-    /* D1, pairs with D2 */
-    (void)mui_let_go(mui_word64(&o->word), self, rc == 0 ? ONCE_DONE : 0,
-                     INT_MAX);
+    if (rc == 0)
+        after = ONCE_DONE; /* D1, pairs with D2 */
+    else if (held == MU_OWNER_DIED)
+        after = MUI_ORPHAN; /* until a run gets to its end */
+    (void)mui_let_go(mui_word64(&o->word), self, after, INT_MAX);
     return rc == 0 ? held : rc;
 }
