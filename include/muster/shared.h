@@ -104,7 +104,9 @@ MU_API size_t mu_shared_size(const struct mu_shared *arena);
  *           arena was damaged beyond repair
  * Context   task or thread; may block on others who allocate
  * Threads   any, in any process
- * Progress  blocking; O(1), but O(blocks) once after a process died in it */
+ * Progress  blocking; O(1); O(free blocks of about that size) when none is free that is
+ *           clearly larger, also to find that there is none; O(blocks) once after a
+ *           process died in it */
 MU_API void *mu_shared_alloc(struct mu_shared *arena, size_t bytes);
 
 /* Give it back, from any process. Accepts NULL.
