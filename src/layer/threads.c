@@ -1,6 +1,7 @@
 /* threads.c: each worker is a thread, which serves its share of the lanes with the
  * layer below. */
 #include <errno.h>
+#include <locale.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -21,6 +22,7 @@ struct threads_worker {
     struct threads_layer *layer;
     struct mui_layer_config config; /* of the layer below */
     pthread_t thread;
+    locale_t locale; /* of the thread that starts it */
     /* in a worker: 0 when it has ended; NULL: not known. Written before `up` is down */
     const _Atomic uint32_t *end_word;
     _Atomic bool ended; /* in our own way */
@@ -61,6 +63,8 @@ static void *threads_main(void *arg)
 
     if (w->config.terms->is_worker) {
         unblock_signals();
+        /* the program's, which a thread does not begin with; a copy here */
+        (void)uselocale(w->locale);
         w->end_word = mui_thread_end_word();
     }
     w->rc = mui_layer_open(&w->config, &below, &w->err);
@@ -81,6 +85,7 @@ static int threads_start(struct threads_layer *t, struct threads_worker *w,
     int rc;
 
     (void)snprintf(name, sizeof name, "muster-%u", w->config.port.i_first);
+    w->locale = uselocale((locale_t)0);
     rc = mui_thread_start(&w->thread, name, threads_main, w);
     if (rc < 0)
         return mui_fail(err, rc, "threads: start thread %u of %u",
