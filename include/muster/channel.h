@@ -52,9 +52,9 @@
  * mem:NAME is one queue, and a handle of it is what it was used for: who has sent is a
  * producer, who has received a consumer, who has done both is both, and who has done
  * neither may do either yet. When no producer is left all consumers get MU_CLOSED, and
- * the other way round; MU_ECRASHED, when one of those who were there together was freed
- * without a goodbye, until somebody begins anew. So close a handle that only kept the name:
- * the opener's goodbye closes the name, and who is connected goes on.
+ * the other way round; MU_ECRASHED, when one of those who were there was freed without a
+ * goodbye, since somebody came last to where nobody was. So close a handle that only kept
+ * the name: the opener's goodbye closes the name, and who is connected goes on.
  *
  * A peer may be hostile: what it sends is checked before it is believed, memory is
  * taken as bytes arrive and not as lengths promise, and nonsense ends the channel
@@ -278,7 +278,7 @@ MU_API int mu_chan_close(struct mu_chan *chan);
 
 /* Wait until all that was sent by this end has left this process's hands: for mem and shm,
  * the other side has received it; for file, the disk has it; for tcp, the kernel of the
- * other side has it; else ours. There is room for the goodbye besides, so that
+ * other side has it, which it may say some 40 ms later; else ours. There is room for the goodbye besides, so that
  * mu_chan_close() succeeds; after that, over tcp, it waits for the goodbye too.
  * Returns   0; MU_TIMEOUT; MU_CLOSED, MU_ECRASHED when the other side left some */
 MU_API MU_NODISCARD int mu_chan_drain(struct mu_chan *chan, int64_t deadline);

@@ -22,8 +22,8 @@
  * it is used, and then of those that it was used for: so a producer's goodbye is the end
  * for all consumers, who never sent. No end is told before somebody of that side left.
  * What is told is read in one word: whether somebody is there, somebody was, and somebody
- * was freed without a goodbye. With the first user of a side that has no other the last is
- * forgotten: who starts anew after a death ends anew.
+ * was freed without a goodbye. Who comes to a side where nobody is begins anew: a death
+ * before that was told.
  *
  * Turns are 64-bit and do not wrap. Progress: lock-free, but for who waits on a slot
  * whose claimer was descheduled. A thread cannot be killed alone, so nothing here
@@ -82,7 +82,6 @@ struct mem_sleepers {
 struct mem_side {
     struct mem_sleepers sleepers;
     _Atomic uint64_t ends; /* changed under names_lock */
-    uint32_t n_users;      /* under names_lock: of those there */
 };
 
 struct mem_queue {
@@ -270,28 +269,20 @@ static bool side_has(const struct mem_side *side)
            0;
 }
 
-/* A handle comes to a side, leaves it, or is of it for certain, a user. Under names_lock, or
- * before anybody else knows the queue. seq_cst: as in side_has(). */
-static void side_join(struct mem_side *side, bool is_user)
+/* A handle comes to a side, or leaves it: 0 with a goodbye, else SIDE_GONE. Under names_lock,
+ * or before anybody else knows the queue. seq_cst: as in side_has(). */
+static void side_join(struct mem_side *side)
 {
-    if (is_user)
-        side->n_users++;
+    if (!side_has(side)) /* its end was there to be told */
+        (void)atomic_fetch_and_explicit(&side->ends, ~SIDE_GONE,
+                                        memory_order_seq_cst);
     (void)atomic_fetch_add_explicit(&side->ends, 1, memory_order_seq_cst);
 }
 
-static void side_leave(struct mem_side *side, bool is_user, uint64_t how)
+static void side_leave(struct mem_side *side, uint64_t how)
 {
-    if (is_user)
-        side->n_users--;
     (void)atomic_fetch_or_explicit(&side->ends, how, memory_order_seq_cst);
     (void)atomic_fetch_sub_explicit(&side->ends, 1, memory_order_seq_cst);
-}
-
-static void side_use(struct mem_side *side)
-{
-    if (side->n_users++ == 0)
-        (void)atomic_fetch_and_explicit(&side->ends, ~SIDE_GONE,
-                                        memory_order_seq_cst);
 }
 
 /* As a user of both sides, or of none yet. */
@@ -299,15 +290,14 @@ static void mem_join(struct mu_chan *c, struct mem_queue *out,
                      struct mem_queue *in)
 {
     struct mem_state *s = mem_state(c);
-    bool is_user = out != in;
 
     s->out = out;
     s->in = in;
-    if (is_user)
+    if (out != in)
         atomic_store_explicit(&s->uses, MEM_SENDS | MEM_RECEIVES,
                               memory_order_relaxed);
-    side_join(&out->senders, is_user);
-    side_join(&in->receivers, is_user);
+    side_join(&out->senders);
+    side_join(&in->receivers);
     c->can_send = c->can_recv = true;
 }
 
@@ -324,7 +314,6 @@ static void use_begin(struct mem_state *s, enum mem_use use)
 {
     struct mem_side *senders = &s->out->senders;
     struct mem_side *receivers = &s->in->receivers;
-    struct mem_side *side = use == MEM_SENDS ? senders : receivers;
     uint32_t before;
 
     names_take();
@@ -332,10 +321,9 @@ static void use_begin(struct mem_state *s, enum mem_use use)
     before = atomic_load_explicit(&s->uses, memory_order_relaxed);
     atomic_store_explicit(&s->uses, before | use, memory_order_relaxed);
     if (before == 0)
-        side_leave(use == MEM_SENDS ? receivers : senders, false, 0);
-    else
-        side_join(side, false); /* it had left with the first use */
-    side_use(side);
+        side_leave(use == MEM_SENDS ? receivers : senders, 0);
+    else /* it had left with the first use */
+        side_join(use == MEM_SENDS ? senders : receivers);
     (void)pthread_mutex_unlock(&names_lock);
     /* it may have been the last that others waited for */
     sleepers_wake(&s->out->receivers.sleepers);
@@ -439,7 +427,8 @@ static int peers_left(const struct mu_chan *c, struct mem_side *side,
                       enum mem_use use)
 {
     struct mem_state *s = mem_state(c);
-    uint32_t self = s->out == s->in && (sides_of(s) & use);
+    /* who has said goodbye is not there */
+    uint32_t self = s->out == s->in && (sides_of(s) & use) && !c->is_closed;
     uint64_t ends = atomic_load_explicit(&side->ends, memory_order_seq_cst);
 
     if ((uint32_t)ends > self || !(ends & SIDE_LEFT))
@@ -700,14 +689,12 @@ static int mem_fd(struct mu_chan *c)
 static void mem_leave(struct mu_chan *c, uint64_t how)
 {
     struct mem_state *s = mem_state(c);
-    /* relaxed: as in sides_of() */
-    bool is_user = atomic_load_explicit(&s->uses, memory_order_relaxed) != 0;
 
     names_take();
     if (sides_of(s) & MEM_SENDS)
-        side_leave(&s->out->senders, is_user, SIDE_LEFT | how);
+        side_leave(&s->out->senders, SIDE_LEFT | how);
     if (sides_of(s) & MEM_RECEIVES)
-        side_leave(&s->in->receivers, is_user, SIDE_LEFT | how);
+        side_leave(&s->in->receivers, SIDE_LEFT | how);
     if ((s->is_opener && how == 0) ||
         (!side_has(&s->out->senders) && !side_has(&s->in->receivers)))
         name_drop(s->out);

@@ -398,14 +398,14 @@ static void unused_handle_keeps_a_name_open(void **state)
     mu_chan_free(consumer);
 }
 
-/* Who starts anew after a death ends anew: each end is that of those since. */
-static void death_is_over_with_the_next_user(void **state)
+/* Who comes to where nobody is begins anew: each end is that of those since. */
+static void death_is_over_once_told(void **state)
 {
     struct mu_chan *opener = open_or_fail("mem:work", NULL);
     struct mu_chan *other = connect_or_fail("mem:work", NULL);
 
     (void)state;
-    mu_chan_free(other); /* it was neither yet */
+    mu_chan_free(other); /* it was neither yet, as who is left still is */
     for (int i = 0; i < 4; i++) {
         bool dies = i % 2 != 0;
 
@@ -415,12 +415,33 @@ static void death_is_over_with_the_next_user(void **state)
             assert_int_equal(mu_chan_close(other), 0);
         mu_chan_free(other);
         assert_int_equal(recv_now(opener), 0);
-        assert_int_equal(recv_now(opener), dies ? MU_ECRASHED : MU_CLOSED);
+        assert_int_equal(recv_now(opener),
+                         dies || i == 0 ? MU_ECRASHED : MU_CLOSED);
     }
     mu_chan_free(opener);
 }
 
-/* But not while one is left of those among whom it happened. */
+/* But not before one is left of those among whom it happened, had it begun or not. */
+static void death_before_another_begins_is_told(void **state)
+{
+    struct mu_chan *consumer = open_or_fail("mem:work", NULL);
+    struct mu_chan *producers[2];
+
+    (void)state;
+    assert_int_equal(recv_now(consumer), MU_TIMEOUT);
+    for (int i = 0; i < 2; i++)
+        producers[i] = connect_or_fail("mem:work", NULL);
+    assert_int_equal(mu_chan_send(producers[0], "x", 1, MU_NOW), 0);
+    mu_chan_free(producers[0]);
+    assert_int_equal(mu_chan_send(producers[1], "x", 1, MU_NOW), 0);
+    assert_int_equal(mu_chan_close(producers[1]), 0);
+    mu_chan_free(producers[1]);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(recv_now(consumer), 0);
+    assert_int_equal(recv_now(consumer), MU_ECRASHED);
+    mu_chan_free(consumer);
+}
+
 static void death_among_others_is_told_with_the_last(void **state)
 {
     struct mu_chan *consumer = open_or_fail("mem:work", NULL);
@@ -471,6 +492,24 @@ static void name_ends_with_a_goodbye(void **state)
                      -ENOENT);
     mu_chan_free(a);
     mu_chan_free(b);
+}
+
+/* Who is both and has said goodbye is not the one that receives. */
+static void drain_behind_a_goodbye_waits_for_others(void **state)
+{
+    struct mu_chan *both = open_or_fail("mem:work", NULL);
+    struct mu_chan *consumer = connect_or_fail("mem:work", NULL);
+
+    (void)state;
+    assert_int_equal(recv_now(consumer), MU_TIMEOUT);
+    assert_int_equal(recv_now(both), MU_TIMEOUT);
+    assert_int_equal(mu_chan_send(both, "x", 1, MU_NOW), 0);
+    assert_int_equal(mu_chan_close(both), 0);
+    assert_int_equal(mu_chan_drain(both, MU_NOW), MU_TIMEOUT);
+    assert_int_equal(recv_now(consumer), 0);
+    assert_int_equal(mu_chan_drain(both, MU_NOW), 0);
+    mu_chan_free(both);
+    mu_chan_free(consumer);
 }
 
 /* What others have sent or reserved is theirs. */
@@ -573,9 +612,11 @@ int main(void)
         cmocka_unit_test(consumers_goodbye_ends_all_producers),
         cmocka_unit_test(goodbye_drops_what_was_reserved),
         cmocka_unit_test(unused_handle_keeps_a_name_open),
-        cmocka_unit_test(death_is_over_with_the_next_user),
+        cmocka_unit_test(death_is_over_once_told),
+        cmocka_unit_test(death_before_another_begins_is_told),
         cmocka_unit_test(death_among_others_is_told_with_the_last),
         cmocka_unit_test(name_ends_with_a_goodbye),
+        cmocka_unit_test(drain_behind_a_goodbye_waits_for_others),
         cmocka_unit_test(drain_is_of_what_the_handle_sent),
         cmocka_unit_test(sleeping_consumers_are_told),
         cmocka_unit_test(memory_keeps_the_receivers_limit),
