@@ -74,8 +74,8 @@ struct mu_pool_options {
      * quarter of it after a task, or than half while others run beside, is replaced, so
      * that what one leaks the next does not miss; recycle_bytes sets another amount. */
     uint64_t memory_bytes;
-    /* Output that one task may write, in bytes. 0: 4 GiB, or memory_bytes where that is
-     * less; less under processes where address space is limited (ulimit -v). */
+    /* Output that one task may write, in bytes. 0: 4 GiB, or twice memory_bytes where that
+     * is less; less under processes where address space is limited (ulimit -v). */
     uint64_t output_bytes;
     /* Tasks given ahead to one worker. 0: by measurement. 1: nothing ahead, a task
      * goes only to a worker that has nothing else. */

@@ -81,10 +81,10 @@ static uint64_t group_bytes(const struct mu_pool *pool,
     return sum;
 }
 
-/* Room for an output of each lane is reserved, not used: plenty, but no more than tasks
- * may have otherwise, for what they leave as it is takes memory of ours alone; and where a
- * limit on address space counts it, no more than half of that for all lanes with their
- * spares. */
+/* Room for an output of each lane is reserved, not used: plenty, but where memory is limited
+ * no more than a group lets have, for what tasks leave untouched takes memory of ours alone;
+ * and where a limit on address space counts it, no more than half of that for all lanes with
+ * their spares. */
 static uint64_t default_output_bytes(const struct mu_pool *pool)
 {
     const uint64_t least = UINT64_C(1) << 20;
@@ -92,8 +92,8 @@ static uint64_t default_output_bytes(const struct mu_pool *pool)
     struct rlimit limit;
     uint64_t share;
 
-    if (pool->options.memory_bytes && pool->options.memory_bytes < plenty)
-        plenty = pool->options.memory_bytes;
+    if (pool->options.memory_bytes && pool->options.memory_bytes < plenty / 2)
+        plenty = 2 * pool->options.memory_bytes;
 
     if (!(pool->model.layers[0].ops->caps & MUI_LAYER_HOSTS) ||
         getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
