@@ -165,6 +165,35 @@ static int refuse_module(const char *file, const char *error)
                           : "link the library that has it, with -l");
 }
 
+/* The file whose constructors run in this process; NULL: none do. */
+static struct {
+    const char *file;
+    pid_t pid;
+} loading;
+
+/* A constructor called exit(): with the status of a run where all went well, perhaps. */
+static void on_exit_call(int status, void *ctx)
+{
+    (void)ctx;
+    if (!loading.file || getpid() != loading.pid)
+        return;
+    (void)say_refuse("cannot load %s: it called exit(%d), before any function "
+                     "of it was called: look at its constructors",
+                     loading.file, status);
+    _exit(SAY_EXIT_OTHER);
+}
+
+static void *open_module(const char *file, const char *path)
+{
+    void *module;
+
+    loading.pid = getpid();
+    loading.file = on_exit(on_exit_call, NULL) == 0 ? file : NULL;
+    module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    loading.file = NULL;
+    return module;
+}
+
 static int load(struct work *w, const char *file)
 {
     struct text path = {0};
@@ -184,7 +213,7 @@ static int load(struct work *w, const char *file)
         /* without a slash the loader would look elsewhere */
         text_printf(&path, "%s%s", strchr(file, '/') ? "" : "./", file);
     }
-    w->module = dlopen(path.data, RTLD_NOW | RTLD_LOCAL);
+    w->module = open_module(file, path.data);
     text_fini(&path);
     if (!w->module)
         return refuse_module(

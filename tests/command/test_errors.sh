@@ -22,6 +22,12 @@ cat >fails.c <<'EOF'
 int fails(struct mu_task *t) { (void)t; return 1; }
 int leaves(struct mu_task *t) { (void)t; exit(1); }
 EOF
+cat >quits.c <<'EOF'
+#include <muster/task.h>
+#include <stdlib.h>
+__attribute__((constructor)) static void quit(void) { exit(0); }
+int quits(struct mu_task *t) { (void)t; return 0; }
+EOF
 echo 'static int hidden;' >empty.c
 echo 'not a library' >text.so
 printf 'not a joblog\n' >bad.log
@@ -155,6 +161,9 @@ wrong 'cannot load /bin/sh: .*: WORK is a shared library' map /bin/sh:f
 wrong 'cannot read nosuch: No such file or directory: check the name' map -a nosuch work.c:echo
 wrong "cannot load undefined.c: 'no_such' is not defined: .* /[*] muster: link=-lm [*]/" \
     map undefined.c:undefined
+if [ "${SANITIZER:-}" != thread ]; then # which does not let a constructor exit
+    wrong 'cannot load quits.c: it called exit[(]0[)], .*: look at its constructors' map quits.c:quits
+fi
 wrong 'broken.c does not compile: see above$' map broken.c:broken
 wrong "'libs' in its muster: comment is not one of" map wish.c:f
 wrong 'packages that pkg-config does not know' map missing.c:f
