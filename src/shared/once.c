@@ -5,7 +5,8 @@
  *   D1  self -> DONE (release) ----------> D2  DONE seen by mui_hold() (acquire)
  *
  * Killed inside fn: the word names a dead thread, and the next caller runs fn
- * again; if that run fails, the word is MUI_ORPHAN for the one after it. Killed after D1: it is done, and sleepers see it after their slice. */
+ * again; if that run fails, the word is MUI_ORPHAN for the one after it. Killed after D1:
+ * it is done, and sleepers see it after their slice. */
 #include <errno.h>
 #include <limits.h>
 
