@@ -278,8 +278,9 @@ MU_API int mu_chan_close(struct mu_chan *chan);
 
 /* Wait until all that was sent by this end has left this process's hands: for mem and shm,
  * the other side has received it; for file, the disk has it; for tcp, the kernel of the
- * other side has it, which it may say some 40 ms later; else ours. There is room for the goodbye besides, so that
- * mu_chan_close() succeeds; after that, over tcp, it waits for the goodbye too.
+ * other side has it, which it may say some 40 ms later; else ours. There is room for the
+ * goodbye besides, so that mu_chan_close() succeeds; after that, over tcp, it waits for the
+ * goodbye too.
  * Returns   0; MU_TIMEOUT; MU_CLOSED, MU_ECRASHED when the other side left some */
 MU_API MU_NODISCARD int mu_chan_drain(struct mu_chan *chan, int64_t deadline);
 

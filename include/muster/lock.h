@@ -71,7 +71,8 @@ struct mu_rwlock {
 };
 
 /* Returns   0; MU_OWNER_DIED: you hold it, and the last writer died in it, or while it
- *           waited for the last readers to leave; MU_TIMEOUT; -EDEADLK when this thread holds it for writing
+ *           waited for the last readers to leave; MU_TIMEOUT; -EDEADLK when this thread
+ *           holds it for writing
  * Progress  blocking; one atomic operation when nobody else is there
  * Note      after MU_OWNER_DIED a reader should let go and write, to repair: readers
  *           are told until a writer has held it. A reader that writes without letting
