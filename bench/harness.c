@@ -206,6 +206,9 @@ static void print_table(const struct bench_suite *suite,
         best = best_rival(suite, entries, results, n_entries, i);
         if (is_ours(suite, e) && best > 0)
             (void)fprintf(table, "   %.2fx the best rival", r->median / best);
+        if (r->n_figures < suite->n_rounds)
+            (void)fprintf(table, "   FAILED in %u of %u rounds",
+                          suite->n_rounds - r->n_figures, suite->n_rounds);
         (void)fprintf(table, "\n");
     }
     (void)fflush(table);
