@@ -19,7 +19,8 @@
  * Semaphores, conditions, barriers, latches and counters have no holder; wait for
  * them with a deadline if those who should act may die.
  *
- * Each is one word, of which one half at most is a futex: nothing else is waited on.
+ * Each is one word, of which one half at most is a futex: nothing else is waited on, but
+ * the words of those who read together, by a writer.
  *
  *     semaphore, condition, barrier, latch    4 bytes
  *     mutex, once: the word names its holder  8
@@ -59,8 +60,9 @@ MU_API int mu_mutex_unlock(struct mu_mutex *m);
 #define MU_RWLOCK_PROCESSES 31
 
 /* One writer, or readers: up to 8,191 threads in each process. A waiting writer keeps
- * new readers out, but not while the reader is inside that came first of those; then
- * readers and writers that wait get in alike. All wait on `word`.
+ * new readers out, but not while the reader is inside that came first of those: so it
+ * waits for that one, and then for who is inside when it leaves. Then readers and writers
+ * that wait get in alike. All wait on `word`, a writer then on words of `readers`.
  * Who comes alone is named in it, reader or writer. Those who read beside another are
  * counted by process beside it: a number of readers could not say which of them died, and
  * a writer would wait for the dead. Who died while it read harms nobody, and is not
@@ -70,9 +72,8 @@ struct mu_rwlock {
     uint64_t readers[MU_RWLOCK_PROCESSES];
 };
 
-/* Returns   0; MU_OWNER_DIED: you hold it, and the last writer died in it, or while it
- *           waited for the last readers to leave; MU_TIMEOUT; -EDEADLK when this thread
- *           holds it for writing
+/* Returns   0; MU_OWNER_DIED: you hold it, and the last writer died in it, not while it
+ *           waited; MU_TIMEOUT; -EDEADLK when this thread holds it for writing
  * Progress  blocking; one atomic operation when nobody else is there
  * Note      after MU_OWNER_DIED a reader should let go and write, to repair: readers
  *           are told until a writer has held it. A reader that writes without letting

@@ -49,13 +49,13 @@
 static int hold_take_over(_Atomic uint64_t *word, uint64_t seen, uint64_t self,
                           uint64_t mark)
 {
-    int answer = seen & MUI_READING ? 0 : MU_OWNER_DIED;
+    int answer = seen & (MUI_READING | MUI_SEATS) ? 0 : MU_OWNER_DIED;
 
     if (answer != 0)
         mark = 0;
     if ((seen != MUI_ORPHAN && !mui_owner_is_dead(seen)) ||
         !atomic_compare_exchange_strong_explicit(
-            word, &seen, self | mark | MUI_WAITERS, memory_order_acquire,
+            word, &seen, self | mark | MUI_WAITERS, memory_order_seq_cst,
             memory_order_relaxed))
         return MU_EMPTY;
     return answer;
@@ -89,10 +89,10 @@ int mui_hold(_Atomic uint64_t *word, uint64_t self, uint64_t mark, uint64_t end,
     int rc = 0;
 
     for (;;) {
-        /* L1, pairs with U1 and U2 in mui_let_go() */
+        /* L1, pairs with U1 and U2 in mui_let_go(); seq_cst for S3 in rwlock.c, as L2 */
         if (is_free(seen) && atomic_compare_exchange_strong_explicit(
                                  word, &seen, self | mark | waiters,
-                                 memory_order_acquire, memory_order_acquire))
+                                 memory_order_seq_cst, memory_order_acquire))
             return 0;
         if (seen == end || (seen & mark & MUI_READING))
             return MU_CLOSED;
@@ -102,8 +102,7 @@ int mui_hold(_Atomic uint64_t *word, uint64_t self, uint64_t mark, uint64_t end,
             if (deadline != MU_NOW && !mui_hold_announce(word, &seen))
                 continue;
             waiters = MUI_WAITERS;
-            rc = mui_sleep_wait_as(&sleep, mui_low_half(word), (uint32_t)seen,
-                                   MUI_AS_WAITER);
+            rc = mui_sleep_wait(&sleep, mui_low_half(word), (uint32_t)seen);
         }
         if (seen == MUI_ORPHAN || rc != 0) {
             int answer = hold_take_over(word, seen, self, mark);

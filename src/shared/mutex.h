@@ -11,11 +11,8 @@
 /* What a word says besides its holder. */
 #define MUI_READING (UINT64_C(1) << 29) /* it is a reader */
 #define MUI_WAITERS (UINT64_C(1) << 30) /* others sleep until it lets go */
-#define MUI_SEATS   (UINT64_C(1) << 31) /* see rwlock.c: others may read beside */
-
-/* Who sleeps on a word: who wants it, or its holder until readers leave. */
-#define MUI_AS_WAITER 1U
-#define MUI_AS_HOLDER 2U
+/* see rwlock.c: others may read beside a reader; a writer waits until they have left */
+#define MUI_SEATS (UINT64_C(1) << 31)
 
 /* Free, but its last holder died and nobody was told yet. No thread has number 0. */
 #define MUI_ORPHAN (UINT64_C(1) << 22)
@@ -27,11 +24,11 @@
  * from one build to the next. */
 #define MUI_FAST_PATH __attribute__((aligned(64)))
 
-/* Take a word that is 0 or MUI_SEATS when free, with `mark` beside our name (0, or
- * MUI_READING and MUI_SEATS). 0, MU_OWNER_DIED, MU_TIMEOUT, -EDEADLK; MU_CLOSED when the
- * word is `end`, with acquire order, or when a reader would wait for a reader. A dead
- * reader is not reported; after MU_OWNER_DIED there is no mark, so that the report is
- * made again should we die too. */
+/* Take a word that is 0 or MUI_SEATS when free, with `mark` beside our name: 0, MUI_SEATS,
+ * or that and MUI_READING. 0, MU_OWNER_DIED, MU_TIMEOUT, -EDEADLK; MU_CLOSED when the word
+ * is `end`, with acquire order, or when a reader would wait for a reader. A dead holder
+ * with a mark is not reported, for it changed nothing; after MU_OWNER_DIED there is no
+ * mark, so that the report is made again should we die too. */
 int mui_hold(_Atomic uint64_t *word, uint64_t self, uint64_t mark, uint64_t end,
              int64_t deadline);
 

@@ -6,9 +6,9 @@
  *
  * Others may read beside a reader. A count of them could not say which of them died, so
  * each process has a word of its own for them, a seat: its name and how many of its
- * threads sit there, changed as one. Nobody sleeps on a seat. Once somebody sits, the
- * word says SEATS, with the name of a reader or none, and until a writer has seen all
- * seats empty it is not 0: so who takes a 0 need not look at the seats.
+ * threads sit there, changed as one. Once somebody sits, the word says SEATS, with the
+ * name of a reader or none, and until a writer has seen all seats empty it is not 0: so
+ * who takes a 0 need not look at the seats.
  *
  *       reader R, who sits                      writer W, when the word was not 0
  *   S1  its seat: + 1       (seq_cst)       S3  word: free -> W         (seq_cst)
@@ -24,28 +24,41 @@
  * with READING and SEATS, and those who wait with it sit down: readers and writers get
  * the word alike, and neither starves.
  *
- * A writer that waits says so in the word: without READING, SEATS means that. A reader
- * that leaves takes it back:
+ * The word, by what is beside the name (WAITERS: others sleep on it):
  *
- *   D1  seat: - 1        (seq_cst)          D3  word: + SEATS    (seq_cst)
- *   D2  load word        (seq_cst)          D4  load each seat   (seq_cst)
- *       - SEATS, wake                           sleep while the word is as in D3
+ *     0               free, and all seats are empty        -> READING, a writer
+ *     SEATS           free to read; who sits is not known  -> READING|SEATS, a writer's SEATS
+ *     name, READING   read; others sit if SEATS is there   -> 0; SEATS
+ *     name, SEATS     a writer waits for who sits (S3)     -> name; SEATS when it gives up
+ *     name            written                              -> 0
+ *     MUI_ORPHAN      free, a writer died in it            -> name, without a mark
  *
- * Either D4 sees the seat empty, or D2 sees the mark: then the word is not as it was, and
- * the writer does not sleep, or is woken. It sleeps as another kind than those who want
- * the word, so that one wake finds it (sys/futex.h). tests/model/rwlock.pml has both.
+ * A dead name with a mark wrote nothing and is not reported. A writer that was told, and
+ * waits for who sits, has none: if it dies the next is told again.
+ *
+ * All sleep on the word but who has his name in it: a writer that waits for readers sleeps
+ * on a seat that is taken, and so is not 0. The last to leave it makes it 0:
+ *
+ *   D1  seat: -> 0       (seq_cst)          S3  word: -> W       (seq_cst)
+ *   D2  load word        (seq_cst)          D4  load the seat    (seq_cst)
+ *       a writer's: wake                        sleep while the seat is as in D4
+ *
+ * Either D4 sees the seat empty, or D2 sees the writer: then the writer finds the seat
+ * changed and does not sleep, or is woken. If it is changed back by then, somebody sits
+ * there again, who leaves it later than S3. tests/model/rwlock.pml has all of this.
  *
  *   D1 (release) --------> S4, D4 (acquire)       U1 in mui_let_go() --------> S2, L1
  *
  * A reader that takes the word over from a dead writer is told, sits, and lets go of it
  * so that the next is told as well, until a writer has held it. It needs a seat, and
- * waits for one with the word as a writer does for all. Who finds none while another
- * reads looks again, in sleeps that grow.
+ * waits for one with the word: it sleeps on one, and looks at all when its slice ends.
+ * Who finds none while another reads looks again, in sleeps that grow.
  *
  * Killed at any instruction: seats name a dead process, the word a dead thread. The
  * writer that waits empties the seats of the dead, one compare-and-swap each; the word is
  * taken over by mui_hold(). A reader killed between S1 and S2 leaves a seat that the word
- * may not tell of: it was not inside. Who sleeps does so in slices (sleep.h).
+ * may not tell of: it was not inside. One killed between D1 and the wake leaves a sleeper;
+ * who sleeps does so in slices (sleep.h).
  *
  * The seats of a process are alike: with two of them, by two threads at once, a thread
  * may leave from the other's.
@@ -103,18 +116,24 @@ static bool seat_take(struct mu_rwlock *l, uint64_t process)
     return false;
 }
 
-/* D1: leave a seat of this process. 0; -EPERM: it has none. */
-static int seat_leave(struct mu_rwlock *l, uint64_t process)
+/* D1: leave a seat of this process. 0, and the seat if nobody sits there any more; -EPERM:
+ * it has none. */
+static int seat_leave(struct mu_rwlock *l, uint64_t process,
+                      _Atomic uint64_t **ret_emptied)
 {
     for (unsigned k = 0; k < N_SEATS; k++) {
         _Atomic uint64_t *seat = seat_at(l, process, k);
         uint64_t seen = atomic_load_explicit(seat, memory_order_relaxed);
 
         while (seat_is_of(seen, process) && seat_count(seen) != 0) {
-            if (atomic_compare_exchange_weak_explicit(
-                    seat, &seen, seen - MUI_PROCESS_ONE, memory_order_seq_cst,
-                    memory_order_relaxed))
-                return 0;
+            uint64_t next = seat_count(seen) == 1 ? 0 : seen - MUI_PROCESS_ONE;
+
+            if (!atomic_compare_exchange_weak_explicit(seat, &seen, next,
+                                                       memory_order_seq_cst,
+                                                       memory_order_relaxed))
+                continue;
+            *ret_emptied = next == 0 ? seat : NULL;
+            return 0;
         }
     }
     return -EPERM;
@@ -127,7 +146,7 @@ static inline bool seats_are_free(struct mu_rwlock *l, bool one_is_enough)
     bool any_is_free = false;
 
     for (unsigned i = 0; i < N_SEATS; i++) {
-        /* S4, D4: pair with S1 in seat_take() and D1 in seat_leave() */
+        /* S4, pairs with S1 in seat_take() and D1 in seat_leave() */
         uint64_t number = atomic_load_explicit(mui_word64(&l->readers[i]),
                                                memory_order_seq_cst) &
                           SEAT_NUMBER;
@@ -155,37 +174,36 @@ static bool seats_bury(struct mu_rwlock *l)
     return any;
 }
 
+/* Sleep until a seat that is taken may be free. As mui_sleep_wait(). */
+static int seat_sleep(struct mu_rwlock *l, struct mui_sleep *sleep)
+{
+    for (unsigned i = 0; i < N_SEATS; i++) {
+        _Atomic uint64_t *seat = mui_word64(&l->readers[i]);
+        /* D4, pairs with D1 in seat_leave() */
+        uint64_t seen = atomic_load_explicit(seat, memory_order_seq_cst);
+
+        if (seat_count(seen) != 0)
+            return mui_sleep_wait(sleep, mui_low_half(seat), (uint32_t)seen);
+    }
+    return 0;
+}
+
 /* With the word held: wait until seats are free. 0; MU_TIMEOUT. */
 static int seats_wait(struct mu_rwlock *l, bool one_is_enough, int64_t deadline)
 {
-    _Atomic uint64_t *word = mui_word64(&l->word);
     struct mui_sleep sleep = MUI_SLEEP(deadline);
-    /* S3 once more: mui_hold() is acquire only; this puts our name into the one order */
-    uint64_t seen = atomic_fetch_or_explicit(word, 0, memory_order_seq_cst);
 
     while (!seats_are_free(l, one_is_enough)) {
         int rc;
 
         if (mui_sleep_spin(&sleep))
             continue;
-        if (!(seen & MUI_SEATS)) {
-            /* D3, pairs with D2 in seat_get_up() */
-            seen = atomic_fetch_or_explicit(word, MUI_SEATS,
-                                            memory_order_seq_cst) |
-                   MUI_SEATS;
-            continue;
-        }
-        rc = mui_sleep_wait_as(&sleep, mui_low_half(word), (uint32_t)seen,
-                               MUI_AS_HOLDER);
+        rc = seat_sleep(l, &sleep);
         if (rc != 0 && seats_bury(l))
             rc = 0;
         if (rc == MU_TIMEOUT)
             return MU_TIMEOUT;
-        /* relaxed: with the mark still there D3 holds */
-        seen = atomic_load_explicit(word, memory_order_relaxed);
     }
-    if (seen & MUI_SEATS) /* relaxed: nobody sleeps any more */
-        (void)atomic_fetch_and_explicit(word, ~MUI_SEATS, memory_order_relaxed);
     return 0;
 }
 
@@ -226,29 +244,24 @@ static bool word_lets_in(uint64_t seen)
     return (seen & ~MUI_SEATS) == 0 || (seen & MUI_READING);
 }
 
-/* Whether its holder waits until seats are left. */
-static bool word_waits(uint64_t seen)
+/* Whether its holder may wait for seats: a writer, or a reader that was told. */
+static bool word_may_wait(uint64_t seen)
 {
-    return (seen & (MUI_SEATS | MUI_READING)) == MUI_SEATS && seen != MUI_SEATS;
+    uint64_t name = seen & MUI_OWNER_MASK;
+
+    return name != 0 && name != MUI_ORPHAN && !(seen & MUI_READING);
 }
 
 /* A reader that sits, or was too early, goes. 0; -EPERM. */
 static int seat_get_up(struct mu_rwlock *l, uint64_t process)
 {
-    _Atomic uint64_t *word = mui_word64(&l->word);
-    int rc = seat_leave(l, process);
-    /* D2, pairs with D3 in seats_wait() */
-    uint64_t seen = atomic_load_explicit(word, memory_order_seq_cst);
+    _Atomic uint64_t *emptied = NULL;
+    int rc = seat_leave(l, process, &emptied);
 
-    while (rc == 0 && word_waits(seen)) {
-        /* relaxed: only lets the holder look again; another, later one too */
-        if (atomic_compare_exchange_weak_explicit(
-                word, &seen, seen & ~MUI_SEATS, memory_order_relaxed,
-                memory_order_relaxed)) {
-            (void)mui_futex_wake_as(mui_low_half(word), 1, MUI_AS_HOLDER, 1);
-            break;
-        }
-    }
+    /* D2, pairs with S3 in mui_hold() */
+    if (emptied && word_may_wait(atomic_load_explicit(mui_word64(&l->word),
+                                                      memory_order_seq_cst)))
+        (void)mui_futex_wake(mui_low_half(emptied), 1, 1);
     return rc;
 }
 
@@ -256,7 +269,7 @@ static int seat_get_up(struct mu_rwlock *l, uint64_t process)
 static bool word_says_seats(struct mu_rwlock *l)
 {
     _Atomic uint64_t *word = mui_word64(&l->word);
-    /* pairs with S3 in seats_wait() and U1 in mui_let_go() */
+    /* pairs with S3 in mui_hold() and U1 in mui_let_go() */
     uint64_t seen = atomic_load_explicit(word, memory_order_seq_cst);
 
     while (word_lets_in(seen)) {
@@ -298,8 +311,7 @@ static int seat_await(struct mu_rwlock *l, struct mui_sleep *sleep)
         return 0;
     if (sleep->deadline != MU_NOW && !mui_hold_announce(word, &seen))
         return 0;
-    rc = mui_sleep_wait_as(sleep, mui_low_half(word), (uint32_t)seen,
-                           MUI_AS_WAITER);
+    rc = mui_sleep_wait(sleep, mui_low_half(word), (uint32_t)seen);
     if (rc != 0 && seats_bury(l))
         rc = 0;
     return rc == MU_TIMEOUT ? MU_TIMEOUT : 0;
@@ -371,17 +383,22 @@ static __attribute__((noinline)) int write_slowly(struct mu_rwlock *l,
 {
     _Atomic uint64_t *word = mui_word64(&l->word);
     uint64_t self = mui_owner_self();
-    int held = mui_hold(word, self, 0, MUI_NO_END, deadline);
+    /* S3: SEATS until it has seen that nobody sits */
+    int held = mui_hold(word, self, MUI_SEATS, MUI_NO_END, deadline);
     int rc;
 
     if (held != 0 && held != MU_OWNER_DIED)
         return held;
     rc = seats_wait(l, false, deadline);
-    if (rc != 0) /* the report of a dead writer goes to the next one */
+    if (rc != 0) { /* the report of a dead writer goes to the next one */
         (void)mui_let_go(word, self,
                          held == MU_OWNER_DIED ? MUI_ORPHAN : MUI_SEATS,
                          INT_MAX);
-    return rc != 0 ? rc : held;
+        return rc;
+    }
+    /* acquire: what is written comes behind it, should we die in that */
+    (void)atomic_fetch_and_explicit(word, ~MUI_SEATS, memory_order_acquire);
+    return held;
 }
 
 static __attribute__((noinline)) int write_unlock_slowly(struct mu_rwlock *l)

@@ -1,8 +1,8 @@
 /* sleep.c: one slice of sleep on a shared word. */
 #include "shared/sleep.h"
 
-int mui_sleep_wait_as(struct mui_sleep *s, const _Atomic uint32_t *word,
-                      uint32_t expected, uint32_t kind)
+int mui_sleep_wait(struct mui_sleep *s, const _Atomic uint32_t *word,
+                   uint32_t expected)
 {
     int64_t now;
     int64_t until;
@@ -16,8 +16,7 @@ int mui_sleep_wait_as(struct mui_sleep *s, const _Atomic uint32_t *word,
     if (s->slice_end == 0)
         s->slice_end = now + s->slice_ns;
     until = s->slice_end < s->deadline ? s->slice_end : s->deadline;
-    rc = now < until ? mui_futex_wait_as(word, expected, kind, 1, until)
-                     : MU_TIMEOUT;
+    rc = now < until ? mui_futex_wait(word, expected, 1, until) : MU_TIMEOUT;
     if (rc != MU_TIMEOUT)
         return 0;
     if (until == s->deadline)
@@ -26,10 +25,4 @@ int mui_sleep_wait_as(struct mui_sleep *s, const _Atomic uint32_t *word,
     if (s->slice_ns < MUI_SLICE_MAX_NS)
         s->slice_ns *= 2;
     return MU_EMPTY;
-}
-
-int mui_sleep_wait(struct mui_sleep *s, const _Atomic uint32_t *word,
-                   uint32_t expected)
-{
-    return mui_sleep_wait_as(s, word, expected, UINT32_MAX);
 }

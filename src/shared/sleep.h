@@ -52,9 +52,6 @@ static inline int mui_sleep_spin(struct mui_sleep *s)
  * ended, so look whether the holder lives, too; MU_TIMEOUT: the deadline has passed. */
 int mui_sleep_wait(struct mui_sleep *s, const _Atomic uint32_t *word,
                    uint32_t expected);
-/* The same as one kind of sleeper, see sys/futex.h. */
-int mui_sleep_wait_as(struct mui_sleep *s, const _Atomic uint32_t *word,
-                      uint32_t expected, uint32_t kind);
 
 /* The low half of a 64-bit word, which is its futex. */
 static inline _Atomic uint32_t *mui_low_half(_Atomic uint64_t *word)

@@ -13,20 +13,21 @@
 #include "sys/sanitize.h"
 
 static int wait_until(const _Atomic uint32_t *word, uint32_t expected,
-                      uint32_t kinds, int shared, int64_t deadline_ns)
+                      int shared, int64_t deadline_ns)
 {
     struct timespec ts = {.tv_sec = (time_t)(deadline_ns / 1000000000),
                           .tv_nsec = (long)(deadline_ns % 1000000000)};
     int op = FUTEX_WAIT_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
 
     if (syscall(SYS_futex, word, op, expected,
-                deadline_ns == MU_NEVER ? NULL : &ts, NULL, kinds) == 0)
+                deadline_ns == MU_NEVER ? NULL : &ts, NULL,
+                FUTEX_BITSET_MATCH_ANY) == 0)
         return 0;
     return errno == ETIMEDOUT ? MU_TIMEOUT : -errno;
 }
 
-int mui_futex_wait_as(const _Atomic uint32_t *word, uint32_t expected,
-                      uint32_t kinds, int shared, int64_t deadline_ns)
+int mui_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int shared,
+                   int64_t deadline_ns)
 {
 #if MUI_TSAN
     /* The thread sanitizer holds a signal back until its thread calls a function that
@@ -35,19 +36,12 @@ int mui_futex_wait_as(const _Atomic uint32_t *word, uint32_t expected,
     int64_t nap_end_ns = mu_now_ns() + 20000000;
 
     if (nap_end_ns < deadline_ns) {
-        int rc = wait_until(word, expected, kinds, shared, nap_end_ns);
+        int rc = wait_until(word, expected, shared, nap_end_ns);
 
         return rc == MU_TIMEOUT ? 0 : rc;
     }
 #endif
-    return wait_until(word, expected, kinds, shared, deadline_ns);
-}
-
-int mui_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int shared,
-                   int64_t deadline_ns)
-{
-    return mui_futex_wait_as(word, expected, FUTEX_BITSET_MATCH_ANY, shared,
-                             deadline_ns);
+    return wait_until(word, expected, shared, deadline_ns);
 }
 
 /* Of kernel 5.16, not in every header: the call, and its struct futex_waitv. */
@@ -64,7 +58,7 @@ void mui_futex_wait_any(const struct mui_futex_pair *pairs, unsigned n)
     struct waited all[MUI_FUTEX_PAIRS_MAX];
     struct timespec *until = NULL;
 #if MUI_TSAN
-    /* as in mui_futex_wait_as() */
+    /* as in mui_futex_wait() */
     int64_t nap_end_ns = mu_now_ns() + 20000000;
     struct timespec nap_end = {.tv_sec = (time_t)(nap_end_ns / 1000000000),
                                .tv_nsec = (long)(nap_end_ns % 1000000000)};
@@ -80,18 +74,12 @@ void mui_futex_wait_any(const struct mui_futex_pair *pairs, unsigned n)
         (void)mui_futex_wait(pairs[0].word, pairs[0].expected, 1, MU_NEVER);
 }
 
-int mui_futex_wake_as(const _Atomic uint32_t *word, int n_max, uint32_t kinds,
-                      int shared)
+int mui_futex_wake(const _Atomic uint32_t *word, int n_max, int shared)
 {
-    int op = FUTEX_WAKE_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
+    int op = FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG);
     int saved = errno;
-    long n = syscall(SYS_futex, word, op, n_max, NULL, NULL, kinds);
+    long n = syscall(SYS_futex, word, op, n_max, NULL, NULL, 0);
 
     errno = saved;
     return n < 0 ? 0 : (int)n;
-}
-
-int mui_futex_wake(const _Atomic uint32_t *word, int n_max, int shared)
-{
-    return mui_futex_wake_as(word, n_max, FUTEX_BITSET_MATCH_ANY, shared);
 }

@@ -15,10 +15,6 @@
 int mui_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int shared,
                    int64_t deadline_ns);
 
-/* The same as one of the kinds that are the bits of `kinds`. */
-int mui_futex_wait_as(const _Atomic uint32_t *word, uint32_t expected,
-                      uint32_t kinds, int shared, int64_t deadline_ns);
-
 /* Words of this process, but waited for as shared: what the kernel wakes by itself. */
 struct mui_futex_pair {
     const _Atomic uint32_t *word;
@@ -33,9 +29,5 @@ void mui_futex_wait_any(const struct mui_futex_pair *pairs, unsigned n);
 
 /* Wake up to n_max sleepers. Signal-safe. Returns how many were woken. */
 int mui_futex_wake(const _Atomic uint32_t *word, int n_max, int shared);
-/* The same of those that sleep as one of these kinds; who sleeps by mui_futex_wait() is
- * of every kind. */
-int mui_futex_wake_as(const _Atomic uint32_t *word, int n_max, uint32_t kinds,
-                      int shared);
 
 #endif

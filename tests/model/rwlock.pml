@@ -2,16 +2,18 @@
  * alone or not. Its promises: a writer and a reader are never both inside, and nobody
  * sleeps for ever (an invalid end state).
  *
- * The word is its holder, 0 is free; READING, WAITERS and SEATS beside it. A sleep begins
- * only while the word is what the sleeper saw, as the kernel has it. A loop around a
- * compare-and-swap is one step here: what it saw when it succeeded.
+ * The word is its holder, 0 is free; READING, WAITERS and SEATS beside it. The readers are
+ * of one process and have one seat. A sleep begins only while the word, or the seat, is what
+ * the sleeper saw, as the kernel has it. A loop around a compare-and-swap is one step here:
+ * what it saw when it succeeded. No one dies, but a writer's name has SEATS beside it just
+ * as long as it may not write: so the dead are told apart.
  *
  * Weakened: -DBUG_LOOK_FIRST (a reader looks at the word before it takes its seat),
- * -DBUG_SEATS_UNSAID (and does not say in the word that it sits), -DBUG_DRAIN_UNCHECKED
- * (the writer sleeps without a look at the seats behind its mark), -DBUG_LEAVE_FIRST (a
- * reader looks for the mark before it leaves), -DBUG_MARK_KEPT (and wakes without taking
- * it back), -DBUG_MARK_ANY (or takes it back from whatever the word is by then),
- * -DBUG_ANY_WAKE (one wake for whoever sleeps). Each has to fail. */
+ * -DBUG_SEATS_UNSAID (and does not say in the word that it sits), -DBUG_SLEEP_UNCHECKED
+ * (the writer sleeps whatever the seat is by then), -DBUG_LEAVE_FIRST (a reader looks for a
+ * writer before it leaves), -DBUG_FIRST_WAKES (the first to leave wakes it, not the last),
+ * -DBUG_WAITS_UNSAID (the writer does not say that it waits), -DBUG_WRITES_UNSAID (or says so
+ * while it writes). Each has to fail. */
 #define N_READERS 2
 #define N_ROUNDS  2
 
@@ -24,8 +26,8 @@ bool asleep_holder;                  /* its holder sleeps until readers leave */
 byte awake_waiters;                  /* woken, not yet running */
 bool awake_holder;
 
-#define lets_in (holder == 0 || reading)
-#define waits   (holder != 0 && says_seats && !reading)
+#define lets_in  (holder == 0 || reading)
+#define may_wait (holder != 0 && !reading)
 
 inline wake_waiters()
 {
@@ -40,7 +42,12 @@ inline hold(me, as_reader)
 	has = false;
 	do
 	:: atomic { holder == 0 -> holder = me + 1; reading = as_reader; waiters = slept;
-		says_seats = as_reader; has = true };
+#ifdef BUG_WAITS_UNSAID
+		says_seats = as_reader;
+#else
+		says_seats = true;
+#endif
+		has = true };
 		break
 	:: atomic { as_reader && reading -> skip };
 		break
@@ -71,43 +78,24 @@ inline let_go(seats_after)
 inline get_up()
 {
 #ifdef BUG_LEAVE_FIRST
-	saw_s = waits;
-	seats--;
+	saw_s = may_wait;
+	atomic { seats--; last = (seats == 0) };
 #else
-	seats--;                /* D1 */
-	saw_s = waits;          /* D2 */
+	atomic { seats--; last = (seats == 0) };        /* D1 */
+	saw_s = may_wait;                               /* D2 */
 #endif
 	if
-	:: saw_s ->
-#if defined(BUG_MARK_ANY)
-		says_seats = false;
-#elif !defined(BUG_MARK_KEPT)
-		atomic {
-			saw_s = waits;
-			says_seats = (waits -> false : says_seats)
-		};
-#endif
-		if
-		:: saw_s ->
-#ifdef BUG_ANY_WAKE
-			atomic {
-				if
-				:: asleep_waiters > 0 -> asleep_waiters--; awake_waiters++
-				:: asleep_waiters == 0 && asleep_holder ->
-					asleep_holder = false; awake_holder = true
-				:: else
-				fi
-			}
+#ifdef BUG_FIRST_WAKES
+	:: saw_s && !last ->
 #else
-			atomic {
-				if
-				:: asleep_holder -> asleep_holder = false; awake_holder = true
-				:: else
-				fi
-			}
+	:: saw_s && last ->
 #endif
-		:: else
-		fi
+		atomic {
+			if
+			:: asleep_holder -> asleep_holder = false; awake_holder = true
+			:: else
+			fi
+		}
 	:: else
 	fi
 }
@@ -144,7 +132,7 @@ inline sit()
 active [N_READERS] proctype reader()
 {
 	byte i, saw;
-	bool saw_s, saw_r, slept, woke, has, sits;
+	bool saw_s, saw_r, slept, woke, has, sits, last;
 
 	do
 	:: i < N_ROUNDS ->
@@ -184,7 +172,7 @@ active [N_READERS] proctype reader()
 active proctype writer()
 {
 	byte i, saw;
-	bool saw_s, saw_r, saw_w, slept, woke, has;
+	bool saw_s, saw_r, slept, woke, has;
 
 	do
 	:: i < N_ROUNDS ->
@@ -192,31 +180,30 @@ active proctype writer()
 		:: atomic { holder == 0 && !says_seats -> holder = _pid + 1 }
 		:: atomic { !(holder == 0 && !says_seats) -> skip };
 			hold(_pid, false);                      /* S3 */
-			atomic { saw_s = says_seats; saw_w = waiters };
 			do
-			:: seats == 0 -> break                  /* S4, D4 */
-			:: seats != 0 ->
+			:: atomic { seats == 0 -> saw = 0 };    /* S4 */
+				break
+			:: atomic { seats != 0 -> saw = seats };        /* D4 */
+				assert(says_seats);
 				if
-				:: !saw_s ->                    /* D3 */
-					atomic { says_seats = true; saw_s = true; saw_w = waiters };
-#ifdef BUG_DRAIN_UNCHECKED
-					goto sleep
+#ifdef BUG_SLEEP_UNCHECKED
+				:: asleep_holder = true;
+#else
+				:: atomic { seats == saw -> asleep_holder = true };
 #endif
-				:: saw_s ->
-#ifdef BUG_DRAIN_UNCHECKED
-sleep:
+					atomic { awake_holder -> awake_holder = false }
+#ifndef BUG_SLEEP_UNCHECKED
+				:: atomic { seats != saw -> skip }
 #endif
-					if
-					:: atomic { says_seats && waiters == saw_w -> asleep_holder = true };
-						atomic { awake_holder -> awake_holder = false }
-					:: atomic { !(says_seats && waiters == saw_w) -> skip }
-					fi;
-					atomic { saw_s = says_seats; saw_w = waiters }
 				fi
-			od
+			od;
+#ifndef BUG_WRITES_UNSAID
+			says_seats = false
+#endif
 		fi;
 		n_writing++;
 		assert(n_reading == 0 && n_writing == 1);
+		assert(!says_seats);
 		n_writing--;
 		let_go(false);
 		i++

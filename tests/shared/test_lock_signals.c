@@ -24,12 +24,12 @@ int64_t __wrap_mu_now_ns(void)
     return atomic_fetch_add(&now_ns, STEP_NS);
 }
 
-int __wrap_mui_futex_wait_as(const _Atomic uint32_t *word, uint32_t expected,
-                             uint32_t kinds, int shared, int64_t deadline_ns);
-int __wrap_mui_futex_wait_as(const _Atomic uint32_t *word, uint32_t expected,
-                             uint32_t kinds, int shared, int64_t deadline_ns)
+int __wrap_mui_futex_wait(const _Atomic uint32_t *word, uint32_t expected,
+                          int shared, int64_t deadline_ns);
+int __wrap_mui_futex_wait(const _Atomic uint32_t *word, uint32_t expected,
+                          int shared, int64_t deadline_ns)
 {
-    (void)word, (void)expected, (void)kinds, (void)shared, (void)deadline_ns;
+    (void)word, (void)expected, (void)shared, (void)deadline_ns;
     CHECK_CHILD(atomic_fetch_add(&n_sleeps, 1) < SLEEPS_MAX);
     return -EINTR;
 }

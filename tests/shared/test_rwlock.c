@@ -284,21 +284,12 @@ static void *read_after_the_dead(void *arg)
     return NULL;
 }
 
-static void wait_to_write(void *arg)
-{
-    struct arena *a = arg;
-
-    (void)!mu_rwlock_write(&a->lock, test_deadline());
-}
-
-/* A writer dies while it waits for all seats: who is told sits down once one is free. */
+/* A writer died, and all seats are taken: who is told sits down once one is free. */
 static void who_is_told_waits_for_one_seat(void **state)
 {
     struct arena *a = test_shared(sizeof *a);
     pid_t pids[MU_RWLOCK_PROCESSES];
     _Atomic uint64_t *word = (_Atomic uint64_t *)&a->lock.word;
-    pid_t writer;
-    uint64_t dead;
     pthread_t thread;
 
     (void)state;
@@ -308,15 +299,10 @@ static void who_is_told_waits_for_one_seat(void **state)
     for (int i = 0; i < MU_RWLOCK_PROCESSES; i++)
         assert_int_equal(mu_semaphore_take(&a->inside, test_deadline()), 0);
     assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
-    writer = test_fork(wait_to_write, a);
-    while (((dead = atomic_load(word)) & MUI_OWNER_MASK) == 0)
-        (void)sched_yield();
-    (void)kill(writer, SIGKILL);
-    (void)test_wait(writer);
+    assert_int_equal(atomic_exchange(word, MUI_ORPHAN), MUI_SEATS);
     assert_int_equal(pthread_create(&thread, NULL, read_after_the_dead, a), 0);
-    while (((atomic_load(word) ^ dead) & MUI_OWNER_MASK) == 0)
-        (void)
-            sched_yield(); /* until it has taken over, and every seat is taken */
+    while (atomic_load(word) == MUI_ORPHAN)
+        (void)sched_yield(); /* until it has taken over */
     assert_int_equal(mu_semaphore_give(&a->go_on, 1), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(mu_semaphore_give(&a->go_on, MU_RWLOCK_PROCESSES - 1), 0);
@@ -324,6 +310,111 @@ static void who_is_told_waits_for_one_seat(void **state)
         assert_int_equal(test_wait(pids[i]), 0);
     munmap(a, sizeof *a);
 }
+
+/* ---- a writer that waits ------------------------------------------------------ */
+
+static void wait_to_write(void *arg)
+{
+    struct arena *a = arg;
+
+    CHECK_CHILD(mu_rwlock_write(&a->lock, test_deadline()) == 0);
+    CHECK_CHILD(mu_rwlock_write_unlock(&a->lock) == 0);
+}
+
+/* A child reads from a seat, and the word names nobody. */
+static pid_t somebody_sits(struct arena *a)
+{
+    pid_t pid;
+
+    assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);
+    pid = test_fork(hold_reading, a);
+    assert_int_equal(mu_semaphore_take(&a->inside, test_deadline()), 0);
+    return pid;
+}
+
+static void wait_for_mark(struct arena *a, uint64_t mark)
+{
+    while (!(atomic_load((_Atomic uint64_t *)&a->lock.word) & mark))
+        (void)sched_yield();
+}
+
+/* A writer waits until the reader has left that the word names; then nobody gets in
+ * before it, though others are still inside. */
+static void waiting_writer_comes_after_one_reader(void **state)
+{
+    struct arena *a = test_shared(sizeof *a);
+    pid_t reader = somebody_sits(a);
+    pid_t writer = test_fork(wait_to_write, a);
+
+    (void)state;
+    wait_for_mark(a, MUI_WAITERS);
+    assert_int_equal(another_takes(a, mu_rwlock_read, MU_NOW), 0);
+    assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
+    wait_for_mark(a, MUI_OWNER_MASK);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), MU_TIMEOUT);
+    assert_int_equal(mu_semaphore_give(&a->go_on, 1), 0);
+    assert_int_equal(test_wait(reader), 0);
+    assert_int_equal(test_wait(writer), 0);
+    munmap(a, sizeof *a);
+}
+
+/* It had the word, and waited for who sat. */
+static void writer_killed_waiting_is_not_reported(void **state)
+{
+    struct arena *a = test_shared(sizeof *a);
+    pid_t reader = somebody_sits(a);
+    pid_t writer = test_fork(wait_to_write, a);
+
+    (void)state;
+    wait_for_mark(a, MUI_WAITERS);
+    assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
+    wait_for_mark(a, MUI_OWNER_MASK);
+    (void)kill(writer, SIGKILL);
+    (void)test_wait(writer);
+    assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);
+    assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
+    assert_int_equal(mu_semaphore_give(&a->go_on, 1), 0);
+    assert_int_equal(test_wait(reader), 0);
+    assert_int_equal(mu_rwlock_write(&a->lock, MU_NOW), 0);
+    assert_int_equal(mu_rwlock_write_unlock(&a->lock), 0);
+    assert_int_equal(a->lock.word, 0);
+    munmap(a, sizeof *a);
+}
+
+/* But the death of which it was told is. */
+static void wait_to_repair(void *arg)
+{
+    struct arena *a = arg;
+
+    (void)!mu_rwlock_write(&a->lock, test_deadline());
+}
+
+static void writer_killed_waiting_passes_its_report_on(void **state)
+{
+    struct arena *a = test_shared(sizeof *a);
+    _Atomic uint64_t *word = (_Atomic uint64_t *)&a->lock.word;
+    pid_t reader = somebody_sits(a);
+    pid_t writer;
+
+    (void)state;
+    assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
+    assert_int_equal(atomic_exchange(word, MUI_ORPHAN), MUI_SEATS);
+    writer = test_fork(wait_to_repair, a);
+    while (atomic_load(word) == MUI_ORPHAN)
+        (void)sched_yield();
+    (void)kill(writer, SIGKILL);
+    (void)test_wait(writer);
+    assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), MU_OWNER_DIED);
+    assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
+    assert_int_equal(mu_semaphore_give(&a->go_on, 1), 0);
+    assert_int_equal(test_wait(reader), 0);
+    assert_int_equal(mu_rwlock_write(&a->lock, MU_NOW), MU_OWNER_DIED);
+    assert_int_equal(mu_rwlock_write_unlock(&a->lock), 0);
+    munmap(a, sizeof *a);
+}
+
+/* ---- the dead ------------------------------------------------------------------ */
 
 static void dead_readers_make_room(void **state)
 {
@@ -485,6 +576,9 @@ int main(void)
         cmocka_unit_test(reader_of_one_process_more_waits),
         cmocka_unit_test(dead_readers_make_room),
         cmocka_unit_test(who_is_told_waits_for_one_seat),
+        cmocka_unit_test(waiting_writer_comes_after_one_reader),
+        cmocka_unit_test(writer_killed_waiting_is_not_reported),
+        cmocka_unit_test(writer_killed_waiting_passes_its_report_on),
         cmocka_unit_test(dead_reader_keeps_no_writer),
         cmocka_unit_test(process_lives_without_its_first_thread),
         cmocka_unit_test(nobody_starves),
