@@ -158,6 +158,39 @@ void mui_nursery_rouse(void)
     (void)pthread_mutex_unlock(&lock);
 }
 
+/* Under `lock`. The guardian, of this process, sees it, kills all below it and ends. */
+static void hang_up(void)
+{
+    rouse();
+    /* a child of the host may hold a copy: closing ours alone ends nothing */
+    (void)shutdown(the.main_fd, SHUT_RDWR);
+    (void)close(the.main_fd);
+    the.main_fd = -1;
+    the.for_good = false;
+}
+
+/* Under `lock`. Wait until it has ended, but not for ever. */
+static void await_guardian(int patience_ms)
+{
+    const int64_t end_ns = mu_after_ns((int64_t)patience_ms * 1000000);
+    struct pollfd ended = {.fd = mui_pidfd_open(the.guardian),
+                           .events = POLLIN};
+    siginfo_t info;
+    int rc = -1;
+
+    if (ended.fd >= 0)
+        do
+            rc = poll(&ended, 1, patience_ms);
+        while (rc < 0 && errno == EINTR && mu_now_ns() < end_ns);
+    if (rc == 1) {
+        (void)waitid(P_PID, (id_t)the.guardian, &info,
+                     WEXITED | WNOHANG | __WALL);
+        the.guardian = 0;
+    }
+    if (ended.fd >= 0)
+        (void)close(ended.fd);
+}
+
 /* Under `lock`. */
 static void end(void)
 {
@@ -170,19 +203,39 @@ static void end(void)
         the.main_fd = -1; /* the guardian saw it, and has ended or will */
         return;
     }
-    rouse();
-    /* a child of the host may hold a copy: closing ours alone ends nothing */
-    if (the.forked == mui_forked())
-        (void)shutdown(the.main_fd, SHUT_RDWR);
-    (void)close(the.main_fd);
-    the.main_fd = -1;
-    the.for_good = false;
-    if (the.forked != mui_forked())
-        return; /* our parent's */
+    if (the.forked != mui_forked()) { /* our parent's */
+        (void)close(the.main_fd);
+        the.main_fd = -1;
+        the.for_good = false;
+        return;
+    }
+    hang_up();
     do
         rc = waitid(P_PID, (id_t)the.guardian, &info, WEXITED | __WALL);
     while (rc < 0 && errno == EINTR);
     the.guardian = 0;
+}
+
+/* The program ends. Who adopts its children then need not wait for them, as many a first
+ * process of a container: so the guardian is waited for here, which only what hangs in the
+ * kernel makes long. The last of all destructors, for others may close pools. The lock is
+ * kept to the end: threads that are still in a pool stay where they see the nursery go, and
+ * tell nobody that tasks were lost. */
+__attribute__((destructor(101))) static void leave(void)
+{
+    enum { PATIENCE_MS = 5000 };
+    bool is_open;
+
+    if (pthread_mutex_trylock(&lock) != 0)
+        return; /* another thread is at it, perhaps for long */
+    if (the.guardian <= 0 || the.forked != mui_forked()) {
+        (void)pthread_mutex_unlock(&lock);
+        return;
+    }
+    is_open = the.main_fd >= 0 && !is_closed();
+    if (is_open)
+        hang_up();
+    await_guardian(is_open ? PATIENCE_MS : 0);
 }
 
 /* Whether guardian and nursery were both killed. Under `lock`. */
@@ -197,6 +250,7 @@ void mui_nursery_forget_in_child(void)
 {
     after_fork_in_child(); /* our parent held it as it forked */
     the.main_fd = -1;
+    the.guardian = 0;
     the.n_refs = 0;
     the.for_good = false;
 }
@@ -276,21 +330,11 @@ void mui_nursery_unref(void)
 void mui_nursery_await_end(void)
 {
     enum { PATIENCE_MS = 1000 };
-    struct pollfd ended = {.events = POLLIN};
-    siginfo_t info;
 
     (void)pthread_mutex_lock(&lock);
     rouse();
-    if (is_closed() && the.forked == mui_forked() && the.guardian > 0) {
-        ended.fd = mui_pidfd_open(the.guardian);
-        if (ended.fd >= 0 && poll(&ended, 1, PATIENCE_MS) == 1) {
-            (void)waitid(P_PID, (id_t)the.guardian, &info,
-                         WEXITED | WNOHANG | __WALL);
-            the.guardian = 0;
-        }
-        if (ended.fd >= 0)
-            (void)close(ended.fd);
-    }
+    if (is_closed() && the.forked == mui_forked() && the.guardian > 0)
+        await_guardian(PATIENCE_MS);
     (void)pthread_mutex_unlock(&lock);
 }
 
@@ -387,7 +431,12 @@ int mui_nursery_report(int channel, struct mui_nursery_report *ret_report)
     if (rc == -EMSGSIZE)
         return -EMFILE;
     if (rc < 0)
-        return MU_CLOSED;
+        rc = MU_CLOSED;
+    if (rc == MU_CLOSED) {
+        /* as the program ends, this is where it ends for this thread: see leave() */
+        (void)pthread_mutex_lock(&lock);
+        (void)pthread_mutex_unlock(&lock);
+    }
     if (rc != 0)
         return rc;
     pidfd = message.n_fds ? mui_descriptor_above_stdio(message.fds[0]) : -1;
