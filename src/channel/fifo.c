@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "channel/channel.h"
 #include "channel/stream.h"
+#include "sys/descriptor.h"
 #include "sys/pipe.h"
 
 /* Open the path and see that it is a pipe. The descriptor or -errno. */
@@ -29,10 +30,10 @@ static int fifo_descriptor(const char *path, int flags, struct mu_error *err)
 
     if (*path == '\0')
         return mui_fail(err, -EINVAL, "fifo: it needs a path");
-    fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+    fd = mui_descriptor_above_stdio(open(path, flags | O_CLOEXEC | O_NONBLOCK));
     if (fd < 0)
-        return mui_fail(err, errno == ENXIO ? -ECONNREFUSED : -errno,
-                        "fifo: open %s", path);
+        return mui_fail(err, fd == -ENXIO ? -ECONNREFUSED : fd, "fifo: open %s",
+                        path);
     if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode)) {
         (void)close(fd);
         return mui_fail(err, -EINVAL, "fifo: %s is no pipe", path);

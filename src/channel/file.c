@@ -44,6 +44,7 @@
 #include "channel/channel.h"
 #include "channel/log.h"
 #include "shared/sleep.h"
+#include "sys/descriptor.h"
 #include "sys/futex.h"
 #include "sys/memfd.h"
 
@@ -516,10 +517,11 @@ static int file_fd(struct mu_chan *c)
 
     if (s->watch_fd > 0)
         return s->watch_fd;
-    s->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    s->watch_fd =
+        mui_descriptor_above_stdio(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", s->log.fd);
     if (s->watch_fd < 0)
-        return -errno;
+        return s->watch_fd;
     if (inotify_add_watch(s->watch_fd, path, IN_ATTRIB | IN_CLOSE_WRITE) < 0) {
         int rc = -errno;
 

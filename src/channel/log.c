@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "sys/crc32c.h"
+#include "sys/descriptor.h"
 #include "sys/memfd.h"
 
 #define LOG_MAGIC  UINT64_C(0x676f6c756d0002) /* "mulog", version 2 */
@@ -391,11 +392,12 @@ int mui_log_open(struct mui_log *l, const char *path, const char **ret_text)
     int rc = MU_EMPTY;
 
     *ret_text = "open";
-    l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (l->fd < 0) {
-        l->fd = 0;
-        return -errno;
-    }
+    rc = mui_descriptor_above_stdio(
+        open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (rc < 0)
+        return rc;
+    l->fd = rc;
+    rc = MU_EMPTY;
     for (int i = 0; i < OPEN_TRIES && rc == MU_EMPTY; i++) {
         if (flock(l->fd, LOCK_EX | LOCK_NB) == 0) {
             int shared;

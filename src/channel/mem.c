@@ -44,6 +44,7 @@
 #include "channel/channel.h"
 #include "channel/wait.h"
 #include "sys/cpu.h"
+#include "sys/descriptor.h"
 #include "sys/forked.h"
 #include "sys/futex.h"
 
@@ -672,9 +673,9 @@ static int mem_fd(struct mu_chan *c)
 
     if (fd > 0)
         return fd;
-    fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    fd = mui_descriptor_above_stdio(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
     if (fd < 0)
-        return -errno;
+        return fd;
     if (!atomic_compare_exchange_strong_explicit(&q->bell_fd, &none, fd,
                                                  memory_order_acq_rel,
                                                  memory_order_acquire)) {

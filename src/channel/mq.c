@@ -29,6 +29,7 @@
 #include "base/error.h"
 #include "channel/channel.h"
 #include "channel/wait.h"
+#include "sys/descriptor.h"
 #include "sys/forked.h"
 
 #define MQ_PARTS_MAX    64 /* messages of which only pieces are there */
@@ -130,15 +131,16 @@ static int mq_take(struct mu_chan *c, mqd_t out, mqd_t in, int live_sock,
     return 0;
 }
 
-/* Open a queue, new with its own number of messages where that is asked for. */
+/* Open a queue, new with its own number of messages where that is asked for. The
+ * descriptor, which a queue is here, or -errno. */
 static mqd_t mq_make(const char *name, int flags,
                      const struct mu_chan_options *o)
 {
     struct mq_attr attr = {.mq_maxmsg = (long)o->queue_messages,
                            .mq_msgsize = 8192};
 
-    return mq_open(name, flags | O_CLOEXEC, 0600,
-                   o->queue_messages ? &attr : NULL);
+    return mui_descriptor_above_stdio(mq_open(
+        name, flags | O_CLOEXEC, 0600, o->queue_messages ? &attr : NULL));
 }
 
 static int mq_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
@@ -147,13 +149,15 @@ static int mq_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
     static _Atomic unsigned n_pairs;
     mqd_t q[4] = {-1, -1, -1, -1}; /* a's out, a's in, b's out, b's in */
     int socks[2];
-    int rc = 0;
+    int rc;
     int rc_b;
 
     if (*rest != '\0')
         return mui_fail(err, -EINVAL, "mq: a pair has no name");
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0)
-        return mui_fail(err, -errno, "mq: socketpair");
+    rc = mui_descriptors_above_stdio(
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks), socks);
+    if (rc < 0)
+        return mui_fail(err, rc, "mq: socketpair");
     for (int i = 0; i < 2 && rc == 0; i++) {
         char name[64];
 
@@ -207,7 +211,7 @@ static int mq_open_name(struct mu_chan *c, const char *rest,
         return rc;
     in = mq_make(rest, O_RDONLY | O_CREAT, &c->options);
     if (in < 0)
-        return mui_fail(err, -errno, "mq: open \"%s\"", rest);
+        return mui_fail(err, in, "mq: open \"%s\"", rest);
     return mq_take(c, -1, in, -1, err);
 }
 
@@ -222,7 +226,7 @@ static int mq_connect(struct mu_chan *c, const char *rest, int64_t deadline,
         return rc;
     out = mq_make(rest, O_WRONLY, &c->options);
     if (out < 0)
-        return mui_fail(err, -errno, "mq: connect to \"%s\"", rest);
+        return mui_fail(err, out, "mq: connect to \"%s\"", rest);
     return mq_take(c, out, -1, -1, err);
 }
 
@@ -541,9 +545,9 @@ static int mq_fd(struct mu_chan *c)
 
     if (s->live_sock < 0 || s->poll_fd > 0)
         return s->live_sock < 0 ? s->in : s->poll_fd;
-    s->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    s->poll_fd = mui_descriptor_above_stdio(epoll_create1(EPOLL_CLOEXEC));
     if (s->poll_fd < 0)
-        return -errno;
+        return s->poll_fd;
     if (epoll_ctl(s->poll_fd, EPOLL_CTL_ADD, s->in, &ev) < 0 ||
         epoll_ctl(s->poll_fd, EPOLL_CTL_ADD, s->live_sock, &ev) < 0) {
         int rc = -errno;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "channel/channel.h"
 #include "channel/stream.h"
+#include "sys/descriptor.h"
 
 static int pipe_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
                      struct mu_error *err)
@@ -19,10 +20,12 @@ static int pipe_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
     if (*rest != '\0')
         return mui_fail(err, -EINVAL,
                         "pipe: it has no name: fifo:PATH is a named pipe");
-    if (pipe2(there, O_CLOEXEC) < 0)
-        return mui_fail(err, -errno, "pipe: open");
-    if (pipe2(back, O_CLOEXEC) < 0) {
-        rc = mui_fail(err, -errno, "pipe: open");
+    rc = mui_descriptors_above_stdio(pipe2(there, O_CLOEXEC), there);
+    if (rc < 0)
+        return mui_fail(err, rc, "pipe: open");
+    rc = mui_descriptors_above_stdio(pipe2(back, O_CLOEXEC), back);
+    if (rc < 0) {
+        (void)mui_fail(err, rc, "pipe: open");
         (void)close(there[0]);
         (void)close(there[1]);
         return rc;

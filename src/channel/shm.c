@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "channel/channel.h"
 #include "channel/shm_end.h"
+#include "sys/descriptor.h"
 
 #define SHM_LANES_MAX 256
 #define SHM_MAGIC     UINT64_C(0x6e616863756d0001) /* "muchan", version 1 */
@@ -63,6 +64,13 @@ static struct shm_state *shm_state(const struct mu_chan *c)
     return (struct shm_state *)(void *)(uintptr_t)c->state;
 }
 
+static int stream_pair(int ret_socks[2])
+{
+    return mui_descriptors_above_stdio(
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_socks),
+        ret_socks);
+}
+
 static int shm_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
                     struct mu_error *err)
 {
@@ -77,12 +85,14 @@ static int shm_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
     memfd = mui_shm_memory(ring_bytes);
     if (memfd < 0)
         return mui_fail(err, memfd, "shm: memory");
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, data) < 0) {
-        rc = mui_fail(err, -errno, "shm: socketpair");
+    rc = stream_pair(data);
+    if (rc < 0) {
+        (void)mui_fail(err, rc, "shm: socketpair");
         goto close_memfd;
     }
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, room) < 0) {
-        rc = mui_fail(err, -errno, "shm: socketpair");
+    rc = stream_pair(room);
+    if (rc < 0) {
+        (void)mui_fail(err, rc, "shm: socketpair");
         goto close_data;
     }
     rc = mui_shm_end_init(&shm_state(a)->end, &a->options, memfd, ring_bytes,
@@ -169,10 +179,10 @@ static int shm_open_name(struct mu_chan *c, const char *rest,
     if (!s->hub)
         return mui_fail(err, -ENOMEM, "shm: open");
     s->hub->epoll_fd = -1;
-    s->hub->listen_sock =
-        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    s->hub->listen_sock = mui_descriptor_above_stdio(
+        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (s->hub->listen_sock < 0)
-        return mui_fail(err, -errno, "shm: socket");
+        return mui_fail(err, s->hub->listen_sock, "shm: socket");
     if (bind(s->hub->listen_sock, (struct sockaddr *)&at, size) < 0 ||
         listen(s->hub->listen_sock, SHM_BACKLOG) < 0)
         return mui_fail(err, -errno, "shm: open the name \"%s\"", rest);
@@ -233,6 +243,10 @@ static int hello_recv(int sock, struct shm_hello *ret_hello, int ret_fds[2])
     }
     if (n == (ssize_t)sizeof *ret_hello && n_fds == 2 &&
         ret_hello->magic == SHM_MAGIC) {
+        int rc = mui_descriptors_above_stdio(0, fds);
+
+        if (rc < 0)
+            return rc;
         ret_fds[0] = fds[0];
         ret_fds[1] = fds[1];
         return 0;
@@ -256,9 +270,10 @@ static int shm_connect(struct mu_chan *c, const char *rest, int64_t deadline,
 
     if (rc != 0)
         return rc;
-    sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sock = mui_descriptor_above_stdio(
+        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (sock < 0)
-        return mui_fail(err, -errno, "shm: socket");
+        return mui_fail(err, sock, "shm: socket");
     rc = mui_unix_connect(sock, &at, size, deadline);
     if (rc == 0)
         rc = mui_peer_check(sock, &c->options);
@@ -299,10 +314,9 @@ static int end_make(struct mui_shm_end *e, const struct mu_chan_options *o,
 
     if (memfd < 0)
         return memfd;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, room) < 0) {
-        rc = -errno;
+    rc = stream_pair(room);
+    if (rc < 0)
         goto close_memfd;
-    }
     rc = mui_shm_end_init(e, o, memfd, o->ring_bytes, true, -1, room[0]);
     if (rc != 0)
         goto close_room;
@@ -577,9 +591,9 @@ static int hub_fd(struct shm_hub *h)
 
     if (h->epoll_fd >= 0)
         return h->epoll_fd;
-    h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    h->epoll_fd = mui_descriptor_above_stdio(epoll_create1(EPOLL_CLOEXEC));
     if (h->epoll_fd < 0)
-        return -errno;
+        return h->epoll_fd;
     h->is_listening = false;
     hub_listen(h, has_room);
     if (h->is_listening != has_room)

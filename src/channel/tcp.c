@@ -17,6 +17,7 @@
 #include "channel/stream.h"
 #include "channel/tcp_arrivals.h"
 #include "channel/tcp_secret.h"
+#include "sys/descriptor.h"
 
 #define TCP_BACKLOG 512
 #define PROOF_NS    INT64_C(5000000000) /* for the exchange of the secret */
@@ -112,11 +113,11 @@ static int tcp_listen(const struct sockaddr *at, socklen_t size,
 {
     int one = 1;
     int rc;
-    int sock =
-        socket(at->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int sock = mui_descriptor_above_stdio(
+        socket(at->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
     if (sock < 0)
-        return mui_fail(err, -errno, "tcp: socket");
+        return mui_fail(err, sock, "tcp: socket");
     (void)setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(sock, at, size) < 0 || listen(sock, TCP_BACKLOG) < 0) {
         rc = mui_fail(err, -errno, "tcp: open");
@@ -220,11 +221,11 @@ static int tcp_dial(const struct sockaddr *at, socklen_t size, int64_t deadline,
     socklen_t error_size = sizeof(int);
     int error = 0;
     int rc = 0;
-    int sock =
-        socket(at->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int sock = mui_descriptor_above_stdio(
+        socket(at->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
     if (sock < 0)
-        return -errno;
+        return sock;
     if (connect(sock, at, size) < 0) {
         rc = errno == EINPROGRESS ? mui_wait_fd(sock, POLLOUT, deadline)
                                   : -errno;

@@ -11,6 +11,7 @@
 
 #include "channel/wait.h"
 #include "sys/clock.h"
+#include "sys/descriptor.h"
 #include "sys/forked.h"
 
 /* What an event is of: a place, or one of these. */
@@ -136,9 +137,10 @@ static int be_ready(struct mui_arrivals *a)
     a->forked = mui_forked();
     if (a->epoll_fd >= 0)
         return 0;
-    a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    a->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    rc = a->epoll_fd < 0 || a->timer_fd < 0 ? -errno : 0;
+    a->epoll_fd = mui_descriptor_above_stdio(epoll_create1(EPOLL_CLOEXEC));
+    a->timer_fd = mui_descriptor_above_stdio(
+        timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    rc = a->epoll_fd < 0 ? a->epoll_fd : a->timer_fd < 0 ? a->timer_fd : 0;
     if (rc == 0)
         rc = control(a, EPOLL_CTL_ADD, a->timer_fd, EPOLLIN, OF_TIMER);
     if (rc == 0)

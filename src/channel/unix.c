@@ -17,6 +17,8 @@
 #include "base/error.h"
 #include "channel/channel.h"
 #include "channel/wait.h"
+#include "sys/descriptor.h"
+#include "sys/message.h"
 
 /* The kernel takes 32 KiB in one piece for such a packet, the rest in pages; for more it
  * needs larger pieces, which a machine that has run for long may not have, and is
@@ -75,11 +77,13 @@ static int unix_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
                      struct mu_error *err)
 {
     int socks[2];
+    int rc;
 
     if (*rest != '\0')
         return mui_fail(err, -EINVAL, "unix: a pair has no path");
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks) < 0)
-        return mui_fail(err, -errno, "unix: socketpair");
+    rc = mui_message_pair(socks);
+    if (rc < 0)
+        return mui_fail(err, rc, "unix: socketpair");
     unix_take(a, socks[0]);
     unix_take(b, socks[1]);
     return 0;
@@ -133,9 +137,10 @@ static int unix_open(struct mu_chan *c, const char *rest, struct mu_error *err)
 
     if (rc != 0)
         return rc;
-    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    sock = mui_descriptor_above_stdio(
+        socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (sock < 0)
-        return mui_fail(err, -errno, "unix: socket");
+        return mui_fail(err, sock, "unix: socket");
     s->sock = sock;
     rc = bind(sock, (struct sockaddr *)&at, sizeof at) < 0 ? -errno : 0;
     if (rc == -EADDRINUSE && path_is_stale(&at) && unlink(rest) == 0)
@@ -164,9 +169,10 @@ static int unix_connect(struct mu_chan *c, const char *rest, int64_t deadline,
 
     if (rc != 0)
         return rc;
-    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    sock = mui_descriptor_above_stdio(
+        socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     if (sock < 0)
-        return mui_fail(err, -errno, "unix: socket");
+        return mui_fail(err, sock, "unix: socket");
     rc = mui_unix_connect(sock, &at, sizeof at, deadline);
     if (rc == 0)
         rc = mui_peer_check(sock, &c->options);

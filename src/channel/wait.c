@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sys/descriptor.h"
+
 #define BUFFER_MIN  ((size_t)4096)
 #define BUFFER_KEEP ((size_t)4 << 20)
 
@@ -81,10 +83,11 @@ int mui_accept(int listen_sock, int64_t deadline, int *ret_sock)
             return rc;
         if (p.revents & POLLHUP)
             return MU_CLOSED;
-        sock = accept4(listen_sock, NULL, NULL, SOCK_CLOEXEC);
-    } while (sock < 0 && (errno == EAGAIN || errno == ECONNABORTED));
+        sock = mui_descriptor_above_stdio(
+            accept4(listen_sock, NULL, NULL, SOCK_CLOEXEC));
+    } while (sock == -EAGAIN || sock == -ECONNABORTED);
     if (sock < 0)
-        return -errno;
+        return sock;
     *ret_sock = sock;
     return 0;
 }

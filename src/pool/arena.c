@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "sys/descriptor.h"
 #include "sys/memfd.h"
 
 enum { HEAD = 64, LARGE = 1 << 20, KEEP_MAX = 64 << 20 };
@@ -104,9 +105,11 @@ static int arena_share(struct mui_arena *arena, int fd, struct mu_error *err)
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return mui_fail(err, -errno, "pool: seal the memory for inputs");
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    arena->read_fd = open(path, O_RDONLY | O_CLOEXEC);
+    arena->read_fd =
+        mui_descriptor_above_stdio(open(path, O_RDONLY | O_CLOEXEC));
     if (arena->read_fd < 0)
-        return mui_fail(err, -errno, "pool: open %s (is /proc mounted?)", path);
+        return mui_fail(err, arena->read_fd,
+                        "pool: open %s (is /proc mounted?)", path);
     arena->read_mark = mui_descriptor_mark(arena->read_fd);
     return 0;
 }

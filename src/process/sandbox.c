@@ -19,6 +19,7 @@
 #include "process/filter.h"
 #include "process/path_list.h"
 #include "process/refusal.h"
+#include "sys/descriptor.h"
 
 /* -- files: Landlock -- */
 
@@ -90,9 +91,10 @@ static int make_ruleset(const char *const *read_paths,
     attr.handled_access_fs |= newer;
     if (read_paths)
         attr.handled_access_fs |= read_access;
-    fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+    fd = mui_descriptor_above_stdio(
+        (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0));
     if (fd < 0)
-        return mui_fail(err, -errno, "sandbox: landlock_create_ruleset");
+        return mui_fail(err, fd, "sandbox: landlock_create_ruleset");
     rc = add_paths(fd, read_paths, read_access, err);
     if (rc == 0)
         rc = add_paths(fd, write_paths, attr.handled_access_fs, err);

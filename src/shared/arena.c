@@ -163,16 +163,15 @@ static int arena_memfd(const struct mu_shared_options *o, struct mu_error *err)
 
     if (o->flags & MU_SHARED_HUGE)
         flags |= MFD_HUGETLB;
-    fd = memfd_create("muster-arena", flags);
-    fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
+    fd = mui_descriptor_above_stdio(memfd_create("muster-arena", flags));
     return fd < 0 ? mui_fail(err, fd, "shared: memfd_create") : fd;
 }
 
 static int arena_tmpfile(struct mu_error *err)
 {
-    int fd = open(ARENA_FOLDER, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = mui_descriptor_above_stdio(
+        open(ARENA_FOLDER, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 
-    fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
     return fd < 0 ? mui_fail(err, fd, "shared: make a file in " ARENA_FOLDER)
                   : fd;
 }
@@ -342,8 +341,8 @@ int mu_shared_open(const char *name, struct mu_shared **ret_arena,
     rc = name_to_path(name, path, sizeof path, err);
     if (rc != 0)
         return rc;
-    fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
+    fd =
+        mui_descriptor_above_stdio(open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW));
     if (fd < 0)
         return mui_fail(err, fd, "shared: open %s", path);
     rc = owner_check(fd, path, err);

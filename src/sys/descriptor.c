@@ -36,12 +36,28 @@ int mui_descriptor_above_stdio(int fd)
     int high;
     int rc;
 
-    if (fd < 0 || fd > 2)
+    if (fd < 0)
+        return -errno;
+    if (fd > 2)
         return fd;
     high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     rc = high < 0 ? -errno : high;
     (void)close(fd);
     return rc;
+}
+
+int mui_descriptors_above_stdio(int rc, int fds[2])
+{
+    if (rc < 0)
+        return -errno;
+    for (int i = 0; i < 2; i++) {
+        fds[i] = mui_descriptor_above_stdio(fds[i]);
+        if (fds[i] < 0) {
+            (void)close(fds[1 - i]);
+            return fds[i];
+        }
+    }
+    return 0;
 }
 
 static int by_number(const void *a, const void *b)

@@ -20,10 +20,14 @@ struct mui_descriptor_mark mui_descriptor_mark(int fd);
 /* Whether it is still the same, and open. Signal-safe. */
 bool mui_descriptor_is(int fd, const struct mui_descriptor_mark *mark);
 
-/* Descriptors 0 to 2 are the host's also while they are closed: move `fd`, which
- * may be a negated errno, above them. The descriptor that takes its place, close-on-
- * exec; or -errno, and `fd` is closed. */
+/* Descriptors 0 to 2 are the host's also while they are closed: what is kept is moved above
+ * them. `fd` is what a call returned that opens one: a descriptor, or -1 with errno.
+ * The descriptor that takes its place, close-on-exec; or -errno, and `fd` is closed. */
 int mui_descriptor_above_stdio(int fd);
+
+/* The same of a pair: `rc` is what the call returned that opens it, 0 or -1 with errno.
+ * 0; or -errno, and both are closed. */
+int mui_descriptors_above_stdio(int rc, int fds[2]);
 
 /* Close all but 0, 1, 2 and the n of `keep`, which it sorts. n may be 0. */
 void mui_descriptors_keep(int *keep, unsigned n);

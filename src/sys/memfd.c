@@ -25,8 +25,8 @@ int mui_memfd_open(const char *name, uint64_t bytes)
 
     if (bytes > mui_memfd_bytes_max())
         return -EFBIG;
-    fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
+    fd = mui_descriptor_above_stdio(
+        memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (fd < 0)
         return fd;
     if (ftruncate(fd, (off_t)bytes) < 0 ||

@@ -21,16 +21,11 @@ union control {
 int mui_message_pair(int ret_fds[2])
 {
     int fds[2];
+    int rc = mui_descriptors_above_stdio(
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), fds);
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-        return -errno;
-    for (int i = 0; i < 2; i++) {
-        fds[i] = mui_descriptor_above_stdio(fds[i]);
-        if (fds[i] < 0) {
-            (void)close(fds[1 - i]);
-            return fds[i];
-        }
-    }
+    if (rc < 0)
+        return rc;
     ret_fds[0] = fds[0];
     ret_fds[1] = fds[1];
     return 0;

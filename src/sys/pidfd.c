@@ -9,9 +9,7 @@
 
 int mui_pidfd_open(pid_t pid)
 {
-    long fd = syscall(SYS_pidfd_open, pid, 0);
-
-    return mui_descriptor_above_stdio(fd < 0 ? -errno : (int)fd);
+    return mui_descriptor_above_stdio((int)syscall(SYS_pidfd_open, pid, 0));
 }
 
 int mui_pidfd_kill(int pidfd, int signal)

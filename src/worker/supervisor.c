@@ -154,13 +154,11 @@ static int watch_init(struct mu_supervisor *s, struct mu_error *err)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.u64 = s->n};
 
-    int fd = epoll_create1(EPOLL_CLOEXEC);
-
-    s->epoll_fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
+    s->epoll_fd = mui_descriptor_above_stdio(epoll_create1(EPOLL_CLOEXEC));
     if (s->epoll_fd < 0)
         return mui_fail(err, s->epoll_fd, "supervisor: epoll");
-    fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    s->timer_fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
+    s->timer_fd = mui_descriptor_above_stdio(
+        timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (s->timer_fd < 0)
         return mui_fail(err, s->timer_fd, "supervisor: timer");
     if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->timer_fd, &ev) < 0)

@@ -30,11 +30,10 @@ static void *thread_body(void *arg)
 
 static int thread_start(struct mu_worker *w, struct mu_error *err)
 {
-    int fd = eventfd(0, EFD_CLOEXEC);
     pthread_t thread;
     int rc;
 
-    w->fd = mui_descriptor_above_stdio(fd < 0 ? -errno : fd);
+    w->fd = mui_descriptor_above_stdio(eventfd(0, EFD_CLOEXEC));
     if (w->fd < 0)
         return mui_fail(err, w->fd, "worker: eventfd");
     rc = mui_thread_start(&thread, w->name, thread_body, w);
