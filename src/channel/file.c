@@ -45,8 +45,8 @@
 #include "channel/log.h"
 #include "shared/sleep.h"
 #include "sys/descriptor.h"
+#include "sys/file_limit.h"
 #include "sys/futex.h"
-#include "sys/memfd.h"
 
 #define LOG_GROW    UINT64_C(16777216) /* allocated ahead, and mapped at once */
 #define LOG_STEP    UINT64_C(4096)     /* allocated where that is too much */
@@ -157,7 +157,7 @@ static int log_grow(struct file_state *s, uint64_t end)
 
     if (end <= have)
         return 0;
-    limit = mui_memfd_bytes_max();
+    limit = mui_file_bytes_max();
     if (end > limit)
         return -EFBIG;
     for (;;) {
@@ -199,7 +199,7 @@ static int all_pwrite(int fd, const void *bytes, size_t size, uint64_t at)
 {
     const char *from = bytes;
 
-    if (at + size > mui_memfd_bytes_max())
+    if (at + size > mui_file_bytes_max())
         return -EFBIG; /* and no signal; another may have made the file larger */
     while (size > 0) {
         ssize_t n = pwrite(fd, from, size, (off_t)at);

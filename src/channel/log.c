@@ -27,7 +27,7 @@
 
 #include "sys/crc32c.h"
 #include "sys/descriptor.h"
-#include "sys/memfd.h"
+#include "sys/file_limit.h"
 
 #define LOG_MAGIC  UINT64_C(0x676f6c756d0002) /* "mulog", version 2 */
 #define OPEN_TRIES 100
@@ -299,7 +299,7 @@ static int log_make(struct mui_log *l, const char *path)
     ssize_t n;
     int rc;
 
-    if (sizeof first > mui_memfd_bytes_max())
+    if (sizeof first > mui_file_bytes_max())
         return -EFBIG; /* and no SIGXFSZ */
     n = pwrite(l->fd, &first, sizeof first, 0);
     rc = n < 0 ? -errno : 0;

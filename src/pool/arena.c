@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "sys/descriptor.h"
+#include "sys/file_limit.h"
 #include "sys/memfd.h"
 
 enum { HEAD = 64, LARGE = 1 << 20, KEEP_MAX = 64 << 20 };
@@ -64,8 +65,8 @@ static uint64_t arena_limit(void)
         8 * (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     struct rlimit limit;
 
-    if (mui_memfd_bytes_max() < bytes)
-        bytes = mui_memfd_bytes_max();
+    if (mui_file_bytes_max() < bytes)
+        bytes = mui_file_bytes_max();
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur / 4 < bytes)
         bytes = limit.rlim_cur / 4;
     return bytes & ~UINT64_C(4095);
@@ -91,7 +92,7 @@ static int arena_map(struct mui_arena *arena, int fd, struct mu_error *err)
         arena->base = base;
         return 0;
     }
-    return mui_fail(err, mui_memfd_bytes_max() < LARGE ? -EFBIG : -ENOMEM,
+    return mui_fail(err, mui_file_bytes_max() < LARGE ? -EFBIG : -ENOMEM,
                     "pool: address space for inputs");
 }
 

@@ -20,7 +20,7 @@
 
 #include "base/error.h"
 #include "sys/descriptor.h"
-#include "sys/memfd.h"
+#include "sys/file_limit.h"
 
 #define ARENA_MAGIC     UINT64_C(0x616e657261756d) /* "muarena" */
 #define ARENA_VERSION   2
@@ -206,7 +206,7 @@ static int arena_grow(struct mu_shared *a, size_t bytes, unsigned flags,
         return mui_fail(err, -ENOMEM, "shared: grow to %zu bytes", bytes);
     a->page = page;
     a->size = (bytes + page - 1) / page * page;
-    if (a->size > mui_memfd_bytes_max())
+    if (a->size > mui_file_bytes_max())
         return mui_fail(err, -EFBIG, "shared: grow to %zu bytes", bytes);
     if (ftruncate(a->fd, (off_t)a->size) < 0)
         return mui_fail(err, -errno, "shared: grow to %zu bytes", bytes);

@@ -9,7 +9,7 @@
 
 #include "muster/pool.h"
 
-#include "sys/cgroup.h"
+#include "sys/cgroup_walk.h"
 
 /* The quota of one directory, microseconds of CPU in each period. False: none. */
 static bool read_quota(const struct mui_cgroup *cgroup, long long *ret_quota,
@@ -35,21 +35,20 @@ static bool read_quota(const struct mui_cgroup *cgroup, long long *ret_quota,
     return *ret_quota > 0 && *ret_period > 0;
 }
 
-unsigned mui_cpus_by_quota(const char *root, unsigned n_cpus)
+static void lower_by_quota(const struct mui_cgroup *cgroup, void *ctx)
 {
-    struct mui_cgroup cgroup;
+    unsigned *n_cpus = ctx;
     long long quota;
     long long period;
 
-    for (int version = 1; version <= 2; version++) {
-        if (mui_cgroup_find(root, "cpu", version, &cgroup) < 0)
-            continue;
-        do {
-            if (read_quota(&cgroup, &quota, &period) &&
-                (quota - 1) / period + 1 < n_cpus)
-                n_cpus = (unsigned)((quota - 1) / period + 1);
-        } while (mui_cgroup_up(&cgroup) == 0);
-    }
+    if (read_quota(cgroup, &quota, &period) &&
+        (quota - 1) / period + 1 < *n_cpus)
+        *n_cpus = (unsigned)((quota - 1) / period + 1);
+}
+
+unsigned mui_cpus_by_quota(const char *root, unsigned n_cpus)
+{
+    mui_cgroup_walk(root, "cpu", lower_by_quota, &n_cpus);
     return n_cpus > 0 ? n_cpus : 1;
 }
 

@@ -4,26 +4,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "sys/descriptor.h"
-
-uint64_t mui_memfd_bytes_max(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur > INT64_MAX)
-        return INT64_MAX;
-    return limit.rlim_cur;
-}
+#include "sys/file_limit.h"
 
 int mui_memfd_open(const char *name, uint64_t bytes)
 {
     int fd;
     int rc;
 
-    if (bytes > mui_memfd_bytes_max())
+    if (bytes > mui_file_bytes_max())
         return -EFBIG;
     fd = mui_descriptor_above_stdio(
         memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));

@@ -8,10 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The limit on file size (RLIMIT_FSIZE), which is one on memory with a descriptor, too:
- * above it ftruncate() would also raise SIGXFSZ in our host. */
-uint64_t mui_memfd_bytes_max(void);
-
 /* A descriptor of `bytes` of zeros, sparse, sealed against shrinking and growing,
  * close-on-exec. `name` is seen in /proc/PID/maps only.
  * The descriptor, given; -EFBIG above the limit; -errno. */

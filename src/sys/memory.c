@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "sys/cgroup.h"
+#include "sys/cgroup_walk.h"
 
 static void lower(uint64_t *bytes, uint64_t limit)
 {
@@ -28,22 +28,19 @@ static void lower_to_file(uint64_t *bytes, const struct mui_cgroup *cgroup,
         lower(bytes, limit);
 }
 
+static void lower_by_limits(const struct mui_cgroup *cgroup, void *ctx)
+{
+    if (cgroup->version == 1) {
+        lower_to_file(ctx, cgroup, "memory.limit_in_bytes");
+    } else {
+        lower_to_file(ctx, cgroup, "memory.max");
+        lower_to_file(ctx, cgroup, "memory.high");
+    }
+}
+
 uint64_t mui_memory_by_groups(const char *root, uint64_t n_bytes)
 {
-    struct mui_cgroup cgroup;
-
-    for (int version = 1; version <= 2; version++) {
-        if (mui_cgroup_find(root, "memory", version, &cgroup) < 0)
-            continue;
-        do {
-            if (version == 1) {
-                lower_to_file(&n_bytes, &cgroup, "memory.limit_in_bytes");
-            } else {
-                lower_to_file(&n_bytes, &cgroup, "memory.max");
-                lower_to_file(&n_bytes, &cgroup, "memory.high");
-            }
-        } while (mui_cgroup_up(&cgroup) == 0);
-    }
+    mui_cgroup_walk(root, "memory", lower_by_limits, &n_bytes);
     return n_bytes;
 }
 
