@@ -125,7 +125,8 @@ struct mu_pool_options {
      * write_paths can be written. A call of a task, on any of its threads, that names a
      * path which is in none ends it in the same way; one of a child that it started is
      * the error EACCES there (so are all in a container that uses the same means).
-     * MU_EMODEL where the kernel has no Landlock (before Linux 5.13). Each call that
+     * MU_EMODEL where the kernel has no Landlock (before Linux 5.13), or does not let it
+     * be used, and for a pool of processes that such a task opens. Each call that
      * names a path takes some 20 us more. Looked up when the pool is opened. An input's
      * mu_submit.path is named by its task: it has to lie in read_paths too. */
     const char *const *read_paths;

@@ -90,7 +90,8 @@ struct mui_processes {
     int dead_channel; /* of a nursery that died, or that was hung up on as we were robbed,
                        * -1: none. The monitor closes it, or who has seen that end: it may
                        * be sending there, and a number that is free is another's */
-    bool heard; /* the nursery has spoken on the channel */
+    bool heard; /* the nursery has spoken on the channel, of a worker */
+    bool full;  /* it has said that it has too many */
     struct mui_sandbox_files files;
     struct mui_board *board; /* a place for each peer */
     int board_fd;

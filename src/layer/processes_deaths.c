@@ -348,6 +348,8 @@ void mui_processes_heed_report(struct mui_processes *p,
         return;
     }
     switch ((enum mui_nursery_news)report->news) {
+    case MUI_NURSERY_FULL: /* of no worker */
+        break;
     case MUI_NURSERY_FORKED:
         peer_forked(p, peer, report);
         break;

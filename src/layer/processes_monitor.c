@@ -26,6 +26,7 @@ int mui_processes_connect_nursery(struct mui_processes *p, struct mu_error *err)
         return rc;
     }
     p->heard = false;
+    p->full = false;
     p->channel_mark = mui_descriptor_mark(p->channel);
     rc = mui_bells_add_other(&p->bells, p->channel, id_channel);
     if (rc < 0) {
@@ -99,12 +100,16 @@ static void nursery_died(struct mui_processes *p)
             mui_processes_died(p, &p->peers[i], &death);
     if (p->heard)
         return;
-    /* it was killed as it began, or has no room for more */
     mui_processes_count_failure(p);
-    (void)mui_fail(&p->failure, -EMFILE,
-                   "processes: no room for another pool beside those that are "
-                   "open (%d at most, and as files and processes are limited)",
-                   MUI_NURSERY_CHANNELS_MAX);
+    if (p->full) {
+        mui_nursery_say_full(&p->failure);
+        return;
+    }
+    /* it was killed as it began, or could not be forked, or not take what it was sent */
+    (void)mui_fail(
+        &p->failure, -EMFILE,
+        "processes: no room for another pool, as files and processes "
+        "are limited");
 }
 
 /* -- the monitor -- */
@@ -116,6 +121,10 @@ static void heed_channel(struct mui_processes *p)
 
     while (p->channel >= 0 &&
            (rc = mui_nursery_report(p->channel, &report)) == 0) {
+        if (report.news == MUI_NURSERY_FULL) {
+            p->full = true;
+            continue;
+        }
         p->heard = true;
         mui_processes_heed_report(p, &report);
     }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "process/sandbox.h"
 #include "process/state.h"
 #include "process/wire.h"
 #include "sys/census.h"
@@ -275,6 +276,11 @@ static int hold(bool for_good, struct mu_error *err)
         return mui_fail(err, MU_EINIT,
                         "processes: not by a library that is being loaded into "
                         "a worker");
+    /* the guardian would be refused what it needs */
+    if (the.main_fd < 0 && mui_sandbox_keeps_files())
+        return mui_fail(err, MU_EMODEL,
+                        "processes: not by a task whose files a sandbox keeps "
+                        "(MU_SANDBOX_READ_ONLY, read_paths, write_paths)");
     /* tasks would have rights that this program gave up */
     if (the.main_fd >= 0 && the.user != mui_state_user())
         return mui_fail(err, MU_EINIT,
@@ -307,7 +313,8 @@ int mui_nursery_init(struct mu_error *err)
     struct mu_error why;
     int rc = lock_and_hold(true, &why);
 
-    if (rc == -ENOSYS) /* of no concern to who opens no pool of processes */
+    /* of no concern to who opens no pool of processes */
+    if (rc == -ENOSYS || rc == MU_EMODEL)
         return 0;
     if (rc < 0 && err)
         *err = why;
@@ -444,4 +451,17 @@ int mui_nursery_report(int channel, struct mui_nursery_report *ret_report)
         return -EMFILE;
     ret_report->pidfd = pidfd;
     return 0;
+}
+
+int mui_nursery_say_full(struct mu_error *err)
+{
+    /* errno's own text would send the reader to the limit of open files */
+    (void)mui_fail(
+        err, MU_EMODEL,
+        "processes: %d pools and worker processes of this program are "
+        "open, more cannot be",
+        MUI_NURSERY_CHANNELS_MAX);
+    if (err)
+        err->code = -EMFILE;
+    return -EMFILE;
 }

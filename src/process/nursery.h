@@ -29,7 +29,7 @@
 enum {
     MUI_NURSERY_PLAN_FDS = 4,
     MUI_NURSERY_WORKER_FDS = 4,
-    /* of one program at a time; one above that is closed at once */
+    /* of one program at a time; one above that is told so, and closed */
     MUI_NURSERY_CHANNELS_MAX = 256,
     /* who waits for a first worker rouses the guardian so often */
     MUI_ROUSE_NS = 1000 * 1000 * 1000
@@ -49,10 +49,11 @@ typedef int (*mui_nursery_entry_fn)(const struct mui_nursery_start *start);
 
 enum mui_nursery_news {
     MUI_NURSERY_FORKED = 1, /* `pid`, and `pidfd`, given */
-    MUI_NURSERY_FAILED, /* no process any more: `value` is a negated errno */
-    MUI_NURSERY_EXITED, /* with status `value` */
-    MUI_NURSERY_KILLED, /* by signal `value` */
-    MUI_NURSERY_STOPPED /* by signal `value`; it still lives */
+    MUI_NURSERY_FAILED,  /* no process any more: `value` is a negated errno */
+    MUI_NURSERY_EXITED,  /* with status `value` */
+    MUI_NURSERY_KILLED,  /* by signal `value` */
+    MUI_NURSERY_STOPPED, /* by signal `value`; it still lives */
+    MUI_NURSERY_FULL /* of no worker: there are too many channels; it hangs up */
 };
 
 struct mui_nursery_report {
@@ -70,7 +71,8 @@ struct mui_nursery_report {
 int mui_nursery_init(struct mu_error *err);
 
 /* Hold a nursery: the one there is, or a new one, which has the memory of now and
- * ends with the last holder. As above, and -ENOSYS. */
+ * ends with the last holder. As above, and -ENOSYS; MU_EMODEL in a sandbox that keeps
+ * files. */
 int mui_nursery_ref(struct mu_error *err);
 void mui_nursery_unref(void);
 
@@ -107,6 +109,9 @@ int mui_nursery_order(int channel, uint32_t id, uint32_t place, const int *fds,
 /* Have the nursery kill a worker: it keeps rights that its host may have given up, and no
  * number of its children can be another's. Returns as above. */
 int mui_nursery_kill(int channel, uint32_t id);
+
+/* Say that it has too many channels; returns the code, -EMFILE. */
+int mui_nursery_say_full(struct mu_error *err);
 
 /* 0; MU_EMPTY; MU_CLOSED: the nursery has gone, and all its workers with it; -EMFILE: the
  * descriptor that came with a report had no room here, and it is lost. */

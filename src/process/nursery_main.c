@@ -398,9 +398,13 @@ static void open_channel(struct mui_message *message)
 {
     struct channel *channel = NULL;
 
-    if (message->n_fds >= 1 && message->n_fds <= 1 + MUI_NURSERY_PLAN_FDS &&
-        the.n_channels < MUI_NURSERY_CHANNELS_MAX)
-        channel = calloc(1, sizeof *channel);
+    if (message->n_fds >= 1 && message->n_fds <= 1 + MUI_NURSERY_PLAN_FDS) {
+        if (the.n_channels < MUI_NURSERY_CHANNELS_MAX)
+            channel = calloc(1, sizeof *channel);
+        else
+            (void)report(&(struct channel){.fd = message->fds[0]},
+                         MUI_NURSERY_FULL, 0, 0, 0, -1);
+    }
     if (!channel) {
         for (unsigned i = 0; i < message->n_fds; i++)
             (void)close(message->fds[i]);

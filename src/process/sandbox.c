@@ -72,6 +72,20 @@ static int add_paths(int ruleset, const char *const *paths, uint64_t access,
     return rc;
 }
 
+/* What a call for Landlock said. */
+static const char *why_no_landlock(int error)
+{
+    switch (error) {
+    case EOPNOTSUPP:
+        return "the kernel was started without Landlock (its option lsm=)";
+    case EPERM:
+    case EACCES:
+        return "Landlock is refused here, as by the filter of a container";
+    default:
+        return "this kernel has no Landlock";
+    }
+}
+
 static int make_ruleset(const char *const *read_paths,
                         const char *const *write_paths, int *ret_fd,
                         struct mu_error *err)
@@ -85,9 +99,8 @@ static int make_ruleset(const char *const *read_paths,
     int rc;
 
     if (version < 0)
-        return mui_fail(err, MU_EMODEL,
-                        "sandbox: this kernel has no Landlock (%s)",
-                        mu_status_text(-errno));
+        return mui_fail(err, MU_EMODEL, "sandbox: %s (%s)",
+                        why_no_landlock(errno), mu_status_text(-errno));
     attr.handled_access_fs |= newer;
     if (read_paths)
         attr.handled_access_fs |= read_access;
@@ -157,6 +170,8 @@ static int restrict_files(int ruleset_fd)
 
 /* -- both -- */
 
+static bool keeps_files;
+
 int mui_sandbox_enter(struct mui_sandbox_files *files, unsigned flags)
 {
     bool lists = files->list_fd >= 0;
@@ -164,7 +179,8 @@ int mui_sandbox_enter(struct mui_sandbox_files *files, unsigned flags)
 
     if (flags || files->ruleset_fd >= 0) /* before its file may not be read */
         rc = mui_filter_load();
-    if (rc == 0 && files->ruleset_fd >= 0)
+    keeps_files = files->ruleset_fd >= 0;
+    if (rc == 0 && keeps_files)
         rc = restrict_files(files->ruleset_fd);
     if (!(flags & MU_SANDBOX_PURE)) { /* refuses what the others do, and more */
         if (rc == 0 &&
@@ -180,6 +196,11 @@ int mui_sandbox_enter(struct mui_sandbox_files *files, unsigned flags)
 int mui_sandbox_enter_pure(unsigned flags)
 {
     return flags & MU_SANDBOX_PURE ? mui_filter_refuse_all(flags) : 0;
+}
+
+bool mui_sandbox_keeps_files(void)
+{
+    return keeps_files;
 }
 
 int mui_sandbox_call_name(int number, char *text, size_t size)

@@ -6,6 +6,7 @@
 #ifndef MUI_PROCESS_SANDBOX_H
 #define MUI_PROCESS_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "muster/base.h"
@@ -38,6 +39,9 @@ int mui_sandbox_enter(struct mui_sandbox_files *files, unsigned flags);
 /* Worker, all its threads, for good, once nothing else is left to be done before
  * tasks run: MU_SANDBOX_PURE, if it is among the flags. 0 or -errno. */
 int mui_sandbox_enter_pure(unsigned flags);
+
+/* Whether this process has entered one that keeps files, for good. */
+bool mui_sandbox_keeps_files(void);
 
 /* The name of a system call that was refused. Returns as snprintf. */
 int mui_sandbox_call_name(int number, char *text, size_t size);

@@ -34,6 +34,11 @@ int mui_sandbox_enter_pure(unsigned flags)
     return 0;
 }
 
+bool mui_sandbox_keeps_files(void)
+{
+    return false;
+}
+
 int mui_sandbox_call_name(int number, char *text, size_t size)
 {
     return snprintf(text, size, "system call %d", number);

@@ -101,11 +101,11 @@ static int nursery_entry(const struct mui_nursery_start *start)
 }
 
 /* A nursery that has just been killed hangs up, and another takes its place: so long is
- * tried, with such pauses. One that has too many channels hangs up too. */
+ * tried, with such pauses. One that has too many channels may yet have seen others close. */
 enum { CLOSED_NS = 1000 * 1000 * 1000, CLOSED_PAUSE_NS = 5 * 1000 * 1000 };
 
-/* Have it forked. 0; MU_CLOSED when the nursery hung up before it said that it has; or an
- * error. */
+/* Have it forked. 0; MU_FULL when the nursery said so; MU_CLOSED when it hung up before it
+ * said that it has; or an error. */
 static int order_there(struct mu_worker *w, struct mu_error *err)
 {
     uint64_t bytes = w->page_bytes;
@@ -116,6 +116,8 @@ static int order_there(struct mu_worker *w, struct mu_error *err)
     if (rc != 0)
         return rc;
     rc = mui_nursery_order(w->fd, 0, 0, &w->page_fd, 0); /* none of it */
+    if (rc == -EPIPE) /* it has hung up: it may have said why */
+        rc = 0;
     while (rc == 0 && (rc = mui_nursery_report(w->fd, &report)) == MU_EMPTY) {
         struct pollfd p = {.fd = w->fd, .events = POLLIN};
 
@@ -123,12 +125,14 @@ static int order_there(struct mu_worker *w, struct mu_error *err)
         mui_nursery_rouse();
         rc = 0;
     }
+    if (rc == 0 && report.news == MUI_NURSERY_FULL)
+        rc = MU_FULL;
     if (rc == 0 && report.news == MUI_NURSERY_FAILED)
         rc = report.value;
     if (rc != 0) {
         (void)close(w->fd);
-        if (rc == MU_CLOSED || rc == -EPIPE)
-            return MU_CLOSED;
+        if (rc == MU_FULL || rc == MU_CLOSED)
+            return rc;
         return mui_fail(err, rc, "worker: fork in the nursery");
     }
     w->pid = report.pid;
@@ -151,14 +155,15 @@ static int fork_there(struct mu_worker *w, struct mu_error *err)
                             : "worker: its function");
     do {
         rc = order_there(w, err);
-        if (rc != MU_CLOSED)
+        if (rc != MU_CLOSED && rc != MU_FULL)
             return rc;
         (void)nanosleep(&pause, NULL);
     } while (mu_now_ns() < end_ns);
+    if (rc == MU_FULL)
+        return mui_nursery_say_full(err);
     return mui_fail(err, -EMFILE,
-                    "worker: the nursery hangs up: it has %d channels at the "
-                    "most, one a pool or worker",
-                    MUI_NURSERY_CHANNELS_MAX);
+                    "worker: the nursery hangs up: files and processes are "
+                    "limited");
 }
 
 /* ---- both ------------------------------------------------------------------- */

@@ -2,7 +2,9 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -344,6 +347,77 @@ static void missing_path_is_an_error_of_open(void **state)
     assert_non_null(strstr(err.text, "/no/such/path"));
 }
 
+/* As containers and the kernel's command line do. */
+static void refuse_landlock(unsigned error)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_create_ruleset, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+
+    CHECK_CHILD(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK_CHILD(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+struct refusal {
+    unsigned error;
+    const char *text;
+};
+
+static void open_without_landlock(void *arg)
+{
+    const struct mu_pool_options options = {.sandbox = MU_SANDBOX_READ_ONLY};
+    const struct refusal *refusal = arg;
+    struct mu_pool *pool;
+    struct mu_error err;
+
+    refuse_landlock(refusal->error);
+    CHECK_CHILD(mu_pool_open("processes:1", &options, &pool, &err) ==
+                MU_EMODEL);
+    CHECK_CHILD(strstr(err.text, refusal->text));
+}
+
+static void missing_landlock_is_told_from_a_refused_one(void **state)
+{
+    static struct refusal refusals[] = {{ENOSYS, "has no Landlock"},
+                                        {EOPNOTSUPP, "started without"},
+                                        {EPERM, "refused here"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+        assert_int_equal(
+            test_wait(test_fork(open_without_landlock, &refusals[i])), 0);
+}
+
+/* 0 when it is told so; mu_init() is no error, for other pools can be opened. */
+static int open_a_pool(struct mu_task *task)
+{
+    struct mu_error err = {.text = ""};
+    struct mu_pool *pool;
+
+    (void)task;
+    if (mu_init(NULL) != 0 ||
+        mu_pool_open("processes:1", NULL, &pool, &err) != MU_EMODEL)
+        return 1;
+    return strstr(err.text, "a sandbox keeps") ? 0 : 2;
+}
+
+static void kept_files_keep_pools_away(void **state)
+{
+    static const char *const paths[] = {"/", NULL};
+    const struct mu_pool_options read_only = {.sandbox = MU_SANDBOX_READ_ONLY};
+    const struct mu_pool_options lists = {.read_paths = paths};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        expect(models[i], &read_only, open_a_pool, "", "done");
+        expect(models[i], &lists, open_a_pool, "", "done");
+    }
+}
+
 /* A fork copies them, used or not. First of all: a nursery keeps what it has. */
 static void no_worker_has_what_nobody_needs(void **state)
 {
@@ -369,6 +443,8 @@ int main(void)
         cmocka_unit_test(read_only_names_what_it_refuses),
         cmocka_unit_test(pure_takes_no_path),
         cmocka_unit_test(missing_path_is_an_error_of_open),
+        cmocka_unit_test(missing_landlock_is_told_from_a_refused_one),
+        cmocka_unit_test(kept_files_keep_pools_away),
     };
 
     if (mu_init(NULL) != 0)

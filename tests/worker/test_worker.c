@@ -652,6 +652,7 @@ static void nursery_without_channels_says_so(void **state)
                          0);
     assert_int_equal(mu_worker_start(&how, return_sum, NULL, 0, &w, &err),
                      -EMFILE);
+    assert_non_null(strstr(err.text, "256 pools"));
     for (int i = 0; i < MUI_NURSERY_CHANNELS_MAX; i++)
         mui_nursery_disconnect(channels[i]);
     assert_int_equal(join(start(MU_WORKER_PROCESS, return_sum)).code, 6);
