@@ -336,6 +336,8 @@ static int call(struct mui_runner *runner)
     const struct mui_lane_worker *outer = here;
     int code;
 
+    if (runner->task.terms->limits.processes)
+        mui_limits_forget();
     /* relaxed: read from a signal handler, for people */
     atomic_store_explicit(&lane->running_tag, runner->task.tag,
                           memory_order_relaxed);

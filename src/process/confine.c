@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +38,7 @@ static bool has_leftovers = true;
 static int max_fd = -1;
 static int current_fd = -1;
 static int events_fd = -1;
-static _Atomic uint64_t n_struck;
+static _Thread_local uint64_t n_struck; /* as this thread knows it */
 
 /* -- files of a group -- */
 
@@ -329,9 +328,10 @@ int mui_confine_limit_processes(unsigned n_more)
 bool mui_confine_has_struck(void)
 {
     uint64_t n = events_fd < 0 ? 0 : read_number(events_fd, "max ");
+    bool has_struck = n != n_struck;
 
-    /* relaxed: a count, compared with itself */
-    return atomic_exchange_explicit(&n_struck, n, memory_order_relaxed) != n;
+    n_struck = n;
+    return has_struck;
 }
 
 /* -- nursery -- */

@@ -271,6 +271,15 @@ static enum mui_limit find_struck(int code)
                : MUI_LIMIT_NONE;
 }
 
+void mui_limits_forget(void)
+{
+    if (!has_group)
+        return;
+    mui_crash_excuse(true);
+    (void)mui_confine_has_struck();
+    mui_crash_excuse(false);
+}
+
 enum mui_limit mui_limits_struck(int code)
 {
     enum mui_limit struck;

@@ -45,6 +45,10 @@ int mui_limits_init(const struct mui_limits *limits);
 /* From now on. 0 or -errno. */
 int mui_limits_begin(const struct mui_limits *limits);
 
+/* In a worker where `processes` are limited, before a task: what others met at that limit is
+ * not this one's. A system call. */
+void mui_limits_forget(void);
+
 /* In a worker, after a task that returned that code: what may have made it fail. */
 enum mui_limit mui_limits_struck(int code);
 

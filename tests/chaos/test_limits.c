@@ -386,6 +386,53 @@ static void processes_are_limited(void **state)
     }
 }
 
+/* What it could not have it can do without, and the rest it gives back. */
+static int strike_and_go_on(struct mu_task *task)
+{
+    enum { MANY = 8 };
+    pid_t pids[MANY];
+    int n = 0;
+
+    (void)task;
+    while (n < MANY && (pids[n] = fork()) > 0)
+        n++;
+    if (n < MANY && pids[n] == 0)
+        for (;;)
+            (void)pause();
+    for (int i = 0; i < n; i++) {
+        (void)kill(pids[i], SIGKILL);
+        (void)waitpid(pids[i], NULL, 0);
+    }
+    return n < MANY ? 0 : 1;
+}
+
+static int fail_by_itself(struct mu_task *task)
+{
+    (void)task;
+    return 5;
+}
+
+/* The kernel counts refusals of a whole group. */
+static void limit_is_named_for_who_met_it(void **state)
+{
+    const struct mu_pool_options options = {.processes = 5};
+    struct mu_pool *pool;
+    struct mu_outcome *o;
+    char text[200];
+
+    (void)state;
+    if (!have_groups(MUI_CONFINE_PROCESSES))
+        return;
+    pool = test_pool("processes:1", &options);
+    for (int i = 0; i < 2; i++) {
+        o = test_run(pool, i ? fail_by_itself : strike_and_go_on);
+        (void)mu_outcome_describe(o, text, sizeof text);
+        assert_string_equal(text, i ? "failed: returned 5" : "done");
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
 /* As a user who may make no control groups, in a process of its own. He has nothing
  * else here nor, RLIMIT_NPROC counts it too, in other containers of this kernel. */
 static void limit_as_nobody(mu_task_fn fn, const char *n, const char *expected)
@@ -547,6 +594,7 @@ int main(void)
         cmocka_unit_test(endless_stack_is_limited_with_memory),
         cmocka_unit_test(children_share_the_memory_limit),
         cmocka_unit_test(processes_are_limited),
+        cmocka_unit_test(limit_is_named_for_who_met_it),
         cmocka_unit_test(processes_are_limited_without_groups),
         cmocka_unit_test(groups_go_with_their_pool),
         cmocka_unit_test(workers_are_killed_before_the_program),
