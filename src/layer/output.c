@@ -54,7 +54,11 @@ static void ring_reclaim(struct mui_output *o)
     uint32_t released = mui_lane_released(o->lane);
 
     while (o->n_freed != o->n_posted && o->n_freed != released) {
-        o->used -= o->held[o->n_freed & o->lane->mask];
+        uint32_t held = o->held[o->n_freed & o->lane->mask];
+
+        o->used -= held;
+        if (held == 0)
+            o->large_is_held = false; /* there is one at a time */
         o->n_freed++;
     }
 }
@@ -94,7 +98,7 @@ static void large_begin(struct mui_output *o)
     uint8_t *base = o->lane->region + MUI_OUTPUT_RING;
 
     ring_reclaim(o);
-    while ((int32_t)(o->n_freed - o->i_large) < 0) {
+    while (o->large_is_held) {
         uint32_t seen = o->n_freed;
 
         mui_lane_wait_release(o->lane, seen);
@@ -133,7 +137,7 @@ static void region_post(struct mui_output *o)
     size_t held = 0;
 
     if (is_large(o)) {
-        o->i_large = o->n_posted + 1;
+        o->large_is_held = true;
     } else {
         held = ((o->size + 63) & ~(size_t)63) + o->gap;
         o->position = (size_t)(o->base - o->lane->region) + held - o->gap;

@@ -7,6 +7,7 @@
 #ifndef MUI_LAYER_OUTPUT_H
 #define MUI_LAYER_OUTPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,9 +30,10 @@ struct mui_output {
     size_t used;       /* bytes of the ring not released, gaps included */
     uint32_t n_posted; /* region replies written */
     uint32_t n_freed;  /* of these, how many are known to be released */
-    uint32_t *held;    /* [n_slots] ring bytes of each region reply */
-    uint32_t gap;      /* bytes skipped at the ring's end for this output */
-    uint32_t i_large;  /* n_posted after the last large output */
+    /* [n_slots] ring bytes of each region reply; 0: it was a large one */
+    uint32_t *held;
+    uint32_t gap;       /* bytes skipped at the ring's end for this output */
+    bool large_is_held; /* a large output is not known to be released */
 };
 
 /* 0 or -ENOMEM. */
