@@ -32,7 +32,10 @@
  *                             worker: write reply; exchange started (or sleeping);
  *                             read want.
  *     If the worker misses the wish, its exchange precedes the supervisor's read of
- *     the same word in S, which therefore sees it and the reply before it.
+ *     the same word in S, which therefore sees it and the reply before it. A read of
+ *     `want` with no exchange since the reply says nothing: both may miss the other.
+ *     So the worker may ring by such a read, but has to read again after the next
+ *     exchange, be it for an order that came before it slept.
  *  H4 cancelling.  worker: started = i + 1; read the mark of i.
  *                  supervisor: mark = 1; read started.
  *     As H1: what the supervisor does not see started is returned unrun.
@@ -579,7 +582,7 @@ void mui_lane_want(struct mui_lane *lane, uint32_t want)
 {
     lane->want =
         ((lane->want & ~(uint32_t)MUI_WANT_MASK) + MUI_WANT_STEP) | want;
-    /* H3, the supervisor's side; see ring_if_wished() */
+    /* H3, the supervisor's side; see ring_after_exchange() */
     atomic_store_explicit(&lane->down->want, lane->want, memory_order_seq_cst);
     (void)atomic_load_explicit(&lane->up->started, memory_order_seq_cst);
     (void)atomic_load_explicit(&lane->up->sleeping, memory_order_seq_cst);

@@ -292,7 +292,7 @@ struct mui_lane_worker {
     int64_t end_ns; /* when the task of the reply written last ended */
     uint32_t wish;  /* the wish that was rung for last */
     bool shared;
-    bool dirty;  /* replies were written since the last look at the wishes */
+    bool dirty;  /* replies were written since the last exchange of H3 */
     int spin_ns; /* how long to spin before a look, and from there to a sleep */
     /* Ring: tell the supervisor (MUI_WANT_... that it is for). */
     void (*ring)(struct mui_lane_worker *w, uint32_t why);

@@ -40,14 +40,12 @@ bool mui_lane_has_order(const struct mui_lane_worker *w)
     return w->pack.n_left || order_is_there(w, w->next);
 }
 
-/* H3, the worker's side, when the caller exchanged `started` or `sleeping` before.
- * Returns what it rang for; 0: it did not. */
+/* Returns what it rang for; 0: it did not. */
 static uint32_t ring_if_wished(struct mui_lane_worker *w, uint32_t states)
 {
     uint32_t want = atomic_load_explicit(&w->down->want, memory_order_seq_cst);
     uint32_t why = want & states;
 
-    w->dirty = false;
     if (want == w->wish || !why)
         return 0;
     w->wish = want;
@@ -58,6 +56,14 @@ static uint32_t ring_if_wished(struct mui_lane_worker *w, uint32_t states)
                               memory_order_relaxed);
     w->ring(w, why);
     return why;
+}
+
+/* H3, the worker's side: the caller has just exchanged `started` or `sleeping`, and so
+ * the replies written before have nothing more to ring for. */
+static uint32_t ring_after_exchange(struct mui_lane_worker *w, uint32_t states)
+{
+    w->dirty = false;
+    return ring_if_wished(w, states);
 }
 
 static bool is_revoked(const struct mui_lane_worker *w, uint32_t index)
@@ -87,7 +93,7 @@ static inline bool begin(struct mui_lane_worker *w, uint32_t index)
     atomic_exchange_explicit(&w->up->started, index + 1, memory_order_seq_cst);
     w->next = index + 1;
     if (w->dirty)
-        (void)ring_if_wished(w, MUI_WANT_DONE);
+        (void)ring_after_exchange(w, MUI_WANT_DONE);
 #ifdef BUG_LANE_LOOK_FIRST
     return !was_taken_back;
 #endif
@@ -98,7 +104,9 @@ static inline bool begin(struct mui_lane_worker *w, uint32_t index)
 static int take_nothing(struct mui_lane_worker *w)
 {
     if (w->dirty)
-        /* without a handshake: if it misses a wish, mui_lane_sleep() will not */
+        /* early, for no exchange came before: where it misses a wish that misses the
+         * reply, the next exchange does not. It comes with the next order, begin(), or
+         * with the sleep, whichever is first; so `dirty` stays */
         (void)ring_if_wished(w, MUI_WANT_DONE);
     /* acquire, pairs with mui_lane_close(): its orders are visible too */
     if (atomic_load_explicit(&w->down->closed, memory_order_acquire) &&
@@ -290,7 +298,7 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
     bell = atomic_load_explicit(&w->down->bell, memory_order_seq_cst);
     atomic_exchange_explicit(&w->up->sleeping, MUI_ASLEEP,
                              memory_order_seq_cst);
-    if (ring_if_wished(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
+    if (ring_after_exchange(w, MUI_WANT_MASK) == MUI_WANT_IDLE)
         again_ns = mu_after_ns(RING_AGAIN_NS);
     if (!has_work(w) && !mui_lane_is_spent(w, 0) &&
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)

@@ -309,6 +309,73 @@ static void reply_is_seen_or_rung_for(void **state)
                                       .check = check_seen_or_rung});
 }
 
+/* One more order, which takes long. */
+static void push_long(struct scene *s)
+{
+    const struct mui_order order = {.tag = N_ORDERS, .fn = FN};
+    uint32_t index;
+
+    assert_int_equal(mui_lane_push(&s->lane, &order, 1, &s->n_back, &index),
+                     MU_OK);
+    mui_lane_flush(&s->lane);
+}
+
+/* Up to where that is begun. */
+static void serve_up_to_long(void *arg)
+{
+    struct scene *s = arg;
+
+    for (;;) {
+        const struct mui_order *order;
+        struct mui_reply reply;
+        uint32_t index;
+        int rc = mui_lane_take(&s->worker, &order, &index);
+
+        if (rc == MU_EMPTY) {
+            mui_lane_sleep(&s->worker, MU_NEVER);
+            continue;
+        }
+        CHECK_CHILD(rc == MU_OK);
+        if (order->tag == N_ORDERS)
+            return;
+        reply = reply_to(index, order->tag);
+        mui_lane_reply(&s->worker, &reply);
+    }
+}
+
+/* What hardware may make of a reply: it is not seen before the exchange that follows it.
+ * That is when the next order is begun, or when the worker is about to sleep. */
+static void wish_and_collect_late(void *arg)
+{
+    struct scene *s = arg;
+    uint32_t n_started;
+    bool is_awake;
+
+    mui_lane_want(&s->lane, MUI_WANT_DONE);
+    n_started = mui_lane_started(&s->lane, NULL);
+    is_awake = mui_lane_is_awake(&s->lane);
+    while (s->n_collected + is_awake < n_started) {
+        struct mui_reply reply;
+        void *owner;
+
+        if (mui_lane_collect(&s->lane, &reply, &owner) != MU_OK)
+            break;
+        s->n_collected++;
+    }
+    push_long(s);
+}
+
+/* H3, where the worker looks for a wish before it sleeps, and then does not sleep */
+static void reply_that_is_seen_late_is_rung_for(void **state)
+{
+    (void)state;
+    at_each_instruction(&(struct act){.before = push_all,
+                                      .act = serve_up_to_long,
+                                      .goes_to_sleep = 1,
+                                      .meanwhile = wish_and_collect_late,
+                                      .check = check_seen_or_rung});
+}
+
 static void check_unstarted_came_back(struct scene *s)
 {
     check_each_ran_or_came_back(s);
@@ -363,6 +430,7 @@ int main(void)
         cmocka_unit_test(revoked_order_runs_or_comes_back),
         cmocka_unit_test(worker_wakes_for_orders),
         cmocka_unit_test(reply_is_seen_or_rung_for),
+        cmocka_unit_test(reply_that_is_seen_late_is_rung_for),
         cmocka_unit_test(cancelled_order_that_was_not_started_comes_back),
         cmocka_unit_test(order_for_nobody_is_seen_or_rung_for),
     };
