@@ -581,7 +581,7 @@ unsigned mui_lane_revoke(struct mui_lane *lane, uint32_t from,
 void mui_lane_want(struct mui_lane *lane, uint32_t want)
 {
     lane->want =
-        ((lane->want & ~(uint32_t)MUI_WANT_MASK) + MUI_WANT_STEP) | want;
+        ((lane->want & ~(uint64_t)MUI_WANT_MASK) + MUI_WANT_STEP) | want;
     /* H3, the supervisor's side; see ring_after_exchange() */
     atomic_store_explicit(&lane->down->want, lane->want, memory_order_seq_cst);
     (void)atomic_load_explicit(&lane->up->started, memory_order_seq_cst);

@@ -89,7 +89,8 @@ struct mui_reply {
 };
 
 /* What the supervisor wishes to be rung for; the bits above count the wishes, so
- * that a worker rings once a wish. */
+ * that a worker rings once a wish. They do not wrap: a worker may have rung for none of
+ * the last so many. */
 enum {
     MUI_WANT_DONE = 1, /* ring when a reply is there: somebody sleeps for it */
     MUI_WANT_IDLE =
@@ -112,16 +113,16 @@ struct mui_lane {
     struct mui_lane_up *up;
     const uint8_t *region; /* NULL: spans are pointers of this process */
     uint64_t region_bytes;
-    uint32_t mask;      /* n_slots - 1 */
-    uint32_t shift;     /* log2 n_slots */
-    uint32_t tail;      /* index of the next order */
-    uint32_t head;      /* the oldest order without a reply */
-    uint32_t n_replies; /* replies read */
-    uint32_t n_region;  /* of these, how many held region memory */
-    uint32_t n_flushed; /* tail at the last flush */
-    uint32_t want;
+    uint32_t mask;       /* n_slots - 1 */
+    uint32_t shift;      /* log2 n_slots */
+    uint32_t tail;       /* index of the next order */
+    uint32_t head;       /* the oldest order without a reply */
+    uint32_t n_replies;  /* replies read */
+    uint32_t n_region;   /* of these, how many held region memory */
+    uint32_t n_flushed;  /* tail at the last flush */
     uint32_t doubt_head; /* for mui_lane_doubts() */
     unsigned n_doubts;
+    uint64_t want;      /* the last wish */
     uint64_t end_ns;    /* when the task of the reply read last ended */
     bool any_cancelled; /* some cancel mark is set */
     bool has_left; /* mui_lane_has_left(), when the worker was rung for last */
@@ -290,7 +291,7 @@ struct mui_lane_worker {
     uint32_t n_replies; /* replies written */
     struct mui_lane_pack pack;
     int64_t end_ns; /* when the task of the reply written last ended */
-    uint32_t wish;  /* the wish that was rung for last */
+    uint64_t wish;  /* the wish that was rung for last */
     bool shared;
     bool dirty;  /* replies were written since the last exchange of H3 */
     int spin_ns; /* how long to spin before a look, and from there to a sleep */

@@ -33,7 +33,7 @@ enum { BRIEFS_AHEAD = 32, BRIEFS_A_LINE = 8 };
 
 struct mui_lane_down {
     _Atomic uint64_t revoked; /* from << 32 | to; from == to: nothing */
-    _Atomic uint32_t want;
+    _Atomic uint64_t want;
     _Atomic uint32_t closed;
     _Atomic uint32_t number; /* of the lane in its pool */
     _Alignas(

@@ -43,8 +43,8 @@ bool mui_lane_has_order(const struct mui_lane_worker *w)
 /* Returns what it rang for; 0: it did not. */
 static uint32_t ring_if_wished(struct mui_lane_worker *w, uint32_t states)
 {
-    uint32_t want = atomic_load_explicit(&w->down->want, memory_order_seq_cst);
-    uint32_t why = want & states;
+    uint64_t want = atomic_load_explicit(&w->down->want, memory_order_seq_cst);
+    uint32_t why = (uint32_t)want & states;
 
     if (want == w->wish || !why)
         return 0;
@@ -310,7 +310,7 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
 
 void mui_lane_leave(struct mui_lane_worker *w)
 {
-    uint32_t want;
+    uint64_t want;
 
     /* H3 and H5, the worker's side */
     (void)atomic_exchange_explicit(&w->up->sleeping, MUI_LEFT,

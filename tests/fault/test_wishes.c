@@ -135,9 +135,9 @@ static bool await_sleep(const struct caller *c)
     return atomic_load(&c->sleeps);
 }
 
-static uint32_t wish(void)
+static uint64_t wish(void)
 {
-    uint32_t want;
+    uint64_t want;
 
     (void)pthread_mutex_lock(&pool->lock);
     want = lane()->want;
@@ -152,7 +152,7 @@ static void who_sleeps_on_is_rung_for(void **state)
     const int64_t deadline = test_deadline();
     struct caller patient;
     struct caller late;
-    uint32_t wished;
+    uint64_t wished;
 
     (void)state;
     pool = test_pool("processes:1", &options);

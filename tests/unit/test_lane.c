@@ -200,6 +200,25 @@ static void bell_rings_once_a_wish(void **state)
     assert_int_equal(p->n_rings, 2);
 }
 
+/* In a pool of many lanes, one may have no part in any number of wishes. */
+static void wish_is_new_after_any_number_of_wishes(void **state)
+{
+    struct pair *p = *state;
+    const struct mui_order *order;
+    uint32_t index;
+
+    for (unsigned i = 0; i < 2; i++) {
+        mui_lane_want(&p->lane, MUI_WANT_DONE);
+        push(p, i);
+        mui_lane_flush(&p->lane);
+        serve(p, i);
+        assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_EMPTY);
+        assert_int_equal(p->n_rings, i + 1);
+        /* as after so many that it did not ring for */
+        p->lane.want += ((uint64_t)1 << 32) - MUI_WANT_STEP;
+    }
+}
+
 static void cancelled_order_comes_back_unrun(void **state)
 {
     struct pair *p = *state;
@@ -377,6 +396,7 @@ int main(void)
         PAIR_TEST(revocation_takes_what_did_not_start),
         PAIR_TEST(closed_lane_is_served_to_its_end),
         PAIR_TEST(bell_rings_once_a_wish),
+        PAIR_TEST(wish_is_new_after_any_number_of_wishes),
         PAIR_TEST(cancelled_order_comes_back_unrun),
         PAIR_TEST(forged_replies_are_refused),
         PAIR_TEST(replying_twice_is_forgery),
