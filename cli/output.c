@@ -12,15 +12,22 @@
 
 enum { FLUSH_BYTES = 256 * 1024 };
 
-static void write_to(int fd, const char *bytes, size_t size)
+static void write_output(const char *bytes, size_t size)
 {
-    whole_write_or_die(fd, "standard ",
-                       fd == STDOUT_FILENO ? "output" : "error", bytes, size);
+    whole_write_or_die(STDOUT_FILENO, "standard ", "output", bytes, size);
+}
+
+/* One that is closed or full is no reason to stop, and there is nobody to tell; but
+ * behind a signal nobody waits for its reader, task after task. */
+static void write_error(const char *bytes, size_t size)
+{
+    if (whole_write(STDERR_FILENO, bytes, size) == -EINTR)
+        say_fatal("cannot write to standard error: %s", say_reason(EINTR));
 }
 
 void output_flush(struct output *out)
 {
-    write_to(STDOUT_FILENO, text_string(&out->buffer), out->buffer.size);
+    write_output(text_string(&out->buffer), out->buffer.size);
     text_clear(&out->buffer);
 }
 
@@ -87,7 +94,7 @@ void output_add(struct output *out, const struct ended *e)
         output_put_tagged(t, e->tag, e->tag_size, e->out, e->out_size);
     } else if (e->out_size >= FLUSH_BYTES) {
         output_flush(out);
-        write_to(STDOUT_FILENO, e->out, e->out_size);
+        write_output(e->out, e->out_size);
     } else {
         text_append(t, e->out, e->out_size);
     }
@@ -99,8 +106,8 @@ void output_add(struct output *out, const struct ended *e)
         if (out->tag)
             output_put_tagged(&tagged, e->tag, e->tag_size, e->err,
                               e->err_size);
-        write_to(STDERR_FILENO, out->tag ? tagged.data : e->err,
-                 out->tag ? tagged.size : e->err_size);
+        write_error(out->tag ? tagged.data : e->err,
+                    out->tag ? tagged.size : e->err_size);
         text_fini(&tagged);
     }
     if (t->size >= FLUSH_BYTES)

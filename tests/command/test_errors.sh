@@ -297,6 +297,15 @@ for m in serial processes:2; do
     has 'no standard input' 'cannot read standard input: Bad file' "$got"
     same "without standard error ($m)" a \
         "$("$MUSTER" map --model $m --joblog log work.c:echo ::: a 2>&-)"
+    # nor is one that takes nothing the end of what there is to do
+    for way in '2>&-' '2>/dev/full'; do
+        rm -f log
+        set -- map --bar --tag --model $m --joblog log -- 'echo {}; echo e >&2; exit {}' ::: 0 1 2
+        eval "got=\$(\"\$MUSTER\" \"\$@\" $way)"
+        same "status of the work with $way ($m)" 2 $?
+        same "outputs with $way ($m)" 3 "$(echo "$got" | wc -l)"
+        same "records with $way ($m)" 4 "$(wc -l <log)"
+    done
 done
 # nor does what is printed vanish without a word
 full() {
