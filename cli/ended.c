@@ -39,11 +39,23 @@ void ended_read(struct ended *e, const struct mu_outcome *outcome,
     e->is_command = 0;
     e->attempts = outcome->attempts;
     e->worker = outcome->worker;
+    e->trouble = NULL;
+    e->is_spoilt = 0;
     if (is_command &&
         (outcome->status == MU_DONE || outcome->status == MU_FAILED) &&
         command_result_read(outcome->output, outcome->output_size, &result) ==
             0)
         read_command(e, &result);
+}
+
+void ended_spoil(struct ended *e, int code, const char *trouble)
+{
+    e->trouble = trouble;
+    e->is_spoilt = e->status == MU_DONE;
+    if (!e->is_spoilt)
+        return;
+    e->status = MU_FAILED;
+    e->code = code;
 }
 
 int ended_exit_value(const struct ended *e)

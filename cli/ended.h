@@ -30,7 +30,9 @@ struct ended {
     unsigned attempts;
     unsigned worker;
     const struct mu_outcome *outcome; /* what it was read from */
-    int is_command; /* and the command itself told how it ended */
+    int is_command;      /* and the command itself told how it ended */
+    const char *trouble; /* what we had with it besides; NULL: none */
+    int is_spoilt;       /* and for that alone it counts as failed */
 };
 
 /* Read what the outcome says, and for commands what command_task() wrote. Fills
@@ -38,6 +40,10 @@ struct ended {
  * the outcome. */
 void ended_read(struct ended *e, const struct mu_outcome *outcome,
                 int is_command);
+
+/* We had trouble with it, in words that are lent, such as an output that could not be
+ * saved: one that ended well has failed then, with `code`, a negative errno. */
+void ended_spoil(struct ended *e, int code, const char *trouble);
 
 /* The columns Exitval of a joblog: 0 only for a success or a death by signal; -1
  * for what was stopped from outside. */

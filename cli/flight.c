@@ -84,6 +84,8 @@ void flights_remove(struct flights *f, struct flight *flight)
         f->last = flight->previous;
     f->n--;
     text_clear(&flight->name);
+    text_clear(&flight->trouble);
+    flight->trouble_rc = 0;
     flight->next = f->free;
     f->free = flight;
 }
@@ -94,6 +96,7 @@ static void free_list(struct flight *flight)
         struct flight *next = flight->next;
 
         text_fini(&flight->name);
+        text_fini(&flight->trouble);
         free(flight);
         flight = next;
     }

@@ -15,6 +15,8 @@ struct flight {
     struct text name;  /* of the input */
     int64_t submit_ns; /* CLOCK_REALTIME; 0 when nobody wants it */
     uint64_t sent_bytes;
+    struct text trouble; /* what we had with it, see ended_spoil(); or empty */
+    int trouble_rc;      /* -errno; 0: none */
     struct mu_outcome *outcome; /* kept while earlier ones are missing; ours */
     struct flight *next; /* that set out after it; or the next free one */
     struct flight *previous;

@@ -85,10 +85,16 @@ static int describe_command(const struct ended *e, struct text *ret_how)
 void report_describe(const struct ended *e, struct text *ret_how,
                      struct text *ret_frames)
 {
-    if (e->is_command && describe_command(e, ret_how))
+    if (e->is_spoilt) {
+        text_printf(ret_how, "failed: %s", e->trouble);
         return;
-    put_description(ret_how, e->outcome);
-    put_frames(ret_frames, e->outcome);
+    }
+    if (!e->is_command || !describe_command(e, ret_how)) {
+        put_description(ret_how, e->outcome);
+        put_frames(ret_frames, e->outcome);
+    }
+    if (e->trouble)
+        text_printf(ret_how, "; %s", e->trouble);
 }
 
 int report_add(struct report *r, const struct ended *e,
@@ -105,14 +111,12 @@ int report_add(struct report *r, const struct ended *e,
     f->status = e->status;
     text_append(&f->name, e->name,
                 e->name_size > NAME_SHOWN ? NAME_SHOWN : e->name_size);
-    if (e->is_command && describe_command(e, &f->how))
-        return 0;
-    /* only a crash has frames to look up, which may take a while */
-    if (may_take && e->status == MU_CRASHED) {
+    /* only a crash of a function has frames to look up, which may take a while */
+    if (may_take && e->status == MU_CRASHED && !e->is_command && !e->trouble) {
         f->outcome = outcome;
         return 1;
     }
-    describe(f, outcome);
+    report_describe(e, &f->how, &f->frames);
     return 0;
 }
 

@@ -27,6 +27,7 @@ static const char json_head[] = "{ \"Seq\": ";
 enum {
     N_COLUMNS = sizeof columns / sizeof columns[0],
     SEQ_BYTES_MAX = 32,
+    NAME_SHOWN = 200, /* of its bytes, in messages */
     DIGEST_SHOWN = 16 /* of its characters */
 };
 
@@ -328,8 +329,31 @@ static void die_of_name(const char *name, int rc)
     say_fatal("cannot write to --results %s: %s", name, say_reason(-rc));
 }
 
-static void write_file(struct text *path, const char *end, const void *bytes,
-                       size_t size)
+/* Whether it is the name of one task's files that cannot be, and not the place of all. */
+static int is_of_name(int rc)
+{
+    static const int codes[] = {ENOENT,  ENOTDIR, EISDIR, EEXIST, ENAMETOOLONG,
+                                ELOOP,   EACCES,  EPERM,  EINVAL, EILSEQ,
+                                ETXTBSY, ENXIO,   ENODEV};
+
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (codes[i] == -rc)
+            return 1;
+    return 0;
+}
+
+/* The name of one task's files cannot be: only it has no place then. */
+static int refuse_own_name(const char *name, int rc, struct text *ret_why)
+{
+    if (!is_of_name(rc))
+        die_of_name(name, rc);
+    text_printf(ret_why, "cannot write to --results %.*s: %s", NAME_SHOWN, name,
+                say_reason(-rc));
+    return rc;
+}
+
+static int write_file(struct text *path, const char *end, const void *bytes,
+                      size_t size, struct text *ret_why)
 {
     size_t start = path->size;
     int fd;
@@ -338,13 +362,13 @@ static void write_file(struct text *path, const char *end, const void *bytes,
     text_put(path, end);
     fd = open(path->data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
-        die_of_name(path->data, -errno);
+        return refuse_own_name(path->data, -errno, ret_why);
     whole_write_or_die(fd, option, path->data, bytes, size);
     rc = whole_close(fd);
     if (rc)
         die_of_name(path->data, rc);
-    path->size = start;
-    path->data[start] = '\0';
+    text_cut(path, start);
+    return 0;
 }
 
 /* Tell, once, when another input has left its number with its files: `shared` is one of
@@ -407,26 +431,42 @@ static void warn_of_others(struct results *r, const struct text *path,
     text_fini(&own_seq);
 }
 
-static void write_files(struct results *r, const struct ended *e)
+static int write_files(struct results *r, const struct ended *e,
+                       struct text *path, struct text *ret_why)
 {
-    struct text path = {0};
+    int is_directory = path->size && path->data[path->size - 1] == '/';
     struct text seq = {0};
-    int is_directory;
     int rc;
 
+    text_printf(&seq, "%llu", (unsigned long long)e->seq);
+    warn_of_others(r, path, is_directory, seq.data);
+    rc = write_file(path, is_directory ? "seq" : seq_end, seq.data, seq.size,
+                    ret_why);
+    if (rc == 0)
+        rc = write_file(path, is_directory ? "stderr" : error_end, e->err,
+                        e->err_size, ret_why);
+    if (rc == 0)
+        rc = write_file(path, is_directory ? "stdout" : "", e->out, e->out_size,
+                        ret_why);
+    text_fini(&seq);
+    return rc;
+}
+
+int results_save(struct results *r, const struct ended *e, struct text *ret_why)
+{
+    struct text path = {0};
+    int rc;
+
+    if (r->form != RESULTS_TREE && r->form != RESULTS_TEMPLATE)
+        return 0;
     put_path(r, e, &path);
-    is_directory = path.size && path.data[path.size - 1] == '/';
     rc = paths_make(&path, 0777);
     if (rc)
-        say_fatal("cannot make the directory of --results %s: %s", path.data,
-                  say_reason(-rc));
-    text_printf(&seq, "%llu", (unsigned long long)e->seq);
-    warn_of_others(r, &path, is_directory, seq.data);
-    write_file(&path, is_directory ? "seq" : seq_end, seq.data, seq.size);
-    write_file(&path, is_directory ? "stderr" : error_end, e->err, e->err_size);
-    write_file(&path, is_directory ? "stdout" : "", e->out, e->out_size);
+        rc = refuse_own_name(path.data, rc, ret_why);
+    else
+        rc = write_files(r, e, &path, ret_why);
     text_fini(&path);
-    text_fini(&seq);
+    return rc;
 }
 
 static void put_csv(struct results *r, const struct ended *e)
@@ -480,7 +520,7 @@ static void put_json(struct results *r, const struct ended *e)
     text_put(t, " }\n");
 }
 
-void results_write(struct results *r, const struct ended *e)
+void results_add_row(struct results *r, const struct ended *e)
 {
     text_clear(&r->buffer);
     switch (r->form) {
@@ -490,10 +530,7 @@ void results_write(struct results *r, const struct ended *e)
     case RESULTS_JSON:
         put_json(r, e);
         break;
-    case RESULTS_NONE:
-        return;
     default:
-        write_files(r, e);
         return;
     }
     whole_write_or_die(r->fd, option, r->name, r->buffer.data, r->buffer.size);

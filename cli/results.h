@@ -33,8 +33,14 @@ void results_init(struct results *r, const char *name);
  * Returns   0, or -1 after saying why */
 int results_open(struct results *r, int go_on);
 
-/* Write what one task gave. Ends the command when it cannot be written. */
-void results_write(struct results *r, const struct ended *e);
+/* Where each task has files: write what one gave. Ends the command when there is no room
+ * for anybody's.
+ * Returns   0; -errno for a name that cannot be, with the reason in ret_why */
+int results_save(struct results *r, const struct ended *e,
+                 struct text *ret_why);
+
+/* Where each task has a row: the same. Ends the command when it cannot be written. */
+void results_add_row(struct results *r, const struct ended *e);
 
 /* What was written is saved, as far as close() would tell; else ends the command. */
 void results_settle(struct results *r);

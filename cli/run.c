@@ -215,8 +215,7 @@ static void log_ended(struct run *r, struct ended *e, struct text *name)
     }
     if (r->options->tag_string)
         put_tag(r, e);
-    if (r->results.form != RESULTS_NONE)
-        results_write(&r->results, e);
+    results_add_row(&r->results, e);
     join_names(r, name);
     if (!r->options->tag_string) {
         e->tag = e->name;
@@ -232,8 +231,8 @@ static void log_ended(struct run *r, struct ended *e, struct text *name)
     }
 }
 
-int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
-               int may_take)
+struct ended run_read(const struct run *r, const struct flight *flight,
+                      const struct mu_outcome *outcome)
 {
     struct ended e = {
         .seq = flight->seq,
@@ -246,6 +245,16 @@ int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
     if (flight->submit_ns)
         e.start_ns = flight->submit_ns + outcome->queue_ns;
     ended_read(&e, outcome, r->work.command != NULL);
+    if (flight->trouble_rc && e.status != MU_CANCELLED)
+        ended_spoil(&e, flight->trouble_rc, text_string(&flight->trouble));
+    return e;
+}
+
+int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
+               int may_take)
+{
+    struct ended e = run_read(r, flight, outcome);
+
     if (e.status != MU_CANCELLED)
         log_ended(r, &e, &flight->name);
     return report_add(&r->report, &e, outcome, may_take);

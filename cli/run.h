@@ -77,8 +77,14 @@ struct flight *run_depart(struct run *r);
 void run_describe_input(struct run *r, struct mu_span *ret_bytes,
                         struct mu_submit *ret_how);
 
-/* Count an outcome that has come, for --halt and the exit status. */
-void run_count(struct run *r, const struct mu_outcome *outcome);
+/* What its outcome and its flight tell of a task; points into both. */
+struct ended run_read(const struct run *r, const struct flight *flight,
+                      const struct mu_outcome *outcome);
+
+/* Count an outcome that has come, for --halt and the exit status. Its files of --results
+ * are written before, even with -k: it has failed when they cannot be. */
+void run_count(struct run *r, struct flight *flight,
+               const struct mu_outcome *outcome);
 
 /* Log and report an outcome whose turn it is. With may_take, r->report may keep it;
  * returns 1 when it did. */

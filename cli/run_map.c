@@ -104,7 +104,7 @@ static void take(struct run *r, struct mu_outcome *outcome)
         say_fatal("an outcome came for input %llu, which was not running",
                   (unsigned long long)outcome->tag);
     r->n_in_pool--;
-    run_count(r, outcome);
+    run_count(r, flight, outcome);
     if (r->options->keep_order) {
         flight->outcome = outcome;
         r->kept_bytes += outcome->output_size;

@@ -57,7 +57,7 @@ static int see_outcome(void *ctx, const struct mu_outcome *outcome)
     run_heed_signals(r);
     if (!flight)
         return -EINVAL;
-    run_count(r, outcome);
+    run_count(r, flight, outcome);
     /* it is only lent, so nothing of it is kept */
     (void)run_arrive(r, flight, (struct mu_outcome *)outcome, 0);
     flights_remove(&r->flights, flight);

@@ -5,15 +5,18 @@
 #include "say.h"
 #include "wakeup.h"
 
-void run_count(struct run *r, const struct mu_outcome *outcome)
+void run_count(struct run *r, struct flight *flight,
+               const struct mu_outcome *outcome)
 {
-    struct ended e;
+    struct ended e = run_read(r, flight, outcome);
     uint64_t total;
     int is_exact;
 
-    ended_read(&e, outcome, r->work.command != NULL);
     if (e.status == MU_CANCELLED)
         return;
+    if (!flight->trouble_rc)
+        flight->trouble_rc = results_save(&r->results, &e, &flight->trouble);
+    e = run_read(r, flight, outcome);
     total = inputs_total(r->inputs, &is_exact);
     switch (halt_count(&r->halt, ended_exit_status(&e), is_exact ? total : 0)) {
     case HALT_NOW:

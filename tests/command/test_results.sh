@@ -7,6 +7,7 @@ plain() {
     sed -E 's/[0-9]{10}\.[0-9]{3}/T/; s/([,	]|: )[0-9]+\.[0-9]{3}([,	])/\1R\2/' "$1"
 }
 
+long=$(printf '%0300d' 0)
 for model in $MODELS; do
     rm -rf tree named
     same 'nothing on standard output' '' \
@@ -26,6 +27,32 @@ for model in $MODELS; do
     same 'a table' 'Seq,Host,Starttime,JobRuntime,Send,Receive,Exitval,Signal,Command,V1,Stdout,Stderr' \
         "$(head -n 1 t.csv)"
     has 'its quotes' '^1,:,.*,0,5,0,0,"work.c:echo .a,""b.","a,""b","a,""b$' "$(cat t.csv)"
+    # a name that cannot be costs its own task alone
+    for order in '' -k; do
+        rm -rf own log
+        mkdir own
+        : >own/file
+        # shellcheck disable=SC2086
+        got=$("$MUSTER" map --model "$model" $order --joblog log --results 'own/{}' \
+            -- 'echo {}; exit {#}1' ::: file/x "$long" 2>&1)
+        same "two that fail besides $order" 2 $?
+        has "why besides $order" "^muster: input 1, 'file/x', failed: exit status 11; cannot write to --results own/file/x.seq: Not a directory: " "$got"
+        has "why else besides $order" '^muster: input 2, .*, failed: exit status 21; cannot write to --results own/0.*: File name too long: ' "$got"
+        # shellcheck disable=SC2086
+        got=$("$MUSTER" map --model "$model" $order --joblog log --results 'own/{}' \
+            work.c:echo ::: a file/x b "$long" c 2>&1)
+        same "two without a place $order" 2 $?
+        has "why the one $order" "^muster: input 2, 'file/x', failed: cannot write to --results own/file/x.seq: Not a directory: " "$got"
+        has "why the other $order" '^muster: input 4, .*, failed: cannot write to --results own/0.*: File name too long: ' "$got"
+        has "the counts $order" '^muster: 3 done, 2 failed in' "$got"
+        same "those beside them $order" 'a b c ' "$(cat own/a own/b own/c | tr '\n' ' ')"
+        same "their records $order" '1:0 2:-20 3:0 4:-36 5:0 ' \
+            "$(tail -n +2 log | sort -n | cut -f1,7 | tr '\t\n' ': ')"
+    done
+    m --halt soon,success=1 --results 'own/{}' -- 'echo {}' ::: file/x d
+    same 'a success is one that is saved' 0 $?
+    m --halt now,fail=1 --results 'own/{}' -- 'echo {}' ::: file/x
+    same 'what is not saved is a failure' 255 $?
     m -k --results t.json work.c:echo ::: 'a"b'
     has 'objects' '"Seq": 1, .*"V": \[ "a\\"b" \], "Stdout": "a\\"b\\u000a", "Stderr": "" \}$' \
         "$(cat t.json)"
@@ -34,7 +61,6 @@ done
 # names that are none, or another's, do not lead elsewhere; the same twice is said
 model=serial
 rm -rf tree esc
-long=$(printf '%0300d' 0)
 same 'nothing to say' '' "$(m --results tree -- echo ::: '' . .. "${long}a" "${long}b" 2>&1)"
 same 'a place for each' 5 "$(find tree/1 -mindepth 2 -name stdout | wc -l)"
 same 'the one they are to have' ' . .. ' "$(cat 'tree/1/\/stdout' 'tree/1/\./stdout' 'tree/1/\../stdout' |
