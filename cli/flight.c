@@ -5,7 +5,11 @@
 
 #include <stdlib.h>
 
-enum { SLOTS_MIN = 1024 };
+enum {
+    SLOTS_MIN = 1024,
+    KEPT_BYTES =
+        4096 /* of a name: those of long lines would hold much memory */
+};
 
 static size_t home(const struct flights *f, uint64_t seq)
 {
@@ -83,6 +87,8 @@ void flights_remove(struct flights *f, struct flight *flight)
     else
         f->last = flight->previous;
     f->n--;
+    if (flight->name.capacity > KEPT_BYTES)
+        text_fini(&flight->name);
     text_clear(&flight->name);
     text_clear(&flight->trouble);
     flight->trouble_rc = 0;

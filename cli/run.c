@@ -132,7 +132,10 @@ struct flight *run_depart(struct run *r)
 {
     struct flight *flight = flights_add(&r->flights, r->input.seq);
 
-    text_append(&flight->name, r->input.name, r->input.name_size);
+    if (text_try_append(&flight->name, r->input.name, r->input.name_size) < 0) {
+        flights_remove(&r->flights, flight);
+        return NULL;
+    }
     flight->submit_ns = wants_start(r) ? command_now_ns() : 0;
     flight->sent_bytes =
         r->work.command && r->work.command->feeds
@@ -258,6 +261,22 @@ int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
     if (e.status != MU_CANCELLED)
         log_ended(r, &e, &flight->name);
     return report_add(&r->report, &e, outcome, may_take);
+}
+
+void run_fail_input(struct run *r, int rc)
+{
+    struct flight *flight = flights_add(&r->flights, r->input.seq);
+    struct mu_outcome outcome = {
+        .tag = r->input.seq, .status = MU_DONE, .output = ""};
+
+    /* a name for which there is no memory is left out */
+    (void)text_try_append(&flight->name, r->input.name, r->input.name_size);
+    text_printf(&flight->trouble, "could not be run: %s", say_reason(-rc));
+    flight->trouble_rc = rc;
+    r->has_input = 0;
+    run_count(r, flight, &outcome);
+    (void)run_arrive(r, flight, &outcome, 0);
+    flights_remove(&r->flights, flight);
 }
 
 static struct progress_state progress_now(const struct run *r)

@@ -72,7 +72,8 @@ int run_waits_for_outcome(const struct run *r, uint64_t n_under_way);
 int run_is_early(const struct run *r);
 void run_started(struct run *r);
 
-/* Note that r->input is on its way; what a submission needs goes into the rest. */
+/* Note that r->input is on its way; NULL when there is no memory for its name. What a
+ * submission needs goes into the rest. */
 struct flight *run_depart(struct run *r);
 void run_describe_input(struct run *r, struct mu_span *ret_bytes,
                         struct mu_submit *ret_how);
@@ -90,6 +91,10 @@ void run_count(struct run *r, struct flight *flight,
  * returns 1 when it did. */
 int run_arrive(struct run *r, struct flight *flight, struct mu_outcome *outcome,
                int may_take);
+
+/* r->input cannot be run: it has failed for this, a negative errno, and has been reported
+ * as an outcome would be. No other may be under way that is to be reported before. */
+void run_fail_input(struct run *r, int rc);
 
 /* What signals ask for. */
 void run_heed_signals(struct run *r);

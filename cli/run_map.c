@@ -26,7 +26,6 @@ static int is_too_far_ahead(const struct run *r)
                                        r->kept_bytes >= KEEP_BYTES_MAX));
 }
 
-/* Returns 0, MU_FULL, or an error. */
 static int submit(struct run *r)
 {
     struct flight *flight = run_depart(r); /* first: it may crash at once */
@@ -34,13 +33,30 @@ static int submit(struct run *r)
     struct mu_span bytes;
     int rc;
 
+    if (!flight)
+        return -ENOMEM;
     run_describe_input(r, &bytes, &how);
     how.flags = MU_SUBMIT_NO_WAIT;
     rc = mu_pool_submit(r->pool, r->fn, bytes.data, bytes.size, &how, NULL);
-    if (rc) {
+    if (rc)
         flights_remove(&r->flights, flight);
-        return rc;
+    return rc;
+}
+
+/* What there is no memory for waits for what is under way to end, and fails when nothing
+ * is. Returns 0, MU_FULL, or an error. */
+static int submit_or_fail(struct run *r)
+{
+    int rc = submit(r);
+
+    if (rc == -ENOMEM && r->n_in_pool)
+        return MU_FULL;
+    if (rc == -ENOMEM) {
+        run_fail_input(r, rc);
+        return 0;
     }
+    if (rc)
+        return rc;
     run_started(r);
     r->n_in_pool++;
     r->has_input = 0;
@@ -64,7 +80,7 @@ static enum fed feed(struct run *r)
         }
         if (run_is_early(r))
             return FED_EARLY;
-        rc = submit(r);
+        rc = submit_or_fail(r);
         if (rc == MU_FULL)
             return FED_FULL;
         if (rc) {

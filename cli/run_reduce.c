@@ -43,8 +43,9 @@ static int give_input(void *ctx, struct mu_span *ret_input,
         return MU_CLOSED;
     if (rc)
         return rc;
+    if (!run_depart(r))
+        return -ENOMEM;
     run_describe_input(r, ret_input, ret_how);
-    (void)run_depart(r);
     run_started(r);
     return 0;
 }
