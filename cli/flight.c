@@ -7,8 +7,7 @@
 
 enum {
     SLOTS_MIN = 1024,
-    KEPT_BYTES =
-        4096 /* of a name: those of long lines would hold much memory */
+    KEPT_BYTES = 4096 /* of a name: long lines would hold much memory */
 };
 
 static size_t home(const struct flights *f, uint64_t seq)

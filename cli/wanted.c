@@ -1,6 +1,7 @@
 /* wanted.c: what a C file says of how it is to be built. */
 #include "wanted.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "say.h"
@@ -10,6 +11,67 @@ static const char marker[] = "muster:";
 static int is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '*' || c == '\r';
+}
+
+/* Of a name or a number. */
+static int is_of_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || (c & 0x80);
+}
+
+/* The end of the name or number at `at`; a quote within a number is a part of it. */
+static const char *word_end(const char *at, const char *end)
+{
+    int is_number = isdigit((unsigned char)*at);
+    const char *c = at;
+
+    while (c < end && (is_of_word(*c) || (is_number && *c == '\'' &&
+                                          end - c > 1 && is_of_word(c[1]))))
+        c++;
+    return c;
+}
+
+/* The end of the literal with its quote at `at`, which is that of the line when it has
+ * none. */
+static const char *literal_end(const char *at, const char *end)
+{
+    const char *c = at + 1;
+
+    for (; c < end && *c != '\n'; c++) {
+        if (*c == *at)
+            return c + 1;
+        if (*c == '\\' && end - c > 1)
+            c++;
+    }
+    return c;
+}
+
+/* The same of R"x(...)x". */
+static const char *raw_end(const char *at, const char *end)
+{
+    const char *c = memchr(at, '(', (size_t)(end - at));
+    ptrdiff_t n = c ? c - at - 1 : 0; /* of the x */
+
+    for (; c && end - c > n + 1; c++)
+        if (*c == ')' && c[n + 1] == '"' &&
+            memcmp(c + 1, at + 1, (size_t)n) == 0)
+            return c + n + 2;
+    return literal_end(at, end);
+}
+
+/* Behind the words and literals at `at`, where a comment can begin. */
+static const char *next_outside(const char *at, const char *end)
+{
+    static const char *const raw[] = {"R", "LR", "uR", "UR", "u8R"};
+    const char *c = word_end(at, end);
+
+    if (c == at)
+        return *at == '"' || *at == '\'' ? literal_end(at, end) : at + 1;
+    for (size_t i = 0; i < sizeof raw / sizeof raw[0]; i++)
+        if (c < end && *c == '"' && (size_t)(c - at) == strlen(raw[i]) &&
+            memcmp(at, raw[i], strlen(raw[i])) == 0)
+            return raw_end(c, end);
+    return c;
 }
 
 /* The end of the comment: its line, or for the kind with an end, that end. */
@@ -94,12 +156,12 @@ int wanted_read(const char *path, const char *source, size_t size,
     const char *c = source;
 
     *ret_wanted = (struct wanted){0};
-    while ((c = memchr(c, '/', (size_t)(end - c))) && end - c > 2) {
+    while (end - c > 2) {
         int is_line = c[1] == '/';
         const char *at = c + 2;
 
-        if (!is_line && c[1] != '*') {
-            c++;
+        if (*c != '/' || (!is_line && c[1] != '*')) {
+            c = next_outside(c, end);
             continue;
         }
         while (at < end && is_blank(*at))
@@ -110,6 +172,8 @@ int wanted_read(const char *path, const char *source, size_t size,
                          comment_end(at, end, is_line)) < 0)
             return -1;
         c = comment_end(c + 2, end, is_line);
+        if (!is_line && end - c > 2)
+            c += 2;
     }
     return 0;
 }

@@ -209,6 +209,30 @@ static void c_file_says_what_it_wants(void **state)
     wanted_fini(&w);
 }
 
+/* A program may print what would be a wish in a comment. */
+static void literals_hold_no_wish(void **state)
+{
+    static const char source[] =
+        "const char *a = \"// muster: no=1\", *b = \"/* muster: no=2\";\n"
+        "char c = '\"'; /* muster: link=-lc */\n"
+        "char d = '\\''; // muster: link=-ld\n"
+        "const char *e = \"\\\"// muster: no=3\"; // muster: link=-le\n"
+        "const char *f = R\"x(\" // muster: no=4\n"
+        ")\" /* muster: no=5 */ )x\"; // muster: link=-lf\n"
+        "int g = 1'000; // muster: link=-lg\n"
+        "#error don't\n// muster: link=-lh\n"
+        "const char *i = u8\"http://x\"; /* a *//* muster: link=-li */\n"
+        "const char *j = \"muster: no=6 \\\n /* muster: no=7\";\n"
+        "// muster: link=-lj\n"
+        "const char *k = R\"x(";
+    struct wanted w;
+
+    (void)state;
+    assert_int_equal(wanted_read("f.c", source, sizeof source - 1, &w), 0);
+    assert_string_equal(w.link.data, "-lc -ld -le -lf -lg -lh -li -lj ");
+    wanted_fini(&w);
+}
+
 static void unknown_wish_is_refused(void **state)
 {
     static const char source[] = "/* muster: libs=-lm */";
@@ -232,6 +256,7 @@ int main(void)
         cmocka_unit_test(names_of_results_are_escaped),
         cmocka_unit_test(flights_are_found_until_they_are_removed),
         cmocka_unit_test(c_file_says_what_it_wants),
+        cmocka_unit_test(literals_hold_no_wish),
         cmocka_unit_test(unknown_wish_is_refused),
     };
 
