@@ -367,7 +367,7 @@ MU_API void mu_outcome_free(struct mu_outcome *outcome);
 MU_API void mu_outcome_free_many(struct mu_outcome *const *outcomes, size_t n);
 
 /* How it ended, for a person, in one line: "crashed: SIGSEGV at 0x10 in parse
- * (parse.c:41)".
+ * (parse.c:41)", "failed: returned -27 (File too large)".
  * Context   naming the place of a crash takes some 256 KiB of stack, which threads can
  *           be too small for; so does mu_outcome_backtrace()
  * Returns   as snprintf: the length it has or would have had */

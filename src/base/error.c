@@ -24,17 +24,23 @@ static const char *const errno_texts[] = {
 
 #define N_OF(array) (sizeof(array) / sizeof(array)[0])
 
+const char *mui_status_words(int status)
+{
+    if (status >= 0)
+        return (size_t)status < N_OF(answer_texts) ? answer_texts[status]
+                                                   : NULL;
+    if (status > -4096)
+        return strerrordesc_np(-status);
+    return (size_t)(-4096 - status) < N_OF(errno_texts)
+               ? errno_texts[-4096 - status]
+               : NULL;
+}
+
 const char *mu_status_text(int status)
 {
-    const char *text = NULL;
+    const char *words = mui_status_words(status);
 
-    if (status >= 0 && (size_t)status < N_OF(answer_texts))
-        text = answer_texts[status];
-    else if (status <= -4096 && (size_t)(-4096 - status) < N_OF(errno_texts))
-        text = errno_texts[-4096 - status];
-    else if (status < 0 && status > -4096)
-        text = strerrordesc_np(-status);
-    return text ? text : "unknown status";
+    return words ? words : "unknown status";
 }
 
 /* What to look at, behind the errors that limits of the shell make. */

@@ -6,6 +6,9 @@
 
 #include "muster/base.h"
 
+/* mu_status_text(), or NULL for what is no status. */
+const char *mui_status_words(int status);
+
 /* Fill `err` (which may be NULL) and return `code`, which is an error: below 0.
  * For an errno in `code` its text is appended: "shm: map 4096 bytes: Cannot
  * allocate memory". Borrows all. Any thread; not in a signal handler.

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/signal.h"
 #include "pool/job.h"
 #include "process/sandbox.h"
@@ -136,6 +137,16 @@ static int describe_error(const struct mui_job *job, char *text, size_t size)
                         : "");
 }
 
+/* What its function returned: a negative errno, or a status of ours, in words too; but for
+ * -1, with which many say no more than that they failed. */
+static int describe_code(int code, char *text, size_t size)
+{
+    const char *words = code < -1 ? mui_status_words(code) : NULL;
+
+    return snprintf(text, size, "failed: returned %d%s%s%s", code,
+                    words ? " (" : "", words ? words : "", words ? ")" : "");
+}
+
 int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
                         size_t text_size)
 {
@@ -148,7 +159,7 @@ int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
         if (limit_of(job))
             return snprintf(text, text_size, "failed: returned %d at its %s",
                             outcome->code, limit_of(job));
-        return snprintf(text, text_size, "failed: returned %d", outcome->code);
+        return describe_code(outcome->code, text, text_size);
     case MU_EXITED:
         if (job->note == MUI_NOTE_THREAD)
             return snprintf(text, text_size, "exited: its thread ended");

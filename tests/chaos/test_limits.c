@@ -313,7 +313,8 @@ static void memory_limit_is_not_named_for_nothing(void **state)
         char text[100];
 
         (void)mu_outcome_describe(o, text, sizeof text);
-        assert_string_equal(text, "failed: returned -12");
+        assert_string_equal(text,
+                            "failed: returned -12 (Cannot allocate memory)");
         mu_outcome_free(o);
     }
 }

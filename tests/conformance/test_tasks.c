@@ -1,5 +1,6 @@
 /* test_tasks.c: what a task is given and what comes of it, under every model. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +171,40 @@ static void failure_has_code_and_output(void **state)
     (void)mu_outcome_describe(o, text, sizeof text);
     assert_string_equal(text, "failed: returned 42");
     mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
+/* A function that forwards an error is understood. */
+static void negative_code_is_told_in_words(void **state)
+{
+    static const struct {
+        int code;
+        const char *words;
+    } codes[] = {
+        {-EFBIG, " (File too large)"},
+        {MU_EMODEL, " (the model is unknown or cannot give this)"},
+        {MU_FULL, ""}, /* any function returns that */
+        {-1, ""},
+        {-4000, ""},
+        {INT_MIN, ""},
+    };
+    struct mu_pool *pool = models_open(state, NULL);
+
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        struct mu_submit how = {.tag = (uint64_t)codes[i].code};
+        struct mu_outcome *o;
+        char expected[100];
+        char text[100];
+
+        assert_int_equal(
+            mu_pool_submit(pool, fail_with_tag, NULL, 0, &how, NULL), MU_OK);
+        o = test_take(pool);
+        (void)mu_outcome_describe(o, text, sizeof text);
+        (void)snprintf(expected, sizeof expected, "failed: returned %d%s",
+                       codes[i].code, codes[i].words);
+        assert_string_equal(text, expected);
+        mu_outcome_free(o);
+    }
     mu_pool_close(pool);
 }
 
@@ -395,6 +430,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(sizes_of_all_kinds_travel),
     MODEL_TEST(many_outputs_in_flight),
     MODEL_TEST(failure_has_code_and_output),
+    MODEL_TEST(negative_code_is_told_in_words),
     MODEL_TEST(retries_until_done),
     MODEL_TEST(many_retries_in_a_row),
     MODEL_TEST(borrowed_input_is_read_in_place),
