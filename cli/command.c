@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "program.h"
 #include "say.h"
 #include "text.h"
 
@@ -312,15 +313,29 @@ static int open_input(struct job *j)
     return lseek(j->input, 0, SEEK_SET) < 0 ? -errno : 0;
 }
 
+/* Why it could not be run, as its standard error. */
+static void put_refusal(struct job *j, const char *program)
+{
+    struct text interpreter = {0};
+
+    if (j->exec_errno == ENOENT && !j->lacks && strchr(program, '/') &&
+        program_lacks_interpreter(program, &interpreter))
+        text_printf(&j->errors, "muster: " PROGRAM_NO_INTERPRETER "\n", program,
+                    interpreter.data);
+    else
+        text_printf(&j->errors, "muster: cannot run %s: %s%s%s\n", program,
+                    j->lacks ? j->lacks : "", j->lacks ? ": " : "",
+                    say_reason(j->exec_errno));
+    text_fini(&interpreter);
+}
+
 static int finish(struct job *j, const char *program)
 {
     struct command_result *r = &j->result;
     int rc;
 
     if (j->exec_errno) {
-        text_printf(&j->errors, "muster: cannot run %s: %s%s%s\n", program,
-                    j->lacks ? j->lacks : "", j->lacks ? ": " : "",
-                    say_reason(j->exec_errno));
+        put_refusal(j, program);
         r->code = j->exec_errno == ENOENT && !j->lacks ? CODE_NOT_FOUND
                                                        : CODE_NOT_RUN;
     }

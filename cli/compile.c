@@ -26,6 +26,7 @@
 #include "rule.h"
 #include "say.h"
 #include "text.h"
+#include "wakeup.h"
 #include "wanted.h"
 #include "whole.h"
 
@@ -312,6 +313,13 @@ static int keep(struct build *b, const char *made, const char *rule_path,
     return rc;
 }
 
+/* Ctrl-C ends what we run here too. */
+static int refuse_interrupted(const struct build *b)
+{
+    return say_refuse("interrupted: %s is not compiled, and nothing has run",
+                      b->path);
+}
+
 /* The flags of the packages that the file names. */
 static int ask_pkg_config(const struct build *b, const char *what,
                           struct text *ret_flags)
@@ -326,6 +334,8 @@ static int ask_pkg_config(const struct build *b, const char *what,
     argv[add_words(argv, 2, packages.data)] = NULL;
     rc = program_run(argv, ret_flags);
     text_fini(&packages);
+    if (rc && wakeup_n_signals())
+        return refuse_interrupted(b);
     if (rc == -ENOENT)
         return say_refuse(
             "%s asks for pkg-config, which is not installed: install it",
@@ -383,7 +393,9 @@ static int run_compiler(struct build *b, char *object, char *rule)
         n = add_words(argv, n, behind.data);
         argv[n] = NULL;
         rc = program_run(argv, NULL);
-        if (rc)
+        if (rc && wakeup_n_signals())
+            (void)refuse_interrupted(b);
+        else if (rc)
             say_failed(b);
     }
     text_fini(&before);

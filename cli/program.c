@@ -14,7 +14,11 @@
 
 #include "say.h"
 
-enum { NAME_MAX_BYTES = 64, READ_BYTES = 4096 };
+enum {
+    NAME_MAX_BYTES = 64,
+    READ_BYTES = 4096,
+    SCRIPT_LINE_BYTES = 256 /* as much of it as the kernel reads */
+};
 
 const char *program_env(const char *name)
 {
@@ -117,25 +121,56 @@ static void refuse_missing(const char *name, const char *advice)
         say("no command '%s' in PATH: %s", name, advice);
 }
 
+int program_lacks_interpreter(const char *path, struct text *ret_name)
+{
+    char line[SCRIPT_LINE_BYTES];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t size = fd < 0 ? 0 : read(fd, line, sizeof line - 1);
+    char *name = line + 2;
+
+    if (fd >= 0)
+        (void)close(fd);
+    line[size > 0 ? size : 0] = '\0';
+    if (strncmp(line, "#!", 2) != 0)
+        return 0;
+    name += strspn(name, " \t");
+    name[strcspn(name, " \t\n")] = '\0';
+    if (!*name || access(name, F_OK) == 0 || errno != ENOENT)
+        return 0;
+    text_put(ret_name, name);
+    return 1;
+}
+
+static int refuse_interpreter(const char *path)
+{
+    struct text name = {0};
+    int lacks = program_lacks_interpreter(path, &name);
+
+    if (lacks)
+        say(PROGRAM_NO_INTERPRETER, path, name.data);
+    text_fini(&name);
+    return lacks;
+}
+
 char *program_find(const char *name, const char *advice)
 {
     struct search s = {.name = name};
-    const char *why;
+    const char *why = strchr(name, '/') ? refusal(name) : NULL;
 
-    if (strchr(name, '/')) {
-        why = refusal(name);
-        if (why) {
-            say("cannot run %s: %s", name, why);
-            return NULL;
-        }
-        text_put(&s.found, name);
-        return s.found.data;
+    if (why) {
+        say("cannot run %s: %s", name, why);
+        return NULL;
     }
-    if (*name && for_each_directory(look_in, &s))
-        return s.found.data;
-    text_fini(&s.found);
-    refuse_missing(name, advice);
-    return NULL;
+    if (strchr(name, '/')) {
+        text_put(&s.found, name);
+    } else if (!*name || !for_each_directory(look_in, &s)) {
+        text_fini(&s.found);
+        refuse_missing(name, advice);
+        return NULL;
+    }
+    if (refuse_interpreter(s.found.data))
+        text_fini(&s.found);
+    return s.found.data;
 }
 
 static void read_all(int fd, struct text *ret)

@@ -7,10 +7,20 @@
 /* getenv(3). */
 const char *program_env(const char *name);
 
-/* The path of a program: the name itself when it holds a slash, else from PATH.
+/* The path of a program: the name itself when it holds a slash, else from PATH. A script
+ * has its interpreter.
  * advice   what to do when there is none of a like name
  * Returns  a string for free(), or NULL after saying what is wrong */
 char *program_find(const char *name, const char *advice);
+
+/* In messages: a script's path, and its interpreter. */
+#define PROGRAM_NO_INTERPRETER                                                 \
+    "cannot run %s: its first line names %s, which is not there: mend that "   \
+    "line"
+
+/* Whether a script cannot be run for want of the interpreter that its first line names,
+ * which is appended. Of what cannot be read this is not known: 0. */
+int program_lacks_interpreter(const char *path, struct text *ret_name);
 
 /* Run a program and wait for it. Its standard error is ours.
  * argv        argv[0] is searched in PATH

@@ -197,5 +197,10 @@ if command -v "${CXX:-c++}" >/dev/null; then
     has 'the names of C++' "no function 'plian' in t.C: did you mean 'plain'" "$(m t.C:plian ::: a 2>&1)"
     has 'all of them' 'It has (plain, with_c_name|with_c_name, plain)$' "$(m t.C ::: a 2>&1)"
 fi
+# Ctrl-C reaches us and the compiler: it is not the file that is wrong
+echo 'kill -INT $PPID $$' >interrupted.sh
+got=$(CC="sh $scratch/interrupted.sh" m work.c:echo ::: a 2>&1)
+same 'status of an interrupt while a file is compiled' 255 $?
+same 'what it says' 'muster: interrupted: work.c is not compiled, and nothing has run' "$got"
 has 'no C++ compiler' 'install g[+][+], or set CXX' "$(CXX=no-such-c++ m t.C:plain ::: a 2>&1)"
 finish

@@ -263,6 +263,15 @@ if [ -z "${SANITIZER:-}" ]; then
             "$(ulimit -v $limit && seq 100 | "$MUSTER" map --quiet --model processes:4 --reduce add work.c:echo)"
     done
 fi
+# a script whose interpreter is not there: known before, or for each input
+printf '#!/no/such/sh -x\n' >lost
+printf '#! /bin/sh\r\n' >foreign
+chmod +x lost foreign
+one_line 'cannot run ./lost: its first line names /no/such/sh, which is not there: ' map -- ./lost ::: a
+one_line 'cannot run ./foreign: its first line names /bin/sh.*r, which is not there: ' map -- ./foreign ::: a
+has 'an input whose interpreter is not there' \
+    '^muster: cannot run ./lost: its first line names /no/such/sh, which is not there: ' \
+    "$("$MUSTER" map --quiet --model serial -- {} x ::: ./lost 2>&1)"
 # no /dev/null, where another /dev can be mounted
 cat >bare.sh <<'EOF'
 mount -t tmpfs none /dev || exit
