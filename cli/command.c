@@ -93,6 +93,74 @@ static char **make_argv(const struct template *t, struct text *words)
     return argv;
 }
 
+/* A value of an input or a word of a command: the name of a descriptor, as a shell gives
+ * it for <(command), becomes one that reaches it from another process. */
+static void put_reached(pid_t pid, const char *value, size_t size,
+                        struct text *ret)
+{
+    static const char *const names[] = {"/dev/fd/", "/proc/self/fd/"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        size_t n = strlen(names[i]);
+
+        if (size <= n || memcmp(value, names[i], n) != 0 ||
+            strspn(value + n, "0123456789") != size - n ||
+            strtoul(value + n, NULL, 10) <= STDERR_FILENO)
+            continue;
+        text_printf(ret, "/proc/%d/fd/%.*s", (int)pid, (int)(size - n),
+                    value + n);
+        return;
+    }
+    text_append(ret, value, size);
+}
+
+/* The same for several, each of which ends at a byte of 0; there is one behind `size`
+ * too. */
+static void reach_descriptors(pid_t pid, const char *values, size_t size,
+                              struct text *ret)
+{
+    const char *end = values + size;
+
+    for (;;) {
+        size_t n = strlen(values);
+
+        put_reached(pid, values, n, ret);
+        values += n;
+        if (values >= end)
+            return;
+        text_putc(ret, '\0');
+        values++;
+    }
+}
+
+/* The words of the command, or its line. A worker that is a process has none of the
+ * descriptors that were opened for the command that runs all. */
+static void fill_words(const struct command_config *config,
+                       const struct template *t, struct template_values v,
+                       struct text *ret_words)
+{
+    const pid_t pid = (pid_t)config->pid;
+    struct text input = {0};
+    struct text words = {0};
+
+    if (getpid() == pid) {
+        template_fill(t, &v, ret_words);
+        return;
+    }
+    /* in a line /dev/fd/5 may be the shell's own, but not as a value */
+    if (t->kind != TEMPLATE_ARGV) {
+        reach_descriptors(pid, v.input, v.input_size, &input);
+        v.input = text_string(&input);
+        v.input_size = input.size;
+        template_fill(t, &v, ret_words);
+    } else {
+        template_fill(t, &v, &words);
+        reach_descriptors(pid, text_string(&words), words.size, ret_words);
+    }
+    text_fini(&input);
+    text_fini(&words);
+}
+
 static const char seq_variable[] = "PARALLEL_SEQ=";
 static const char slot_variable[] = "PARALLEL_JOBSLOT=";
 
@@ -419,7 +487,7 @@ int command_task(struct mu_task *task)
         v.input = mu_task_input(task, &v.input_size);
     else
         v.input = "";
-    template_fill(j.template, &v, &words);
+    fill_words(config, j.template, v, &words);
     j.argv = make_argv(j.template, &words);
     j.envp = make_envp(&v, &variables);
     rc = run(&j);

@@ -13,6 +13,7 @@
 struct command_config {
     int64_t timeout_ns; /* 0: none */
     uint64_t feeds;     /* the input goes to the command's standard input */
+    int64_t pid;        /* whose descriptors /dev/fd/N means */
 };
 
 /* Run the command for one input. What it prints is the task's output: standard

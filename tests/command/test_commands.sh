@@ -123,4 +123,22 @@ if [ "${SANITIZER:-}" != thread ]; then
         "$(m -- true <long 2>&1)"
 fi
 same 'and that works' 140000 "$(m --each chunk=1M -- wc -c <long)"
+# descriptors that the shell opened for us reach every command by their names
+printf 'seven\n' >seven
+printf 'eight\n' >eight
+for model in $MODELS; do
+    for name in /dev/fd/ /proc/self/fd/; do
+        same "an input $name" 'seven eight ' \
+            "$(m -k -- cat {} ::: ${name}7 ${name}8 7<seven 8<eight | tr '\n' ' ')"
+        same "several, $name" 'seven eight ' \
+            "$(m -- cat {2} {1} ::: ${name}8 ::: ${name}7 7<seven 8<eight | tr '\n' ' ')"
+        same "in a line for the shell, $name" 'seven eight ' \
+            "$(m -- 'cat {2} {1}; :' ::: ${name}8 ::: ${name}7 7<seven 8<eight | tr '\n' ' ')"
+        same "a word of the command, $name" 'seven eight ' \
+            "$(m -- cat ${name}7 ::: eight 7<seven | tr '\n' ' ')"
+    done
+    same 'the shell has its own' 'eight' "$(m -- 'exec 7<{}; cat /dev/fd/7' ::: eight 7<seven)"
+    same 'other names stay' '/dev/fd/2 /dev/fd/ /dev/fd/7x /dev/fd/1/7 ' \
+        "$(m -k -- echo ::: /dev/fd/2 /dev/fd/ /dev/fd/7x /dev/fd/1/7 7<seven | tr '\n' ' ')"
+done
 finish
