@@ -269,9 +269,11 @@ printf '#! /bin/sh\r\n' >foreign
 chmod +x lost foreign
 one_line 'cannot run ./lost: its first line names /no/such/sh, which is not there: ' map -- ./lost ::: a
 one_line 'cannot run ./foreign: its first line names /bin/sh.*r, which is not there: ' map -- ./foreign ::: a
-has 'an input whose interpreter is not there' \
-    '^muster: cannot run ./lost: its first line names /no/such/sh, which is not there: ' \
-    "$("$MUSTER" map --quiet --model serial -- {} x ::: ./lost 2>&1)"
+# that sanitizer makes fork of vfork: what exec says in the child is not seen
+[ "${SANITIZER:-}" = thread ] ||
+    has 'an input whose interpreter is not there' \
+        '^muster: cannot run ./lost: its first line names /no/such/sh, which is not there: ' \
+        "$("$MUSTER" map --quiet --model serial -- {} x ::: ./lost 2>&1)"
 # no /dev/null, where another /dev can be mounted
 cat >bare.sh <<'EOF'
 mount -t tmpfs none /dev || exit
