@@ -43,15 +43,21 @@ static int submit(struct run *r)
     return rc;
 }
 
-/* What there is no memory for waits for what is under way to end, and fails when nothing
- * is. Returns 0, MU_FULL, or an error. */
+/* Whether it is this input that cannot be handed over, for all that others say. */
+static int is_of_input(int rc)
+{
+    return rc == -ENOMEM || rc == -ENAMETOOLONG;
+}
+
+/* An input that cannot be handed over waits for what is under way to end, which gives
+ * memory back, and fails when nothing is. Returns 0, MU_FULL, or an error. */
 static int submit_or_fail(struct run *r)
 {
     int rc = submit(r);
 
-    if (rc == -ENOMEM && r->n_in_pool)
-        return MU_FULL;
-    if (rc == -ENOMEM) {
+    if (is_of_input(rc)) {
+        if (r->n_in_pool)
+            return MU_FULL;
         run_fail_input(r, rc);
         return 0;
     }

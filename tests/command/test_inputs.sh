@@ -44,6 +44,10 @@ for model in $MODELS; do
     same 'files by name on a pipe' '2 3 2 ' \
         "$(printf 'tree/a/two\ntree/a\n' |
             m -k --each file work.c:size | tr '\n' ' ')"
+    m -k --each file --joblog log work.c:size ::: tree/a/two "$(printf '%05000d' 0)" tree/a/two >got
+    same 'a name that is too long costs itself' 1 $?
+    same 'and no other' '2 2 ' "$(tr '\n' ' ' <got)"
+    same 'with a record' '1:0 2:-36 3:0 ' "$(tail -n +2 log | cut -f1,7 | tr '\t\n' ': ')"
     m -k --each file work.c:copy ::: numbers >got
     same_files 'the contents of a file' numbers got
 
