@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "sys/cgroup.h"
+#include "sys/descriptor.h"
 
 /* What a group may be too little for: the kernel's own memory for its processes. */
 enum { SLACK_BYTES = 16 << 20, PATH = MUI_CGROUP_PATH + 64, TRIES = 16 };
@@ -38,6 +39,7 @@ static bool has_leftovers = true;
 static int max_fd = -1;
 static int current_fd = -1;
 static int events_fd = -1;
+static struct mui_descriptor_mark events_mark;
 static _Thread_local uint64_t n_struck; /* as this thread knows it */
 
 /* -- files of a group -- */
@@ -309,7 +311,8 @@ int mui_confine_processes(void)
         return rc;
     max_fd = open_file(path, "pids.max", O_WRONLY);
     current_fd = open_file(path, "pids.current", O_RDONLY);
-    events_fd = open_file(path, "pids.events", O_RDONLY);
+    events_fd = mui_descriptor_high(open_file(path, "pids.events", O_RDONLY));
+    events_mark = mui_descriptor_mark(events_fd);
     return max_fd < 0 ? max_fd : current_fd < 0 ? current_fd : 0;
 }
 
@@ -327,9 +330,14 @@ int mui_confine_limit_processes(unsigned n_more)
 
 bool mui_confine_has_struck(void)
 {
-    uint64_t n = events_fd < 0 ? 0 : read_number(events_fd, "max ");
-    bool has_struck = n != n_struck;
+    bool has_struck;
+    uint64_t n;
 
+    /* a task may have closed it, or put another in its place */
+    if (events_fd < 0 || !mui_descriptor_is(events_fd, &events_mark))
+        return false;
+    n = read_number(events_fd, "max ");
+    has_struck = n != n_struck;
     n_struck = n;
     return has_struck;
 }

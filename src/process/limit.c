@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,17 +25,18 @@
 #include "base/error.h"
 #include "process/confine.h"
 #include "process/crash.h"
+#include "sys/descriptor.h"
 
 /* What a worker needs beside what it has before its first task, so that no limit ends
  * tasks that ask for nothing: some pages of heap and, in a control group, its own of
- * stack and data; standard streams, bell, statm, status, and one to open. */
+ * stack and data; standard streams, bell, and some to open. */
 enum { MEMORY_LEAST = 1 << 20, FILES_LEAST = 8 };
 
-/* /proc/self/statm and status, open for the life of the process; -1: not wanted. */
-static int statm_fd = -1;
-static int status_fd = -1;
-static bool has_group; /* for processes */
-static uint64_t nproc; /* RLIMIT_NPROC instead; 0: none */
+/* /proc/self/statm, if it is wanted. */
+static struct mui_kept_file statm = {.fd = -1};
+static uint64_t data_limit; /* RLIMIT_DATA; 0: none of ours */
+static bool has_group;      /* for processes */
+static uint64_t nproc;      /* RLIMIT_NPROC instead; 0: none */
 
 /* Of this worker, for mui_limits_struck(). */
 static struct mui_limits the;
@@ -122,17 +124,15 @@ int mui_limits_init(const struct mui_limits *limits)
 {
     the = *limits;
     /* not those of the worker whose task opened the pool */
-    statm_fd = -1;
-    status_fd = -1;
+    statm.fd = -1;
+    data_limit = 0;
     has_group = false;
     nproc = 0;
     if (limits->memory_bytes || limits->recycle_bytes)
-        statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+        statm = mui_kept_file_open("/proc/self/statm");
     /* where there can be no group, RLIMIT_DATA has to do alone */
-    if (limits->memory_bytes) {
-        status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    if (limits->memory_bytes)
         (void)mui_confine_memory(limits->group_bytes);
-    }
     if (!limits->processes)
         return 0;
     if (mui_confine_processes() == 0)
@@ -149,12 +149,12 @@ int mui_limits_init(const struct mui_limits *limits)
 uint64_t mui_limits_data_bytes(void)
 {
     char text[128];
-    int saved = errno;
-    ssize_t length = pread(statm_fd, text, sizeof text - 1, 0);
+    ssize_t length = mui_kept_file_read(&statm, text, sizeof text);
     uint64_t pages = 0;
     int i_word = 0;
 
-    errno = saved;
+    if (length < 0)
+        return MUI_LIMITS_UNKNOWN;
     for (ssize_t i = 0; i < length; i++) {
         if (text[i] == ' ')
             i_word++;
@@ -164,21 +164,31 @@ uint64_t mui_limits_data_bytes(void)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Whether RLIMIT_DATA refuses so much more. It counts what can be written: that there are
+ * addresses for it is seen before. */
+static bool is_refused(uint64_t bytes)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *room = mmap(NULL, bytes, PROT_NONE, flags, -1, 0);
+    bool refused;
+
+    if (room == MAP_FAILED)
+        return false;
+    refused = mprotect(room, bytes, PROT_READ | PROT_WRITE) < 0;
+    (void)munmap(room, bytes);
+    return refused;
+}
+
+/* To ask takes, for a moment, what others of the process may want: only where it looks as
+ * if there were little. */
 bool mui_limits_has_data(uint64_t bytes)
 {
-    char text[4096];
     int saved = errno;
-    uint64_t used = mui_limits_data_bytes();
-    ssize_t length;
+    bool has = bytes < data_limit && mui_limits_data_bytes() >= bytes &&
+               is_refused(data_limit - bytes);
 
-    if (used < bytes)
-        return false;
-    length = pread(status_fd, text, sizeof text - 1, 0);
     errno = saved;
-    text[length > 0 ? length : 0] = '\0';
-    if (strstr(text, "\nVmData:"))
-        used = status_number(text, "\nVmData:") * 1024;
-    return used >= bytes;
+    return has;
 }
 
 uint64_t mui_limits_files(void)
@@ -218,9 +228,9 @@ int mui_limits_begin(const struct mui_limits *limits)
     uint64_t now = limits->memory_bytes ? mui_limits_data_bytes() : 0;
 
     if (now > 0 && now < UINT64_MAX - limits->memory_bytes) {
-        set_limit(RLIMIT_DATA, now + limits->memory_bytes,
-                  now + limits->memory_bytes);
-        mui_crash_set_memory(now + limits->memory_bytes, limits->memory_bytes);
+        data_limit = now + limits->memory_bytes;
+        set_limit(RLIMIT_DATA, data_limit, data_limit);
+        mui_crash_set_memory(data_limit, limits->memory_bytes);
         limit_endless_stack(limits->memory_bytes);
     }
     if (limits->file_bytes)

@@ -71,11 +71,15 @@ void mui_limits_renew_cpu(int64_t cpu_ns);
  * not renewed the soft one. A system call. */
 bool mui_limits_cpu_is_changed(void);
 
-/* Private memory of this process now, with its stack; 0: not known. Signal-safe. */
+/* More than any process has. */
+#define MUI_LIMITS_UNKNOWN UINT64_MAX
+
+/* Private memory of this process now, with its stack; MUI_LIMITS_UNKNOWN when a task has
+ * closed what tells, or nothing does. Signal-safe. */
 uint64_t mui_limits_data_bytes(void);
 
-/* Whether it has so much of what RLIMIT_DATA counts, which the stack is not. Costs more,
- * where the other is as much. Signal-safe. */
+/* Whether it has so much of what our limit on memory counts, which the stack is not. Costs
+ * more, where the other is as much. Signal-safe. */
 bool mui_limits_has_data(uint64_t bytes);
 
 /* Descriptors that this process may have open. */

@@ -177,9 +177,9 @@ static bool is_changed(const struct mui_lane_worker *lane)
     return !mui_state_equals(&now, &the.state, beside);
 }
 
-/* Whether so much memory stays that those who come later would miss it. What tasks
- * hold that still run beside is not left behind, unless every byte was asked about, or it
- * is twice as much: a worker that is never alone would keep it. */
+/* Whether so much memory stays that those who come later would miss it, or nobody can tell
+ * any more. What tasks hold that still run beside is not left behind, unless every byte was
+ * asked about, or it is twice as much: a worker that is never alone would keep it. */
 static bool has_grown(const struct mui_lane_worker *lane)
 {
     return the.may_grow_bytes &&
@@ -459,6 +459,8 @@ int mui_worker_up(void)
     the.may_grow_bytes = may_grow(&the.limits);
     if (the.may_grow_bytes)
         the.data_bytes = mui_limits_data_bytes();
+    if (the.data_bytes == MUI_LIMITS_UNKNOWN)
+        the.may_grow_bytes = 0;
     the.n_files = mui_census_files();
     the.n_threads = mui_census_threads();
     take_state(&the.state);

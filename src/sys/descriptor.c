@@ -60,6 +60,44 @@ int mui_descriptors_above_stdio(int rc, int fds[2])
     return 0;
 }
 
+int mui_descriptor_high(int fd)
+{
+    /* tables of that many descriptors are small still; no host with a lower limit is left
+     * out */
+    enum { HIGH = 200 };
+    int high = -1;
+
+    for (int from = HIGH; fd >= 0 && high < 0 && from > 3; from /= 2)
+        high = fcntl(fd, F_DUPFD_CLOEXEC, from);
+    if (high < 0)
+        return fd;
+    (void)close(fd);
+    return high;
+}
+
+struct mui_kept_file mui_kept_file_open(const char *path)
+{
+    struct mui_kept_file file = {
+        .fd = mui_descriptor_high(open(path, O_RDONLY | O_CLOEXEC))};
+
+    if (file.fd >= 0)
+        file.mark = mui_descriptor_mark(file.fd);
+    return file;
+}
+
+ssize_t mui_kept_file_read(const struct mui_kept_file *file, char *ret_text,
+                           size_t size)
+{
+    int saved = errno;
+    ssize_t length = -1;
+
+    if (file->fd >= 0 && mui_descriptor_is(file->fd, &file->mark))
+        length = pread(file->fd, ret_text, size - 1, 0);
+    ret_text[length > 0 ? length : 0] = '\0';
+    errno = saved;
+    return length;
+}
+
 static int by_number(const void *a, const void *b)
 {
     int x = *(const int *)a;

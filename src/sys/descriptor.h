@@ -4,12 +4,13 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 /* Tells what a descriptor of ours names from what the host may have put in its place,
- * when it closed all that it did not know. Of what has an inode of its own: sockets and
- * files in memory, not eventfds and epoll sets. */
+ * when it closed all that it did not know. Of what has an inode of its own: sockets, files,
+ * also those in memory and of /proc, not eventfds and epoll sets. */
 struct mui_descriptor_mark {
     dev_t device;
     ino_t inode;
@@ -28,6 +29,25 @@ int mui_descriptor_above_stdio(int fd);
 /* The same of a pair: `rc` is what the call returned that opens it, 0 or -1 with errno.
  * 0; or -errno, and both are closed. */
 int mui_descriptors_above_stdio(int rc, int fds[2]);
+
+/* A file about this process, open for its life, where tasks run: those may close it, or
+ * have its number name another. */
+struct mui_kept_file {
+    int fd; /* -1: there was none */
+    struct mui_descriptor_mark mark;
+};
+
+/* Move `fd`, which may be -1, to a high number, close-on-exec: who closes what is not his,
+ * or once too often, most likely hits one of the lowest. Who it is then. */
+int mui_descriptor_high(int fd);
+
+/* Open one to be read, high up. */
+struct mui_kept_file mui_kept_file_open(const char *path);
+
+/* What it says now, as a string cut to `size`. How long that is, or -1 when it is not there
+ * any more. Leaves errno alone; signal-safe. */
+ssize_t mui_kept_file_read(const struct mui_kept_file *file, char *ret_text,
+                           size_t size);
 
 /* Close all but 0, 1, 2 and the n of `keep`, which it sorts. n may be 0. */
 void mui_descriptors_keep(int *keep, unsigned n);

@@ -234,7 +234,55 @@ static void memory_limit_is_named(void **state)
     }
 }
 
-/* Use so many MiB of stack, and some. */
+/* The files that tell how much a worker has are among the rest. */
+static int leak_without_files(struct mu_task *task)
+{
+    (void)close_range(3, ~0U, 0);
+    return deed_named("leak")->fn(task);
+}
+
+static int fail_without_files(struct mu_task *task)
+{
+    (void)close_range(3, ~0U, 0);
+    return hold_and_fail(task);
+}
+
+/* In the place of each a file of which every number is large. */
+static int crash_with_other_files(struct mu_task *task)
+{
+    static const char text[] = "999999999 999999999 999999999 999999999 "
+                               "999999999 999999999 999999999\n";
+    int fd = memfd_create("other", MFD_CLOEXEC);
+
+    (void)task;
+    if (write(fd, text, sizeof text - 1) < 0)
+        return errno;
+    for (int i = 3; i < 256; i++)
+        (void)dup2(fd, i);
+    *(volatile int *)16 = 1;
+    return 0;
+}
+
+/* Whatever has become of descriptors. */
+static void memory_limit_is_named_without_files(void **state)
+{
+    const struct mu_pool_options options = {.memory_bytes = 64 << 20};
+    struct mu_outcome *o;
+    char text[200];
+
+    (void)state;
+    expect("processes:1", &options, leak_without_files, "",
+           "out of memory: memory limit (RLIMIT_DATA), SIGSEGV");
+    expect("processes:1", &options, fail_without_files, "1000",
+           "failed: returned -12 at its memory limit (RLIMIT_DATA)");
+    expect("processes:1", &options, fail_without_files, "10",
+           "failed: returned -12");
+    o = expect_outcome("processes:1", &options, crash_with_other_files, "");
+    (void)mu_outcome_describe(o, text, sizeof text);
+    assert_non_null(strstr(text, "crashed: SIGSEGV at 0x10"));
+    mu_outcome_free(o);
+}
+
 /* Give as many MiB of output as the input says, none of which is written: it takes memory
  * of the program that reads it. */
 static int claim_output(struct mu_task *task)
@@ -258,6 +306,7 @@ static void output_goes_by_memory(void **state)
     }
 }
 
+/* Use so many MiB of stack, and some. */
 static int use_stack(int n_mib)
 {
     volatile char piece[1 << 20];
@@ -590,6 +639,7 @@ int main(void)
         cmocka_unit_test(absurd_limits_are_refused),
         cmocka_unit_test(memory_limit_is_named),
         cmocka_unit_test(memory_limit_is_not_named_for_nothing),
+        cmocka_unit_test(memory_limit_is_named_without_files),
         cmocka_unit_test(output_goes_by_memory),
         cmocka_unit_test(stack_is_not_taken_for_data),
         cmocka_unit_test(endless_stack_is_limited_with_memory),

@@ -149,6 +149,25 @@ static int close_all(struct mu_task *task)
     return test_say_pid(task);
 }
 
+/* Nothing but what tells how much memory there is. */
+static int close_statm(struct mu_task *task)
+{
+    char path[64];
+    char name[64];
+
+    for (int fd = 3; fd < 256; fd++) {
+        ssize_t length;
+
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        length = readlink(path, name, sizeof name - 1);
+        name[length > 0 ? length : 0] = '\0';
+        if (strstr(name, "/statm"))
+            (void)close(fd);
+    }
+    test_take_long();
+    return test_say_pid(task);
+}
+
 /* The bell is a socket, and so is what takes its place. */
 static int replace_all(struct mu_task *task)
 {
@@ -218,11 +237,15 @@ static void workers_are_recycled(void **state)
 /* Also without being asked to: after a task that took long. */
 static void changed_workers_are_replaced(void **state)
 {
+    const struct mu_pool_options limited = {.memory_bytes = 64 << 20};
+
     (void)state;
     assert_int_equal(count_pids(NULL, leave_thread, 5), 5);
     assert_int_equal(count_pids(NULL, leave_child, 5), 5);
     assert_int_equal(count_pids(NULL, close_all, 5), 5);
     assert_int_equal(count_pids(NULL, replace_all, 5), 5);
+    assert_int_equal(count_pids(&limited, close_statm, 5), 5);
+    assert_int_equal(count_pids(NULL, close_statm, 5), 1);
 }
 
 /* As soon as it has to ring: not as long as whoever waits is awake. */
