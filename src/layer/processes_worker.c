@@ -176,7 +176,7 @@ int mui_processes_worker_main(const struct mui_nursery_start *start)
     }
     if (early)
         warm_up(&lane);
-    rc = mui_worker_up();
+    rc = mui_worker_up(below->ops->caps & MUI_LAYER_PUMPED);
     if (rc < 0) {
         (void)mui_fail(&err, rc, "processes: limit or sandbox a worker");
         mui_worker_failed(&err);

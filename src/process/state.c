@@ -2,6 +2,7 @@
 #include "process/state.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <locale.h>
 #include <pthread.h>
 #include <sched.h>
@@ -15,9 +16,20 @@
 #include <unistd.h>
 
 #include "sys/arithmetic.h"
+#include "sys/descriptor.h"
 
 /* N_GROUPS: of somebody who is in more than these none is looked at. */
 enum { N_LIMITS = RLIM_NLIMITS, TEXT = 2048, N_GROUPS = 256 };
+
+/* Of /proc/self, which a sandbox may not let us open later. */
+static struct mui_kept_file status = {.fd = -1};
+static struct mui_kept_file timers = {.fd = -1};
+
+void mui_state_init(void)
+{
+    status = mui_kept_file_open("/proc/self/status");
+    timers = mui_kept_file_open("/proc/self/timers");
+}
 
 /* As FNV-1a, public domain, but by words: enough to notice a change that hides from
  * nobody. */
@@ -116,27 +128,21 @@ static uint64_t hash_limits(void)
 
 /* umask() can only be read by setting it, which other threads would see: then by
  * way of a file, which costs a hundred times as much. */
-static unsigned read_mask(bool alone)
+static unsigned read_mask(enum mui_state_threads threads)
 {
     char text[TEXT];
     const char *line;
-    ssize_t length;
-    int fd;
 
-    if (alone) {
+    if (threads == MUI_STATE_ONE) {
         mode_t mask = umask(0);
 
         (void)umask(mask);
         return mask;
     }
-    fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    length = read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    text[length > 0 ? length : 0] = '\0';
+    /* lost, it is no mask that there is */
+    (void)mui_kept_file_read(&status, text, sizeof text);
     line = strstr(text, "\nUmask:");
-    return line ? (unsigned)strtoul(line + 7, NULL, 8) : 0;
+    return line ? (unsigned)strtoul(line + 7, NULL, 8) : UINT_MAX;
 }
 
 /* Which files they are, how they were opened, and whether exec() closes them. Not what
@@ -195,19 +201,15 @@ static uint64_t which_timers(void)
                                              ITIMER_PROF};
     uint64_t set = 0;
     struct itimerval timer;
-    char byte;
-    int fd;
+    char first[2];
 
     for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (getitimer(kinds[i], &timer) == 0 &&
             (timer.it_value.tv_sec || timer.it_value.tv_usec))
             set |= UINT64_C(1) << i;
-    fd = open("/proc/self/timers", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return set;
-    if (read(fd, &byte, 1) == 1)
+    /* there are some, or the file is lost; or there never was one */
+    if (mui_kept_file_read(&timers, first, sizeof first) != 0)
         set |= UINT64_C(1) << 63;
-    (void)close(fd);
     return set;
 }
 
@@ -259,8 +261,9 @@ bool mui_state_memory_equals(const struct mui_state_memory *a,
            a->arithmetic == b->arithmetic;
 }
 
-void mui_state_take(bool alone, struct mui_state *ret_state)
+void mui_state_take(enum mui_state_threads threads, struct mui_state *ret_state)
 {
+    const bool alone = threads != MUI_STATE_MANY;
     struct stat st = {.st_dev = 0};
 
     memset(ret_state, 0, sizeof *ret_state);
@@ -272,14 +275,17 @@ void mui_state_take(bool alone, struct mui_state *ret_state)
     ret_state->limits = hash_limits();
     ret_state->schedule = hash_schedule();
     ret_state->alone = alone ? hash_thread() : 0;
-    ret_state->mask = read_mask(alone);
+    ret_state->mask = read_mask(threads);
     ret_state->passing.streams = hash_streams();
     ret_state->passing.user = hash_user();
     ret_state->passing.timers = which_timers();
 }
 
-void mui_state_take_pure(bool alone, struct mui_state *ret_state)
+void mui_state_take_pure(enum mui_state_threads threads,
+                         struct mui_state *ret_state)
 {
+    const bool alone = threads != MUI_STATE_MANY;
+
     memset(ret_state, 0, sizeof *ret_state);
     mui_state_take_memory(&ret_state->memory);
     ret_state->alone = alone ? hash_thread() : 0;

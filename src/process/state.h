@@ -7,6 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The threads of the process beside the one that looks. */
+enum mui_state_threads {
+    MUI_STATE_ONE,  /* there is none */
+    MUI_STATE_OURS, /* no tasks run on them */
+    MUI_STATE_MANY  /* tasks do */
+};
+
 struct mui_state {
     /* What a task can change without a system call. */
     struct mui_state_memory {
@@ -20,7 +27,7 @@ struct mui_state {
     uint64_t handlers;
     uint64_t limits;
     uint64_t schedule; /* policy and nice value of the thread that looks */
-    /* its signal mask, CPUs and stack of handlers; 0 when there are others */
+    /* its signal mask, CPUs and stack of handlers; 0 when tasks have others */
     uint64_t alone;
     unsigned mask; /* umask */
     /* What a task may change for as long as it runs. */
@@ -33,12 +40,17 @@ struct mui_state {
     } passing;
 };
 
+/* Before any sandbox and any task: what a look reads is opened now. */
+void mui_state_init(void);
+
 /* Some 100 system calls: 20 us, and 10 more when the process has more threads
- * than the one that is here (`alone`). One thread at a time. */
-void mui_state_take(bool alone, struct mui_state *ret_state);
+ * than the one that is here. One thread at a time. */
+void mui_state_take(enum mui_state_threads threads,
+                    struct mui_state *ret_state);
 
 /* Only what MU_SANDBOX_PURE lets a task change, and us ask. */
-void mui_state_take_pure(bool alone, struct mui_state *ret_state);
+void mui_state_take_pure(enum mui_state_threads threads,
+                         struct mui_state *ret_state);
 
 /* Only what it takes no system call to ask: a microsecond or so. */
 void mui_state_take_memory(struct mui_state_memory *ret_memory);

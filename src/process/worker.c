@@ -41,13 +41,14 @@ static struct {
     struct mui_lane_worker *lanes;
     unsigned n_lanes;
     struct mui_limits limits;
-    uint32_t forked;           /* mui_forked() here, and not in children */
-    bool asks_after_each;      /* is_spent_now() is asked after every task */
-    unsigned n_threads;        /* that belong here; constant once `up` */
-    uint64_t data_bytes;       /* before the first task; constant once `up` */
-    uint64_t may_grow_bytes;   /* beyond that; 0: however much; the same */
-    uint64_t n_files;          /* open before the first task; the same */
-    struct mui_state state;    /* the same */
+    uint32_t forked;         /* mui_forked() here, and not in children */
+    bool asks_after_each;    /* is_spent_now() is asked after every task */
+    bool is_pumped;          /* one thread runs all tasks; constant once `up` */
+    unsigned n_threads;      /* that belong here; the same */
+    uint64_t data_bytes;     /* before the first task; the same */
+    uint64_t may_grow_bytes; /* beyond that; 0: however much; the same */
+    uint64_t n_files;        /* open before the first task; the same */
+    struct mui_state state;  /* the same */
     pthread_mutex_t look_lock; /* one thread looks at a time */
     _Atomic uint32_t up;       /* futex: lanes can be served */
     _Atomic bool ran;          /* a task, since the last look */
@@ -158,10 +159,14 @@ static bool has_orphans(const struct mui_lane_worker *lane)
 
 static void take_state(struct mui_state *ret_state)
 {
+    enum mui_state_threads threads = !the.is_pumped      ? MUI_STATE_MANY
+                                     : the.n_threads > 1 ? MUI_STATE_OURS
+                                                         : MUI_STATE_ONE;
+
     if (the.limits.sandbox & MU_SANDBOX_PURE)
-        mui_state_take_pure(the.n_threads == 1, ret_state);
+        mui_state_take_pure(threads, ret_state);
     else
-        mui_state_take(the.n_threads == 1, ret_state);
+        mui_state_take(threads, ret_state);
 }
 
 /* Whether the process is not what it was before the first task, by any that does not
@@ -394,6 +399,8 @@ int mui_worker_init(const struct mui_worker_setup *setup,
     the.limits = setup->limits;
     the.asks_after_each =
         the.limits.strict || the.limits.cpu_ns || the.limits.recycle_tasks;
+    if (!(the.limits.sandbox & MU_SANDBOX_PURE))
+        mui_state_init();
     rc = mui_limits_init(&the.limits);
     if (rc < 0)
         return rc;
@@ -449,10 +456,11 @@ static uint64_t may_grow(const struct mui_limits *limits)
                                  : limits->memory_bytes / 4;
 }
 
-int mui_worker_up(void)
+int mui_worker_up(bool is_pumped)
 {
     int rc;
 
+    the.is_pumped = is_pumped;
     rc = mui_limits_begin(&the.limits);
     if (rc < 0)
         return rc;

@@ -33,9 +33,9 @@ int mui_worker_init(const struct mui_worker_setup *setup,
 /* Have the pages that the first order touches, and those that a crash does. */
 void mui_worker_warm_up(void);
 
-/* The lanes are served from now on, within the limits and the sandbox. 0 or
- * -errno. */
-int mui_worker_up(void);
+/* The lanes are served from now on, all by the calling thread if `is_pumped`, within the
+ * limits and the sandbox. 0 or -errno. */
+int mui_worker_up(bool is_pumped);
 
 /* They will not be, because of `err`. */
 void mui_worker_failed(const struct mu_error *err);

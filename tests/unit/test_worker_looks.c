@@ -38,7 +38,7 @@ static struct mui_lane_worker *be_worker(const struct mui_limits *limits,
 
     CHECK_CHILD(mui_board_join(1, peer->board_fd, &setup.board) == 0);
     CHECK_CHILD(mui_worker_init(&setup, &lanes) == 0);
-    CHECK_CHILD(mui_worker_up() == 0);
+    CHECK_CHILD(mui_worker_up(true) == 0);
     return lanes;
 }
 
