@@ -95,7 +95,9 @@ struct mu_pool_options {
     /* What follows is about worker processes and needs a model that isolates. */
 
     /* CPU time, private to one task under `processes`, that a worker may use from
-     * the start of a task on, rounded up to seconds: then SIGXCPU. 0: no limit. */
+     * the start of a task on, rounded up to seconds: then SIGXCPU; who does not heed that
+     * is killed, at twice that time and a second at the latest (root may lift it). A worker
+     * that has used more than one task may is replaced. 0: no limit. */
     int64_t cpu_ns;
     /* The largest file that a task may write: then SIGXFSZ. 0: no limit. */
     uint64_t file_bytes;

@@ -1,6 +1,7 @@
 /* processes_deaths.c: workers come up, die, and are replaced by spares. The desk's
  * lock is held in all of it. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -296,6 +297,13 @@ int64_t mui_processes_see_late(struct mui_processes *p)
     return next;
 }
 
+static bool used_its_cpu(const struct mui_processes *p,
+                         const struct mui_nursery_report *report)
+{
+    return report->value == SIGKILL &&
+           mui_limits_cpu_was_used(&p->plan.terms.limits, report->cpu_ns);
+}
+
 static void peer_ended(struct mui_processes *p, struct mui_processes_peer *peer,
                        const struct mui_nursery_report *report)
 {
@@ -317,7 +325,9 @@ static void peer_ended(struct mui_processes *p, struct mui_processes_peer *peer,
         death.how = MUI_DEATH_CRASHED;
         death.signal = report->value;
         death.out_of_memory = report->starved != 0;
-        death.limit = death.out_of_memory ? MUI_LIMIT_GROUP : MUI_LIMIT_NONE;
+        death.limit = death.out_of_memory       ? MUI_LIMIT_GROUP
+                      : used_its_cpu(p, report) ? MUI_LIMIT_CPU
+                                                : MUI_LIMIT_NONE;
     }
     mui_processes_died(p, peer, &death);
 }

@@ -68,13 +68,14 @@ static const char *const limit_names[MUI_N_LIMITS] = {
     [MUI_LIMIT_PROCESSES] = "limit on processes (cgroup)",
     [MUI_LIMIT_NPROC] = "limit on processes (RLIMIT_NPROC)",
     [MUI_LIMIT_FILES] = "limit on open files (RLIMIT_NOFILE)",
+    [MUI_LIMIT_CPU] = "limit on CPU time (RLIMIT_CPU)",
 };
 
 /* The limit that struck, or NULL. Some are known by their signal. */
 static const char *limit_of(const struct mui_job *job)
 {
     if (job->out.signal == SIGXCPU)
-        return "limit on CPU time (RLIMIT_CPU)";
+        return limit_names[MUI_LIMIT_CPU];
     if (job->out.signal == SIGXFSZ)
         return "limit on file size (RLIMIT_FSIZE)";
     return job->limit < MUI_N_LIMITS ? limit_names[job->limit] : NULL;

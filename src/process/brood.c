@@ -96,10 +96,16 @@ int mui_brood_receive(int fd, struct mui_message *message)
     return rc;
 }
 
-bool mui_brood_wait(siginfo_t *ret_info)
+bool mui_brood_wait(siginfo_t *ret_info, int64_t *ret_cpu_ns)
 {
+    siginfo_t ended = {.si_pid = 0};
+
+    /* while it can still be asked */
+    (void)waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT | __WALL);
+    *ret_cpu_ns = ended.si_pid != 0 ? mui_census_cpu_ns(ended.si_pid) : 0;
     ret_info->si_pid = 0;
-    if (waitid(P_ALL, 0, ret_info, WEXITED | WSTOPPED | WNOHANG | __WALL) < 0 &&
+    if (waitid(ended.si_pid != 0 ? P_PID : P_ALL, (id_t)ended.si_pid, ret_info,
+               WEXITED | WSTOPPED | WNOHANG | __WALL) < 0 &&
         errno != ECHILD)
         mui_brood_end();
     return ret_info->si_pid != 0;

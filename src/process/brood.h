@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "sys/message.h"
@@ -21,9 +22,9 @@ bool mui_brood_heard(int rc);
  * never any, although poll() tells of one, this process ends, as below. */
 int mui_brood_receive(int fd, struct mui_message *message);
 
-/* The next that ended or stopped. False: none, by now. Ends this process, as below, where
- * waiting is refused. */
-bool mui_brood_wait(siginfo_t *ret_info);
+/* The next that ended or stopped, and the CPU time that one used which ended. False: none,
+ * by now. Ends this process, as below, where waiting is refused. */
+bool mui_brood_wait(siginfo_t *ret_info, int64_t *ret_cpu_ns);
 
 /* Kill all descendants, wait for them, remove their control groups. */
 void mui_brood_clear(void);

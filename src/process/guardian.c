@@ -131,10 +131,11 @@ static bool reap(struct guardian *g)
 {
     struct signalfd_siginfo infos[16];
     siginfo_t info;
+    int64_t cpu_ns;
     bool lost = false;
 
     (void)!read(g->child_fd, infos, sizeof infos);
-    while (mui_brood_wait(&info)) {
+    while (mui_brood_wait(&info, &cpu_ns)) {
         if (info.si_pid != g->nursery)
             continue;
         lost = true;

@@ -238,7 +238,7 @@ int mui_limits_begin(const struct mui_limits *limits)
     if (limits->open_files)
         set_limit(RLIMIT_NOFILE, limits->open_files, limits->open_files);
     if (limits->cpu_ns)
-        mui_limits_renew_cpu(limits->cpu_ns);
+        (void)mui_limits_renew_cpu(limits->cpu_ns);
     (void)getrlimit(RLIMIT_CPU, &cpu);
     if (nproc)
         set_limit(RLIMIT_NPROC, nproc, nproc);
@@ -304,19 +304,47 @@ enum mui_limit mui_limits_struck(int code)
     return struck;
 }
 
-void mui_limits_renew_cpu(int64_t cpu_ns)
+/* The kernel counts whole seconds. */
+static uint64_t to_seconds(uint64_t ns)
 {
+    return (ns + 999999999) / 1000000000;
+}
+
+/* The hard limit of CPU time: there the kernel kills who blocks, ignores or has put off
+ * SIGXCPU. Nobody may raise it for the next task, so it is some tasks' time; a worker that
+ * has not enough left for one ends. */
+static uint64_t cpu_hard(int64_t cpu_ns)
+{
+    /* in nanoseconds, too, it is to be a number of the kernel's */
+    const uint64_t hard = 2 * to_seconds((uint64_t)cpu_ns) + 1;
+
+    return hard <= INT32_MAX ? hard : RLIM_INFINITY;
+}
+
+bool mui_limits_renew_cpu(int64_t cpu_ns)
+{
+    const uint64_t hard = cpu_hard(cpu_ns);
     struct timespec used;
     uint64_t seconds;
 
     if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) < 0)
-        return;
-    /* the kernel counts whole seconds */
-    seconds = (uint64_t)used.tv_sec +
-              (uint64_t)(used.tv_nsec + cpu_ns % 1000000000 + 999999999) /
-                  1000000000 +
-              (uint64_t)(cpu_ns / 1000000000);
-    set_limit(RLIMIT_CPU, seconds, RLIM_INFINITY);
+        return true;
+    seconds =
+        (uint64_t)used.tv_sec + (uint64_t)(cpu_ns / 1000000000) +
+        to_seconds((uint64_t)used.tv_nsec + (uint64_t)(cpu_ns % 1000000000));
+    set_limit(RLIMIT_CPU, seconds, hard);
+    return seconds < hard;
+}
+
+bool mui_limits_cpu_was_used(const struct mui_limits *limits, int64_t used_ns)
+{
+    /* the second before it no task has that is within its limit */
+    const int64_t part_ns = 500000000;
+    const uint64_t hard =
+        limits->cpu_ns ? cpu_hard(limits->cpu_ns) : RLIM_INFINITY;
+
+    return hard != RLIM_INFINITY &&
+           used_ns >= (int64_t)hard * 1000000000 - part_ns;
 }
 
 bool mui_limits_cpu_is_changed(void)

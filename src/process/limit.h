@@ -33,6 +33,7 @@ enum mui_limit {
     MUI_LIMIT_PROCESSES, /* by the control group */
     MUI_LIMIT_NPROC,     /* processes, by RLIMIT_NPROC */
     MUI_LIMIT_FILES,     /* open ones */
+    MUI_LIMIT_CPU,       /* CPU time, of one that SIGXCPU did not end */
     MUI_N_LIMITS
 };
 
@@ -64,8 +65,11 @@ static inline bool mui_limits_lacked_files(void)
                                     memory_order_relaxed);
 }
 
-/* Give the next task its CPU time; a system call or two. */
-void mui_limits_renew_cpu(int64_t cpu_ns);
+/* Give the next task its CPU time; some system calls. False: so much is not left. */
+bool mui_limits_renew_cpu(int64_t cpu_ns);
+
+/* Supervisor: whether a worker that was killed when it had used so much was by that. */
+bool mui_limits_cpu_was_used(const struct mui_limits *limits, int64_t used_ns);
 
 /* Whether a task changed what there is of that to give: the hard limit, and where it is
  * not renewed the soft one. A system call. */

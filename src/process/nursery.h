@@ -62,6 +62,7 @@ struct mui_nursery_report {
     int32_t pid;
     int32_t value;
     uint32_t starved; /* the kernel killed in its control group, for memory */
+    int64_t cpu_ns;   /* that it used before it ended; 0: not known */
     int pidfd;
 };
 

@@ -135,7 +135,7 @@ static void unwatch(int pidfd)
     (void)close(pidfd);
 }
 
-static void note_end(const siginfo_t *info)
+static void note_end(const siginfo_t *info, int64_t cpu_ns)
 {
     struct worker *worker = find_worker(info->si_pid);
     struct mui_nursery_report news = {.news = info->si_code == CLD_EXITED
@@ -143,6 +143,7 @@ static void note_end(const siginfo_t *info)
                                                   : MUI_NURSERY_KILLED,
                                       .pid = info->si_pid,
                                       .value = info->si_status,
+                                      .cpu_ns = cpu_ns,
                                       .pidfd = -1};
 
     if (!worker)
@@ -182,13 +183,14 @@ static void reap(void)
     siginfo_t info;
     /* a worker sends one when a task may have left orphans, and of two that wait the
      * kernel keeps one: each may be that */
+    int64_t cpu_ns;
     bool ended = read(the.child_fd, infos, sizeof infos) > 0;
 
-    while (mui_brood_wait(&info)) {
+    while (mui_brood_wait(&info, &cpu_ns)) {
         if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED) {
             note_stop(&info);
         } else {
-            note_end(&info);
+            note_end(&info, cpu_ns);
             ended = true;
         }
     }
@@ -237,7 +239,7 @@ static void note_unheard(void)
         info.si_pid = the.workers[i].pid;
         info.si_code = CLD_KILLED;
         info.si_status = SIGKILL;
-        note_end(&info);
+        note_end(&info, 0);
     }
 }
 

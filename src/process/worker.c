@@ -336,9 +336,9 @@ static __attribute__((noinline)) bool is_spent_now(struct mui_lane_worker *lane,
     const bool is_due = look & MUI_LOOK_CLOSELY;
     bool spent;
 
-    if (has_run && the.limits.cpu_ns)
-        mui_limits_renew_cpu(the.limits.cpu_ns);
     spent = has_run && has_run_enough();
+    if (has_run && the.limits.cpu_ns)
+        spent |= !mui_limits_renew_cpu(the.limits.cpu_ns);
     /* soon: who comes next may want all that a worker may have */
     if (!spent && look & MUI_LOOK_GLANCE && the.limits.memory_bytes)
         spent = has_grown(lane);

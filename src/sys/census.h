@@ -37,6 +37,10 @@ void mui_census_try_children(void (*each)(void *ctx, pid_t child), void *ctx);
  * not tell. Returns how many. */
 unsigned mui_census_children_of(pid_t pid, pid_t *ret_pids, unsigned n_max);
 
+/* CPU time of a process, as RLIMIT_CPU counts it, also when it has ended and nobody has waited
+ * for it yet; 0: it has gone. */
+int64_t mui_census_cpu_ns(pid_t pid);
+
 /* The parent of a process; -1: it has gone. */
 pid_t mui_census_parent(pid_t pid);
 

@@ -66,6 +66,97 @@ static void limits_name_themselves(void **state)
     }
 }
 
+static int64_t used_cpu_ns(void)
+{
+    struct timespec used;
+
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return used.tv_sec * INT64_C(1000000000) + used.tv_nsec;
+}
+
+/* For as long as it may live: with SIGXCPU blocked, ignored, or put off. */
+static int use_cpu_for_ever(struct mu_task *task)
+{
+    struct rlimit limit;
+    sigset_t one;
+    volatile bool for_ever = true;
+
+    switch (mu_task_tag(task)) {
+    case 0:
+        (void)sigemptyset(&one);
+        (void)sigaddset(&one, SIGXCPU);
+        (void)pthread_sigmask(SIG_BLOCK, &one, NULL);
+        break;
+    case 1:
+        (void)signal(SIGXCPU, SIG_IGN);
+        break;
+    default:
+        (void)getrlimit(RLIMIT_CPU, &limit);
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_CPU, &limit);
+    }
+    while (for_ever)
+        ;
+    return 0;
+}
+
+static void cpu_time_is_limited_without_its_signal(void **state)
+{
+    enum { N = 3 };
+    const struct mu_pool_options options = {.cpu_ns = 1};
+    struct mu_pool *pool = test_pool("processes:3", &options);
+    char text[200];
+
+    (void)state;
+    for (uint64_t tag = 0; tag < N; tag++) {
+        const struct mu_submit how = {.tag = tag};
+
+        assert_int_equal(
+            mu_pool_submit(pool, use_cpu_for_ever, NULL, 0, &how, NULL), 0);
+    }
+    for (int i = 0; i < N; i++) {
+        struct mu_outcome *o = test_take(pool);
+
+        (void)mu_outcome_describe(o, text, sizeof text);
+        if (!strstr(text, "crashed: limit on CPU time (RLIMIT_CPU), SIGKILL"))
+            fail_msg("%d: %s", (int)o->tag, text);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+/* Some more than half of what it may. */
+static int use_cpu(struct mu_task *task)
+{
+    const int64_t end_ns = used_cpu_ns() + 600 * 1000 * 1000;
+
+    while (used_cpu_ns() < end_ns)
+        ;
+    return test_say_pid(task);
+}
+
+/* However much those before it used. */
+static void each_task_has_its_cpu_time(void **state)
+{
+    enum { N_TASKS = 6 };
+    const struct mu_pool_options options = {.cpu_ns = 1000 * 1000 * 1000};
+    struct mu_pool *pool = test_pool("processes:1", &options);
+    int first = 0;
+    int last = 0;
+
+    (void)state;
+    for (int i = 0; i < N_TASKS; i++) {
+        struct mu_outcome *o = test_run(pool, use_cpu);
+
+        assert_int_equal(o->status, MU_DONE);
+        last = atoi(o->output);
+        first = i == 0 ? last : first;
+        mu_outcome_free(o);
+    }
+    assert_int_not_equal(first, last);
+    mu_pool_close(pool);
+}
+
 /* Less than a worker needs is an error that names the least, and that least is enough.
  * What no machine has is no limit. */
 static void absurd_limits_are_refused(void **state)
@@ -636,6 +727,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_name_themselves),
+        cmocka_unit_test(cpu_time_is_limited_without_its_signal),
+        cmocka_unit_test(each_task_has_its_cpu_time),
         cmocka_unit_test(absurd_limits_are_refused),
         cmocka_unit_test(memory_limit_is_named),
         cmocka_unit_test(memory_limit_is_not_named_for_nothing),
