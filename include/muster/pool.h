@@ -17,7 +17,8 @@
  * Workers of `processes` have the program's memory as it was at mu_init(), or without
  * that as the pool was opened: globals that are set later are not seen by tasks there.
  * What they need goes into their input, options.arg, or memory made before
- * (muster/shared.h).
+ * (muster/shared.h). What the program had mapped by then with MAP_SHARED, writable, a task
+ * can write too, in any sandbox: map it later, or madvise(MADV_DONTFORK).
  *
  * Any thread of the process that opened the pool may call; in a child of fork()
  * every call fails with -EINVAL, mu_pool_alloc() gives NULL, counts are 0 and what
