@@ -20,6 +20,7 @@
 
 #define FUNCTIONS(F)                                                           \
     F(seccomp_init)                                                            \
+    F(seccomp_reset)                                                           \
     F(seccomp_release)                                                         \
     F(seccomp_attr_set)                                                        \
     F(seccomp_rule_add)                                                        \
@@ -274,6 +275,19 @@ int mui_filter_refuse(unsigned flags)
 
 /* -- for others to look at -- */
 
+/* The library keeps the descriptor for the process, and for more filters, as if each
+ * could have it; before 2.5.1, which has no such reset, in the filter. */
+static int take_from_library(int fd)
+{
+    int ours = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+    if (ours < 0)
+        ours = -errno;
+    if (sc.seccomp_reset(NULL, 0) < 0)
+        (void)close(fd);
+    return ours;
+}
+
 int mui_filter_hold(const int *numbers, size_t n,
                     struct seccomp_notif **ret_request,
                     struct seccomp_notif_resp **ret_response)
@@ -290,10 +304,8 @@ int mui_filter_hold(const int *numbers, size_t n,
     if (rc == 0)
         rc = sc.seccomp_load(filter);
     fd = rc == 0 ? sc.seccomp_notify_fd(filter) : rc;
-    if (fd >= 0) /* the filter closes its own */
-        fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     sc.seccomp_release(filter);
-    return fd;
+    return fd < 0 ? fd : take_from_library(fd);
 }
 
 char *mui_filter_call_name(int number)

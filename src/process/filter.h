@@ -26,8 +26,8 @@ int mui_filter_refuse(unsigned flags);
 int mui_filter_refuse_all(unsigned flags);
 
 /* Hold calls of these numbers until somebody lets them go on. The descriptor that
- * tells of them, given, or -errno; what it takes to be told and to answer is given
- * too. */
+ * tells of them, the only one, given, or -errno; what it takes to be told and to answer
+ * is given too. */
 int mui_filter_hold(const int *numbers, size_t n,
                     struct seccomp_notif **ret_request,
                     struct seccomp_notif_resp **ret_response);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -108,6 +109,17 @@ static uint64_t rights_of(const struct mui_path_list *list,
     return may;
 }
 
+int mui_path_open(int dir_fd, const char *path, int flags)
+{
+    return (int)syscall(SYS_openat, dir_fd, path, O_PATH | O_CLOEXEC | flags,
+                        0);
+}
+
+void mui_path_close(int fd)
+{
+    (void)syscall(SYS_close, fd);
+}
+
 /* Cuts the last name off an absolute path. False: it was the root. */
 static bool go_up(char *path)
 {
@@ -124,16 +136,17 @@ static bool go_up(char *path)
 static bool refuses_open(const struct mui_path_list *list, int fd,
                          uint64_t need)
 {
-    char link[32];
+    char link[40];
     char path[PATH_MAX];
     struct stat st;
     ssize_t length;
 
     need &= list->rules[0].may;
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    (void)snprintf(link, sizeof link, "/proc/thread-self/fd/%d", fd);
     length = readlink(link, path, sizeof path - 1);
-    if (length <= 0 || path[0] != '/' || fstat(fd, &st) < 0 ||
-        st.st_nlink == 0 || S_ISLNK(st.st_mode))
+    if (length <= 0 || path[0] != '/' ||
+        fstatat(fd, "", &st, AT_EMPTY_PATH) < 0 || st.st_nlink == 0 ||
+        S_ISLNK(st.st_mode))
         return false;
     path[length] = '\0';
     do {
@@ -147,14 +160,13 @@ static bool refuses_open(const struct mui_path_list *list, int fd,
 bool mui_path_list_refuses(const struct mui_path_list *list, int dir_fd,
                            const char *path, unsigned need, bool follow)
 {
-    int fd =
-        openat(dir_fd, path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+    int fd = mui_path_open(dir_fd, path, follow ? 0 : O_NOFOLLOW);
     bool refuses;
 
     if (fd < 0)
         return false;
     refuses = refuses_open(list, fd, need);
-    (void)close(fd);
+    mui_path_close(fd);
     return refuses;
 }
 

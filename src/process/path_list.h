@@ -29,6 +29,12 @@ int mui_path_list_make(const char *const *read_paths,
 /* Gives what was made, for good; the descriptor stays the caller's. 0 or -errno. */
 int mui_path_list_load(int fd, struct mui_path_list *ret_list);
 
+/* open() and close() for whoever asks the following, perhaps a thread with descriptors of
+ * its own: the thread sanitizer, which watches those of the C library, takes a number
+ * for the same descriptor in all threads. `flags` beside O_PATH. */
+int mui_path_open(int dir_fd, const char *path, int flags);
+void mui_path_close(int fd);
+
 /* Whether the lists are why what `path` names, seen from the directory `dir_fd`, is
  * not had for all of `need` (MUI_PATH_...). False also where there is no such file. */
 bool mui_path_list_refuses(const struct mui_path_list *list, int dir_fd,

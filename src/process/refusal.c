@@ -9,17 +9,21 @@
  *   the handler ends the task  <-
  *
  * The signal is there before the result: the task does not run on between the two. The
- * thread has no filter itself, being older, and Landlock holds it like the task. */
+ * thread has no filter itself, being older, and Landlock holds it like the task. It has
+ * descriptors of its own, where no task can close the one by which it is told: whatever
+ * closed it, all later tasks of the worker would have ENOSYS for such calls. */
 #include "process/refusal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -88,10 +92,12 @@ static const struct call {
 
 enum { N_CALLS = sizeof calls / sizeof *calls };
 
-enum { NOT_YET = -1, NEVER = -2 };
+enum { NOT_YET = -1, NEVER = -2, TAKEN = -3 };
 
 static struct {
-    _Atomic int notify_fd; /* futex: NOT_YET, NEVER */
+    /* futex: NOT_YET, then NEVER or what the thread is to take, then TAKEN */
+    _Atomic int notify_fd;
+    int rc; /* of taking; by notify_fd */
     struct mui_path_list list;
     struct seccomp_notif *request;
     struct seccomp_notif_resp *response;
@@ -145,15 +151,36 @@ static bool read_socket_path(uint64_t address, uint64_t size, char *path)
  * refusal: programs ask for files that may be missing, and make what may be there. */
 
 struct where {
-    int dir_fd;
+    int dir_fd; /* ours, or AT_FDCWD; else no path has been read */
     char path[PATH_MAX + 1];
 };
 
-static bool read_where(const struct place *place, const uint64_t *args,
-                       struct where *ret)
+/* A descriptor of the thread that calls, as one of ours, given; or below 0. */
+static int copy_dir(uint32_t tid, int fd)
 {
-    ret->dir_fd = place->i_dir < 0 ? AT_FDCWD : (int)args[place->i_dir];
-    return read_path(args[place->i_path], ret->path);
+    char link[64];
+
+    (void)snprintf(link, sizeof link, "/proc/self/task/%u/fd/%d", tid, fd);
+    return mui_path_open(AT_FDCWD, link, 0);
+}
+
+static bool read_where(const struct place *place, uint32_t tid,
+                       const uint64_t *args, struct where *ret)
+{
+    int dir_fd = place->i_dir < 0 ? AT_FDCWD : (int)args[place->i_dir];
+
+    ret->dir_fd = AT_FDCWD;
+    if (!read_path(args[place->i_path], ret->path))
+        return false;
+    if (dir_fd != AT_FDCWD && ret->path[0] != '/')
+        ret->dir_fd = copy_dir(tid, dir_fd);
+    return ret->dir_fd == AT_FDCWD || ret->dir_fd >= 0;
+}
+
+static void forget_where(const struct where *w)
+{
+    if (w->dir_fd >= 0)
+        mui_path_close(w->dir_fd);
 }
 
 static bool exists(const struct where *w)
@@ -191,57 +218,68 @@ static bool refuses_to_open(const struct where *w, uint64_t flags)
     return refuses_file(w, need, !(flags & O_NOFOLLOW));
 }
 
-static bool refuses_call(const struct call *call, const uint64_t *args)
+/* `from` of LINKS and RENAMES */
+static bool refuses_there(const struct call *call, const uint64_t *args,
+                          const struct where *at, const struct where *from)
 {
     struct open_how how = {.flags = O_PATH};
-    struct where from;
-    struct where at;
 
-    if (call->kind == BINDS) {
-        at.dir_fd = AT_FDCWD;
-        return read_socket_path(args[call->at.i_path], args[call->i_more],
-                                at.path) &&
-               !exists(&at) && refuses_entry(&at, 0);
-    }
-    if (!read_where(&call->at, args, &at))
-        return false;
-    if ((call->kind == LINKS || call->kind == RENAMES) &&
-        (!read_where(&call->from, args, &from) || !exists(&from)))
-        return false;
     switch (call->kind) {
     case OPENS:
-        return refuses_to_open(&at, args[call->i_more]);
+        return refuses_to_open(at, args[call->i_more]);
     case OPENS_HOW:
         (void)read_bytes(args[call->i_more], &how.flags, sizeof how.flags);
-        return refuses_to_open(&at, how.flags);
+        return refuses_to_open(at, how.flags);
     case CREATES:
-        return refuses_to_open(&at, O_CREAT | O_WRONLY | O_TRUNC);
+        return refuses_to_open(at, O_CREAT | O_WRONLY | O_TRUNC);
     case RUNS:
-        return refuses_file(&at, MUI_PATH_READ, true);
+        return refuses_file(at, MUI_PATH_READ, true);
     case CUTS:
-        return refuses_file(&at, MUI_PATH_WRITE, true);
+        return refuses_file(at, MUI_PATH_WRITE, true);
     case MAKES:
-    case LINKS:
-        return !exists(&at) && refuses_entry(&at, 0);
-    case REMOVES:
-        return exists(&at) && refuses_entry(&at, 0);
-    case RENAMES:
-        return refuses_entry(&from, 0) || refuses_entry(&at, 0);
     case BINDS:
-        break;
+        return !exists(at) && refuses_entry(at, 0);
+    case LINKS:
+        return exists(from) && !exists(at) && refuses_entry(at, 0);
+    case REMOVES:
+        return exists(at) && refuses_entry(at, 0);
+    case RENAMES:
+        return exists(from) && (refuses_entry(from, 0) || refuses_entry(at, 0));
     }
     return false;
 }
 
-static bool refuses(const struct seccomp_data *data)
+static bool refuses_call(const struct call *call, uint32_t tid,
+                         const uint64_t *args)
+{
+    struct where from;
+    struct where at;
+    bool refuses;
+
+    from.dir_fd = AT_FDCWD;
+    at.dir_fd = AT_FDCWD;
+    if (call->kind == BINDS)
+        refuses = read_socket_path(args[call->at.i_path], args[call->i_more],
+                                   at.path);
+    else
+        refuses = read_where(&call->at, tid, args, &at);
+    if (call->kind == LINKS || call->kind == RENAMES)
+        refuses = refuses && read_where(&call->from, tid, args, &from);
+    refuses = refuses && refuses_there(call, args, &at, &from);
+    forget_where(&from);
+    forget_where(&at);
+    return refuses;
+}
+
+static bool refuses(const struct seccomp_notif *request)
 {
     uint64_t args[6];
     size_t i = 0;
 
-    memcpy(args, data->args, sizeof args);
-    while (i < N_CALLS && calls[i].number != data->nr)
+    memcpy(args, request->data.args, sizeof args);
+    while (i < N_CALLS && calls[i].number != request->data.nr)
         i++;
-    return i < N_CALLS && refuses_call(&calls[i], args);
+    return i < N_CALLS && refuses_call(&calls[i], request->pid, args);
 }
 
 /* -- the thread -- */
@@ -269,40 +307,68 @@ static void answer(const struct seccomp_notif *request,
 {
     *response = (struct seccomp_notif_resp){
         .id = request->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
-    if (!is_thread(request->pid) || !refuses(&request->data))
+    if (!is_thread(request->pid) || !refuses(request))
         return;
     send_signal(request->pid, request->data.nr);
     response->flags = 0;
     response->error = -EACCES;
 }
 
+/* How it is once it is not `was` any more. */
+static int await_other(int was)
+{
+    int now;
+
+    /* acquire, pairs with tell_other() */
+    while ((now = atomic_load_explicit(&the.notify_fd, memory_order_acquire)) ==
+           was)
+        (void)mui_futex_wait((_Atomic uint32_t *)&the.notify_fd, (uint32_t)was,
+                             0, MU_NEVER);
+    return now;
+}
+
+static void tell_other(int now)
+{
+    /* release, pairs with await_other(): what it works with is there */
+    atomic_store_explicit(&the.notify_fd, now, memory_order_release);
+    mui_futex_wake((_Atomic uint32_t *)&the.notify_fd, 1, 0);
+}
+
+/* Have descriptors of our own, and of all only this one. 0 or -errno. */
+static int take_alone(int fd)
+{
+    if (syscall(SYS_close_range, fd + 1, ~0U, CLOSE_RANGE_UNSHARE) < 0)
+        return -errno;
+    if (fd > 0)
+        (void)syscall(SYS_close_range, 0, fd - 1, 0);
+    return 0;
+}
+
+/* ioctl(), as mui_path_open() is open(). */
+static int request(int fd, unsigned long what, void *arg)
+{
+    return (int)syscall(SYS_ioctl, fd, what, arg);
+}
+
 static void *listen_to_calls(void *arg)
 {
-    int fd;
+    int fd = await_other(NOT_YET);
 
     (void)arg;
-    /* acquire, pairs with tell_thread(): what the thread works with is there */
-    while ((fd = atomic_load_explicit(&the.notify_fd, memory_order_acquire)) ==
-           NOT_YET)
-        (void)mui_futex_wait((_Atomic uint32_t *)&the.notify_fd,
-                             (uint32_t)NOT_YET, 0, MU_NEVER);
-    while (fd != NEVER) {
+    if (fd == NEVER)
+        return NULL;
+    the.rc = take_alone(fd);
+    tell_other(TAKEN);
+    while (the.rc == 0) {
         memset(the.request, 0, sizeof *the.request);
-        if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, the.request) == 0) {
+        if (request(fd, SECCOMP_IOCTL_NOTIF_RECV, the.request) == 0) {
             answer(the.request, the.response);
-            (void)ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, the.response);
+            (void)request(fd, SECCOMP_IOCTL_NOTIF_SEND, the.response);
         } else if (errno != EINTR && errno != ENOENT) {
-            break; /* a task has closed it: its calls fail with ENOSYS */
+            break; /* with the thread its descriptors end: ENOSYS */
         }
     }
     return NULL;
-}
-
-static void tell_thread(int fd)
-{
-    /* release, pairs with listen_to_calls() */
-    atomic_store_explicit(&the.notify_fd, fd, memory_order_release);
-    mui_futex_wake((_Atomic uint32_t *)&the.notify_fd, 1, 0);
 }
 
 /* -- the filter -- */
@@ -341,10 +407,14 @@ int mui_refusal_begin(int list_fd)
     if (rc < 0)
         return rc;
     fd = hold_calls();
-    tell_thread(fd < 0 ? NEVER : fd);
-    if (fd < 0)
+    if (fd < 0) {
+        tell_other(NEVER);
         (void)pthread_join(thread, NULL);
-    else
-        wake_on_this_cpu(fd);
-    return 0;
+        return 0;
+    }
+    wake_on_this_cpu(fd);
+    tell_other(fd);
+    (void)await_other(fd);
+    (void)close(fd);
+    return the.rc;
 }

@@ -3,9 +3,9 @@
  * Landlock answers EACCES, to the task alone. So calls that name a path are held by
  * seccomp until a thread of the same worker has looked at the name (user notification,
  * seccomp_unotify(2)): one that the lists allow goes on as if nothing had been, and one
- * that they do not
- * allow is the end of the task, as a call is that seccomp refuses. A child
- * that a task started is not looked at: its call goes on, and Landlock refuses it. */
+ * that they do not allow is the end of the task, as a call is that seccomp refuses. A
+ * child that a task started is not looked at: its call goes on, and Landlock refuses
+ * it. */
 #ifndef MUI_PROCESS_REFUSAL_H
 #define MUI_PROCESS_REFUSAL_H
 

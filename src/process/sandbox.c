@@ -183,11 +183,11 @@ int mui_sandbox_enter(struct mui_sandbox_files *files, unsigned flags)
     if (rc == 0 && keeps_files)
         rc = restrict_files(files->ruleset_fd);
     if (!(flags & MU_SANDBOX_PURE)) { /* refuses what the others do, and more */
+        if (rc == 0 && lists)
+            rc = mui_refusal_begin(files->list_fd);
         if (rc == 0 &&
             (lists || flags & (MU_SANDBOX_NO_NETWORK | MUI_SANDBOX_NO_WRITING)))
             rc = mui_filter_refuse(flags);
-        if (rc == 0 && lists)
-            rc = mui_refusal_begin(files->list_fd);
     }
     mui_sandbox_close(files);
     return rc;

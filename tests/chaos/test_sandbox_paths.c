@@ -366,6 +366,35 @@ static void others_are_not_disturbed(void **state)
     mu_pool_close(pool);
 }
 
+/* As a stray double close() does, or closefrom(): who lets calls go on does it still. */
+static int close_others(struct mu_task *task)
+{
+    return close_range(STDERR_FILENO + 1, ~0U, 0) == 0
+               ? mu_task_printf(task, "closed")
+               : errno;
+}
+
+/* On one worker each, which is looked at only when it has nothing to do. */
+static void closing_descriptors_harms_nobody(void **state)
+{
+    enum { N = 200 };
+
+    (void)state;
+    for (int m = 0; m < 2; m++) {
+        struct mu_pool *pool = test_pool(models[m], options);
+
+        for (int i = 0; i < N; i++)
+            assert_int_equal(
+                i % 20 == 10
+                    ? mu_pool_submit(pool, close_others, NULL, 0, NULL, NULL)
+                    : mu_pool_submit(pool, call, "open read/f", 12, NULL, NULL),
+                MU_OK);
+        for (int i = 0; i < N; i++)
+            test_take_as(pool, MU_DONE);
+        mu_pool_close(pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +404,7 @@ int main(void)
         cmocka_unit_test(other_errors_are_as_ever),
         cmocka_unit_test(child_gets_the_error),
         cmocka_unit_test(others_are_not_disturbed),
+        cmocka_unit_test(closing_descriptors_harms_nobody),
     };
 
     if (make_tree() < 0 || mu_init(NULL) != 0)
