@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "layer/output.h"
+#include "process/crash.h"
 #include "sys/calls.h"
 #include "sys/clock.h"
 #include "sys/flow.h"
@@ -389,6 +390,7 @@ static void answer(struct mui_runner *runner, uint32_t index, int64_t start_ns,
     struct mui_reply reply;
     uint8_t limit = 0;
 
+    mui_crash_settle();
     if (rc == 0 && code)
         limit = (uint8_t)mui_limits_struck(code);
     look(runner, run_ns);

@@ -355,8 +355,49 @@ static _Thread_local volatile sig_atomic_t is_excused
     /* the handler reads it: no other kind is free of malloc() */
     __attribute__((tls_model("initial-exec")));
 
+_Atomic unsigned mui_crash_n_unmet;
+
+/* As the kernel does it for its own: who ignores SIGSYS dies of it. */
+static void end_ignoring(void)
+{
+    static const struct sigaction plain = {.sa_handler = SIG_DFL};
+    struct sigaction action;
+
+    if (sigaction(SIGSYS, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        (void)sigaction(SIGSYS, &plain, NULL);
+}
+
+void mui_crash_refuse(pid_t tid, int call)
+{
+    siginfo_t info;
+
+    end_ignoring();
+    memset(&info, 0, sizeof info);
+    info.si_code = SI_QUEUE;
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_int = call;
+    /* relaxed: see mui_crash_settle() */
+    (void)atomic_fetch_add_explicit(&mui_crash_n_unmet, 1,
+                                    memory_order_relaxed);
+    (void)syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGSYS, &info);
+}
+
+void mui_crash_unblock(void)
+{
+    sigset_t before;
+    sigset_t one;
+
+    (void)sigemptyset(&one);
+    (void)sigaddset(&one, SIGSYS);
+    (void)pthread_sigmask(SIG_UNBLOCK, &one, &before);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 void mui_crash_excuse(bool excused)
 {
+    if (!excused)
+        mui_crash_settle();
     is_excused = excused;
 }
 
@@ -420,8 +461,12 @@ static __attribute__((noinline)) void on_crash(int signal,
         describe(&none, signal, info, context);
         return;
     }
-    if (is_excused && refused_call(info))
+    if (is_excused && refused_call(info)) {
+        if (info->si_code == SI_QUEUE)
+            (void)atomic_fetch_sub_explicit(&mui_crash_n_unmet, 1,
+                                            memory_order_relaxed);
         return;
+    }
     /* relaxed: a depth, not a message */
     if (atomic_fetch_add_explicit(&n_faults, 1, memory_order_relaxed) >=
         FAULTS_MAX)

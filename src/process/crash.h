@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "sys/cpu.h"
 
@@ -97,6 +98,25 @@ bool mui_crash_watch_calls(unsigned char n_pass);
  * that the kernel sends, or that a thread of this process queues with the number of
  * the call; and a fault need not be this task's doing. */
 void mui_crash_excuse(bool excused);
+
+/* In a worker, not by the thread of that number: have it refused that call, which it is
+ * about to make, as mui_crash_excuse() says. */
+void mui_crash_refuse(pid_t tid, int call);
+
+/* How many of those no handler of ours has met. */
+extern _Atomic unsigned mui_crash_n_unmet;
+
+/* Have the calling thread meet what it blocks of them. */
+void mui_crash_unblock(void);
+
+/* After a task, and what else may have been refused a call on this thread: it is not for
+ * who comes next. */
+static inline void mui_crash_settle(void)
+{
+    /* relaxed: the call returned after it was counted */
+    if (atomic_load_explicit(&mui_crash_n_unmet, memory_order_relaxed))
+        mui_crash_unblock();
+}
 
 /* End a child that a task forked, and that came back from it: what was printed is out. */
 _Noreturn void mui_crash_leave_child(void);

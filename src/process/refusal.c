@@ -8,7 +8,8 @@
  *                                 call; then -EACCES as its result
  *   the handler ends the task  <-
  *
- * The signal is there before the result: the task does not run on between the two. The
+ * The signal is there before the result: the task does not run on between the two, unless
+ * it blocks SIGSYS; then it ends by it as it returns (mui_crash_settle()). The
  * thread has no filter itself, being older, and Landlock holds it like the task. It has
  * descriptors of its own, where no task can close the one by which it is told: whatever
  * closed it, all later tasks of the worker would have ENOSYS for such calls. */
@@ -20,7 +21,6 @@
 #include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <seccomp.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -33,6 +33,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "process/crash.h"
 #include "process/filter.h"
 #include "process/path_list.h"
 #include "sys/futex.h"
@@ -290,18 +291,6 @@ static bool is_thread(uint32_t tid)
     return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
 }
 
-static void send_signal(uint32_t tid, int call)
-{
-    siginfo_t info;
-
-    memset(&info, 0, sizeof info);
-    info.si_code = SI_QUEUE;
-    info.si_pid = getpid();
-    info.si_uid = getuid();
-    info.si_value.sival_int = call;
-    (void)syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGSYS, &info);
-}
-
 static void answer(const struct seccomp_notif *request,
                    struct seccomp_notif_resp *response)
 {
@@ -309,7 +298,7 @@ static void answer(const struct seccomp_notif *request,
         .id = request->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
     if (!is_thread(request->pid) || !refuses(request))
         return;
-    send_signal(request->pid, request->data.nr);
+    mui_crash_refuse((pid_t)request->pid, request->data.nr);
     response->flags = 0;
     response->error = -EACCES;
 }

@@ -5,6 +5,7 @@
 #include <linux/landlock.h>
 #include <linux/openat2.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,6 +203,30 @@ static int thread_opens(struct mu_task *task)
     return pthread_join(thread, NULL);
 }
 
+static int open_blocking(struct mu_task *task)
+{
+    sigset_t all;
+
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    return open(mu_task_input(task, NULL), O_RDONLY) < 0 ? errno : 0;
+}
+
+static int open_ignoring(struct mu_task *task)
+{
+    (void)signal(SIGSYS, SIG_IGN);
+    return open(mu_task_input(task, NULL), O_RDONLY) < 0 ? errno : 0;
+}
+
+static int unblock(struct mu_task *task)
+{
+    sigset_t none;
+
+    (void)task;
+    (void)sigemptyset(&none);
+    return sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* -- tests -- */
 
 struct expected {
@@ -257,6 +282,39 @@ static void what_lists_refuse_is_named(void **state)
     expect(models[0], options, thread_opens, "none/f", "SIGSYS: openat");
     assert_int_equal(access("none/new", F_OK), -1);
     assert_int_equal(access("read/new", F_OK), -1);
+}
+
+/* Nor does who comes next. */
+static void who_blocks_the_signal_does_not_escape(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        expect(models[i], options, open_blocking, "none/f",
+               "crashed: SIGSYS: openat");
+        expect(models[i], options, open_ignoring, "none/f", "crashed: SIGSYS");
+    }
+}
+
+/* A worker looks at files that lists refuse to it, after a task that blocks signals. */
+static void looks_leave_no_signal_behind(void **state)
+{
+    enum { N = 100 };
+    struct mu_pool_options strict = *options;
+
+    (void)state;
+    strict.strict = 1;
+    for (int m = 0; m < 2; m++) {
+        struct mu_pool *pool = test_pool(models[m], &strict);
+
+        for (int i = 0; i < N; i++)
+            assert_int_equal(
+                mu_pool_submit(pool, i % 10 == 5 ? open_blocking : unblock,
+                               "read/f", 7, NULL, NULL),
+                MU_OK);
+        for (int i = 0; i < N; i++)
+            test_take_as(pool, MU_DONE);
+        mu_pool_close(pool);
+    }
 }
 
 static void what_lists_allow_is_done(void **state)
@@ -399,6 +457,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_lists_refuse_is_named),
+        cmocka_unit_test(who_blocks_the_signal_does_not_escape),
+        cmocka_unit_test(looks_leave_no_signal_behind),
         cmocka_unit_test(what_lists_allow_is_done),
         cmocka_unit_test(files_move_between_directories),
         cmocka_unit_test(other_errors_are_as_ever),
