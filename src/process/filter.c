@@ -3,13 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <seccomp.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "muster/pool.h"
@@ -217,14 +224,6 @@ static const int changing_calls[] = {
     469,
 };
 
-/* Requests of ioctl() that change a file which is open for reading: its flags, version
- * and project; verity; encryption of a directory (FS_IOC_SET_ENCRYPTION_POLICY). */
-static const uint32_t changing_requests[] = {
-    FS_IOC_SETFLAGS,     FS_IOC32_SETFLAGS, FS_IOC_SETVERSION,
-    FS_IOC32_SETVERSION, FS_IOC_FSSETXATTR, 0x40806685 /* verity */,
-    0x800c6613,
-};
-
 /* One whose flags, argument `i_flags`, ask for more than reading. */
 static int trap_writing(scmp_filter_ctx filter, int call, unsigned i_flags)
 {
@@ -244,11 +243,6 @@ static int refuse_writing(scmp_filter_ctx filter)
 
     for (size_t i = 0; i < sizeof changing_calls / sizeof *changing_calls; i++)
         rc |= sc.seccomp_rule_add(filter, SCMP_ACT_TRAP, changing_calls[i], 0);
-    for (size_t i = 0; i < sizeof changing_requests / sizeof *changing_requests;
-         i++)
-        rc |= sc.seccomp_rule_add(
-            filter, SCMP_ACT_TRAP, SCMP_SYS(ioctl), 1,
-            SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, changing_requests[i]));
     rc |= trap_writing(filter, SCMP_SYS(open), 1);
     rc |= trap_writing(filter, SCMP_SYS(openat), 2);
     rc |= trap_writing(filter, SCMP_SYS(open_by_handle_at), 2);
@@ -256,6 +250,82 @@ static int refuse_writing(scmp_filter_ctx filter)
     rc |= sc.seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2),
                               0);
     return rc;
+}
+
+/* Message queues are no files below a path, and Landlock knows nothing of them. */
+static int refuse_queues(scmp_filter_ctx filter)
+{
+    return sc.seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(mq_unlink), 0) |
+           trap_writing(filter, SCMP_SYS(mq_open), 1);
+}
+
+/* -- requests of ioctl() -- */
+
+/* A file that is open for reading can be changed by requests of its file system, which are
+ * many, and new ones come: its flags, its version, a directory's subvolumes. So only these
+ * can be made. They tell something, or change no more than the descriptor. */
+static const uint32_t reading_requests[] = {
+    FIOCLEX, FIONCLEX, FIONBIO, FIOASYNC, FIONREAD, FIOQSIZE,
+    /* terminals; ends of pipes and sockets */
+    TCGETS, 0x802c542a /* TCGETS2 */, TIOCGWINSZ, TIOCGPGRP, TIOCGSID, TIOCOUTQ,
+    SIOCATMARK, SIOCGIFNAME, SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFADDR,
+    SIOCGIFNETMASK, SIOCGIFBRDADDR, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX,
+    /* files */
+    FIGETBSZ, FS_IOC_FIEMAP, FS_IOC_GETFLAGS, FS_IOC32_GETFLAGS,
+    FS_IOC_GETVERSION, FS_IOC32_GETVERSION, FS_IOC_FSGETXATTR,
+    FS_IOC_GETFSLABEL, 0x80111500 /* FS_IOC_GETFSUUID */,
+    /* disks */
+    BLKROGET, BLKGETSIZE, BLKGETSIZE64, BLKSSZGET, BLKPBSZGET, BLKIOMIN,
+    BLKIOOPT, BLKALIGNOFF, BLKROTATIONAL};
+
+/* Where some paths may be written, and attributes changed of all: also these. The first two
+ * write to what is open for writing. */
+static const uint32_t writing_requests[] = {FICLONE, FICLONERANGE,
+                                            FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS,
+                                            FS_IOC_FSSETXATTR};
+
+enum {
+    N_READING = sizeof reading_requests / sizeof *reading_requests,
+    N_WRITING = sizeof writing_requests / sizeof *writing_requests,
+    N_REQUESTS = N_READING + N_WRITING
+};
+
+/* The kernel takes the lower half of the argument for the request. */
+enum {
+    LOW_HALF = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0,
+    I_REQUEST = offsetof(struct seccomp_data, args[1]) + LOW_HALF
+};
+
+/* The rules of libseccomp say what is refused, or for all calls what is not. */
+static int refuse_requests(unsigned flags)
+{
+    const unsigned n = flags & MUI_SANDBOX_NO_WRITING ? N_READING : N_REQUESTS;
+    struct sock_filter code[4 + N_REQUESTS + 2];
+    struct sock_fprog program = {.filter = code};
+    unsigned at = 0;
+
+    code[at++] = (struct sock_filter)BPF_STMT(
+        BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+                                              SYS_ioctl, 1, 0);
+    code[at++] =
+        (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    code[at++] =
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, I_REQUEST);
+    for (unsigned i = 0; i < n; i++)
+        code[at++] = (struct sock_filter)BPF_JUMP(
+            BPF_JMP | BPF_JEQ | BPF_K,
+            i < N_READING ? reading_requests[i]
+                          : writing_requests[i - N_READING],
+            (uint8_t)(n - i), 0);
+    code[at++] =
+        (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
+    code[at++] =
+        (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    program.len = (unsigned short)at;
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0
+               ? -errno
+               : 0;
 }
 
 int mui_filter_refuse(unsigned flags)
@@ -268,9 +338,12 @@ int mui_filter_refuse(unsigned flags)
     rc = refuse_rings(filter);
     if (flags & MU_SANDBOX_NO_NETWORK)
         rc |= refuse_network(filter);
+    if (flags & MUI_SANDBOX_FILES)
+        rc |= refuse_queues(filter);
     if (flags & MUI_SANDBOX_NO_WRITING)
         rc |= refuse_writing(filter);
-    return load_and_release(filter, rc);
+    rc = load_and_release(filter, rc);
+    return rc == 0 && flags & MUI_SANDBOX_FILES ? refuse_requests(flags) : rc;
 }
 
 /* -- for others to look at -- */

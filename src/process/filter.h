@@ -17,8 +17,8 @@ int mui_filter_load(void);
 /* Also in the nursery, before it forks: a worker has it then. 0 or -errno. */
 int mui_filter_load_ahead(void);
 
-/* Refuse what `flags` name (MU_SANDBOX_NO_NETWORK, MUI_SANDBOX_NO_WRITING), and rings,
- * which could do it unseen. 0 or -errno. */
+/* Refuse what `flags` name (MU_SANDBOX_NO_NETWORK, MUI_SANDBOX_FILES, MUI_SANDBOX_NO_WRITING),
+ * and rings, which could do it unseen. 0 or -errno. */
 int mui_filter_refuse(unsigned flags);
 
 /* Refuse all but computing, in all threads (MU_SANDBOX_PURE; `flags`:

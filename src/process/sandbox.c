@@ -174,6 +174,7 @@ static bool keeps_files;
 
 int mui_sandbox_enter(struct mui_sandbox_files *files, unsigned flags)
 {
+    bool keeps_files = files->ruleset_fd >= 0;
     bool lists = files->list_fd >= 0;
     int rc = 0;
 
@@ -185,9 +186,9 @@ int mui_sandbox_enter(struct mui_sandbox_files *files, unsigned flags)
     if (!(flags & MU_SANDBOX_PURE)) { /* refuses what the others do, and more */
         if (rc == 0 && lists)
             rc = mui_refusal_begin(files->list_fd);
-        if (rc == 0 &&
-            (lists || flags & (MU_SANDBOX_NO_NETWORK | MUI_SANDBOX_NO_WRITING)))
-            rc = mui_filter_refuse(flags);
+        if (rc == 0 && (keeps_files || flags & MU_SANDBOX_NO_NETWORK))
+            rc = mui_filter_refuse(flags |
+                                   (keeps_files ? MUI_SANDBOX_FILES : 0U));
     }
     mui_sandbox_close(files);
     return rc;

@@ -14,6 +14,8 @@
 /* Beside MU_SANDBOX_...: nothing at all may be written, so that a call's arguments
  * tell of a violation. Where some paths may be, it takes a look at the path: refusal.h. */
 #define MUI_SANDBOX_NO_WRITING 0x80000000u
+/* Landlock keeps some files from being written: what it knows nothing of is refused. */
+#define MUI_SANDBOX_FILES 0x40000000u
 /* With MU_SANDBOX_PURE: a thread may bind itself to CPUs. */
 #define MUI_SANDBOX_MOVES 0x20000000u
 

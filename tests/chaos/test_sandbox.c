@@ -63,11 +63,25 @@ static int make_public(struct mu_task *task)
     return chmod(mu_task_input(task, NULL), 0644) == 0 ? 0 : errno;
 }
 
-/* As chattr(1) does, on a file that needs to be open for reading only. */
-static int flag_file(struct mu_task *task)
+/* The request of ioctl() of that number, of nothing: EBADF where it may be made. */
+static int request(struct mu_task *task)
 {
-    (void)task;
-    return ioctl(-1, FS_IOC_SETFLAGS, NULL) == 0 ? 0 : errno;
+    return syscall(SYS_ioctl, -1, strtoul(mu_task_input(task, NULL), NULL, 16),
+                   NULL) == 0
+               ? 0
+               : errno;
+}
+
+/* ENOENT where it may be asked for. */
+static int open_queue(struct mu_task *task)
+{
+    const int flags = *(const char *)mu_task_input(task, NULL) == 'r'
+                          ? O_RDONLY
+                          : O_RDWR | O_CREAT;
+    const long fd = syscall(SYS_mq_open, "muster-test-none", flags, 0600, NULL);
+
+    (void)syscall(SYS_mq_unlink, "muster-test-none");
+    return fd >= 0 ? 0 : errno;
 }
 
 /* How many of the libraries that few need are mapped. */
@@ -318,7 +332,73 @@ static void read_only_names_what_it_refuses(void **state)
         expect_call(&options, refused[i], "SIGSYS: ");
     expect_call(&options, SYS_openat2, "returned 38");
     expect_call(&options, SYS_io_uring_setup, "returned 38");
-    expect(models[0], &options, flag_file, "", "SIGSYS: ioctl");
+}
+
+static void expect_request(const struct mu_pool_options *options,
+                           unsigned long number, const char *words)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%lx", number);
+    expect(models[number % 2], options, request, text, words);
+}
+
+/* Of what file systems have to change what is open for reading. */
+static void requests_that_change_files_are_refused(void **state)
+{
+    static const char *const write_paths[] = {"/tmp", NULL};
+    static const char *const read_paths[] = {"/usr", NULL};
+    /* flags, with what the kernel does not look at too; a version by ext4; a subvolume of
+     * btrfs made and destroyed; a frozen file system; what no kernel has yet */
+    static const unsigned long refused[] = {FS_IOC_SETFLAGS,
+                                            FS_IOC_SETFLAGS | 1UL << 32,
+                                            _IOW('f', 4, long),
+                                            _IOW(0x94, 14, char[4096]),
+                                            _IOW(0x94, 15, char[4096]),
+                                            FIFREEZE,
+                                            _IOW(0xfe, 200, int)};
+    static const unsigned long made[] = {FIOCLEX,
+                                         FIONREAD,
+                                         FIONBIO,
+                                         TCGETS,
+                                         TIOCGWINSZ,
+                                         FS_IOC_GETFLAGS,
+                                         FS_IOC_GETFLAGS | 1UL << 32};
+    const struct mu_pool_options options[] = {
+        {.sandbox = MU_SANDBOX_READ_ONLY},
+        {.read_paths = read_paths},
+        {.write_paths = write_paths},
+        {.sandbox = MU_SANDBOX_READ_ONLY, .write_paths = write_paths}};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        for (size_t k = 0; k < sizeof made / sizeof *made; k++)
+            expect_request(&options[i], made[k], "returned 9");
+        for (size_t k = options[i].write_paths ? 2 : 0;
+             k < sizeof refused / sizeof *refused; k++)
+            expect_request(&options[i], refused[k], "SIGSYS: ioctl refused in");
+        if (options[i].write_paths) {
+            expect_request(&options[i], FS_IOC_SETFLAGS, "returned 9");
+            expect_request(&options[i], FICLONE, "returned 9");
+        }
+    }
+}
+
+static void queues_are_kept(void **state)
+{
+    static const char *const write_paths[] = {"/tmp", NULL};
+    const struct mu_pool_options none = {.sandbox = 0};
+    const struct mu_pool_options options[] = {{.sandbox = MU_SANDBOX_READ_ONLY},
+                                              {.write_paths = write_paths}};
+
+    (void)state;
+    if (syscall(SYS_mq_unlink, "muster-test-none") < 0 && errno == ENOSYS)
+        skip();
+    expect(models[0], &none, open_queue, "read", "returned 2");
+    for (int i = 0; i < 2; i++) {
+        expect(models[i], &options[i], open_queue, "write", "SIGSYS: mq_open");
+        expect(models[i], &options[i], open_queue, "read", "SIGSYS: mq_unlink");
+    }
 }
 
 /* The worker opens it: no task is to be charged with what it did not do. */
@@ -441,6 +521,8 @@ int main(void)
 #endif
         cmocka_unit_test(files_are_kept),
         cmocka_unit_test(read_only_names_what_it_refuses),
+        cmocka_unit_test(requests_that_change_files_are_refused),
+        cmocka_unit_test(queues_are_kept),
         cmocka_unit_test(pure_takes_no_path),
         cmocka_unit_test(missing_path_is_an_error_of_open),
         cmocka_unit_test(missing_landlock_is_told_from_a_refused_one),
