@@ -121,7 +121,9 @@ struct mu_pool_options {
      * millisecond of tasks: a microsecond if none of them made a system call. */
     int strict;
     /* What the kernel refuses to a worker: MU_SANDBOX_... A refused system call ends
-     * the task as `crashed` by SIGSYS, and mu_outcome_describe() names the call. */
+     * the task as `crashed` by SIGSYS, and mu_outcome_describe() names the call. A task
+     * that handles SIGSYS itself goes on, and the call has not been made. The few that
+     * fail with an error instead are in docs/ISOLATION.md. */
     unsigned sandbox;
     /* Lists of paths, ended by NULL; NULL: no list. With read_paths only these, and
      * what is below them, can be read; with either list, or MU_SANDBOX_READ_ONLY, only
@@ -143,12 +145,18 @@ struct mu_pool_options {
 
 /* Compute only: no files, no network, no processes or threads, no signals to
  * others. Standard output and error can be written. An input cannot be a file by its
- * path, which the worker opens: read it, into memory of mu_pool_alloc() say. */
+ * path, which the worker opens: read it, into memory of mu_pool_alloc() say. What
+ * remains of files: a task can learn of one by its name whether it is there, its size,
+ * owner and times (as stat() does). */
 #define MU_SANDBOX_PURE 0x1u
-/* No file can be written, made or removed, but below write_paths. Without write_paths
- * nor can its mode, owner, times and attributes be changed. */
+/* No file can be written, made or removed, but below write_paths; no POSIX message
+ * queue at all. Without write_paths nor can a file's mode, owner, times and attributes
+ * be changed. Of the requests of ioctl(), also with lists of paths, only some that read
+ * can be made, and with write_paths those that clone files and set their attributes:
+ * none of devices' own. */
 #define MU_SANDBOX_READ_ONLY 0x2u
-/* No sockets but those of this machine (AF_UNIX). */
+/* No sockets but those of this machine (AF_UNIX). Alone it keeps a task from making
+ * sockets, not from what others of its user have open (ptrace(), /proc), or do for it. */
 #define MU_SANDBOX_NO_NETWORK 0x4u
 
 /* Options of one submission. {0} is every default; new fields go to the end. */
