@@ -61,10 +61,10 @@ int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err)
             if (rc != 0)
                 return rc;
         }
-        if (!feed->has_span || !may_submit)
-            return 0;
         /* interrupted, the callback has to be asked, and there is room for one more
-         * input here only when this one is in */
+         * input here only when this one is in: also beyond the limit */
+        if (!feed->has_span || !(may_submit || feed->interrupted))
+            return 0;
         feed->how.flags |=
             MUI_SUBMIT_LIGHTLY |
             (feed->interrupted ? MUI_SUBMIT_ANYWAY : MU_SUBMIT_NO_WAIT);

@@ -16,6 +16,7 @@ struct range {
     unsigned next;
     unsigned end;
     unsigned n_out;
+    unsigned n_asked;
     struct mu_pool *pool;
     char text[64];
 };
@@ -380,6 +381,54 @@ static void early_end_of_reduce_leaves_what_waits(void **state)
     early_end(state, true);
 }
 
+/* -- interrupts while the oldest outcome is missing -- */
+
+enum { N_INTERRUPTS = 200 };
+
+/* Interrupts whenever it is asked, until it has been so often. */
+static int interrupting_input(void *ctx, struct mu_span *ret_input,
+                              struct mu_submit *ret_how)
+{
+    struct range *r = ctx;
+
+    if (r->n_asked >= N_INTERRUPTS)
+        atomic_store(&gate->is_open, true);
+    else
+        mu_pool_interrupt(r->pool);
+    r->n_asked++;
+    return range_input(ctx, ret_input, ret_how);
+}
+
+/* The first ends when the gate is open. */
+static int echo_first_at_gate(struct mu_task *t)
+{
+    const int64_t deadline = test_deadline();
+    bool is_first = strtoul(mu_task_input(t, NULL), NULL, 10) == 0;
+
+    while (is_first && !atomic_load(&gate->is_open)) {
+        if (mu_now_ns() > deadline)
+            return 1;
+        (void)sched_yield();
+    }
+    return models_echo(t);
+}
+
+/* Each of them, though the window holds no more inputs: and each brings one. */
+static void interrupts_are_heard_beyond_the_window(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    struct range r = {.end = 500, .pool = pool};
+
+    atomic_store(&gate->is_open, false);
+    assert_int_equal(mu_map(pool, echo_first_at_gate, 1, interrupting_input,
+                            range_outcome, &r, NULL),
+                     0);
+    assert_int_equal(r.n_out, 500);
+    mu_pool_close(pool);
+}
+
+/* -- how they end -- */
+
 static int combine_fails(struct mu_task *t)
 {
     (void)t;
@@ -458,6 +507,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(map_keeps_order),
     MODEL_TEST(reduce_is_ordered),
     MODEL_TEST(interrupts_ask_the_input_again),
+    MODEL_TEST(interrupts_are_heard_beyond_the_window),
     MODEL_TEST(inputs_may_wait_for_an_outcome),
     MODEL_TEST(other_tasks_are_refused),
     MODEL_TEST(input_callback_answers_what_it_may),
