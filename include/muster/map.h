@@ -22,7 +22,10 @@ typedef int (*mu_input_fn)(void *ctx, struct mu_span *ret_input,
                            struct mu_submit *ret_how);
 
 /* Take one outcome, in the order of the inputs; it is freed after the call.
- * Returns   0; anything else ends the map, which returns it */
+ * Returns   0; anything else ends the map, which returns it and says so in its `err`
+ *
+ * Neither callback may be left but by returning: no C++ exception and no longjmp() out
+ * of them. */
 typedef int (*mu_outcome_fn)(void *ctx, const struct mu_outcome *outcome);
 
 /* Run fn over every input and hand the outcomes over in order.
@@ -48,9 +51,9 @@ MU_API MU_NODISCARD int mu_map(struct mu_pool *pool, mu_task_fn fn,
  *           The output of a task that did not end `done` is left out of the result
  * ret_result the last combination, given; its output is empty when no task ended
  *           `done`. A `combine` that does not end `done` ends the reduce, and
- *           *ret_result is its outcome
- * Returns   0; else as mu_map(); -ECANCELED when a combine step did not end
- *           `done`: *ret_result is set then too */
+ *           *ret_result is its outcome. In every other case it is NULL
+ * Returns   0; else as mu_map(), with *ret_result NULL; -ECANCELED when a combine step
+ *           did not end `done`, and only then with an outcome in *ret_result */
 MU_API MU_NODISCARD int mu_reduce(struct mu_pool *pool, mu_task_fn fn,
                                   mu_task_fn combine, mu_input_fn input,
                                   mu_outcome_fn outcome, void *ctx,

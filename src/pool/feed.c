@@ -125,6 +125,14 @@ int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
     return 0;
 }
 
+int mui_feed_answered(int rc, struct mu_error *err)
+{
+    if (rc != 0)
+        mui_error_say(err, rc, "map: the callback for outcomes answered %d",
+                      rc);
+    return rc;
+}
+
 void mui_feed_free(struct mui_feed *feed, struct mu_outcome *outcome)
 {
     struct mui_job *job = (struct mui_job *)outcome;
@@ -168,6 +176,12 @@ uint64_t mui_feed_number(const struct mu_outcome *outcome)
 
 size_t mui_feed_window(const struct mu_pool *pool)
 {
-    return pool->options.queue_tasks +
-           (size_t)pool->terms.n_slots * pool->model.n_lanes;
+    /* more keeps nobody busier; a pool may let as many wait as there is memory */
+    const size_t plenty = (size_t)1 << 16;
+    size_t given = (size_t)pool->terms.n_slots * pool->model.n_lanes;
+    size_t queued = pool->options.queue_tasks;
+
+    if (queued > plenty && queued > given)
+        queued = given > plenty ? given : plenty;
+    return queued + given;
 }

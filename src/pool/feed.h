@@ -58,6 +58,9 @@ bool mui_feed_is_over(const struct mui_feed *feed);
 int mui_feed_take(struct mui_feed *feed, struct mu_outcome **ret_outcome,
                   struct mu_error *err);
 
+/* What the callback for outcomes returned goes on to the caller, as it is. */
+int mui_feed_answered(int rc, struct mu_error *err);
+
 /* Give an outcome back, at once or with others. */
 void mui_feed_free(struct mui_feed *feed, struct mu_outcome *outcome);
 

@@ -51,7 +51,7 @@ static void ordered_fini(struct ordered *o)
 }
 
 static int hand_over(struct ordered *o, struct mui_feed *feed,
-                     mu_outcome_fn outcome)
+                     mu_outcome_fn outcome, struct mu_error *err)
 {
     struct mu_outcome *first;
     int rc = 0;
@@ -62,7 +62,7 @@ static int hand_over(struct ordered *o, struct mui_feed *feed,
         rc = outcome(feed->ctx, first);
         mui_feed_free(feed, first);
     }
-    return rc;
+    return mui_feed_answered(rc, err);
 }
 
 int mu_map(struct mu_pool *pool, mu_task_fn fn, size_t window,
@@ -96,7 +96,7 @@ int mu_map(struct mu_pool *pool, mu_task_fn fn, size_t window,
         if (!one)
             continue; /* interrupted */
         *place_of(&o, mui_feed_number(one)) = one;
-        rc = hand_over(&o, &feed, outcome);
+        rc = hand_over(&o, &feed, outcome, err);
     } while (rc == 0);
     mui_feed_fini(&feed);
     ordered_fini(&o);

@@ -181,7 +181,7 @@ static int one_outcome(struct reduce *r, struct mu_outcome *one,
     int rc = 0;
 
     if (i_level == 0 && r->outcome)
-        rc = r->outcome(r->ctx, one);
+        rc = mui_feed_answered(r->outcome(r->ctx, one), err);
     if (i_level > 0 && one->status != MU_DONE) {
         r->result = one;
         r->has_result = true;
@@ -251,6 +251,7 @@ int mu_reduce(struct mu_pool *pool, mu_task_fn fn, mu_task_fn combine,
     struct reduce r = {.outcome = outcome, .ctx = ctx};
     int rc = mui_pool_check(pool);
 
+    *ret_result = NULL;
     if (rc < 0)
         return mui_fail(err, rc, "reduce: the pool is another process's");
     for (unsigned i = 0; i < LEVELS; i++)

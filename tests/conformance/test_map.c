@@ -17,6 +17,7 @@ struct range {
     unsigned end;
     unsigned n_out;
     unsigned n_asked;
+    int answer;
     struct mu_pool *pool;
     char text[64];
 };
@@ -60,12 +61,12 @@ static void map_keeps_order(void **state)
     mu_pool_close(pool);
 }
 
-static int say_empty(void *ctx, const struct mu_outcome *outcome)
+static int end_at_tenth(void *ctx, const struct mu_outcome *outcome)
 {
     struct range *r = ctx;
 
     (void)outcome;
-    return ++r->n_out == 10 ? MU_EMPTY : 0;
+    return ++r->n_out == 10 ? r->answer : 0;
 }
 
 static int concatenate(struct mu_task *t)
@@ -278,6 +279,31 @@ static void reduce_goes_on_in_a_full_pool(void **state)
     mu_pool_close(pool);
 }
 
+/* A queue without an end of its own, and those whose size and what workers are given on
+ * top make 0. */
+static void any_queue_has_a_window(void **state)
+{
+    for (size_t n_lanes = 0; n_lanes <= 4; n_lanes++) {
+        struct mu_pool_options options = {
+            .queue_tasks = n_lanes ? 0 - 256 * n_lanes : SIZE_MAX};
+        struct mu_pool *pool = models_open(state, &options);
+        struct range r = {.end = 500};
+        struct mu_outcome *o = NULL;
+
+        assert_int_equal(
+            mu_map(pool, models_echo, 0, range_input, range_outcome, &r, NULL),
+            0);
+        assert_int_equal(r.n_out, 500);
+        r = (struct range){.end = 500};
+        assert_int_equal(mu_reduce(pool, models_echo, concatenate, range_input,
+                                   count_outcome, &r, &o, NULL),
+                         0);
+        assert_int_equal(r.n_out, 500);
+        mu_outcome_free(o);
+        mu_pool_close(pool);
+    }
+}
+
 /* -- an end that leaves what has not started -- */
 
 enum { N_EARLY = 32 }; /* inputs: more than workers, and fewer than may wait */
@@ -455,18 +481,28 @@ static void reduce_says_when_combining_fails(void **state)
 static void outcome_callback_ends_with_what_it_returns(void **state)
 {
     struct mu_pool *pool = models_open(state, NULL);
-    struct range r = {.end = 100};
-    struct mu_outcome *o;
+    static const int answers[] = {MU_EMPTY, -ECANCELED};
 
-    assert_int_equal(
-        mu_map(pool, models_echo, 0, range_input, say_empty, &r, NULL),
-        MU_EMPTY);
-    assert_int_equal(r.n_out, 10);
-    r = (struct range){.end = 100};
-    assert_int_equal(mu_reduce(pool, models_echo, concatenate, range_input,
-                               say_empty, &r, &o, NULL),
-                     MU_EMPTY);
-    assert_int_equal(r.n_out, 10);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        struct range r = {.end = 100, .answer = answers[i]};
+        struct mu_error err = {.text = ""};
+        struct mu_outcome *o = (struct mu_outcome *)&r;
+
+        assert_int_equal(
+            mu_map(pool, models_echo, 0, range_input, end_at_tenth, &r, &err),
+            answers[i]);
+        assert_int_equal(r.n_out, 10);
+        assert_int_equal(err.code, answers[i]);
+        assert_non_null(strstr(err.text, "callback for outcomes"));
+        r = (struct range){.end = 100, .answer = answers[i]};
+        err = (struct mu_error){.text = ""};
+        assert_int_equal(mu_reduce(pool, models_echo, concatenate, range_input,
+                                   end_at_tenth, &r, &o, &err),
+                         answers[i]);
+        assert_int_equal(r.n_out, 10);
+        assert_int_equal(err.code, answers[i]);
+        assert_null(o); /* no combine step ended it */
+    }
     mu_pool_close(pool);
 }
 
@@ -512,6 +548,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(other_tasks_are_refused),
     MODEL_TEST(input_callback_answers_what_it_may),
     MODEL_TEST(reduce_goes_on_in_a_full_pool),
+    MODEL_TEST(any_queue_has_a_window),
     MODEL_TEST(early_end_leaves_what_waits),
     MODEL_TEST(early_end_of_reduce_leaves_what_waits),
     MODEL_TEST(reduce_says_when_combining_fails),
