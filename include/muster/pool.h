@@ -241,7 +241,10 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  * how       NULL for every default; borrowed
  * ret_id    optional
  * Returns   0; MU_FULL with MU_SUBMIT_NO_WAIT; to a task of this pool, which might wait
- *           for itself; and when outcomes alone hold queue_bytes: take some; MU_CLOSED
+ *           for itself, also through tasks that it runs under `serial` on its thread (on
+ *           other threads that it waits for, of a team or another pool, it is not known:
+ *           submit with MU_SUBMIT_NO_WAIT there); and when outcomes alone hold queue_bytes:
+ *           take some; MU_CLOSED
  *           for a task of the pool that is closed meanwhile; MU_ECRASHED when no worker
  *           can be started any more; MU_EMODEL for how->timeout_ns where the model does
  *           not isolate, and for how->path with MU_SANDBOX_PURE; -EINVAL when fn lies
@@ -355,7 +358,8 @@ MU_API size_t mu_pool_pids(struct mu_pool *pool, int *pids, size_t n_max);
 /* The tags of the tasks that run right now. Where the model does not isolate, a
  * crash ends the program; its handler can say with this which task did it and
  * which were beside it.
- * tags      [n_max]; the task of the calling thread, if it runs one, comes first
+ * tags      [n_max]; the task of the calling thread, if it runs one, comes first, also
+ *           where that runs tasks of a pool of its own there
  * ret_own   1 when it does, else 0
  * Returns   how many were written
  * Context   signal handlers too; any thread

@@ -344,6 +344,9 @@ static int call(struct mui_runner *runner)
                           memory_order_relaxed);
     /* release: with the time of the start, see mui_lane_running_since() */
     atomic_store_explicit(&lane->is_running, true, memory_order_release);
+    lane->outer = outer;
+    /* a signal handler that sees it sees what comes before it, too */
+    atomic_signal_fence(memory_order_release);
     here = lane;
     /* from this frame on, and not from its caller's, frames are not the task's. What a
      * task has run, in a pool of its own on this thread, is its own doing */

@@ -38,7 +38,8 @@ void mui_runner_free(struct mui_runner *runner);
 void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
                     uint32_t index);
 
-/* The lane of the task that the calling thread runs; NULL: none. Signal-safe. */
+/* The lane of the task that the calling thread runs; NULL: none. A task that runs tasks of
+ * a pool of its own on its thread is that lane's `outer`. Signal-safe. */
 const struct mui_lane_worker *mui_runner_here(void);
 
 /* In a worker process: the task that made it, where one did, is not its own. */

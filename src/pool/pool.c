@@ -391,9 +391,10 @@ const struct mui_lane_worker *mui_pool_worker_here(const struct mu_pool *pool)
 {
     const struct mui_lane_worker *here = mui_runner_here();
 
-    for (unsigned i = 0; pool->own_workers && i < pool->model.n_lanes; i++)
-        if (here == &pool->own_workers[i])
-            return here;
+    for (; here; here = here->outer)
+        for (unsigned i = 0; pool->own_workers && i < pool->model.n_lanes; i++)
+            if (here == &pool->own_workers[i])
+                return here;
     return NULL;
 }
 

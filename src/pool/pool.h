@@ -89,7 +89,8 @@ struct mu_pool {
 
 /* -- pool.c -- */
 
-/* The worker of this pool whose task the calling thread runs, or NULL. */
+/* The worker of this pool whose task the calling thread runs, perhaps through others that
+ * it runs in pools of its own; or NULL. */
 const struct mui_lane_worker *mui_pool_worker_here(const struct mu_pool *pool);
 
 /* -- pump.c: the flow of orders and replies; lock held, as in the next three -- */

@@ -302,6 +302,8 @@ struct mui_lane_worker {
      * mu_pool_running() */
     _Atomic uint64_t running_tag;
     _Atomic bool is_running;
+    /* the flow whose task runs this one, on the same thread; or NULL. That thread's */
+    const struct mui_lane_worker *outer;
     /* Optional: whether this worker is to take no further order. */
     bool (*is_spent)(struct mui_lane_worker *w, unsigned look);
 };

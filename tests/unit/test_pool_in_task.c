@@ -6,7 +6,7 @@
 
 #include "support/pool.h"
 
-enum { STATUS = 3 };
+enum { STATUS = 3, OUTER_TAG = 77 };
 
 static _Atomic unsigned *n_runs; /* shared with the workers */
 static struct mu_pool *outer;    /* of running_task_is_known_after_it */
@@ -29,6 +29,23 @@ static int end_thread(struct mu_task *task)
 {
     (void)task;
     pthread_exit(NULL);
+}
+
+/* Fill the pool that runs the task which runs this one: nobody makes room while that
+ * waits for us. And ask it whose thread this is. */
+static int fill_outer(struct mu_task *task)
+{
+    uint64_t tag;
+    int own = 0;
+    int rc;
+
+    (void)task;
+    if (mu_pool_running(outer, &tag, 1, &own) != 1 || !own || tag != OUTER_TAG)
+        return 1;
+    do
+        rc = mu_pool_submit(outer, do_nothing, NULL, 0, NULL, NULL);
+    while (rc == MU_OK);
+    return rc == MU_FULL ? 0 : 2;
 }
 
 /* -- and of the outer -- */
@@ -94,6 +111,12 @@ static int ask_after_it(struct mu_task *task)
                    tag == mu_task_tag(task)
                ? 0
                : 1;
+}
+
+static int fill_from_inside(struct mu_task *task)
+{
+    (void)task;
+    return (int)run_inner("serial", fill_outer);
 }
 
 static int do_nothing_elsewhere(struct mu_task *task)
@@ -177,6 +200,26 @@ static void limits_of_the_outer_pool_are_not_the_inner_ones(void **state)
     mu_pool_close(pool);
 }
 
+/* It would wait for itself. */
+static void full_outer_pool_is_not_waited_for_inside(void **state)
+{
+    static const char *const models[] = {"serial", "threads:1"};
+    const struct mu_pool_options options = {.queue_tasks = 4};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        struct mu_outcome *o;
+
+        outer = test_pool(models[i], &options);
+        test_submit(outer, fill_from_inside, OUTER_TAG);
+        while (mu_pool_next(outer, test_deadline(), &o) == 0) {
+            assert_int_equal(o->status, MU_DONE);
+            mu_outcome_free(o);
+        }
+        mu_pool_close(outer);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +228,7 @@ int main(void)
         cmocka_unit_test(end_of_the_thread_is_the_tasks),
         cmocka_unit_test(worker_of_a_task_has_its_own),
         cmocka_unit_test(running_task_is_known_after_it),
+        cmocka_unit_test(full_outer_pool_is_not_waited_for_inside),
         cmocka_unit_test(limits_of_the_outer_pool_are_not_the_inner_ones),
     };
 
