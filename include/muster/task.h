@@ -82,7 +82,7 @@ MU_API void mu_task_truncate(struct mu_task *task, size_t size);
 /* The number that the submitter gave it: mu_submit.tag. */
 MU_API uint64_t mu_task_tag(const struct mu_task *task);
 
-/* Which attempt this is: 1 for the first. */
+/* Which attempt this is: 1 for the first; 65535 stands for that and more. */
 MU_API unsigned mu_task_attempt(const struct mu_task *task);
 
 /* The worker that runs it: 0 .. mu_pool_width() - 1. */

@@ -30,9 +30,10 @@ static void note_given(struct mu_pool *pool, struct mui_job *job,
 }
 
 /* Which attempt the next will be, as orders say it. */
-static uint8_t next_attempt(const struct mui_job *job)
+static uint16_t next_attempt(const struct mui_job *job)
 {
-    return (uint8_t)(job->out.attempts < 254 ? job->out.attempts + 1 : 255);
+    return (uint16_t)(job->out.attempts < UINT16_MAX ? job->out.attempts + 1
+                                                     : UINT16_MAX);
 }
 
 static void give(struct mu_pool *pool, struct mui_group *group, unsigned i_lane,
@@ -62,6 +63,8 @@ static unsigned find_pack(const struct mu_pool *pool, unsigned n_max,
     unsigned attempts = job->out.attempts;
     unsigned n;
 
+    if (attempts >= MUI_PACK_ATTEMPTS)
+        return 0;
     for (n = 0; n < n_max && job; n++, job = job->next, tag += step) {
         if (job->order.form != MUI_FORM_INLINE || job->order.fn != fn ||
             job->order.tag != tag || job->out.attempts != attempts ||
@@ -87,8 +90,8 @@ static unsigned give_pack(struct mu_pool *pool, struct mui_group *group,
 
     if (n < 2)
         return 0;
-    mui_lane_push_pack(lane, orders, n, next_attempt(owners[0]), owners,
-                       &index);
+    mui_lane_push_pack(lane, orders, n, (uint8_t)next_attempt(owners[0]),
+                       owners, &index);
     mui_job_cut(&pool->queue, owners[n - 1], n);
     for (unsigned i = 0; i < n; i++)
         note_given(pool, owners[i], group->i_first + i_lane, index + i);

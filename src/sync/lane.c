@@ -143,10 +143,10 @@ void mui_lane_fini(struct mui_lane *lane)
 /* Copy an order into its slot, but for the lap. Word by word and with `attempt` from
  * a register: reading back wider than was just written stalls the store buffer. */
 static void write_order(struct slot *slot, const struct mui_order *order,
-                        uint8_t attempt)
+                        uint16_t attempt)
 {
     uint32_t head = (uint32_t)order->form | (uint32_t)order->inline_size << 8 |
-                    (uint32_t)attempt << 16 | (uint32_t)order->words << 24;
+                    (uint32_t)attempt << 16;
 
     memcpy(slot->body, &head, sizeof head);
     memcpy(slot->body + sizeof head, &order->fn,
@@ -154,7 +154,7 @@ static void write_order(struct slot *slot, const struct mui_order *order,
 }
 
 int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
-                  uint8_t attempt, void *owner, uint32_t *ret_index)
+                  uint16_t attempt, void *owner, uint32_t *ret_index)
 {
     uint32_t index = lane->tail;
     struct slot *slot = &lane->down->orders[index & lane->mask];
@@ -203,14 +203,13 @@ static void write_pack_head(struct slot *slot,
 {
     struct mui_order head = {.form = MUI_FORM_PACK,
                              .inline_size = (uint8_t)n,
-                             .words = (uint8_t)(room / 8),
                              .fn = orders[0]->fn,
                              .tag = orders[0]->tag};
 
     head.u.pack.tag_step = orders[1]->tag - orders[0]->tag;
     for (unsigned i = 0; i < n; i++)
         head.u.pack.sizes[i] = orders[i]->inline_size;
-    write_order(slot, &head, attempt);
+    write_order(slot, &head, (uint16_t)(attempt | room / 8 << 8));
 }
 
 /* Write the input of an order of a pack at `at`. Returns where the next one goes, which

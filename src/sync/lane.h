@@ -34,7 +34,12 @@ enum mui_form {
     MUI_N_FORMS
 };
 
-enum { MUI_ORDER_INLINE = 40, MUI_REPLY_INLINE = 32, MUI_PACK_MAX = 32 };
+enum {
+    MUI_ORDER_INLINE = 40,
+    MUI_REPLY_INLINE = 32,
+    MUI_PACK_MAX = 32,
+    MUI_PACK_ATTEMPTS = 255
+};
 
 /* Supervisor to worker. */
 struct mui_order {
@@ -42,9 +47,10 @@ struct mui_order {
     uint8_t form; /* enum mui_form */
     uint8_t
         inline_size; /* of u.bytes, with MUI_FORM_INLINE; orders of a pack */
-    uint8_t attempt; /* 255 stands for more */
-    uint8_t words;   /* with MUI_FORM_PACK: room of its inputs, in 8 bytes */
-    uint64_t fn;     /* see sys/module.h */
+    /* 65535 stands for more; with MUI_FORM_PACK up to 255, and above that the room of the
+     * inputs, in 8 bytes */
+    uint16_t attempt;
+    uint64_t fn; /* see sys/module.h */
     uint64_t tag;
     union {
         uint8_t bytes[MUI_ORDER_INLINE];
@@ -140,11 +146,12 @@ void mui_lane_fini(struct mui_lane *lane);
 /* Hand an order over; `owner` (not NULL) comes back with its reply. 0 or MU_FULL.
  * Wait-free. The worker sees it after mui_lane_flush(). */
 int mui_lane_push(struct mui_lane *lane, const struct mui_order *order,
-                  uint8_t attempt, void *owner, uint32_t *ret_index);
+                  uint16_t attempt, void *owner, uint32_t *ret_index);
 
 /* The same for n orders at once, from 2 to mui_lane_pack_room(): as if pushed one by
  * one, but cheaper. All inline, of less than MUI_ORDER_INLINE bytes, of one function,
- * with tags that are an equal step apart. *ret_index is the first's. */
+ * with tags that are an equal step apart, and an attempt up to MUI_PACK_ATTEMPTS. *ret_index
+ * is the first's. */
 void mui_lane_push_pack(struct mui_lane *lane,
                         const struct mui_order *const *orders, unsigned n,
                         uint8_t attempt, void *const *owners,

@@ -128,9 +128,9 @@ static void open_pack(struct mui_lane_worker *w, const struct mui_order *head)
     memcpy(pack->sizes, head->u.pack.sizes, sizeof pack->sizes);
     pack->tag_step = head->u.pack.tag_step;
     pack->input = pack_bytes(w->down, w->mask, (w->next & w->mask) + n) -
-                  (size_t)head->words * 8;
+                  (size_t)(head->attempt >> 8) * 8;
     pack->order.form = MUI_FORM_PACK;
-    pack->order.attempt = head->attempt;
+    pack->order.attempt = head->attempt & 0xff;
     pack->order.fn = head->fn;
     pack->order.tag = head->tag - pack->tag_step;
 }

@@ -425,6 +425,38 @@ static void outcomes_go_back_together(void **state)
     mu_outcome_free_many(outcomes + N / 2, N / 2);
 }
 
+/* -- many attempts -- */
+
+enum { N_ATTEMPTS = 300 };
+
+static int fail_long(struct mu_task *t)
+{
+    unsigned attempt = mu_task_attempt(t);
+
+    mu_task_truncate(t, 0);
+    return attempt < N_ATTEMPTS ? 1 : mu_task_printf(t, "%u", attempt);
+}
+
+/* Several: alone or together, a task sees its own count. */
+static void every_attempt_has_its_number(void **state)
+{
+    enum { N_TASKS = 40 };
+    struct mu_pool_options options = {.retries = N_ATTEMPTS + 10};
+    struct mu_pool *pool = models_open(state, &options);
+
+    for (uint64_t i = 0; i < N_TASKS; i++)
+        test_submit(pool, fail_long, i);
+    for (int i = 0; i < N_TASKS; i++) {
+        struct mu_outcome *o = test_take(pool);
+
+        assert_int_equal(o->status, MU_DONE);
+        assert_int_equal(o->attempts, N_ATTEMPTS);
+        assert_string_equal(o->output, "300");
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
 static const struct model_test suite[] = {
     MODEL_TEST(every_task_ends_once),
     MODEL_TEST(sizes_of_all_kinds_travel),
@@ -433,6 +465,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(negative_code_is_told_in_words),
     MODEL_TEST(retries_until_done),
     MODEL_TEST(many_retries_in_a_row),
+    MODEL_TEST(every_attempt_has_its_number),
     MODEL_TEST(borrowed_input_is_read_in_place),
     MODEL_TEST(file_input_is_mapped),
     MODEL_TEST(arg_is_seen),
