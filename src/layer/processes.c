@@ -166,6 +166,7 @@ static int processes_open(struct mui_layer *l,
     p->dead_channel = -1;
     p->files = (struct mui_sandbox_files){-1, -1};
     p->alarm_ns = MU_NEVER;
+    p->rouse_ns = MU_NEVER;
     rc = mui_limits_check(&config->terms->limits, err);
     if (rc < 0)
         return rc;

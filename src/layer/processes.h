@@ -106,6 +106,7 @@ struct mui_processes {
     bool *given_up;    /* [width] */
     uint32_t n_ids;
     int64_t alarm_ns;
+    int64_t rouse_ns; /* when to rouse guardian and nursery; MU_NEVER: nothing is awaited */
     struct mui_starts starts;
     struct mu_error failure; /* of the last that failed */
     bool stopping;
@@ -142,6 +143,9 @@ void mui_processes_fill_groups(struct mui_processes *p);
 /* By the nursery, when this program may not any more. */
 void mui_processes_kill_peer(struct mui_processes *p,
                              struct mui_processes_peer *peer);
+
+/* Have the monitor see to what there is, soon. */
+void mui_processes_tidy_later(struct mui_processes *p);
 
 /* Kill it, and leave the rest to the monitor. */
 void mui_processes_bury_later(struct mui_processes *p,

@@ -98,6 +98,15 @@ void mui_processes_kill_peer(struct mui_processes *p,
     mui_bells_poke(&p->bells);
 }
 
+void mui_processes_tidy_later(struct mui_processes *p)
+{
+    if (p->stopping)
+        mui_bells_poke(&p->bells);
+    else if (!p->tidy_due)
+        mui_bells_poke_later(&p->bells, MUI_TIDY_AFTER_NS);
+    p->tidy_due = true;
+}
+
 void mui_processes_bury_later(struct mui_processes *p,
                               struct mui_processes_peer *peer)
 {
@@ -105,11 +114,7 @@ void mui_processes_bury_later(struct mui_processes *p,
     if (peer->kill_ns == 0 && !peer->waits)
         mui_processes_kill_peer(p, peer);
     mui_processes_silence(p, peer);
-    if (p->stopping)
-        mui_bells_poke(&p->bells);
-    else if (!p->tidy_due)
-        mui_bells_poke_later(&p->bells, MUI_TIDY_AFTER_NS);
-    p->tidy_due = true;
+    mui_processes_tidy_later(p);
 }
 
 void mui_processes_died(struct mui_processes *p,

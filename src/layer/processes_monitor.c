@@ -147,9 +147,11 @@ void mui_processes_heed_ids(struct mui_processes *p, const uint64_t *ids,
         peer = mui_processes_peer_by_id(p, (uint32_t)ids[i]);
         if (!peer || peer->peer.bell < 0)
             continue;
-        if (!mui_peer_answer(&peer->peer))
-            mui_processes_silence(
-                p, peer); /* its end is reported, or comes after its task */
+        if (!mui_peer_answer(&peer->peer)) {
+            /* its end is reported, or comes after its task */
+            mui_processes_silence(p, peer);
+            mui_processes_tidy_later(p); /* should nobody report it */
+        }
         mui_processes_see_stage(p, peer);
         (void)mui_processes_heed_last_words(p, peer);
     }
@@ -350,10 +352,44 @@ static int64_t kill_late(struct mui_processes *p)
     return next;
 }
 
+/* Whether the nursery has yet to say of a worker that it is there, or that it ended. */
+static bool is_awaited(const struct mui_processes_peer *peer)
+{
+    switch (peer->state) {
+    case MUI_PEER_FREE:
+        break;
+    case MUI_PEER_ORDERED:
+        return !peer->up || peer->peer.bell < 0;
+    case MUI_PEER_GONE:
+        return !peer->reaped;
+    }
+    return false;
+}
+
+/* Guardian and nursery can be stopped, and nothing else would tell: while they owe a
+ * word, let them go on now and then. `ordering`: for workers that are ordered next. */
+static void rouse_late(struct mui_processes *p, bool ordering)
+{
+    bool any = ordering;
+
+    for (unsigned i = 0; i < p->n_peers && !any; i++)
+        any = is_awaited(&p->peers[i]);
+    if (!any || p->robbed) {
+        p->rouse_ns = MU_NEVER;
+    } else if (p->rouse_ns == MU_NEVER) {
+        p->rouse_ns = mu_after_ns(MUI_ROUSE_NS);
+    } else if (mu_now_ns() >= p->rouse_ns) {
+        mui_nursery_rouse();
+        p->rouse_ns = mu_after_ns(MUI_ROUSE_NS);
+    }
+}
+
 static int64_t next_time(struct mui_processes *p, int64_t late_ns)
 {
     int64_t next = kill_late(p);
 
+    if (p->rouse_ns < next)
+        next = p->rouse_ns;
     if (late_ns < next)
         next = late_ns;
     if (p->alarm_ns < next)
@@ -385,6 +421,7 @@ static int64_t heed(struct mui_processes *p, const uint64_t *ids, unsigned n,
         late_ns = mu_after_ns(MUI_STARTS_LATE_NS); /* of those ordered next */
     if (p->starts.hopeless)
         give_up(p);
+    rouse_late(p, errands->n_places > 0);
     p->tidy_due = false;
     if (errands->n_to_kill == ERRANDS_MAX || errands->n_places == ERRANDS_MAX ||
         errands->n_corpses == ERRANDS_MAX)

@@ -11,7 +11,8 @@
  * takes its place, with a new nursery below: for a pool the two deaths are alike.
  * A guardian that is stopped (SIGSTOP) is no harm until a pool wants a channel or the
  * nursery dies; who wants a channel lets it go on. A stopped nursery is killed instead:
- * its pools wait for it, and only the guardian hears of it.
+ * its pools wait for it, and only the guardian hears of it. Where the guardian is stopped
+ * too, a pool that waits for workers or for word of their end lets both go on.
  *
  * When the supervisor dies or execs, both kill whatever descends from them, and end.
  *
@@ -31,7 +32,7 @@ enum {
     MUI_NURSERY_WORKER_FDS = 4,
     /* of one program at a time; one above that is told so, and closed */
     MUI_NURSERY_CHANNELS_MAX = 256,
-    /* who waits for a first worker rouses the guardian so often */
+    /* who waits for a worker, or for word of its end, rouses the guardian so often */
     MUI_ROUSE_NS = 1000 * 1000 * 1000
 };
 
@@ -91,7 +92,7 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
                         size_t plan_bytes, const int *fds, unsigned n_fds,
                         int *ret_channel, struct mu_error *err);
 
-/* Let a guardian that was stopped go on. Connecting does it too: so it is for those who
+/* Let guardian and nursery go on, if they were stopped. Connecting does it too: so it is for those who
  * wait, in case it was stopped meanwhile. */
 void mui_nursery_rouse(void);
 

@@ -59,6 +59,9 @@ static int busy(struct mu_task *task)
         continue;
 }
 
+/* Long after all that is to happen. */
+static const int64_t a_while_ns = INT64_C(100000000000);
+
 static int say_pid(struct mu_task *task)
 {
     (void)mu_task_printf(task, "%d", (int)getpid());
@@ -586,6 +589,73 @@ static void close_with_all_stopped(void **state)
     assert_int_not_equal(how, 'T');
 }
 
+static _Noreturn int end_silently(struct mu_task *task)
+{
+    (void)task;
+    _exit(3);
+}
+
+/* The next outcome, after guardian and nursery were stopped by us: they go on. */
+static struct mu_outcome *take_stopped(struct mu_pool *pool, pid_t guardian)
+{
+    struct mu_outcome *o;
+    int rc = mu_pool_next(pool, mu_after_ns(a_while_ns), &o);
+
+    (void)kill(-getpgid(guardian), SIGCONT); /* or the test would hang */
+    assert_int_equal(rc, 0);
+    return o;
+}
+
+/* So that nobody reports it: only the nursery knows how a worker ended that left no word,
+ * and nobody but the pool lets it go on. */
+static void silent_end_with_all_stopped(void **state)
+{
+    struct mu_outcome *o;
+    struct mu_pool *pool;
+    pid_t nursery;
+    pid_t guardian;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:2", NULL, &pool, NULL), 0);
+    nursery = parent_of(run_one(pool));
+    guardian = parent_of(nursery);
+    stop(guardian);
+    stop(nursery);
+    assert_int_equal(mu_pool_submit(pool, end_silently, NULL, 0, NULL, NULL),
+                     0);
+    o = take_stopped(pool, guardian);
+    assert_int_equal(o->status, MU_EXITED);
+    assert_int_equal(o->code, 3);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
+/* After the pool let it go on to have another nursery, and before it has: it pauses
+ * there. */
+static void guardian_stops_at_its_work(void **state)
+{
+    struct mu_outcome *o;
+    struct mu_pool *pool;
+    pid_t nursery;
+    pid_t guardian;
+    pid_t parent;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:2", NULL, &pool, NULL), 0);
+    nursery = parent_of(run_one(pool));
+    guardian = parent_of(nursery);
+    stop(guardian);
+    assert_int_equal(kill(nursery, SIGKILL), 0);
+    while (look_up(guardian, &parent) == 'T')
+        (void)sched_yield();
+    assert_int_equal(kill(guardian, SIGSTOP), 0);
+    assert_int_equal(mu_pool_submit(pool, say_pid, NULL, 0, NULL, NULL), 0);
+    o = take_stopped(pool, guardian);
+    assert_int_equal(o->status, MU_DONE);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 static void await_end(pid_t pid)
 {
     while (parent_of(pid) > 0)
@@ -672,6 +742,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(pool_opens_as_the_guardian_dies),
         cmocka_unit_test(close_with_a_stopped_guardian),
         cmocka_unit_test(close_with_all_stopped),
+        cmocka_unit_test(silent_end_with_all_stopped),
+        cmocka_unit_test(guardian_stops_at_its_work),
         cmocka_unit_test(loss_of_both_is_said),
         cmocka_unit_test(killed_guardian_is_replaced),
     };
