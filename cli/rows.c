@@ -44,71 +44,160 @@ static off_t end_of_lines(int fd, off_t size)
     return 0;
 }
 
-/* Of a table with a separator: where in a field, and what was seen of the row. */
+/* A row begins with its number, ":", two times and four numbers, none of them quoted. */
+enum { I_HOST = 1, I_TIMES = 2, I_NUMBERS = 4, N_BEGIN = 8, TIME_DIGITS = 3 };
+
+/* Of a table with a separator: where in a field, and what was seen of the row. A word is what
+ * stands between two separators, also within quotes.
+ *
+ * A row that others were written behind while it was torn: in its first fields, then one of
+ * those is no number; in another, then it has more fields than the table; within quotes,
+ * then the next quote, which opens a field, seems to close this one, and is not followed by
+ * a separator; or no quote follows, and rows seem to begin within quotes that nothing
+ * closes. Values may look like the beginning of a row, so that alone tells nothing. */
 struct table {
     char separator;
     enum { FIELD_START, FIELD_PLAIN, FIELD_QUOTED, FIELD_QUOTE } at;
-    int is_colon;  /* the field is ":" so far */
-    int is_number; /* or a number */
-    int n_fields;  /* of the row, that have ended */
-    int n_numbers; /* fields behind the last ":" when all are numbers; or -1 */
+    int n_fields;    /* of the row, that have ended */
+    int n_named;     /* by the first row, which is the head: 0 in that one */
+    int i_next;      /* which field of a beginning the next word may be */
+    int has_row;     /* behind its own beginning there is another */
+    int quotes_row;  /* also within quotes, */
+    int quotes_pair; /* with a quote behind it that is part of a value */
+    int n_quotes;    /* one behind the other, up to here */
+
+    char word[64]; /* as much of it as there is room for */
+    size_t word_size;
 };
 
-static void field_begin(struct table *t)
+static void word_begin(struct table *t)
 {
-    t->at = FIELD_START;
-    t->is_colon = 0;
-    t->is_number = 1;
+    t->word_size = 0;
 }
 
-/* The beginning of a row has a colon and six numbers, in fields 2 to 8. */
-static int field_end(struct table *t)
+static void word_go_on(struct table *t, char c)
 {
-    enum { N_NUMBERS = 6, N_FIELDS = 8 };
+    if (t->word_size < sizeof t->word)
+        t->word[t->word_size] = c;
+    t->word_size++;
+}
 
-    t->n_fields++;
-    if (t->is_colon)
-        t->n_numbers = 0;
-    else if (!t->is_number || t->at == FIELD_START)
-        t->n_numbers = -1;
-    else if (t->n_numbers >= 0)
-        t->n_numbers++;
-    field_begin(t);
-    return t->n_numbers == N_NUMBERS && t->n_fields != N_FIELDS ? -EBADMSG : 0;
+static int word_is_number(const struct table *t)
+{
+    for (size_t i = 0; i < t->word_size; i++)
+        if (i == sizeof t->word || !t->word[i] ||
+            !strchr("0123456789.-", t->word[i]))
+            return 0;
+    return t->word_size > 0;
+}
+
+/* Whether it can be that field of what a row begins with, as we write it. */
+static int word_fits(const struct table *t, int i_field)
+{
+    if (i_field == I_HOST)
+        return t->word_size == 1 && t->word[0] == ':';
+    if (!word_is_number(t))
+        return 0;
+    return i_field >= I_NUMBERS ||
+           (t->word_size > TIME_DIGITS &&
+            t->word[t->word_size - TIME_DIGITS - 1] == '.');
+}
+
+/* Returns 1 behind what a row begins with. */
+static int word_end(struct table *t)
+{
+    if (word_fits(t, t->i_next))
+        t->i_next++;
+    else
+        t->i_next = word_fits(t, I_HOST) ? I_TIMES : I_HOST;
+    word_begin(t);
+    if (t->i_next < N_BEGIN)
+        return 0;
+    t->i_next = I_HOST;
+    return 1;
 }
 
 static void row_begin(struct table *t)
 {
-    field_begin(t);
+    t->at = FIELD_START;
     t->n_fields = 0;
-    t->n_numbers = -1;
+    t->i_next = I_HOST;
+    t->has_row = 0;
+    t->quotes_row = 0;
+    t->quotes_pair = 0;
+    word_begin(t);
 }
 
-/* Returns 1 behind a row, 0 in it; -EBADMSG: it is none. A quote opens a field that it
- * begins, and what follows the one that closes it is the end of the field: behind a row that
- * was torn within quotes neither is so. */
+static int is_in_beginning(const struct table *t)
+{
+    return t->n_named && t->n_fields < N_BEGIN;
+}
+
+/* Returns 0, or -EBADMSG. */
+static int field_end(struct table *t, int is_last)
+{
+    if (is_in_beginning(t) && t->n_fields != I_HOST && !word_is_number(t))
+        return -EBADMSG;
+    t->n_fields++;
+    t->at = FIELD_START;
+    if (word_end(t) && t->n_fields != N_BEGIN)
+        t->has_row = 1;
+    if (!is_last)
+        return 0;
+    if (!t->n_named)
+        t->n_named = t->n_fields;
+    else if (t->has_row && t->n_fields > t->n_named)
+        return -EBADMSG;
+    row_begin(t);
+    return 0;
+}
+
+static void go_on_in_quotes(struct table *t, char c)
+{
+    if (c == '"')
+        t->at = FIELD_QUOTE;
+    else if (t->n_quotes == 2)
+        t->quotes_pair |= t->quotes_row;
+    if (c != t->separator && c != '\n')
+        word_go_on(t, c);
+    else if (word_end(t))
+        t->quotes_row = 1;
+    if (c == '\n')
+        t->i_next = I_HOST;
+}
+
+/* Of what is no separator: a quote opens a field that it begins, and behind the one that
+ * closes it the field ends. */
+static int is_misquoted(const struct table *t, char c)
+{
+    if (t->at == FIELD_QUOTE)
+        return c != '"';
+    return t->at == FIELD_PLAIN && c == '"';
+}
+
+/* Returns 1 behind a row, 0 in it; -EBADMSG: it is none. */
 static int table_go_on(struct table *t, char c)
 {
-    int rc;
+    int rc = 0;
 
     if (t->at == FIELD_QUOTED) {
-        t->at = c == '"' ? FIELD_QUOTE : FIELD_QUOTED;
-        return 0;
+        go_on_in_quotes(t, c);
+    } else if (c == t->separator || c == '\n') {
+        rc = field_end(t, c == '\n');
+        if (rc == 0)
+            rc = c == '\n';
+    } else if (is_misquoted(t, c)) {
+        rc = -EBADMSG;
+    } else if (c == '"') {
+        rc = t->at == FIELD_START && is_in_beginning(t) ? -EBADMSG : 0;
+        t->at = FIELD_QUOTED;
+        word_go_on(t, c);
+    } else {
+        t->at = FIELD_PLAIN;
+        word_go_on(t, c);
     }
-    if (c == t->separator || c == '\n') {
-        rc = field_end(t);
-        if (rc == 0 && c == '\n')
-            row_begin(t);
-        return rc ? rc : c == '\n';
-    }
-    if (t->at == FIELD_QUOTE && c != '"')
-        return -EBADMSG;
-    if (t->at == FIELD_PLAIN && c == '"')
-        return -EBADMSG;
-    t->is_colon = t->at == FIELD_START && c == ':';
-    t->is_number &= (c >= '0' && c <= '9') || c == '.' || c == '-';
-    t->at = c == '"' ? FIELD_QUOTED : FIELD_PLAIN;
-    return 0;
+    t->n_quotes = c == '"' ? t->n_quotes + 1 : 0;
+    return rc;
 }
 
 /* From the beginning on: only there it is known that no quote is open. */
@@ -132,7 +221,9 @@ static off_t end_of_table(int fd, char separator)
         }
         size += n;
     }
-    return n < 0 ? -errno : end;
+    if (n < 0)
+        return -errno;
+    return t.quotes_row && !t.quotes_pair ? -EBADMSG : end;
 }
 
 int rows_trim(int fd, char separator, off_t *ret_size)

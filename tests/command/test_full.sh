@@ -78,6 +78,31 @@ for how in '/^4,/{s/,"echo.*/,"ec/; N; s/\n//}' '/^4,/{s/^\(4,:,17\).*/\1/; N; s
     same_files 'a table with rows glued together' torn.csv t.csv
 done
 
+# within quotes that nothing closes: no row behind has any
+for what in '' ',"a ""b"" c'; do
+    rm -f log
+    m --joblog log --results t.csv work.c:copy ::: 1 2 3
+    sed "/^1,/{s/work.*/\"x$what/; N; s/\n//}" t.csv >torn.csv
+    cp torn.csv t.csv
+    got=$(m --joblog log --resume --results t.csv work.c:copy ::: 1 2 3 4 2>&1)
+    same "status with rows behind an open quote$what" 255 $?
+    same_files "a table with rows behind an open quote$what" torn.csv t.csv
+done
+
+# values that look like the beginning of a row are none, in rows of any length
+printf ':,1.000,2.000,3,4,5,6\na\na,b,c,d,e,f,g\n' >like.first
+printf 'a\n:,1,2,3,4,5,6\na,b,c,d,e,f,g,h\n' >like.longer
+for like in like.first like.longer; do
+    for form in t.csv t.tsv; do
+        rm -f log
+        m --joblog log --results $form -C , -a $like -- echo '{1}'
+        cp $form whole
+        m --joblog log --resume --results $form -C , -a $like -- echo '{1}'
+        same "status with values like a row, $form of $like" 0 $?
+        same_files "values like a row, $form of $like" whole $form
+    done
+done
+
 # but a table may be the output of a task, as a whole
 rm -f log
 m --joblog log --results t.csv -- printf %s ::: 1 2 3
