@@ -34,8 +34,10 @@ struct run {
     int64_t next_start_ns; /* --delay: no task starts before */
 
     struct flights flights;
-    uint64_t n_in_pool;  /* tasks submitted and not taken back */
-    uint64_t kept_bytes; /* held in outcomes that wait for earlier ones */
+    uint64_t n_in_pool;    /* tasks submitted and not taken back */
+    uint64_t n_taken;      /* outcomes */
+    uint64_t output_bytes; /* what the next of them may hold, by those taken */
+    uint64_t kept_bytes;   /* held in outcomes that wait for earlier ones */
 
     struct seq_set has_run;
     struct joblog joblog;

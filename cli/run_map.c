@@ -11,19 +11,55 @@ enum {
     SUBMIT_BATCH = 256,      /* inputs between two looks at the outcomes */
     TAKE_BATCH = 256,        /* outcomes between two looks at the inputs */
     KEEP_TASKS_MAX = 100000, /* -k: tasks behind the oldest missing outcome */
+    /* tasks ahead of the outcomes taken, to each worker: as many may be at least; and
+     * commands at most, for each takes so long to start that more gain nothing */
+    AHEAD_MIN = 2,
+    AHEAD_COMMANDS_MAX = 16,
+    FORGET = 256 /* outputs until a large one counts for a third */
 };
-/* -k: bytes of output behind the oldest missing outcome */
-#define KEEP_BYTES_MAX (UINT64_C(256) << 20)
+/* Bytes of output that are held: with -k behind the oldest missing outcome, and otherwise
+ * while nobody reads ours. */
+#define HELD_BYTES_MAX (UINT64_C(256) << 20)
 
 /* Why feeding stopped. */
 enum fed { FED_BATCH = 0, FED_FULL, FED_EARLY, FED_DRY, FED_ENDED };
 
 /* With -k, outcomes pile up behind a slow task: no further then. */
+static int keeps_too_much(const struct run *r)
+{
+    return r->options->keep_order &&
+           (r->flights.n >= KEEP_TASKS_MAX || r->kept_bytes >= HELD_BYTES_MAX);
+}
+
+/* What is in the pool runs to its end, whether or not its outcome is taken, and holds its
+ * output until then. How much that will be the outcomes taken tell: before there are any,
+ * few are handed over. */
+static int has_too_much_in_pool(const struct run *r)
+{
+    const uint64_t width = mu_pool_width(r->pool);
+    const uint64_t n = r->n_in_pool;
+
+    if (n < AHEAD_MIN * width)
+        return 0;
+    return n >= AHEAD_MIN * (width + r->n_taken) ||
+           (r->work.command && n >= AHEAD_COMMANDS_MAX * width) ||
+           r->kept_bytes + n * r->output_bytes >= HELD_BYTES_MAX;
+}
+
 static int is_too_far_ahead(const struct run *r)
 {
-    return run_waits_for_outcome(r, r->n_in_pool) ||
-           (r->options->keep_order && (r->flights.n >= KEEP_TASKS_MAX ||
-                                       r->kept_bytes >= KEEP_BYTES_MAX));
+    return run_waits_for_outcome(r, r->n_in_pool) || keeps_too_much(r) ||
+           has_too_much_in_pool(r);
+}
+
+/* Large outputs are remembered longer than small ones. */
+static void note_taken(struct run *r, uint64_t output_bytes)
+{
+    r->n_in_pool--;
+    r->n_taken++;
+    r->output_bytes -= r->output_bytes / FORGET;
+    if (r->output_bytes < output_bytes)
+        r->output_bytes = output_bytes;
 }
 
 static int submit(struct run *r)
@@ -125,7 +161,7 @@ static void take(struct run *r, struct mu_outcome *outcome)
     if (!flight)
         say_fatal("an outcome came for input %llu, which was not running",
                   (unsigned long long)outcome->tag);
-    r->n_in_pool--;
+    note_taken(r, outcome->output_size);
     run_count(r, flight, outcome);
     if (r->options->keep_order) {
         flight->outcome = outcome;

@@ -78,13 +78,27 @@ for how in '/^4,/{s/,"echo.*/,"ec/; N; s/\n//}' '/^4,/{s/^\(4,:,17\).*/\1/; N; s
     same_files 'a table with rows glued together' torn.csv t.csv
 done
 
-# within quotes that nothing closes: no row behind has any
+# also one torn in its numbers that has fewer fields than the head, with the other
+rm -f log
+printf 'a,b,c\nd\ne\n' >short
+m --joblog log --results t.csv -C , -a short -- echo '{1}'
+sed "/^2,/{N; N; s/^2,.*\n3/2,:,3/}" t.csv >torn.csv
+cp torn.csv t.csv
+got=$(m --joblog log --resume --results t.csv -C , -a short -- echo '{1}' 2>&1)
+same 'status with a row glued to the beginning of one' 255 $?
+same_files 'a table with a row glued to the beginning of one' torn.csv t.csv
+
+# and within quotes that nothing closes, for no row behind has any
+printf 'printf "$0"\n' >give1
+chmod +x give1
+cp give1 give2
+cp give1 give3
 for what in '' ',"a ""b"" c'; do
     rm -f log
-    m --joblog log --results t.csv work.c:copy ::: 1 2 3
-    sed "/^1,/{s/work.*/\"x$what/; N; s/\n//}" t.csv >torn.csv
+    m --joblog log --results t.csv -- ./give{} ::: 1 2 3
+    sed "/^1,/{s/\.\/give.*/\"x$what/; N; s/\n//}" t.csv >torn.csv
     cp torn.csv t.csv
-    got=$(m --joblog log --resume --results t.csv work.c:copy ::: 1 2 3 4 2>&1)
+    got=$(m --joblog log --resume --results t.csv -- ./give{} ::: 1 2 3 2>&1)
     same "status with rows behind an open quote$what" 255 $?
     same_files "a table with rows behind an open quote$what" torn.csv t.csv
 done
