@@ -58,6 +58,18 @@ static void describe(struct report_failure *f, const struct mu_outcome *outcome)
     put_frames(&f->frames, outcome);
 }
 
+/* A command's worker knows which limit it ran into: the pool's description of its task ends
+ * with that. */
+static void put_limit(struct text *t, const struct mu_outcome *outcome)
+{
+    char how[DESCRIPTION_BYTES];
+    const char *limit;
+
+    (void)mu_outcome_describe(outcome, how, sizeof how);
+    limit = strstr(how, " at its ");
+    text_put(t, limit ? limit : "");
+}
+
 /* A command says itself how it ended, without the pool. */
 static int describe_command(const struct ended *e, struct text *ret_how)
 {
@@ -69,12 +81,14 @@ static int describe_command(const struct ended *e, struct text *ret_how)
     case MU_CRASHED:
         (void)mu_worker_describe(&crash, how, sizeof how);
         text_put(ret_how, how);
+        put_limit(ret_how, e->outcome);
         break;
     case MU_TIMED_OUT:
         text_printf(ret_how, "timed out after %.3f s", (double)e->run_ns / 1e9);
         break;
     case MU_FAILED:
         text_printf(ret_how, "failed: exit status %d", e->code);
+        put_limit(ret_how, e->outcome);
         break;
     default:
         return 0;

@@ -246,6 +246,13 @@ for model in $MODELS; do
     # where the kernel keeps no such limit the pool is not opened
     report=$("$MUSTER" map --children 20 --model "$model" many.c:children ::: 200 2>&1)
     has '--children' "failed: returned 11 at its limit on processes|RLIMIT_NPROC does not bind" "$report"
+    case $report in
+    *'(cgroup)'*)
+        has '--children of a command' "'a', failed: exit status [0-9]+ at its limit on processes \(cgroup\)\$" \
+            "$("$MUSTER" map --children 5 --model "$model" \
+                -- 'for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; :' ::: a 2>&1)"
+        ;;
+    esac
     report=$("$MUSTER" map --children 20 --model "$model" many.c:children ::: 5 2>&1)
     has '--children, fewer' "^muster: 1 done|RLIMIT_NPROC does not bind" "$report"
     report=$("$MUSTER" map --timeout 0.2 --model "$model" work.c:hang ::: a 2>&1)
