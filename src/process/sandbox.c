@@ -174,13 +174,12 @@ static bool keeps_files;
 
 int mui_sandbox_enter(struct mui_sandbox_files *files, unsigned flags)
 {
-    bool keeps_files = files->ruleset_fd >= 0;
     bool lists = files->list_fd >= 0;
     int rc = 0;
 
-    if (flags || files->ruleset_fd >= 0) /* before its file may not be read */
-        rc = mui_filter_load();
     keeps_files = files->ruleset_fd >= 0;
+    if (flags || keeps_files) /* before its file may not be read */
+        rc = mui_filter_load();
     if (rc == 0 && keeps_files)
         rc = restrict_files(files->ruleset_fd);
     if (!(flags & MU_SANDBOX_PURE)) { /* refuses what the others do, and more */
