@@ -46,6 +46,13 @@ bool mui_pool_take_interrupt(struct mu_pool *pool)
                                     memory_order_acquire);
 }
 
+/* The same, for a look. */
+static bool is_interrupted(const struct mu_pool *pool)
+{
+    /* relaxed: who is, takes it with acquire */
+    return atomic_load_explicit(&pool->interrupted, memory_order_relaxed);
+}
+
 /* What comes around a task (the caller's turn, handing over, the lock) costs as much
  * as some very short ones: so many of those are run as this time holds. */
 enum { RUN_NS = 50 * 1000, RUN_MAX = 256 };
@@ -162,9 +169,8 @@ static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
 
     pool->n_waiting++;
     mui_pool_want_news(pool);
-    /* relaxed: behind the acquire above. One that came before it would not change
-     * `news` again */
-    if (atomic_load_explicit(&pool->interrupted, memory_order_relaxed)) {
+    /* behind the acquire above. One that came before it would not change `news` again */
+    if (is_interrupted(pool)) {
         pool->n_waiting--;
         return;
     }
@@ -190,6 +196,12 @@ static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
         while (mui_pool_pump(pool));
 }
 
+static bool is_over(int64_t deadline)
+{
+    return deadline != MU_NEVER &&
+           (deadline == MU_NOW || deadline <= mu_now_ns());
+}
+
 int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
 {
     uint64_t n_moves = pool->n_moves;
@@ -199,15 +211,16 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
     if (pool->closing)
         return MU_CLOSED;
     moved = mui_pool_look(pool) || mui_pool_pump_waiting(pool);
-    /* before a task is run here, which may be as long as any wait */
-    if (mui_pool_take_interrupt(pool))
+    /* before a task is run here, which may be as long as any wait. Who does not wait leaves
+     * it to who does */
+    if (is_interrupted(pool) && !is_over(deadline) &&
+        mui_pool_take_interrupt(pool))
         return -EINTR;
     if (mui_pool_run_some(pool)) {
         (void)mui_pool_pump(pool);
         moved = true;
     }
-    if (deadline != MU_NEVER &&
-        (deadline == MU_NOW || deadline <= mu_now_ns())) {
+    if (is_over(deadline)) {
         (void)mui_pool_pump(pool);
         (void)mui_pool_doubt(pool);
         return MU_TIMEOUT;

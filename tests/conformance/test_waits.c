@@ -267,6 +267,35 @@ static void deadline_ends_a_wait_that_gets_on(void **state)
     }
 }
 
+/* Who does not wait is not interrupted, and takes it from nobody who does. */
+static void interrupt_is_left_to_who_waits(void **state)
+{
+    const int64_t passed[] = {MU_NOW, mu_now_ns()};
+
+    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) {
+        struct mu_pool *pool;
+        struct mu_outcome *o;
+        uint64_t id;
+
+        if (is_serial(state)) {
+            id = open_serial(state, count_run, N_TASKS);
+            pool = serial_pool;
+        } else {
+            pool = models_open(state, NULL);
+            atomic_store(n_open, 0);
+            assert_int_equal(
+                mu_pool_submit(pool, write_nothing, NULL, 0, NULL, &id), MU_OK);
+        }
+        mu_pool_interrupt(pool);
+        assert_int_equal(mu_pool_wait(pool, id, passed[i], &o), MU_TIMEOUT);
+        assert_int_equal(mu_pool_wait(pool, id, MU_NEVER, &o), -EINTR);
+        atomic_store(n_open, UINT64_MAX);
+        assert_int_equal(mu_pool_wait(pool, id, MU_NEVER, &o), MU_OK);
+        mu_outcome_free(o);
+        mu_pool_close(pool);
+    }
+}
+
 /* -- tasks that call their own pool, as those of threads and of `serial` can -- */
 
 static struct mu_pool *own_pool;
@@ -416,6 +445,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(interrupt_ends_a_wait_that_gets_on),
     MODEL_TEST(interrupt_is_kept_for_the_next_wait),
     MODEL_TEST(interrupt_does_not_hide_an_outcome),
+    MODEL_TEST(interrupt_is_left_to_who_waits),
     MODEL_TEST(deadline_ends_a_wait_that_gets_on),
     MODEL_TEST(close_ends_waits_of_tasks),
     MODEL_TEST(close_refuses_what_tasks_submit),
