@@ -76,7 +76,8 @@ struct mu_pool_options {
      * that what one leaks the next does not miss; recycle_bytes sets another amount. */
     uint64_t memory_bytes;
     /* Output that one task may write, in bytes. 0: 4 GiB, or twice memory_bytes where that
-     * is less; less under processes where address space is limited (ulimit -v). */
+     * is less; less under processes where address space is limited (ulimit -v), and there
+     * at most 1 TiB. */
     uint64_t output_bytes;
     /* Tasks given ahead to one worker. 0: by measurement. 1: nothing ahead, a task
      * goes only to a worker that has nothing else. */
@@ -163,7 +164,7 @@ struct mu_pool_options {
 struct mu_submit {
     uint64_t tag;       /* the caller's own number, given back in the outcome */
     unsigned retries;   /* with MU_SUBMIT_RETRIES: instead of the pool's */
-    int64_t timeout_ns; /* above 0: instead of the pool's */
+    int64_t timeout_ns; /* above 0: instead of the pool's; never below */
     unsigned flags;     /* MU_SUBMIT_... */
     /* When set, the input is this range of a file, mapped into the worker when
      * the task starts; input and input_size of the call are not used. `size` 0
@@ -180,7 +181,7 @@ struct mu_submit {
     size_t n_parts;
 };
 
-#define MU_SUBMIT_RETRIES 0x1u /* `retries` counts, also when it is 0 */
+#define MU_SUBMIT_RETRIES 0x1u /* `retries` counts: 0 to 65535 */
 #define MU_SUBMIT_NO_WAIT 0x2u /* MU_FULL instead of waiting for room */
 /* The input is not copied: the caller leaves it unchanged until the outcome.
  * Under models that isolate it must lie in memory of mu_pool_alloc(). Not with a path,
@@ -249,7 +250,8 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  *           can be started any more; MU_EMODEL for how->timeout_ns where the model does
  *           not isolate, and for how->path with MU_SANDBOX_PURE; -EINVAL when fn lies
  *           in no loaded module, a borrowed input is not visible to the workers, an
- *           input is not there, or a flag is unknown or not for such an input; -EMFILE,
+ *           input is not there, a flag is unknown or not for such an input, timeout_ns is
+ *           below 0, or retries that count are above 65535; -EMFILE,
  *           -ENFILE when a file has to be opened to know fn's library: the first
  *           function of one that came after mu_init(), and perhaps of others then;
  *           -ENOSPC from the 1,025th library; -ENAMETOOLONG, or what getcwd() says,
@@ -308,7 +310,8 @@ MU_API MU_NODISCARD int mu_pool_wait(struct mu_pool *pool, uint64_t id,
 /* Ask for a task to end. One that has not started becomes `cancelled`. One that
  * runs is told (mu_task_is_cancelled()); where the model isolates and `kill` is
  * set, its worker is killed. It still has an outcome, which is `cancelled` unless it
- * ended before, or was told and returned 0 all the same: then it is `done`.
+ * ended before, or was told and ended otherwise than by returning another value than 0:
+ * then that is its outcome, `done`, `crashed`, `exited`, `timed out` or `out of memory`.
  * Returns   0; MU_EMPTY when the task has ended; MU_EMODEL when `kill` is set, the
  *           task runs, and the model cannot kill: it was told all the same */
 MU_API int mu_pool_cancel(struct mu_pool *pool, uint64_t id, int kill);
@@ -321,14 +324,16 @@ MU_API int mu_pool_cancel_all(struct mu_pool *pool, int kill);
 MU_API int mu_pool_cancel_waiting(struct mu_pool *pool);
 
 /* Make a waiting mu_pool_next(), _wait() or _submit() return -EINTR: one that
- * waits now, or else the next one that would wait. Running tasks itself, under
- * `serial`, is waiting too: it returns between two of them.
+ * waits now, or else the next one that would wait: not one with MU_NOW, or a deadline that
+ * has passed. Running tasks itself, under `serial`, is waiting too: it returns between two
+ * of them.
  * Context   signal handlers too */
 MU_API void mu_pool_interrupt(struct mu_pool *pool);
 
 /* Memory that the workers of this pool can read in place: fill it, submit it with
- * MU_SUBMIT_BORROW, free it after the outcome. Workers that are processes see it
- * read-only.
+ * MU_SUBMIT_BORROW, free it after the outcome, and before the pool is closed: with worker
+ * processes it goes with the pool, and elsewhere it could never be freed. Workers that are
+ * processes see it read-only.
  * Returns   64-byte aligned, uninitialised; NULL when there is no memory */
 MU_API void *mu_pool_alloc(struct mu_pool *pool, size_t size);
 MU_API void mu_pool_free(struct mu_pool *pool, void *memory);

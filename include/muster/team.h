@@ -56,8 +56,8 @@ struct mu_job;
 
 /* What a team is opened with. {0} is every default; new fields go to the end. */
 struct mu_team_options {
-    /* Threads that work together, one that calls mu_team_enter() included. 0: one
-     * for each CPU that this process may use. */
+    /* Threads that work together, one that calls mu_team_enter() included; at most 4096.
+     * 0: one for each CPU that this process may use. */
     unsigned n_threads;
     /* Address space for the C stack of a thread. 0: 1 GiB, or less where the process
      * is limited (ulimit -v or -d); memory is used as deep as the recursion goes. */
@@ -73,9 +73,10 @@ struct mu_team_options {
 
 /* Start a team.
  * options   NULL for every default; borrowed
- * Returns   0; -ENOMEM; -EINVAL; -ELIBACC: `pin` needs hwloc, which is not
- *           installed. Fewer threads than asked for are no error: the system had no
- *           more, see mu_team_width()
+ * Returns   0; -ENOMEM; -EINVAL: more than 4096 threads; -ELIBACC: `pin` needs hwloc,
+ *           which is not installed. Fewer threads than asked for are no error: the system
+ *           had no more, or none with such a stack (one that is far too small, too); see
+ *           mu_team_width()
  * Threads   any */
 MU_API MU_NODISCARD int mu_team_open(const struct mu_team_options *options,
                                      struct mu_team **ret_team,

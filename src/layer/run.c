@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "layer/output.h"
 #include "process/crash.h"
+#include "sync/fence.h"
 #include "sys/calls.h"
 #include "sys/clock.h"
 #include "sys/flow.h"
@@ -190,6 +191,17 @@ static int map_range(struct mui_runner *runner, int fd, uint64_t offset,
     return 0;
 }
 
+/* Whether a range begins behind the end of its file. At `end` 0 it may be one that tells no
+ * size: there is an end there if the byte before it can be read. */
+static bool is_beyond(int fd, uint64_t end, uint64_t offset, size_t got)
+{
+    uint8_t byte;
+
+    if (end != 0)
+        return offset > end;
+    return got == 0 && offset > 0 && read_all(fd, &byte, 1, offset - 1) != 1;
+}
+
 static int open_range(struct mui_runner *runner,
                       const struct mui_file_range *range)
 {
@@ -219,8 +231,9 @@ static int open_range(struct mui_runner *runner,
                  ? read_range(runner, fd, range->offset, size)
                  : map_range(runner, fd, range->offset, (size_t)size);
         /* a part of what was asked for is not what was asked for */
-        if (rc == 0 && (runner->task.input_size < range->size ||
-                        (end != 0 && range->offset > end)))
+        if (rc == 0 &&
+            (runner->task.input_size < range->size ||
+             is_beyond(fd, end, range->offset, runner->task.input_size)))
             rc = -ERANGE;
     }
     (void)close(fd);
@@ -345,8 +358,7 @@ static int call(struct mui_runner *runner)
     /* release: with the time of the start, see mui_lane_running_since() */
     atomic_store_explicit(&lane->is_running, true, memory_order_release);
     lane->outer = outer;
-    /* a signal handler that sees it sees what comes before it, too */
-    atomic_signal_fence(memory_order_release);
+    mui_fence_compiler(); /* for signal handlers, which follow it */
     here = lane;
     /* from this frame on, and not from its caller's, frames are not the task's. What a
      * task has run, in a pool of its own on this thread, is its own doing */

@@ -357,15 +357,20 @@ enum {
 
 static int check_submit(const struct mu_pool *pool, const struct mu_submit *how)
 {
+    int rc = mui_pool_check(pool);
+
+    if (rc < 0)
+        return rc;
     if (how->flags & ~(unsigned)(FLAGS | OWN_FLAGS) ||
-        how->retries > UINT16_MAX || how->timeout_ns < 0)
+        (how->flags & MU_SUBMIT_RETRIES && how->retries > UINT16_MAX) ||
+        how->timeout_ns < 0)
         return -EINVAL;
     if (how->timeout_ns && !mui_model_isolates(&pool->model))
         return MU_EMODEL;
     /* the worker opens it, and may not */
     if (how->path && pool->options.sandbox & MU_SANDBOX_PURE)
         return MU_EMODEL;
-    return mui_pool_check(pool);
+    return 0;
 }
 
 static void enqueue(struct mu_pool *pool, struct mui_job *job)

@@ -190,44 +190,71 @@ static void every_range_is_a_string(void **state)
     (void)unlink(path);
 }
 
-/* Never a part of what was asked for. */
-static void range_has_to_be_there(void **state)
+static void expect_beyond(struct mu_pool *pool, const char *path,
+                          uint64_t offset, uint64_t size)
 {
-    static const struct mu_submit beyond[] = {
-        {.offset = 0, .size = 4097},
-        {.offset = 4096, .size = 1},
-        {.offset = 4097},
-    };
-    struct mu_pool *pool = models_open(state, NULL);
-    char path[] = "/tmp/muster-range-XXXXXX";
-    int fd = mkstemp(path);
+    struct mu_submit how = {.path = path, .offset = offset, .size = size};
     struct mu_outcome *o;
     char text[200];
 
-    assert_true(fd >= 0);
-    assert_int_equal(ftruncate(fd, 4096), 0);
-    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
-        struct mu_submit how = beyond[i];
+    assert_int_equal(mu_pool_submit(pool, models_echo, NULL, 0, &how, NULL), 0);
+    o = test_take(pool);
+    assert_int_equal(o->status, MU_FAILED);
+    assert_int_equal(o->code, -ERANGE);
+    (void)mu_outcome_describe(o, text, sizeof text);
+    assert_non_null(strstr(text, "it ends before the range"));
+    mu_outcome_free(o);
+}
 
-        how.path = path;
-        assert_int_equal(mu_pool_submit(pool, models_echo, NULL, 0, &how, NULL),
-                         0);
-        o = test_take(pool);
-        assert_int_equal(o->status, MU_FAILED);
-        assert_int_equal(o->code, -ERANGE);
-        (void)mu_outcome_describe(o, text, sizeof text);
-        assert_non_null(strstr(text, "it ends before the range"));
-        mu_outcome_free(o);
-    }
-    o = echo_file(pool, path, 4096, 0);
-    assert_int_equal(o->output_size, 0);
+static void expect_size(struct mu_pool *pool, const char *path, uint64_t offset,
+                        uint64_t size, size_t wanted)
+{
+    struct mu_outcome *o = echo_file(pool, path, offset, size);
+
+    assert_int_equal(o->output_size, wanted);
     mu_outcome_free(o);
-    o = echo_file(pool, path, 4000, 96);
-    assert_int_equal(o->output_size, 96);
-    mu_outcome_free(o);
+}
+
+/* Never a part of what was asked for. */
+static void range_has_to_be_there(void **state)
+{
+    struct mu_pool *pool = models_open(state, NULL);
+    char path[] = "/tmp/muster-range-XXXXXX";
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    /* of one that is empty, nothing, at its end */
+    expect_size(pool, path, 0, 0, 0);
+    expect_beyond(pool, path, 0, 1);
+    expect_beyond(pool, path, 1, 0);
+    expect_beyond(pool, path, 5000, 0);
+    assert_int_equal(ftruncate(fd, 4096), 0);
+    expect_beyond(pool, path, 0, 4097);
+    expect_beyond(pool, path, 4096, 1);
+    expect_beyond(pool, path, 4097, 0);
+    expect_size(pool, path, 4096, 0, 0);
+    expect_size(pool, path, 4000, 96, 96);
     mu_pool_close(pool);
     (void)close(fd);
     (void)unlink(path);
+}
+
+/* Also in a file that tells no size; but its end is there. */
+static void range_has_to_be_there_in_a_file_without_size(void **state)
+{
+    static const char path[] = "/proc/version"; /* the same for every process */
+    struct mu_pool *pool = models_open(state, NULL);
+    struct mu_outcome *o = echo_file(pool, path, 0, 0);
+    const size_t size = o->output_size;
+
+    mu_outcome_free(o);
+    assert_true(size > 2);
+    expect_size(pool, path, 2, 0, size - 2);
+    expect_size(pool, path, size, 0, 0);
+    expect_beyond(pool, path, size + 1, 0);
+    expect_beyond(pool, path, 100000, 0);
+    expect_beyond(pool, path, 2, size);
+    mu_pool_close(pool);
 }
 
 /* -- what cannot be -- */
@@ -356,6 +383,24 @@ static void unknown_flags_are_refused(void **state)
     mu_pool_close(pool);
 }
 
+/* What counts is within its range, and what does not is not looked at. */
+static void numbers_out_of_range_are_refused(void **state)
+{
+    static const struct mu_submit bad[] = {
+        {.timeout_ns = -1},
+        {.retries = 65536, .flags = MU_SUBMIT_RETRIES},
+    };
+    const struct mu_submit good = {.retries = 65536};
+    struct mu_pool *pool = models_open(state, NULL);
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(
+            mu_pool_submit(pool, models_echo, "x", 1, &bad[i], NULL), -EINVAL);
+    assert_int_equal(mu_pool_submit(pool, models_echo, "x", 1, &good, NULL), 0);
+    test_take_as(pool, MU_DONE);
+    mu_pool_close(pool);
+}
+
 /* Not taken for copied: their memory may be gone by then. */
 static void only_bytes_are_borrowed(void **state)
 {
@@ -459,9 +504,11 @@ static const struct model_test suite[] = {
     MODEL_TEST(file_without_size_is_read),
     MODEL_TEST(every_range_is_a_string),
     MODEL_TEST(range_has_to_be_there),
+    MODEL_TEST(range_has_to_be_there_in_a_file_without_size),
     MODEL_TEST(output_is_printed_to_the_last_byte),
     MODEL_TEST(all_there_is_cannot_be_reserved),
     MODEL_TEST(unknown_flags_are_refused),
+    MODEL_TEST(numbers_out_of_range_are_refused),
     MODEL_TEST(only_bytes_are_borrowed),
     MODEL_TEST(inputs_that_cannot_be_are_refused),
     MODEL_TEST(idle_pool_runs_nothing),

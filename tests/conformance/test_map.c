@@ -510,9 +510,13 @@ static void use_parents_pool(void *pool)
 {
     struct range r = {.end = 0};
     struct mu_outcome *o;
+    const struct mu_submit limited = {.timeout_ns = 1};
     uint64_t tag;
     int own;
 
+    /* whatever the model can */
+    CHECK_CHILD(mu_pool_submit(pool, models_echo, NULL, 0, &limited, NULL) ==
+                -EINVAL);
     CHECK_CHILD(mu_map(pool, models_echo, 0, range_input, range_outcome, &r,
                        NULL) == -EINVAL);
     CHECK_CHILD(mu_reduce(pool, models_echo, concatenate, range_input, NULL, &r,
