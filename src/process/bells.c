@@ -144,34 +144,63 @@ static void ring(int fd)
     errno = saved;
 }
 
-/* The monitor has the bells, unless somebody sleeps for them. With `step` 0 it only
- * clears an old kick. */
-static void count_sleeper(struct mui_bells *b, int step)
-{
-    (void)pthread_mutex_lock(&b->lock);
-    b->n_sleepers += (unsigned)step;
-    if (step > 0 && b->n_sleepers == 1)
-        (void)control(b->monitor_fd, EPOLL_CTL_MOD, b->bells_fd, 0, id_bells);
-    if (b->n_sleepers == 0) {
-        /* a kick whose sleepers have all gone; one that comes from now on is
-         * seen by its number, or finds the descriptor drained */
-        drain(b->kick_fd);
-        (void)control(b->monitor_fd, EPOLL_CTL_MOD, b->bells_fd, EPOLLIN,
-                      id_bells);
-    }
-    (void)pthread_mutex_unlock(&b->lock);
-}
-
-/* Whether there was a kick since this thread looked last. */
-static bool is_kicked(const struct mui_bells *b)
+/* Under the lock: whoever waits is owed a return for a kick that is new. */
+static uint32_t note_kicks(struct mui_bells *b)
 {
     /* acquire: what the kick is for is visible */
     uint32_t n = atomic_load_explicit(&b->n_kicks, memory_order_acquire);
-    bool kicked = seen.number != b->number || seen.n_kicks != n;
+
+    if (n != b->n_noted) {
+        b->n_noted = n;
+        b->n_owed = b->n_inside;
+    }
+    return n;
+}
+
+/* Under the lock: silence a kick for which all have returned, so that those who wait anew
+ * are not disturbed; until then it is heard. One that was silenced before its number was
+ * noted is rung again; one whose number is not there yet rings later, by itself. */
+static void clear_kick(struct mui_bells *b)
+{
+    if (b->n_owed)
+        return;
+    drain(b->kick_fd);
+    (void)note_kicks(b);
+    if (b->n_owed)
+        ring(b->kick_fd);
+}
+
+/* Whether there was a kick since this thread looked last. */
+static bool is_kicked(const struct mui_bells *b, uint32_t n_kicks)
+{
+    bool kicked = seen.number != b->number || seen.n_kicks != n_kicks;
 
     seen.number = b->number;
-    seen.n_kicks = n;
+    seen.n_kicks = n_kicks;
     return kicked;
+}
+
+/* The monitor has the bells, unless somebody sleeps for them. Returns whether to wait. */
+static bool begin_sleep(struct mui_bells *b)
+{
+    bool waits;
+
+    (void)pthread_mutex_lock(&b->lock);
+    if (b->n_sleepers++ == 0)
+        (void)control(b->monitor_fd, EPOLL_CTL_MOD, b->bells_fd, 0, id_bells);
+    waits = !is_kicked(b, note_kicks(b));
+    b->n_inside += waits;
+    (void)pthread_mutex_unlock(&b->lock);
+    return waits;
+}
+
+static void end_wait(struct mui_bells *b)
+{
+    (void)pthread_mutex_lock(&b->lock);
+    if (is_kicked(b, note_kicks(b)))
+        b->n_owed--;
+    b->n_inside--;
+    (void)pthread_mutex_unlock(&b->lock);
 }
 
 static unsigned keep_ids(const struct epoll_event *events, int n, uint64_t *ids)
@@ -190,18 +219,23 @@ unsigned mui_bells_sleep(struct mui_bells *b, int64_t deadline_ns,
     struct epoll_event events[EVENTS_MAX];
     int n = 0;
 
-    count_sleeper(b, 1);
-    if (!is_kicked(b))
+    if (begin_sleep(b)) {
         n = wait_events(b->bells_fd, events,
                         n_max < EVENTS_MAX ? (int)n_max : EVENTS_MAX,
                         deadline_ns);
-    (void)is_kicked(b);
+        end_wait(b);
+    }
     return keep_ids(events, n, ids);
 }
 
 void mui_bells_rise(struct mui_bells *b)
 {
-    count_sleeper(b, -1);
+    (void)pthread_mutex_lock(&b->lock);
+    clear_kick(b);
+    if (--b->n_sleepers == 0)
+        (void)control(b->monitor_fd, EPOLL_CTL_MOD, b->bells_fd, EPOLLIN,
+                      id_bells);
+    (void)pthread_mutex_unlock(&b->lock);
 }
 
 unsigned mui_bells_watch(struct mui_bells *b, int64_t deadline_ns,
@@ -223,8 +257,11 @@ unsigned mui_bells_watch(struct mui_bells *b, int64_t deadline_ns,
     if (rang && (int)n_ids < max) {
         n = wait_events(b->bells_fd, events, max - (int)n_ids, MU_NOW);
         for (int i = 0; i < n; i++)
-            if (events[i].data.u64 == id_kick)
-                count_sleeper(b, 0);
+            if (events[i].data.u64 == id_kick) {
+                (void)pthread_mutex_lock(&b->lock);
+                clear_kick(b);
+                (void)pthread_mutex_unlock(&b->lock);
+            }
         n_ids += keep_ids(events, n, ids + n_ids);
     }
     return n_ids;

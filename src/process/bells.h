@@ -21,6 +21,9 @@ struct mui_bells {
     _Atomic uint32_t n_kicks;
     pthread_mutex_t lock; /* of what follows */
     unsigned n_sleepers;
+    unsigned n_inside; /* of these, who wait, or are about to */
+    unsigned n_owed;   /* of these, who wait since before the kick noted last */
+    uint32_t n_noted;  /* kicks, when they were counted last */
 };
 
 /* 0 or -errno, and then fini may be called too. */
