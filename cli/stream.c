@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -66,6 +67,21 @@ static void hand_over(struct stream *s, const char *bytes, ssize_t size)
         wakeup_ring();
 }
 
+/* Who else has the descriptor open may have made it one that does not wait. */
+static ssize_t read_waiting(int fd, char *bytes)
+{
+    struct pollfd room = {.fd = fd, .events = POLLIN};
+    ssize_t size;
+
+    while ((size = read(fd, bytes, READ_BYTES)) < 0) {
+        if (errno == EAGAIN && poll(&room, 1, -1) < 0 && errno != EINTR)
+            return -1;
+        if (errno != EAGAIN && errno != EINTR)
+            return -1;
+    }
+    return size;
+}
+
 static void *reader_main(void *arg)
 {
     struct stream *s = arg;
@@ -75,9 +91,7 @@ static void *reader_main(void *arg)
     if (s->fd < 0)
         s->fd = open(s->path, O_RDONLY | O_CLOEXEC);
     do {
-        do
-            size = read(s->fd, bytes, READ_BYTES);
-        while (size < 0 && errno == EINTR);
+        size = read_waiting(s->fd, bytes);
         hand_over(s, bytes, size);
     } while (size > 0);
     free(bytes);

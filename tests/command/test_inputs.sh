@@ -215,4 +215,20 @@ for dry in '' --dry-run; do
     same "status of what cannot be read $dry" 255 $?
     has "said $dry" 'cannot read nope' "$(cat errors)"
 done
+
+# standard input that another process has made one that does not wait
+model=serial
+mkfifo nonblock
+exec 7<>nonblock 6>nonblock 5<nonblock 7<&-
+dd iflag=nonblock count=0 status=none <&5
+"$MUSTER" map --quiet --model serial work.c:echo <&5 >out 2>&1 6>&- &
+pid=$!
+echo a >&6
+$HANG sh -c 'until [ -s out ]; do sleep 0.01; done'
+echo b >&6
+exec 6>&-
+wait $pid
+same 'status of a standard input that does not wait' 0 $?
+same 'a standard input that does not wait' 'a b ' "$(tr '\n' ' ' <out)"
+exec 5<&-
 finish
