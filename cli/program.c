@@ -100,7 +100,8 @@ static int guess_in(void *ctx, const char *directory)
     while ((entry = readdir(dir))) { // NOLINT(concurrency-mt-unsafe): own DIR
         const char *before = g->nearest.best;
 
-        say_nearest_offer(&g->nearest, entry->d_name);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            say_nearest_offer(&g->nearest, entry->d_name);
         if (g->nearest.best != before) {
             (void)snprintf(g->best, sizeof g->best, "%.63s", entry->d_name);
             g->nearest.best = g->best;
