@@ -179,7 +179,7 @@ static int read_total(struct options *o, const struct option_def *def,
     return 0;
 }
 
-/* One byte, or an escape of C for one. */
+/* One byte, or one of these escapes of C. */
 static int read_delimiter(struct options *o, const struct option_def *def,
                           const char *value)
 {
@@ -194,8 +194,8 @@ static int read_delimiter(struct options *o, const struct option_def *def,
     else if (value[0] && !value[1])
         o->delimiter = value[0];
     else
-        return say_refuse("-d '%s': it is one byte, or an escape of C for one",
-                          value);
+        return say_refuse(
+            "-d '%s': it is one byte, or \\n, \\t, \\r, \\0 or \\\\", value);
     return 0;
 }
 
