@@ -60,7 +60,9 @@ struct mu_pool_options {
      * takes some 320 bytes besides, and small outputs lie in it: those are not counted. */
     size_t queue_bytes;
     /* Further attempts for a task that failed, crashed, exited, timed out or ran
-     * out of memory. At most 65535. */
+     * out of memory. At most 65535. One begins when the process of the attempt before, if
+     * that is to end, has ended: what it held is free, but not what children of it
+     * hold, and how long a core file takes is waited for. */
     unsigned retries;
     /* A task that has run longer is killed and `timed out`. 0: no limit. Needs a
      * model that isolates. Where others ran on other threads of its process one of

@@ -103,6 +103,8 @@ struct mui_death {
     int i_lane;
     bool has_address;
     uint64_t fault_address;
+    uint32_t worker; /* for ended() */
+    bool ended;      /* its process has, and ended() does not follow */
     unsigned n_frames;
     uint64_t frames[32]; /* mui_module codes, innermost first */
 };
@@ -127,6 +129,10 @@ struct mui_desk_ops {
      * are not used after it returns. */
     void (*died)(struct mui_desk *desk, unsigned i_group,
                  const struct mui_death *death);
+
+    /* The process of a worker that died() told of has ended, and holds nothing any more:
+     * what it had begun can run again. */
+    void (*ended)(struct mui_desk *desk, uint32_t worker);
 
     /* A worker could not be replaced, and the layer has given up on the group:
      * `err` says why. When no group is left the pool fails its tasks. */

@@ -6,6 +6,7 @@
  *
  *     record or report of a death -> desk: died() -> next spare: attach()
  *                                 -> later, by the monitor: bury, order a spare
+ *                                 -> report of its end -> desk: ended()
  *
  * Whoever sees a death first deals with it: the monitor, or a caller that slept for
  * an outcome. All state is under the desk's lock; only killing, burying and ordering,
@@ -106,7 +107,8 @@ struct mui_processes {
     bool *given_up;    /* [width] */
     uint32_t n_ids;
     int64_t alarm_ns;
-    int64_t rouse_ns; /* when to rouse guardian and nursery; MU_NEVER: nothing is awaited */
+    /* when to rouse guardian and nursery; MU_NEVER: nothing is awaited of them */
+    int64_t rouse_ns;
     struct mui_starts starts;
     struct mu_error failure; /* of the last that failed */
     bool stopping;
@@ -155,6 +157,10 @@ void mui_processes_bury_later(struct mui_processes *p,
 void mui_processes_died(struct mui_processes *p,
                         struct mui_processes_peer *peer,
                         struct mui_death *death);
+
+/* Its process has ended, or will never be. Of one that died before the desk is told. */
+void mui_processes_ended(struct mui_processes *p,
+                         struct mui_processes_peer *peer);
 
 /* Whether it left word of its end; then it is dealt with. */
 bool mui_processes_heed_last_words(struct mui_processes *p,

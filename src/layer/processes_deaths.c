@@ -122,9 +122,15 @@ void mui_processes_died(struct mui_processes *p,
                         struct mui_death *death)
 {
     int i_group = peer->i_group;
+    bool left_word = peer->waits || peer->kill_ns != 0;
+    /* what runs there, or beside it, is not to go on while what it had is given again */
+    bool kills_first =
+        p->plan.shape.n_lanes > 1 || (!left_word && !peer->reaped);
 
     if (peer->state != MUI_PEER_ORDERED || p->robbed)
         return;
+    death->worker = peer->peer.id;
+    death->ended = peer->reaped;
     peer->i_group = -1;
     peer->state = MUI_PEER_GONE;
     if (i_group >= 0) {
@@ -132,14 +138,22 @@ void mui_processes_died(struct mui_processes *p,
         if (!p->stopping)
             p->desk->ops->died(p->desk, (unsigned)i_group, death);
     }
-    /* what runs beside is not to go on while it runs again elsewhere */
-    if (p->plan.shape.n_lanes > 1 && !mui_processes_robbed(p))
+    if (kills_first && !mui_processes_robbed(p))
         mui_processes_bury_later(p, peer);
     /* the next one first: killing, and telling the monitor, can wait, and so can seeing
      * that we have what that is done with, for system calls are dear just then */
     mui_processes_fill_groups(p);
-    if (p->plan.shape.n_lanes == 1 && !mui_processes_robbed(p))
+    if (!kills_first && !mui_processes_robbed(p))
         mui_processes_bury_later(p, peer);
+}
+
+void mui_processes_ended(struct mui_processes *p,
+                         struct mui_processes_peer *peer)
+{
+    peer->reaped = true;
+    if (peer->state == MUI_PEER_GONE &&
+        !p->stopping) /* else the desk has closed */
+        p->desk->ops->ended(p->desk, peer->peer.id);
 }
 
 /* -- how a worker died -- */
@@ -315,7 +329,7 @@ static void peer_ended(struct mui_processes *p, struct mui_processes_peer *peer,
     struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN,
                               .how = MUI_DEATH_VANISHED};
 
-    peer->reaped = true;
+    mui_processes_ended(p, peer);
     if (peer->state != MUI_PEER_ORDERED)
         return;
     mui_processes_see_stage(p, peer);

@@ -98,6 +98,10 @@ static void nursery_died(struct mui_processes *p)
         if (p->peers[i].state == MUI_PEER_ORDERED &&
             !mui_processes_heed_last_words(p, &p->peers[i]))
             mui_processes_died(p, &p->peers[i], &death);
+    /* those too that had died before, now that all that is given goes to others */
+    for (unsigned i = 0; i < p->n_peers; i++)
+        if (p->peers[i].state == MUI_PEER_GONE)
+            mui_processes_ended(p, &p->peers[i]);
     if (p->heard)
         return;
     mui_processes_count_failure(p);

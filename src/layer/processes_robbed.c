@@ -20,7 +20,8 @@ bool mui_processes_has_board(const struct mui_processes *p)
 static void lose(struct mui_processes *p, struct mui_processes_peer *peer)
 {
     struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN,
-                              .how = MUI_DEATH_VANISHED};
+                              .how = MUI_DEATH_VANISHED,
+                              .ended = true}; /* nobody will tell */
     int i_group = peer->i_group;
 
     if (peer->state == MUI_PEER_FREE)

@@ -71,7 +71,15 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
     job->n_frames = 0;
     job->alone = alone;
     job->state = alone ? MUI_JOB_SUSPECT : MUI_JOB_QUEUED;
-    mui_job_push_front(alone ? &pool->suspects : &pool->queue, job);
+    mui_job_push_front(mui_pool_list_of(pool, job), job);
+}
+
+struct mui_job_list *mui_pool_list_of(struct mu_pool *pool,
+                                      const struct mui_job *job)
+{
+    return job->state == MUI_JOB_HELD      ? &pool->held
+           : job->state == MUI_JOB_SUSPECT ? &pool->suspects
+                                           : &pool->queue;
 }
 
 void mui_pool_take_back(void *ctx, void *owner)

@@ -88,6 +88,21 @@ static void note_times(struct mui_job *job)
     job->out.queue_ns = start - job->submit_ns;
 }
 
+/* It runs again. What its worker had begun is not to be at it, or hold what it needs, when
+ * it does: it waits until that has ended. `charged`, `alone`: see mui_pool_requeue(). */
+static void run_again(struct mu_pool *pool, struct mui_job *job,
+                      const struct mui_death *death, bool begun, bool charged,
+                      bool alone)
+{
+    mui_pool_requeue(pool, job, charged, alone);
+    if (!begun || death->ended)
+        return;
+    mui_job_remove(mui_pool_list_of(pool, job), job);
+    job->state = MUI_JOB_HELD;
+    job->index = death->worker;
+    mui_job_push_front(&pool->held, job);
+}
+
 /* That it has not started is only its worker's word. `oldest`: nothing before it in
  * its lane lacks a reply, so it can have run; so can one whose time is up. Then it runs
  * alone, and is to blame when that ends the same way. */
@@ -99,6 +114,7 @@ static void settle_death(struct mu_pool *pool, struct mui_job *job,
         mui_job_extras(job)->seen_start_ns != 0; /* see note_started() */
     bool overdue = job->doom == MU_TIMED_OUT;
     bool doubtful = !started && (overdue || (oldest && is_own_doing(death)));
+    bool begun = started || doubtful;
     struct mui_judgement j;
 
     if (doubtful && job->alone) {
@@ -110,9 +126,10 @@ static void settle_death(struct mu_pool *pool, struct mui_job *job,
     switch (j.verdict) {
     case MUI_AGAIN:
     case MUI_ALONE:
-        if (started || doubtful)
+        if (begun)
             job->n_reruns++;
-        mui_pool_requeue(pool, job, false, doubtful || j.verdict == MUI_ALONE);
+        run_again(pool, job, death, begun, false,
+                  doubtful || j.verdict == MUI_ALONE);
         return;
     case MUI_RETRY:
     case MUI_END:
@@ -124,7 +141,7 @@ static void settle_death(struct mu_pool *pool, struct mui_job *job,
             note_times(job);
         job->doom = MU_DONE;
         if (j.verdict == MUI_RETRY)
-            mui_pool_requeue(pool, job, true, job->alone);
+            run_again(pool, job, death, begun, true, job->alone);
         else
             mui_pool_end(pool, job, j.status);
         return;
@@ -217,6 +234,23 @@ static void desk_died(struct mui_desk *desk, unsigned i_group,
     group->lanes = NULL;
 }
 
+static void desk_ended(struct mui_desk *desk, uint32_t worker)
+{
+    struct mu_pool *pool = pool_of(desk);
+    struct mui_job *next;
+
+    /* from the back to the queue's front: they keep their order */
+    for (struct mui_job *job = pool->held.last; job; job = next) {
+        next = job->prev;
+        if (job->index != worker)
+            continue;
+        mui_job_remove(&pool->held, job);
+        job->state = job->alone ? MUI_JOB_SUSPECT : MUI_JOB_QUEUED;
+        mui_job_push_front(mui_pool_list_of(pool, job), job);
+        pool->n_moves++;
+    }
+}
+
 static void desk_gave_up(struct mui_desk *desk, unsigned i_group,
                          const struct mu_error *err)
 {
@@ -231,7 +265,8 @@ static void desk_gave_up(struct mui_desk *desk, unsigned i_group,
     /* nobody is left to run anything: say so, lose nothing silently */
     mui_job_store_say_why(pool->store, err->text);
     while ((job = mui_job_pop(&pool->queue)) ||
-           (job = mui_job_pop(&pool->suspects))) {
+           (job = mui_job_pop(&pool->suspects)) ||
+           (job = mui_job_pop(&pool->held))) {
         job->note = MUI_NOTE_NO_WORKER;
         mui_pool_end(pool, job, MU_LOST);
     }
@@ -269,6 +304,7 @@ const struct mui_desk_ops mui_pool_desk_ops = {
     .unlock = desk_unlock,
     .attach = desk_attach,
     .died = desk_died,
+    .ended = desk_ended,
     .gave_up = desk_gave_up,
     .rung = desk_rung,
 };

@@ -18,9 +18,10 @@ enum mui_job_state {
     MUI_JOB_FREE = 0,
     MUI_JOB_QUEUED,  /* waits for a worker */
     MUI_JOB_SUSPECT, /* waits for a worker of its own */
-    MUI_JOB_GIVEN,   /* in a lane */
-    MUI_JOB_ENDED,   /* its outcome waits to be taken */
-    MUI_JOB_TAKEN    /* the caller has it, or has freed it */
+    MUI_JOB_HELD,  /* runs again when the worker that had begun it has ended */
+    MUI_JOB_GIVEN, /* in a lane */
+    MUI_JOB_ENDED, /* its outcome waits to be taken */
+    MUI_JOB_TAKEN  /* the caller has it, or has freed it */
 };
 
 /* Why an outcome is not what its status alone says; for mu_outcome_describe(). */
@@ -58,8 +59,9 @@ struct mui_job {
         int64_t submit_ns;
         uint64_t n_run; /* given back: see job.c */
     };
-    uint32_t index; /* of its order in the lane of out.worker */
-    uint8_t state;  /* enum mui_job_state */
+    uint32_t
+        index; /* of its order in the lane of out.worker; held: the dead worker */
+    uint8_t state; /* enum mui_job_state */
 
     /* these begin as 0 */
     uint8_t doom;     /* the status it is to end with once its worker is dead */

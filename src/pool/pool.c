@@ -382,7 +382,7 @@ void mu_pool_stats(struct mu_pool *pool, struct mu_stats *ret_stats)
         return;
     (void)pthread_mutex_lock(&pool->lock);
     *ret_stats = pool->stats;
-    ret_stats->n_queued = pool->queue.n + pool->suspects.n;
+    ret_stats->n_queued = pool->queue.n + pool->suspects.n + pool->held.n;
     ret_stats->n_running = pool->n_given;
     (void)pthread_mutex_unlock(&pool->lock);
 }

@@ -53,6 +53,7 @@ struct mu_pool {
     struct mui_job_store *store;
     struct mui_job_list queue;    /* MUI_JOB_QUEUED */
     struct mui_job_list suspects; /* MUI_JOB_SUSPECT */
+    struct mui_job_list held;     /* MUI_JOB_HELD */
     struct mui_job_list ended;    /* MUI_JOB_ENDED */
     uint64_t n_given;             /* MUI_JOB_GIVEN */
     uint64_t held_bytes;          /* of all jobs not taken */
@@ -142,6 +143,10 @@ void mui_pool_ungive(struct mu_pool *pool, struct mui_job *job);
  * `alone`: it is a suspect. */
 void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
                       bool alone);
+
+/* The list of a job that waits to be given, or to be given again. */
+struct mui_job_list *mui_pool_list_of(struct mu_pool *pool,
+                                      const struct mui_job *job);
 
 /* For mui_lane_revoke(): the job `owner` goes back to where it came from. `ctx` is the
  * pool. */

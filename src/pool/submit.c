@@ -203,7 +203,7 @@ static int room(struct mu_pool *pool, unsigned flags)
 
 static bool under_way(const struct mu_pool *pool)
 {
-    return pool->queue.n || pool->suspects.n || pool->n_given;
+    return pool->queue.n || pool->suspects.n || pool->held.n || pool->n_given;
 }
 
 static __attribute__((noinline)) int wait_for_room(struct mu_pool *pool,

@@ -52,7 +52,7 @@ static size_t take_some(struct mu_pool *pool, struct mu_outcome **ret_outcomes,
 static bool nothing_left(const struct mu_pool *pool)
 {
     return !pool->ended.n && !pool->queue.n && !pool->suspects.n &&
-           !pool->n_given;
+           !pool->held.n && !pool->n_given;
 }
 
 bool mui_pool_is_empty(struct mu_pool *pool)
@@ -157,8 +157,7 @@ int mu_pool_wait(struct mu_pool *pool, uint64_t id, int64_t deadline,
 
 static void cancel_waiting(struct mu_pool *pool, struct mui_job *job)
 {
-    mui_job_remove(
-        job->state == MUI_JOB_QUEUED ? &pool->queue : &pool->suspects, job);
+    mui_job_remove(mui_pool_list_of(pool, job), job);
     mui_pool_end(pool, job, MU_CANCELLED);
 }
 
@@ -200,6 +199,7 @@ static int cancel_one(struct mu_pool *pool, struct mui_job *job, int kill)
     switch ((enum mui_job_state)job->state) {
     case MUI_JOB_QUEUED:
     case MUI_JOB_SUSPECT:
+    case MUI_JOB_HELD:
         cancel_waiting(pool, job);
         return 0;
     case MUI_JOB_GIVEN:
@@ -246,7 +246,8 @@ static void cancel_queued(void *ctx, struct mui_job *job)
     const struct cancel_queued *all = ctx;
 
     if (mui_job_extras(job)->number <= all->number_max &&
-        (job->state == MUI_JOB_QUEUED || job->state == MUI_JOB_SUSPECT))
+        (job->state == MUI_JOB_QUEUED || job->state == MUI_JOB_SUSPECT ||
+         job->state == MUI_JOB_HELD))
         cancel_waiting(all->pool, job);
 }
 

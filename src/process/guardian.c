@@ -31,7 +31,10 @@
 enum {
     SHORT_LIFE_NS = 20 * 1000 * 1000,
     SHORT_LIVES_MAX = 5,
-    KILLED_PAUSE_NS = 1000 * 1000
+    KILLED_PAUSE_NS = 1000 * 1000,
+    /* for the end of what it left: one can hang in the kernel, or have a debugger */
+    STRAYS_NS = 1000 * 1000 * 1000,
+    STRAYS_LOOK_MS = 10
 };
 
 struct guardian {
@@ -148,11 +151,24 @@ static bool reap(struct guardian *g)
     return lost;
 }
 
+/* What its workers had begun runs again in the next one's: not before they have ended. */
+static void await_strays(struct guardian *g)
+{
+    const int64_t end_ns = mu_after_ns(STRAYS_NS);
+    struct pollfd ended = {.fd = g->child_fd, .events = POLLIN};
+
+    while (mui_census_has_children() && mu_now_ns() < end_ns) {
+        (void)poll(&ended, 1, STRAYS_LOOK_MS);
+        (void)reap(g);
+    }
+}
+
 static void replace_nursery(struct guardian *g)
 {
     const struct timespec pause = {.tv_nsec = KILLED_PAUSE_NS};
 
     (void)close(g->guard_fd);
+    await_strays(g);
     if (mu_now_ns() - g->born_ns > SHORT_LIFE_NS)
         g->n_short_lives = 0;
     if (g->was_killed)

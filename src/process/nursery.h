@@ -92,8 +92,8 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
                         size_t plan_bytes, const int *fds, unsigned n_fds,
                         int *ret_channel, struct mu_error *err);
 
-/* Let guardian and nursery go on, if they were stopped. Connecting does it too: so it is for those who
- * wait, in case it was stopped meanwhile. */
+/* Let guardian and nursery go on, if they were stopped. Connecting does it too: so it is
+ * for those who wait, in case they were stopped meanwhile. */
 void mui_nursery_rouse(void);
 
 /* Close a channel: its workers are killed. */

@@ -656,6 +656,71 @@ static void guardian_stops_at_its_work(void **state)
     mu_pool_close(pool);
 }
 
+/* Submit a task that crashes and is to be tried again, with its worker's end reported by
+ * nobody for a second or so: meanwhile it waits. Returns its id. */
+static uint64_t hold_back(struct mu_pool *pool)
+{
+    struct mu_outcome *o;
+    struct mu_stats stats;
+    pid_t nursery;
+    uint64_t id;
+    int rc;
+
+    nursery = parent_of(run_one(pool));
+    stop(parent_of(nursery));
+    stop(nursery);
+    assert_int_equal(mu_pool_submit(pool, crash, NULL, 0, NULL, &id), 0);
+    do {
+        rc = mu_pool_next(pool, mu_after_ns(1000000), &o);
+        mu_pool_stats(pool, &stats);
+    } while (rc == MU_TIMEOUT && stats.n_workers_died == 0);
+    assert_int_equal(rc, MU_TIMEOUT);
+    return id;
+}
+
+/* It can be cancelled, and its pool be closed. */
+static void held_task_is_cancelled(void **state)
+{
+    const struct mu_pool_options options = {.retries = 1};
+    struct mu_outcome *o;
+    struct mu_pool *pool;
+    uint64_t id;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:1", &options, &pool, NULL), 0);
+    id = hold_back(pool);
+    (void)mu_pool_cancel(pool, id, 0);
+    assert_int_equal(mu_pool_next(pool, mu_after_ns(a_while_ns), &o), 0);
+    /* unless that second was over */
+    if (o->attempts == 1)
+        assert_int_equal(o->status, MU_CANCELLED);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+    assert_int_equal(mu_pool_open("processes:1", &options, &pool, NULL), 0);
+    (void)hold_back(pool);
+    mu_pool_close(pool);
+}
+
+/* Nor does it wait for a report that will not come. */
+static void held_task_outlives_the_nursery(void **state)
+{
+    const struct mu_pool_options options = {.retries = 1};
+    struct mu_outcome *o;
+    struct mu_pool *pool;
+    pid_t nursery;
+
+    (void)state;
+    assert_int_equal(mu_pool_open("processes:1", &options, &pool, NULL), 0);
+    nursery = parent_of(run_one(pool));
+    (void)hold_back(pool);
+    assert_int_equal(kill(nursery, SIGKILL), 0);
+    assert_int_equal(mu_pool_next(pool, mu_after_ns(a_while_ns), &o), 0);
+    assert_int_equal(o->status, MU_CRASHED);
+    assert_int_equal(o->attempts, 2);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 static void await_end(pid_t pid)
 {
     while (parent_of(pid) > 0)
@@ -744,6 +809,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(close_with_all_stopped),
         cmocka_unit_test(silent_end_with_all_stopped),
         cmocka_unit_test(guardian_stops_at_its_work),
+        cmocka_unit_test(held_task_is_cancelled),
+        cmocka_unit_test(held_task_outlives_the_nursery),
         cmocka_unit_test(loss_of_both_is_said),
         cmocka_unit_test(killed_guardian_is_replaced),
     };

@@ -1,6 +1,5 @@
-/* test_kill_first.c: a worker of several lanes that died is killed before another takes its
- * place: what ran beside the task that ended it is not to go on while it runs again. Two
- * calls of the library pass here by the linker's help (--wrap, CMakeLists.txt). */
+/* test_kill_first.c: a worker that is given up is killed before another takes its place:
+ * neither it nor what ran beside the task that ended it is to go on meanwhile. Two calls of the library pass here by the linker's help (--wrap, CMakeLists.txt). */
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -84,10 +83,40 @@ static void worker_is_killed_before_its_place_is_filled(void **state)
     mu_pool_close(pool);
 }
 
+static int hang(struct mu_task *t)
+{
+    (void)t;
+    atomic_store(&gate->crashes, true);
+    for (;;)
+        (void)sched_yield();
+}
+
+static void worker_that_hangs_is_killed_before(void **state)
+{
+    enum { N = 10 };
+    const struct mu_submit how = {.timeout_ns = 1000000};
+    struct mu_pool *pool = test_pool("processes:1", NULL);
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        struct mu_outcome *o;
+
+        atomic_store(&gate->crashes, false);
+        atomic_store(&n_killed, 0);
+        assert_int_equal(mu_pool_submit(pool, hang, NULL, 0, &how, NULL), 0);
+        o = test_take(pool);
+        assert_int_equal(o->status, MU_TIMED_OUT);
+        mu_outcome_free(o);
+        assert_int_equal(atomic_load(&n_too_early), 0);
+    }
+    mu_pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(worker_is_killed_before_its_place_is_filled),
+        cmocka_unit_test(worker_that_hangs_is_killed_before),
     };
 
     /* the kernel ends the threads of one that dumps core, and then it is not killed */
