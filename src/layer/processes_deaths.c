@@ -123,9 +123,8 @@ void mui_processes_died(struct mui_processes *p,
 {
     int i_group = peer->i_group;
     bool left_word = peer->waits || peer->kill_ns != 0;
-    /* what runs there, or beside it, is not to go on while what it had is given again */
-    bool kills_first =
-        p->plan.shape.n_lanes > 1 || (!left_word && !peer->reaped);
+    /* what runs there, perhaps on several lanes, is not to go on meanwhile */
+    bool kills_first = !left_word && !peer->reaped;
 
     if (peer->state != MUI_PEER_ORDERED || p->robbed)
         return;

@@ -59,9 +59,8 @@ struct mui_job {
         int64_t submit_ns;
         uint64_t n_run; /* given back: see job.c */
     };
-    uint32_t
-        index; /* of its order in the lane of out.worker; held: the dead worker */
-    uint8_t state; /* enum mui_job_state */
+    uint32_t index; /* of its order in the lane of out.worker; held: who died */
+    uint8_t state;  /* enum mui_job_state */
 
     /* these begin as 0 */
     uint8_t doom;     /* the status it is to end with once its worker is dead */

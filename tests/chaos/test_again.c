@@ -119,9 +119,10 @@ static int hold_beside(struct mu_task *task)
     (void)task;
     if (fd < 0)
         return -fd;
-    if (atomic_exchange(&gate->runs_beside, true))
+    if (atomic_load(&gate->runs_beside))
         return let_go(fd);
     grow();
+    atomic_store(&gate->runs_beside, true);
     for (;;)
         (void)sched_yield();
 }

@@ -1,5 +1,6 @@
 /* test_kill_first.c: a worker that is given up is killed before another takes its place:
- * neither it nor what ran beside the task that ended it is to go on meanwhile. Two calls of the library pass here by the linker's help (--wrap, CMakeLists.txt). */
+ * neither it nor what ran beside the task that ended it is to go on meanwhile. Two calls of
+ * the library pass here by the linker's help (--wrap, CMakeLists.txt). */
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
