@@ -63,7 +63,7 @@ one_line() {
     same "status of '$*'" 255 $?
     has "message of '$*'" "^muster: .*$pattern" "$got"
     helps "$*" "$got"
-    same "lines of '$*'" 1 "$(echo "$got" | wc -l)"
+    same "lines of '$*'" 1 "$(printf '%s\n' "$got" | wc -l)"
 }
 
 one_line "did you mean 'muster map'" mpa

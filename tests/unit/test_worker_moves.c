@@ -106,7 +106,7 @@ static void hand_alarm(struct mui_layer *l, int64_t when)
 /* No other worker comes. */
 static void hand_kill(struct mui_layer *l, unsigned i_group, int how)
 {
-    struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN};
+    struct mui_death death = {.i_lane = MUI_LANE_UNKNOWN, .ended = true};
     const struct mui_lane *lane = &the.lanes[i_group][0];
 
     (void)l;
@@ -289,6 +289,8 @@ static void task_that_begins_in_a_dying_worker_is_not_charged(void **state)
     assert_int_equal(the.n_to_clock, 0);
     assert_int_equal(a->state, MUI_JOB_ENDED);
     assert_int_equal(a->out.status, MU_OUT_OF_MEMORY);
+    assert_int_equal(b->state, MUI_JOB_HELD);
+    the.pool->desk.ops->ended(&the.pool->desk, death.worker);
     assert_int_equal(b->state, MUI_JOB_SUSPECT);
     close_pool();
 }
@@ -366,7 +368,8 @@ static void each_attempt_has_its_time(void **state)
 {
     const int64_t timeout_ns = INT64_C(10000000000);
     const struct mui_death death = {.how = MUI_DEATH_KILLED,
-                                    .i_lane = MUI_LANE_UNKNOWN};
+                                    .i_lane = MUI_LANE_UNKNOWN,
+                                    .ended = true};
     struct mui_job *job;
 
     (void)state;
