@@ -367,9 +367,8 @@ static void who_has_yet_to_begin_is_looked_at_in_time(void **state)
 static void each_attempt_has_its_time(void **state)
 {
     const int64_t timeout_ns = INT64_C(10000000000);
-    const struct mui_death death = {.how = MUI_DEATH_KILLED,
-                                    .i_lane = MUI_LANE_UNKNOWN,
-                                    .ended = true};
+    const struct mui_death death = {
+        .how = MUI_DEATH_KILLED, .i_lane = MUI_LANE_UNKNOWN, .ended = true};
     struct mui_job *job;
 
     (void)state;
