@@ -19,6 +19,7 @@ enum { N_MODELS = sizeof models / sizeof models[0] };
 static uint64_t poor_tag;
 static unsigned n_poor;
 
+/* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
 int __real_mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,
                           const void *input, size_t input_size,
                           const struct mu_submit *how, uint64_t *ret_id);
@@ -36,6 +37,7 @@ int __wrap_mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,
     }
     return __real_mu_pool_submit(pool, fn, input, input_size, how, ret_id);
 }
+/* NOLINTEND(readability-identifier-naming) */
 
 /* What a run said and how it ended. */
 struct said {
