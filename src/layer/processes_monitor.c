@@ -249,7 +249,7 @@ static void disown(struct mui_processes *p, struct mui_processes_peer *peer)
                               .how = MUI_DEATH_VANISHED};
 
     desk->ops->lock(desk);
-    peer->reaped = true;
+    mui_processes_ended(p, peer);
     p->starts.not_before_ns = mu_after_ns(MUI_BACKOFF_NS);
     mui_processes_died(p, peer, &death);
     desk->ops->unlock(desk);

@@ -268,8 +268,10 @@ static const uint32_t reading_requests[] = {
     FIOCLEX, FIONCLEX, FIONBIO, FIOASYNC, FIONREAD, FIOQSIZE,
     /* terminals; ends of pipes and sockets */
     TCGETS, 0x802c542a /* TCGETS2 */, TIOCGWINSZ, TIOCGPGRP, TIOCGSID, TIOCOUTQ,
-    SIOCATMARK, SIOCGIFNAME, SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFADDR,
-    SIOCGIFNETMASK, SIOCGIFBRDADDR, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX,
+    TIOCGPTN, TIOCGETD, TIOCGSOFTCAR, TIOCMGET, SIOCATMARK, SIOCGIFNAME,
+    SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFDSTADDR, SIOCGIFNETMASK,
+    SIOCGIFBRDADDR, SIOCGIFMETRIC, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFMAP,
+    SIOCGIFTXQLEN, SIOCGIFINDEX,
     /* files */
     FIGETBSZ, FS_IOC_FIEMAP, FS_IOC_GETFLAGS, FS_IOC32_GETFLAGS,
     FS_IOC_GETVERSION, FS_IOC32_GETVERSION, FS_IOC_FSGETXATTR,
@@ -279,10 +281,24 @@ static const uint32_t reading_requests[] = {
     BLKIOOPT, BLKALIGNOFF, BLKROTATIONAL};
 
 /* Where some paths may be written, and attributes changed of all: also these. The first two
- * write to what is open for writing. */
-static const uint32_t writing_requests[] = {FICLONE, FICLONERANGE,
-                                            FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS,
-                                            FS_IOC_FSSETXATTR};
+ * write to what is open for writing; the last are of terminals, which are no files. */
+static const uint32_t writing_requests[] = {FICLONE,
+                                            FICLONERANGE,
+                                            FS_IOC_SETFLAGS,
+                                            FS_IOC32_SETFLAGS,
+                                            FS_IOC_FSSETXATTR,
+                                            TCSETS,
+                                            TCSETSW,
+                                            TCSETSF,
+                                            TCSBRK,
+                                            TCXONC,
+                                            TCFLSH,
+                                            TIOCSWINSZ,
+                                            TIOCSPGRP,
+                                            TIOCSCTTY,
+                                            TIOCNOTTY,
+                                            TIOCSPTLCK,
+                                            TIOCGPTPEER};
 
 enum {
     N_READING = sizeof reading_requests / sizeof *reading_requests,

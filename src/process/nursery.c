@@ -31,6 +31,7 @@ static struct {
     int main_fd; /* -1: none */
     struct mui_descriptor_mark main_mark;
     pid_t guardian;
+    pid_t host;      /* whose child that is */
     uint32_t forked; /* whose nursery it is: see sys/forked.h */
     uint64_t user;   /* of whom, and of all below it */
     unsigned n_refs;
@@ -126,6 +127,7 @@ static int start(struct mu_error *err)
     the.main_fd = fds[0];
     the.main_mark = mui_descriptor_mark(fds[0]);
     the.guardian = pid;
+    the.host = getpid();
     the.forked = mui_forked();
     the.user = mui_state_user();
     the.n_refs = 0;
@@ -217,26 +219,25 @@ static void end(void)
     the.guardian = 0;
 }
 
-/* The program ends. Who adopts its children then need not wait for them, as many a first
- * process of a container: so the guardian is waited for here, which only what hangs in the
- * kernel makes long. The last of all destructors, for others may close pools. The lock is
- * kept to the end: threads that are still in a pool stay where they see the nursery go, and
- * tell nobody that tasks were lost. */
+/* The program ends, with its pools closed. Who adopts its children then need not wait for
+ * them, as many a first process of a container: so the guardian is waited for here. Pools
+ * that are open are left alone, for destructors that come after this one may use them, or
+ * wait for threads that do. A child made past fork() is not told from its parent by what
+ * that leaves here. */
 __attribute__((destructor(101))) static void leave(void)
 {
-    enum { PATIENCE_MS = 5000 };
-    bool is_open;
+    enum { PATIENCE_MS = 1000 };
 
     if (pthread_mutex_trylock(&lock) != 0)
         return; /* another thread is at it, perhaps for long */
-    if (the.guardian <= 0 || the.forked != mui_forked()) {
-        (void)pthread_mutex_unlock(&lock);
-        return;
+    if (the.guardian > 0 && the.host == getpid() && the.n_refs == 0) {
+        bool is_up = the.main_fd >= 0 && !is_closed();
+
+        if (is_up)
+            hang_up();
+        await_guardian(is_up ? PATIENCE_MS : 0);
     }
-    is_open = the.main_fd >= 0 && !is_closed();
-    if (is_open)
-        hang_up();
-    await_guardian(is_open ? PATIENCE_MS : 0);
+    (void)pthread_mutex_unlock(&lock);
 }
 
 /* Whether guardian and nursery were both killed. Under `lock`. */
@@ -439,11 +440,6 @@ int mui_nursery_report(int channel, struct mui_nursery_report *ret_report)
         return -EMFILE;
     if (rc < 0)
         rc = MU_CLOSED;
-    if (rc == MU_CLOSED) {
-        /* as the program ends, this is where it ends for this thread: see leave() */
-        (void)pthread_mutex_lock(&lock);
-        (void)pthread_mutex_unlock(&lock);
-    }
     if (rc != 0)
         return rc;
     pidfd = message.n_fds ? mui_descriptor_above_stdio(message.fds[0]) : -1;
