@@ -93,10 +93,28 @@ static char **make_argv(const struct template *t, struct text *words)
     return argv;
 }
 
+void command_note_given(struct command_config *config)
+{
+    config->pid = getpid();
+    memset(config->given, 0, sizeof config->given);
+    for (int fd = STDERR_FILENO + 1; fd < COMMAND_GIVEN_MAX; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+
+        /* all that we open is closed by exec() */
+        if (flags >= 0 && !(flags & FD_CLOEXEC))
+            config->given[fd / 64] |= UINT64_C(1) << fd % 64;
+    }
+}
+
+static int is_given(const struct command_config *config, unsigned long fd)
+{
+    return fd < COMMAND_GIVEN_MAX && config->given[fd / 64] >> fd % 64 & 1;
+}
+
 /* A value of an input or a word of a command: the name of a descriptor, as a shell gives
  * it for <(command), becomes one that reaches it from another process. */
-static void put_reached(pid_t pid, const char *value, size_t size,
-                        struct text *ret)
+static void put_reached(const struct command_config *config, const char *value,
+                        size_t size, struct text *ret)
 {
     static const char *const names[] = {"/dev/fd/", "/proc/self/fd/"};
 
@@ -105,9 +123,9 @@ static void put_reached(pid_t pid, const char *value, size_t size,
 
         if (size <= n || memcmp(value, names[i], n) != 0 ||
             strspn(value + n, "0123456789") != size - n ||
-            strtoul(value + n, NULL, 10) <= STDERR_FILENO)
+            !is_given(config, strtoul(value + n, NULL, 10)))
             continue;
-        text_printf(ret, "/proc/%d/fd/%.*s", (int)pid, (int)(size - n),
+        text_printf(ret, "/proc/%d/fd/%.*s", (int)config->pid, (int)(size - n),
                     value + n);
         return;
     }
@@ -116,15 +134,15 @@ static void put_reached(pid_t pid, const char *value, size_t size,
 
 /* The same for several, each of which ends at a byte of 0; there is one behind `size`
  * too. */
-static void reach_descriptors(pid_t pid, const char *values, size_t size,
-                              struct text *ret)
+static void reach_descriptors(const struct command_config *config,
+                              const char *values, size_t size, struct text *ret)
 {
     const char *end = values + size;
 
     for (;;) {
         size_t n = strlen(values);
 
-        put_reached(pid, values, n, ret);
+        put_reached(config, values, n, ret);
         values += n;
         if (values >= end)
             return;
@@ -139,23 +157,22 @@ static void fill_words(const struct command_config *config,
                        const struct template *t, struct template_values v,
                        struct text *ret_words)
 {
-    const pid_t pid = (pid_t)config->pid;
     struct text input = {0};
     struct text words = {0};
 
-    if (getpid() == pid) {
+    if (getpid() == (pid_t)config->pid) {
         template_fill(t, &v, ret_words);
         return;
     }
     /* in a line /dev/fd/5 may be the shell's own, but not as a value */
     if (t->kind != TEMPLATE_ARGV) {
-        reach_descriptors(pid, v.input, v.input_size, &input);
+        reach_descriptors(config, v.input, v.input_size, &input);
         v.input = text_string(&input);
         v.input_size = input.size;
         template_fill(t, &v, ret_words);
     } else {
         template_fill(t, &v, &words);
-        reach_descriptors(pid, text_string(&words), words.size, ret_words);
+        reach_descriptors(config, text_string(&words), words.size, ret_words);
     }
     text_fini(&input);
     text_fini(&words);

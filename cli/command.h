@@ -9,12 +9,20 @@
 
 #include "template.h"
 
+enum { COMMAND_GIVEN_MAX = 256 }; /* shells take those below */
+
 /* The argument of a pool that runs commands: this, then the template. */
 struct command_config {
     int64_t timeout_ns; /* 0: none */
     uint64_t feeds;     /* the input goes to the command's standard input */
-    int64_t pid;        /* whose descriptors /dev/fd/N means */
+    /* whose descriptors /dev/fd/N means, and a bit for each that this process was given
+     * itself: what it opened is its own */
+    int64_t pid;
+    uint64_t given[COMMAND_GIVEN_MAX / 64];
 };
+
+/* Fill in the last two, for the calling process. */
+void command_note_given(struct command_config *config);
 
 /* Run the command for one input. What it prints is the task's output: standard
  * output, then standard error, then struct command_result. The command is its own

@@ -332,9 +332,9 @@ static void die_of_name(const char *name, int rc)
 /* Whether it is the name of one task's files that cannot be, and not the place of all. */
 static int is_of_name(int rc)
 {
-    static const int codes[] = {ENOENT,  ENOTDIR, EISDIR, EEXIST, ENAMETOOLONG,
-                                ELOOP,   EACCES,  EPERM,  EINVAL, EILSEQ,
-                                ETXTBSY, ENXIO,   ENODEV};
+    static const int codes[] = {ENOENT,       ENOTDIR, EISDIR, EEXIST,
+                                ENAMETOOLONG, ELOOP,   EINVAL, EILSEQ,
+                                ETXTBSY,      ENXIO,   ENODEV};
 
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         if (codes[i] == -rc)

@@ -14,9 +14,11 @@ void run_count(struct run *r, struct flight *flight,
 
     if (e.status == MU_CANCELLED)
         return;
-    if (!flight->trouble_rc)
+    if (!flight->trouble_rc) {
         flight->trouble_rc = results_save(&r->results, &e, &flight->trouble);
-    e = run_read(r, flight, outcome);
+        if (flight->trouble_rc)
+            e = run_read(r, flight, outcome);
+    }
     total = inputs_total(r->inputs, &is_exact);
     switch (halt_count(&r->halt, ended_exit_status(&e), is_exact ? total : 0)) {
     case HALT_NOW:

@@ -31,19 +31,17 @@ static const char *word_end(const char *at, const char *end)
     return c;
 }
 
-/* The end of the literal with its quote at `at`, which is that of the line when it has
- * none. */
+/* The end of the literal with its quote at `at`; a quote that the line does not close stands
+ * alone. */
 static const char *literal_end(const char *at, const char *end)
 {
-    const char *c = at + 1;
-
-    for (; c < end && *c != '\n'; c++) {
+    for (const char *c = at + 1; c < end && *c != '\n'; c++) {
         if (*c == *at)
             return c + 1;
         if (*c == '\\' && end - c > 1)
             c++;
     }
-    return c;
+    return at + 1;
 }
 
 /* The same of R"x(...)x". */

@@ -42,7 +42,7 @@ static int open_command(struct work *w, const struct options *o)
     w->command = text_alloc(1, w->command_size);
     w->command->timeout_ns = o->timeout_ns;
     w->command->feeds = (uint64_t)feeds;
-    w->command->pid = getpid();
+    command_note_given(w->command);
     w->template = memcpy(w->command + 1, t, size);
     free(t);
     w->fn = command_task;

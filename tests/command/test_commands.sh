@@ -140,5 +140,8 @@ for model in $MODELS; do
     same 'the shell has its own' 'eight' "$(m -- 'exec 7<{}; cat /dev/fd/7' ::: eight 7<seven)"
     same 'other names stay' '/dev/fd/2 /dev/fd/ /dev/fd/7x /dev/fd/1/7 ' \
         "$(m -k -- echo ::: /dev/fd/2 /dev/fd/ /dev/fd/7x /dev/fd/1/7 7<seven | tr '\n' ' ')"
+    own='/dev/fd/3 /dev/fd/4 /dev/fd/5 /dev/fd/6 '
+    same "what is muster's own is not reached" "$own" \
+        "$(m -k -- echo ::: $own 3<&- 4<&- 5<&- 6<&- | tr '\n' ' ')"
 done
 finish
