@@ -224,12 +224,13 @@ static void literals_hold_no_wish(void **state)
         "const char *i = u8\"http://x\"; /* a *//* muster: link=-li */\n"
         "const char *j = \"muster: no=6 \\\n /* muster: no=7\";\n"
         "// muster: link=-lj\n"
-        "const char *k = R\"x(";
+        "#error can't /* muster: link=-lk */\n"
+        "const char *l = R\"x(";
     struct wanted w;
 
     (void)state;
     assert_int_equal(wanted_read("f.c", source, sizeof source - 1, &w), 0);
-    assert_string_equal(w.link.data, "-lc -ld -le -lf -lg -lh -li -lj ");
+    assert_string_equal(w.link.data, "-lc -ld -le -lf -lg -lh -li -lj -lk ");
     wanted_fini(&w);
 }
 
