@@ -155,8 +155,8 @@ struct mu_pool_options {
 /* No file can be written, made or removed, but below write_paths; no POSIX message
  * queue at all. Without write_paths nor can a file's mode, owner, times and attributes
  * be changed. Of the requests of ioctl(), also with lists of paths, only some that read
- * can be made, and with write_paths those that clone files and set their attributes:
- * none of devices' own. */
+ * can be made, and with write_paths those that clone files, set their attributes, and
+ * set terminals: none of other devices' own. */
 #define MU_SANDBOX_READ_ONLY 0x2u
 /* No sockets but those of this machine (AF_UNIX). Alone it keeps a task from making
  * sockets, not from what others of its user have open (ptrace(), /proc), or do for it. */
