@@ -85,8 +85,6 @@ extern const struct mui_transport mui_transport_tcp;
 extern const struct mui_transport mui_transport_mq;
 extern const struct mui_transport mui_transport_file;
 
-#define MUI_CHAN_STATE(c, type) ((struct type *)(void *)(c)->state)
-
 /* A handle for this transport with these options (defaults filled in), in no
  * direction yet; NULL without memory. mu_chan_free() gives it back. */
 struct mu_chan *mui_chan_new(const struct mui_transport *ops,

@@ -57,15 +57,3 @@ void mui_layer_run(struct mui_layer *l)
             l->ops->doze(l, MU_NEVER);
     } while (n >= 0);
 }
-
-int mui_layer_serve(const struct mui_layer_config *config, struct mu_error *err)
-{
-    struct mui_layer *l;
-    int rc = mui_layer_open(config, &l, err);
-
-    if (rc < 0)
-        return rc;
-    mui_layer_run(l);
-    mui_layer_close(l);
-    return 0;
-}

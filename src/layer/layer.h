@@ -230,9 +230,4 @@ void mui_layer_close(struct mui_layer *l);
  * one that works by itself. */
 void mui_layer_run(struct mui_layer *l);
 
-/* Serve a port with the layer of `spec` until its lanes are closed: the body of
- * every worker, thread or process. */
-int mui_layer_serve(const struct mui_layer_config *config,
-                    struct mu_error *err);
-
 #endif

@@ -97,7 +97,8 @@ static void greet_first(struct mui_processes *p)
     unsigned n;
 
     /* relaxed: written by this thread */
-    while (atomic_load_explicit(&p->first, memory_order_relaxed) == 0 &&
+    while (atomic_load_explicit(&p->first, memory_order_relaxed) ==
+               MUI_FIRST_AWAITED &&
            p->starts.n_failures == 0 && p->peers[0].state == MUI_PEER_ORDERED) {
         n = mui_bells_watch(&p->bells, mu_after_ns(MUI_ROUSE_NS), ids,
                             MUI_PROCESSES_IDS);
@@ -115,11 +116,12 @@ static int wait_first(struct mui_processes *p, struct mu_error *err)
 
     /* acquire, pairs with give_up() */
     while ((first = atomic_load_explicit(&p->first, memory_order_acquire)) ==
-           0) {
-        (void)mui_futex_wait(&p->first, 0, 0, mu_after_ns(MUI_ROUSE_NS));
+           MUI_FIRST_AWAITED) {
+        (void)mui_futex_wait(&p->first, MUI_FIRST_AWAITED, 0,
+                             mu_after_ns(MUI_ROUSE_NS));
         mui_nursery_rouse();
     }
-    if (first == 1)
+    if (first == MUI_FIRST_UP)
         return 0;
     if (err)
         *err = p->failure;

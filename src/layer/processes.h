@@ -78,6 +78,9 @@ struct mui_processes_peer {
     bool reaped; /* its process has ended, or will never be */
 };
 
+/* Whether any worker has come up, for whoever opens the pool. */
+enum mui_first { MUI_FIRST_AWAITED = 0, MUI_FIRST_UP, MUI_FIRST_HOPELESS };
+
 struct mui_processes {
     struct mui_layer base;
     struct mui_desk *desk;
@@ -118,9 +121,8 @@ struct mui_processes {
     int64_t dying_until_ns;
     bool tidy_due; /* the monitor will be poked, to bury and to order */
 
-    bool quit; /* monitor: end; written under the lock */
-    _Atomic uint32_t
-        first; /* futex: 0 until a worker is up; 1; 2: none can be */
+    bool quit;                 /* monitor: end; written under the lock */
+    _Atomic uint32_t first;    /* futex; enum mui_first */
     _Atomic uint32_t n_tidied; /* futex: stop waits for burials */
 };
 

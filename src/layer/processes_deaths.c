@@ -282,7 +282,8 @@ void mui_processes_see_stage(struct mui_processes *p,
         mui_bells_poke(&p->bells);
     mui_starts_succeeded(&p->starts);
     /* relaxed: it carries nothing but itself */
-    if (atomic_exchange_explicit(&p->first, 1, memory_order_relaxed) != 1)
+    if (atomic_exchange_explicit(&p->first, MUI_FIRST_UP,
+                                 memory_order_relaxed) != MUI_FIRST_UP)
         mui_futex_wake(&p->first, 1, 0);
 }
 

@@ -69,9 +69,11 @@ static void give_up(struct mui_processes *p)
         p->given_up[i] = true;
         p->desk->ops->gave_up(p->desk, i, &p->failure);
     }
-    if (atomic_load_explicit(&p->first, memory_order_relaxed) == 0) {
+    if (atomic_load_explicit(&p->first, memory_order_relaxed) ==
+        MUI_FIRST_AWAITED) {
         /* release, pairs with wait_first(): `failure` comes before it */
-        atomic_store_explicit(&p->first, 2, memory_order_release);
+        atomic_store_explicit(&p->first, MUI_FIRST_HOPELESS,
+                              memory_order_release);
         mui_futex_wake(&p->first, 1, 0);
     }
 }

@@ -193,6 +193,6 @@ int mui_processes_worker_main(const struct mui_nursery_start *start)
     }
     mui_layer_run(below);
     mui_layer_close(below);
-    mui_worker_retire();
+    mui_crash_retire();
     return 0;
 }

@@ -505,8 +505,3 @@ void mui_worker_park(void)
     atomic_store_explicit(&the.head->awake, 1, memory_order_relaxed);
     mui_board_linger(the.board, the.place);
 }
-
-void mui_worker_retire(void)
-{
-    mui_crash_retire();
-}

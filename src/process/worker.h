@@ -47,7 +47,4 @@ void mui_worker_moved(void);
 /* A spare: sleep until there is something to do, or soon may be. */
 void mui_worker_park(void);
 
-/* Every lane is done. */
-void mui_worker_retire(void);
-
 #endif
