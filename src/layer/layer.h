@@ -110,7 +110,7 @@ struct mui_death {
 };
 
 /* What a hosting layer reports to: the pool. A group is the lanes of one worker;
- * groups are numbered from 0 to the layer's width. `lock` is held in all but
+ * groups are numbered from 0, one for each of the layer's width. `lock` is held in all but
  * lock() itself. */
 struct mui_desk {
     const struct mui_desk_ops *ops;

@@ -208,8 +208,8 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
         mui_pool_end(pool, job, status);
 }
 
-/* The same for what a brief reply says, but for what is counted: these were packed, so
- * each is small, has nobody's worker for itself, and is `done`. */
+/* The same for a brief reply, without what the caller counts for all of them: such tasks
+ * came in packs, so each is small, shares its worker with others, and is `done`. */
 static inline void settle_brief(const struct mui_lane_brief *brief,
                                 int64_t start_ns)
 {

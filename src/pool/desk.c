@@ -103,7 +103,8 @@ static void run_again(struct mu_pool *pool, struct mui_job *job,
     mui_job_push_front(&pool->held, job);
 }
 
-/* That it has not started is only its worker's word. `oldest`: nothing before it in
+/* A job that a dead worker had, or was to have: that it has not started is only the
+ * worker's word. `oldest`: nothing before it in
  * its lane lacks a reply, so it can have run; so can one whose time is up. Then it runs
  * alone, and is to blame when that ends the same way. */
 static void settle_death(struct mu_pool *pool, struct mui_job *job,

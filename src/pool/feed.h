@@ -45,7 +45,7 @@ void mui_feed_init(struct mui_feed *feed, struct mu_pool *pool, mu_task_fn fn,
                    mu_input_fn input, void *ctx);
 
 /* Submit inputs up to number `limit`, or until the pool is full or they end; not while
- * outcomes are there that were taken, unless interrupted: then perhaps one more than that.
+ * outcomes are there that were taken. When interrupted it may submit one more than that.
  * What an input callback returns below 0 is returned. */
 int mui_feed_fill(struct mui_feed *feed, uint64_t limit, struct mu_error *err);
 

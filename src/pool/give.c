@@ -251,6 +251,6 @@ bool mui_pool_give_queue(struct mu_pool *pool)
         if (group->leaving)
             (void)mui_pool_recall(pool, group, NULL);
     }
-    mui_pool_see_room(pool); /* of an end who sleeps hears, but not of this */
+    mui_pool_see_room(pool); /* ends wake who sleeps for it, this does not */
     return moved;
 }

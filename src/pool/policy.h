@@ -41,7 +41,7 @@ bool mui_policy_runs_apart(const struct mui_job *job);
 /* Whether an attempt that ended with `status` is to be tried again. */
 bool mui_policy_retries(const struct mui_job *job, enum mu_status status);
 
-/* Orders to keep in a lane: enough to cover AHEAD of work at `run_ns` a task, but
+/* Orders to keep in a lane: enough for about a millisecond of work at `run_ns` a task, but
  * no more than a fair share of what there is: of all lanes, or of as few as two when
  * the share of the others would take less time than waking them. */
 unsigned mui_policy_window(unsigned asked, int64_t run_ns, unsigned n_slots,

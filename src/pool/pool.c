@@ -81,10 +81,9 @@ static uint64_t group_bytes(const struct mu_pool *pool,
     return sum;
 }
 
-/* Room for an output of each lane is reserved, not used: plenty, but where memory is limited
- * no more than a group lets have, for what tasks leave untouched takes memory of ours alone;
- * and where a limit on address space counts it, no more than half of that for all lanes with
- * their spares. */
+/* Room for an output of each lane is address space until it is written to: so plenty is
+ * taken. Less where memory is limited: no more than the worker's group may hold. And less
+ * where address space is limited: half of that, for all lanes with their spares. */
 static uint64_t default_output_bytes(const struct mu_pool *pool)
 {
     const uint64_t least = UINT64_C(1) << 20;
@@ -293,7 +292,7 @@ int mu_pool_open(const char *model, const struct mu_pool_options *options,
 
     if (!pool)
         return mui_fail(err, -ENOMEM, "pool");
-    n_cpus = mu_usable_cpus(); /* reads a dozen files */
+    n_cpus = mu_usable_cpus(); /* once: it reads a dozen files */
     pool->desk.ops = &mui_pool_desk_ops;
     (void)pthread_mutex_init(&pool->lock, NULL);
     pool->forked = mui_forked();

@@ -321,8 +321,8 @@ static __attribute__((noinline)) int take_other(struct mu_pool *pool,
     return take_bytes(pool, job, input->data, input->size, how->flags);
 }
 
-/* Whether the copy may take so long that others are not to wait for it. How long parts are
- * says memory of the caller's, which is not read here either: it may not be there. */
+/* Whether the copy may take so long that others are not to wait for it: one of parts may,
+ * whose lengths stand in memory of the caller's, which is not read under the lock. */
 static bool takes_long(const struct mu_span *input, const struct mu_submit *how)
 {
     enum { LARGE = 32 << 10 };

@@ -169,7 +169,8 @@ static void sleep_for_news(struct mu_pool *pool, int64_t deadline)
 
     pool->n_waiting++;
     mui_pool_want_news(pool);
-    /* behind the acquire above. One that came before it would not change `news` again */
+    /* Looked for behind the acquire above: an interrupt that came before it would not
+     * change `news` again. */
     if (is_interrupted(pool)) {
         pool->n_waiting--;
         return;

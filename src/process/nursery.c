@@ -257,11 +257,11 @@ void mui_nursery_forget_in_child(void)
     the.for_good = false;
 }
 
-/* Under `lock`. */
 static const char closed_text[] = "processes: descriptors of mu_init() were "
                                   "closed by this program: close before "
                                   "mu_init(), or only what is yours";
 
+/* Under `lock`. */
 static int hold(bool for_good, struct mu_error *err)
 {
     bool again = the.for_good && the.forked == mui_forked();

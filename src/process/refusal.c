@@ -219,7 +219,7 @@ static bool refuses_to_open(const struct where *w, uint64_t flags)
     return refuses_file(w, need, !(flags & O_NOFOLLOW));
 }
 
-/* `from` of LINKS and RENAMES */
+/* `from`: of calls that link and rename; else NULL */
 static bool refuses_there(const struct call *call, const uint64_t *args,
                           const struct where *at, const struct where *from)
 {

@@ -95,8 +95,8 @@ struct mui_reply {
 };
 
 /* What the supervisor wishes to be rung for; the bits above count the wishes, so
- * that a worker rings once a wish. They do not wrap: a worker may have rung for none of
- * the last so many. */
+ * that a worker rings once a wish. The count is too wide to wrap: a worker that slept
+ * through many wishes must not find the number that it rang for last. */
 enum {
     MUI_WANT_DONE = 1, /* ring when a reply is there: somebody sleeps for it */
     MUI_WANT_IDLE =
@@ -192,8 +192,8 @@ unsigned mui_lane_collect_briefs(struct mui_lane *lane,
  * not believe it. */
 bool mui_lane_has(const struct mui_lane *lane, unsigned n);
 
-/* How many replies, about n, are there and in lines that the worker has done with; 0: not
- * as many as that. n from 8 up, and less than are in flight. */
+/* About n replies, if so many are there, all in cache lines that the worker writes no more:
+ * how many exactly; 0: there are fewer. n from 8 up, and less than are in flight. */
 unsigned mui_lane_at_rest(const struct mui_lane *lane, unsigned n);
 
 /* Give the region memory of the reply read last back to the worker. */

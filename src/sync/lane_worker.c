@@ -304,7 +304,7 @@ void mui_lane_sleep(struct mui_lane_worker *w, int64_t deadline_ns)
         atomic_load_explicit(&w->down->bell, memory_order_seq_cst) == bell)
         (void)mui_futex_wait(&w->down->bell, bell, w->shared,
                              deadline_ns < again_ns ? deadline_ns : again_ns);
-    /* relaxed: a supervisor that still sees 1 wakes nobody, which is harmless */
+    /* relaxed: a supervisor that still sees MUI_ASLEEP wakes nobody, which is harmless */
     atomic_store_explicit(&w->up->sleeping, MUI_AWAKE, memory_order_relaxed);
 }
 
