@@ -27,7 +27,8 @@ enum mu_worker_kind {
      * and channels included; what it starts itself is its own to end. Later it is forked
      * by the nursery of mu_init(), which ends that with it: see mu_worker_start().
      * The kernel kills one that was forked from the program when the thread ends that
-     * started it (PR_SET_PDEATHSIG): keep the first thread until they have ended. And it
+     * started it (PR_SET_PDEATHSIG): keep the first thread until they have ended. It does
+     * not where the program calls exec(), which ends those of the nursery alone. And it
      * forgets to, in either case, when a worker changes its user or group, or runs a
      * program that does (set-user-ID): then let it call prctl() again. */
     MU_WORKER_PROCESS = 1,
@@ -118,7 +119,8 @@ MU_API void mu_worker_ask(struct mu_worker *worker);
  * started. Cost: one load. */
 MU_API int mu_worker_is_asked(void);
 
-/* Readable when it has ended; lent until free. */
+/* Readable when it has ended, and now and then before, as when a process of the nursery was
+ * stopped: mu_worker_join() with MU_NOW says which. Lent until free. */
 MU_API int mu_worker_fd(const struct mu_worker *worker);
 /* Its process id; 0 for a thread. */
 MU_API int mu_worker_pid(const struct mu_worker *worker);

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,15 +89,22 @@ pid_t mui_census_parent(pid_t pid)
 
 /* -- threads -- */
 
-/* How many there are to be seen, those that end among them. */
+/* How many there are to be seen, those that end among them; 0: there is no /proc to ask. */
 static unsigned count_seen(void)
 {
     struct stat st;
 
     /* a directory has two links of its own and one for each below it */
     if (stat("/proc/self/task", &st) < 0 || st.st_nlink < 3 + N_FOREIGN)
-        return 1;
+        return 0;
     return (unsigned)st.st_nlink - 2 - N_FOREIGN;
+}
+
+/* The kernel lets a thread leave its process where it is the only one: nothing happens then.
+ * See unshare(2), CLONE_THREAD. */
+static bool is_alone(void)
+{
+    return N_FOREIGN > 0 || unshare(CLONE_THREAD) == 0 || errno != EINVAL;
 }
 
 /* Whether it runs nothing of the program's any more: it is gone, or was joined. The
@@ -117,6 +125,8 @@ unsigned mui_census_threads(void)
     DIR *threads = n > 1 ? opendir("/proc/self/task") : NULL;
     struct dirent *entry;
 
+    if (n == 0)
+        return is_alone() ? 1 : 2;
     if (!threads)
         return n;
     for (n = 0; (entry = readdir(threads)) != NULL;)

@@ -7,7 +7,8 @@
 #include <sys/types.h>
 
 /* Threads of this process that are not a sanitizer's and have not ended: not one that was
- * joined. 1 when there is no /proc to ask. */
+ * joined. Without /proc 2 stands for any number above 1, and who was joined may count for a
+ * moment. */
 unsigned mui_census_threads(void);
 
 /* Whether there are more than `n` of them; cheap where there are not. */

@@ -130,7 +130,7 @@ static int order_there(struct mu_worker *w, struct mu_error *err)
     if (rc == 0 && report.news == MUI_NURSERY_FAILED)
         rc = report.value;
     if (rc != 0) {
-        (void)close(w->fd);
+        mui_nursery_disconnect(w->fd);
         if (rc == MU_FULL || rc == MU_CLOSED)
             return rc;
         return mui_fail(err, rc, "worker: fork in the nursery");
@@ -280,7 +280,7 @@ static int process_kill(struct mu_worker *w)
 static void process_fini(struct mu_worker *w)
 {
     if (w->is_of_nursery) {
-        (void)close(w->fd);
+        mui_nursery_disconnect(w->fd);
         mui_nursery_unref();
     }
     if (w->pidfd >= 0)

@@ -9,9 +9,9 @@
 #include "muster/worker.h"
 
 #include "base/error.h"
-#include "channel/wait.h"
 #include "sys/descriptor.h"
 #include "worker/policy.h"
+#include "worker/worker.h"
 
 #define STOP_NS_DEFAULT   INT64_C(5000000000)
 #define RESTARTS_DEFAULT  1
@@ -300,19 +300,39 @@ static bool any_is_left(const struct mu_supervisor *s)
     return false;
 }
 
+static bool any_is_of_nursery(const struct mu_supervisor *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->children[i].worker && s->children[i].worker->is_of_nursery)
+            return true;
+    }
+    return false;
+}
+
 int mu_supervisor_run(struct mu_supervisor *supervisor, int64_t deadline)
 {
     struct epoll_event events[EVENTS_A_LOOK];
+    /* Events to look at once the deadline has passed: as many as were there by then at the
+     * most, for epoll tells of those that came later behind them. */
+    size_t n_left = supervisor->n + 1;
 
     if (supervisor->has_given_up)
         return MU_ECRASHED;
     while (any_is_left(supervisor)) {
-        int rc = mui_wait_fd(supervisor->epoll_fd, POLLIN, deadline);
+        bool is_late = mu_now_ns() >= deadline;
+        int n_max =
+            is_late && n_left < EVENTS_A_LOOK ? (int)n_left : EVENTS_A_LOOK;
+        int rc = n_max == 0
+                     ? MU_TIMEOUT
+                     : mui_worker_wait(supervisor->epoll_fd,
+                                       any_is_of_nursery(supervisor), deadline);
         int n;
 
         if (rc != 0)
             return rc;
-        n = epoll_wait(supervisor->epoll_fd, events, EVENTS_A_LOOK, 0);
+        n = epoll_wait(supervisor->epoll_fd, events, n_max, 0);
+        if (is_late && n > 0)
+            n_left -= (size_t)n;
         for (int k = 0; k < n; k++) {
             size_t i = (size_t)events[k].data.u64;
 

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/signal.h"
 #include "channel/wait.h"
+#include "process/nursery.h"
 #include "sys/futex.h"
 #include "sys/memfd.h"
 #include "sys/thread.h"
@@ -157,11 +158,27 @@ free_handle:
     return rc;
 }
 
+int mui_worker_wait(int fd, bool is_of_nursery, int64_t deadline)
+{
+    while (is_of_nursery) {
+        int64_t rouse_ns = mu_after_ns(MUI_ROUSE_NS);
+        int rc;
+
+        if (rouse_ns >= deadline)
+            break;
+        rc = mui_wait_fd(fd, POLLIN, rouse_ns);
+        if (rc != MU_TIMEOUT)
+            return rc;
+        mui_nursery_rouse();
+    }
+    return mui_wait_fd(fd, POLLIN, deadline);
+}
+
 int mu_worker_join(struct mu_worker *worker, int64_t deadline,
                    struct mu_worker_exit *ret_exit)
 {
     while (!worker->is_over) {
-        int rc = mui_wait_fd(worker->fd, POLLIN, deadline);
+        int rc = mui_worker_wait(worker->fd, worker->is_of_nursery, deadline);
 
         if (rc != 0)
             return rc;

@@ -64,6 +64,10 @@ struct mui_worker_kind {
 extern const struct mui_worker_kind mui_worker_thread;
 extern const struct mui_worker_kind mui_worker_process;
 
+/* Wait until `fd` is readable. Who waits for workers of the nursery rouses that now and
+ * then: it tells of nobody's end while it is stopped. 0; MU_TIMEOUT; -errno. */
+int mui_worker_wait(int fd, bool is_of_nursery, int64_t deadline);
+
 /* In the worker: run fn and write down what it returned. */
 int mui_worker_body(mu_worker_fn fn, struct mui_worker_page *page);
 

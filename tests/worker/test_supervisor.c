@@ -8,10 +8,12 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "muster/init.h"
 #include "muster/lock.h"
 #include "muster/worker.h"
 
 #include "support/check.h"
+#include "sys/census.h"
 #include "worker/policy.h"
 
 /* ---- decisions -------------------------------------------------------------- */
@@ -561,6 +563,70 @@ static void siblings_that_end_together_are_one_restart(void **state)
     munmap(shared, sizeof *shared);
 }
 
+enum { N_ENDING = 20, N_STARTS_MAX = 1000 };
+
+/* None is looked at before it has ended. */
+static void let_it_end(void *ctx, enum mu_event event, size_t i,
+                       struct mu_worker *worker,
+                       const struct mu_worker_exit *how)
+{
+    struct pollfd p = {.fd = mu_worker_fd(worker), .events = POLLIN};
+
+    (void)i;
+    (void)how;
+    if (event != MU_CHILD_STARTED)
+        return;
+    assert_int_equal(poll(&p, 1, -1), 1);
+    if (++n_starts == N_STARTS_MAX)
+        (void)mu_supervisor_stop(*(struct mu_supervisor **)ctx);
+}
+
+static void what_ends_behind_the_deadline_is_left(void **state)
+{
+    struct mu_supervisor *s;
+    struct mu_supervisor_options how = {.restarts_max = MUI_RESTARTS_MAX,
+                                        .period_ns = 1,
+                                        .event = let_it_end,
+                                        .event_ctx = &s};
+    struct mu_child children[N_ENDING];
+
+    (void)state;
+    for (int i = 0; i < N_ENDING; i++)
+        children[i] = (struct mu_child){.fn = finish};
+    n_starts = 0;
+    assert_int_equal(mu_supervisor_start(&how, children, N_ENDING, &s, NULL),
+                     0);
+    assert_int_equal(mu_supervisor_run(s, MU_NOW), MU_TIMEOUT);
+    /* all that were due; and one that came next may be looked at, too */
+    assert_in_range(n_starts, 2 * N_ENDING, 2 * N_ENDING + 1);
+    mu_supervisor_free(s);
+}
+
+static void stopped_nursery_tells_of_children(void **state)
+{
+    struct mu_supervisor_options how = {.event = note, .restarts_max = 1};
+    struct mu_child child = {.fn = live_until_asked,
+                             .options.kind = MU_WORKER_PROCESS};
+    struct mu_worker *thread;
+    struct mu_supervisor *s;
+    pid_t nursery;
+
+    (void)state;
+    assert_int_equal(
+        mu_worker_start(NULL, live_until_asked, NULL, 0, &thread, NULL), 0);
+    history[0] = '\0';
+    assert_int_equal(mu_supervisor_start(&how, &child, 1, &s, NULL), 0);
+    nursery = mui_census_parent(mu_worker_pid(mu_supervisor_child(s, 0)));
+    assert_int_equal(kill(nursery, SIGSTOP), 0);
+    assert_int_equal(kill(mui_census_parent(nursery), SIGSTOP), 0);
+    assert_int_equal(mu_worker_kill(mu_supervisor_child(s, 0), NULL), 0);
+    while (!strstr(history, "-0 +0 "))
+        assert_int_equal(mu_supervisor_run(s, mu_after_ns(3000000000)),
+                         MU_TIMEOUT);
+    mu_supervisor_free(s);
+    mu_worker_free(thread);
+}
+
 static void too_high_an_intensity_is_refused(void **state)
 {
     struct mu_supervisor_options how = {.restarts_max = MUI_RESTARTS_MAX + 1};
@@ -588,6 +654,8 @@ int main(void)
         cmocka_unit_test(too_many_restarts_stop_all),
         cmocka_unit_test(passing_lack_of_descriptors_is_outlived),
         cmocka_unit_test(lasting_lack_of_descriptors_counts_as_restarts),
+        cmocka_unit_test(what_ends_behind_the_deadline_is_left),
+        cmocka_unit_test(stopped_nursery_tells_of_children),
         cmocka_unit_test(too_high_an_intensity_is_refused),
         cmocka_unit_test(siblings_that_end_together_are_one_restart),
         cmocka_unit_test(deaf_process_is_killed_in_its_time),
@@ -598,5 +666,7 @@ int main(void)
         cmocka_unit_test(end_is_answered_by_a_stop),
     };
 
+    if (mu_init(NULL) != 0)
+        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -20,6 +21,7 @@
 #include "process/nursery.h"
 #include "support/check.h"
 #include "sys/census.h"
+#include "sys/sanitize.h"
 #include "worker/worker.h"
 
 enum { CODE_BYTES = 4096, CODE_AT = 64 };
@@ -700,6 +702,81 @@ static void worker_that_is_said_to_be_killed_is_dead(void **state)
     (void)join(thread);
 }
 
+/* Both are asleep, as whoever stops all that the program has started may leave them. */
+static void stopped_nursery_tells_of_ends(void **state)
+{
+    struct mu_worker *thread = start(MU_WORKER_THREAD, wait_until_asked);
+    struct mu_worker *w = start(MU_WORKER_PROCESS, wait_until_asked);
+    pid_t nursery = mui_census_parent(mu_worker_pid(w));
+    pid_t guardian = mui_census_parent(nursery);
+    siginfo_t info;
+
+    (void)state;
+    assert_int_equal(kill(nursery, SIGSTOP), 0);
+    assert_int_equal(kill(guardian, SIGSTOP), 0);
+    assert_int_equal(
+        waitid(P_PID, (id_t)guardian, &info, WSTOPPED | WNOWAIT | __WALL), 0);
+    assert_int_equal(mu_worker_kill(w, NULL), 0);
+    assert_int_equal(mu_worker_join(w, test_deadline(), NULL), 0);
+    mu_worker_free(w);
+    mu_worker_ask(thread);
+    (void)join(thread);
+}
+
+/* A child of the program that was forked meanwhile holds a copy, as we do here. */
+static void channel_of_a_worker_is_given_back(void **state)
+{
+    struct mu_worker *thread = start(MU_WORKER_THREAD, wait_until_asked);
+    struct mu_worker *w = start(MU_WORKER_PROCESS, return_sum);
+    struct pollfd copy = {.fd = dup(mu_worker_fd(w))};
+
+    (void)state;
+    assert_true(copy.fd >= 0);
+    (void)join(w);
+    assert_int_equal(poll(&copy, 1, 0), 1);
+    assert_true(copy.revents & POLLHUP);
+    (void)close(copy.fd);
+    mu_worker_ask(thread);
+    (void)join(thread);
+}
+
+/* In a process of its own, since it hides /proc from that. */
+static _Noreturn void start_without_proc(void)
+{
+    struct mu_worker_options how = {.kind = MU_WORKER_PROCESS, .inherits = 1};
+    struct mu_worker *thread;
+    struct mu_worker *w;
+
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/proc", "tmpfs", 0, NULL) != 0)
+        _exit(77);
+    CHECK_CHILD(mu_worker_start(&how, return_sum, NULL, 0, &w, NULL) == 0);
+    mu_worker_free(w);
+    thread = start(MU_WORKER_THREAD, wait_until_asked);
+    CHECK_CHILD(mu_worker_start(&how, return_sum, NULL, 0, &w, NULL) ==
+                MU_EMODEL);
+    mu_worker_free(thread);
+    _exit(0);
+}
+
+static void threads_count_where_proc_is_gone(void **state)
+{
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    if (MUI_TSAN)
+        skip(); /* its own thread is not told from others then */
+    assert_true(child >= 0);
+    if (child == 0)
+        start_without_proc();
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip(); /* who may not mount */
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -722,6 +799,9 @@ int main(void)
         cmocka_unit_test(stdio_is_left_to_the_host),
         cmocka_unit_test(nursery_without_channels_says_so),
         cmocka_unit_test(worker_that_is_said_to_be_killed_is_dead),
+        cmocka_unit_test(stopped_nursery_tells_of_ends),
+        cmocka_unit_test(channel_of_a_worker_is_given_back),
+        cmocka_unit_test(threads_count_where_proc_is_gone),
     };
 
     is_up = test_shared(sizeof *is_up);
