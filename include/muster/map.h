@@ -45,7 +45,9 @@ MU_API MU_NODISCARD int mu_map(struct mu_pool *pool, mu_task_fn fn,
  * 2 to 16 neighbours in order as the parts of its input (mu_task_part()) and
  * writes their combination. It has to be associative. Which neighbours meet
  * depends on the number of inputs alone, so the result is the same, to the
- * last bit of a floating-point sum, whatever the model and its counts.
+ * last bit of a floating-point sum, whatever the model and its counts, as long as
+ * workers round as this thread does: they do as their starter did when the pool was
+ * opened, processes as the program did in mu_init().
  *
  * outcome   optional: sees the outcome of every input, as they end (not in order).
  *           The output of a task that did not end `done` is left out of the result

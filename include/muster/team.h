@@ -38,7 +38,10 @@
  *   on, and is not written by both sides.
  * - While a join waits it runs only work that was forked below what it waits for:
  *   never a stranger's, so a lock may be held over it as over a function call.
- * - Not in a signal handler. No longjmp or exception past a fork not yet joined.
+ * - Not in a signal handler. No longjmp or exception past a fork not yet joined, nor out
+ *   of the body of a loop, a leaf, a `combine` or what a ticket runs.
+ * - Threads of the team have all signals blocked but those of faults, and so have programs
+ *   that are started there, unless they unblock them.
  *
  * Models: all. Inside a task the team is that of the process the task runs in. */
 #ifndef MUSTER_TEAM_H
@@ -231,7 +234,7 @@ MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
  * mu_for() calls body(j, b, e, args...) for ranges that cover [begin, end), each
  * index once, on whichever threads are free; it returns when all is done. How many
  * go to a call is found while it runs, so that uneven and tiny bodies both do
- * well; `grain` above 0 fixes the least. Bodies may fork and loop. A thread that
+ * well; `grain` above 0 fixes the least, but for the last range. Bodies may fork and loop. A thread that
  * has not come in time is not waited for. A cancelled region starts no more calls.
  * Which thread takes which part changes each time: a loop that is repeated over the same
  * data moves them from core to core. Below some 50 us give such a loop a grain of
@@ -269,7 +272,8 @@ MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
  *   mu_for_reduce_grain(j, begin, end, grain, leaf, args...)
  *
  * Which ranges there are and how they are combined depends on end - begin and
- * grain alone: the result is the same to the last bit with any number of threads.
+ * grain alone: the result is the same to the last bit with any number of threads, as long
+ * as they round alike: a thread of the team rounds as its starter did when it was started.
  * An empty range is leaf(begin, begin). In a cancelled region the result is all
  * zeros.
  */

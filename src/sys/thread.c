@@ -5,13 +5,14 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 enum { ALTSTACK_BYTES = 64 * 1024 };
 
+/* What a thread is handed, which gives it back. Mapped: free() in a new thread makes an
+ * arena for it, 64 MiB of address space with glibc, of which a limit may leave little. */
 struct start {
     void *(*body)(void *);
     void *arg;
@@ -58,7 +59,7 @@ static void *thread_main(void *arg)
     struct start start = *(struct start *)arg;
     void *result;
 
-    free(arg);
+    (void)munmap(arg, sizeof start);
     (void)prctl(PR_SET_NAME, start.name); /* its body may ask for it */
     (void)mui_thread_altstack();
     pthread_cleanup_push(altstack_free, NULL); /* its body may pthread_exit() */
@@ -78,19 +79,20 @@ int mui_thread_start_stack(pthread_t *ret_thread, const char *name,
 {
     static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
                                  SIGTRAP, SIGABRT, SIGSYS, SIGXFSZ};
-    struct start *start = malloc(sizeof *start);
+    struct start *start = mmap(NULL, sizeof *start, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     sigset_t block;
     sigset_t before;
     pthread_attr_t attr;
     int rc;
 
-    if (!start)
-        return -ENOMEM;
+    if (start == MAP_FAILED)
+        return -errno;
     rc = pthread_attr_init(&attr);
     if (rc == 0 && stack_bytes > 0)
         rc = pthread_attr_setstacksize(&attr, stack_bytes);
     if (rc != 0) {
-        free(start);
+        (void)munmap(start, sizeof *start);
         return -rc;
     }
     *start = (struct start){.body = body, .arg = arg};
@@ -103,7 +105,7 @@ int mui_thread_start_stack(pthread_t *ret_thread, const char *name,
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attr);
     if (rc != 0) {
-        free(start);
+        (void)munmap(start, sizeof *start);
         return -rc;
     }
     return 0;

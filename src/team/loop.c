@@ -263,7 +263,7 @@ static void loop_open(struct mui_seat *seat, struct mu_job *j,
     seat->in_loop = false;
 }
 
-/* A loop inside a loop: halves are forked until they are small. */
+/* A loop inside a loop: halves are forked until they are a unit. */
 static void loop_split(struct mu_job *j, const struct mui_loop *loop,
                        size_t begin, size_t end);
 MU_FORKABLE_VOID(loop_split, const struct mui_loop *, size_t, size_t)
@@ -272,9 +272,11 @@ MU_FORKABLE_VOID(loop_split, const struct mui_loop *, size_t, size_t)
 static void loop_split(struct mu_job *j, const struct mui_loop *loop,
                        size_t begin, size_t end)
 {
-    size_t middle = begin + (end - begin) / 2;
+    /* the last may be short */
+    size_t n_units = (end - begin - 1) / loop->unit + 1;
+    size_t middle = begin + n_units / 2 * loop->unit;
 
-    if (end - begin <= loop->unit) {
+    if (n_units == 1) {
         if (mu_job_status(j) == 0)
             loop->body(j, begin, end, loop->args);
         return;

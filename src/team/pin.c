@@ -2,6 +2,7 @@
  * the first, and who is near whom: the smaller the part of the machine that holds both,
  * the nearer. */
 #include <hwloc.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "sys/library.h"
@@ -135,18 +136,23 @@ static int cpu_sets_nearness(struct mui_cpu_sets *sets, unsigned a, unsigned b)
 void mui_cpu_sets_near(struct mui_cpu_sets *sets, unsigned i, unsigned n,
                        uint32_t *ret_order)
 {
-    /* Insertion: those equally near stay in the order of i + 1, i + 2 ..., so that
-     * not everybody begins with the same one. */
-    for (unsigned k = 0; k < n; k++) {
-        unsigned other = (i + k) % n;
-        int nearness = cpu_sets_nearness(sets, i, other);
-        unsigned at = k;
+    int level = INT_MAX; /* who is so near comes next; at first nobody is */
+    unsigned n_ordered = 0;
 
-        while (at > 0 &&
-               cpu_sets_nearness(sets, i, ret_order[at - 1]) < nearness) {
-            ret_order[at] = ret_order[at - 1];
-            at--;
+    while (n_ordered < n) {
+        int next = INT_MIN;
+
+        /* those equally near in the order of i + 1, i + 2 ..., so that not everybody
+         * begins with the same one */
+        for (unsigned k = 0; k < n; k++) {
+            unsigned other = (i + k) % n;
+            int nearness = cpu_sets_nearness(sets, i, other);
+
+            if (nearness == level)
+                ret_order[n_ordered++] = other;
+            else if (nearness < level && nearness > next)
+                next = nearness;
         }
-        ret_order[at] = other;
+        level = next;
     }
 }

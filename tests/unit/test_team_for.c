@@ -303,6 +303,43 @@ static void reduce_combines_neighbours_in_order(void **state)
     assert_int_equal(mu_team_leave(j), 0);
 }
 
+enum { GRAIN = 10, N_NESTED = 1005 };
+
+static void count_short(struct mu_job *j, size_t begin, size_t end,
+                        _Atomic int *n_short);
+MU_LOOP(count_short, _Atomic int *)
+static void count_short(struct mu_job *j, size_t begin, size_t end,
+                        _Atomic int *n_short)
+{
+    (void)j;
+    if (end - begin < GRAIN && end != N_NESTED)
+        atomic_fetch_add(n_short, 1);
+}
+
+static void loop_with_a_grain(struct mu_job *j, size_t begin, size_t end,
+                              _Atomic int *n_short);
+MU_LOOP(loop_with_a_grain, _Atomic int *)
+static void loop_with_a_grain(struct mu_job *j, size_t begin, size_t end,
+                              _Atomic int *n_short)
+{
+    for (size_t i = begin; i < end; i++)
+        mu_for_grain(j, 0, N_NESTED, GRAIN, count_short, n_short);
+}
+
+/* A body that works on whole blocks relies on it, but for the last. */
+static void nested_loop_keeps_its_grain(void **state)
+{
+    struct mu_team *team = team_of(4);
+    struct mu_job *j = team_enter(team);
+    _Atomic int n_short = 0;
+
+    (void)state;
+    mu_for(j, 0, 16, loop_with_a_grain, &n_short);
+    assert_int_equal(mu_team_leave(j), 0);
+    assert_int_equal(n_short, 0);
+    mu_team_close(team);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +348,7 @@ int main(void)
         cmocka_unit_test(for_covers_a_range_not_from_zero),
         cmocka_unit_test(for_counts_beyond_32_bits),
         cmocka_unit_test(loops_and_forks_nest),
+        cmocka_unit_test(nested_loop_keeps_its_grain),
         cmocka_unit_test(reduce_is_the_same_at_any_width),
         cmocka_unit_test(reduce_combines_neighbours_in_order),
     };

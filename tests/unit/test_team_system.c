@@ -1,6 +1,7 @@
 /* test_team_system.c: the team and the system it lives in: fork(), limits of address
  * space, binding, more threads than CPUs. */
 #include <errno.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -427,9 +428,39 @@ static void teams_come_and_go(void **state)
     }
 }
 
+/* How many arenas malloc() has made, for threads that came to it. */
+static int count_arenas(void)
+{
+    int n = 0;
+#ifdef __GLIBC__
+    char *text;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+
+    assert_non_null(file);
+    assert_int_equal(malloc_info(0, file), 0);
+    assert_int_equal(fclose(file), 0);
+    for (const char *at = text; (at = strstr(at, "<heap nr")) != NULL; at++)
+        n++;
+    free(text);
+#endif
+    return n;
+}
+
+/* Each would be 64 MiB of address space. The first test, for one that was made is used again. */
+static void threads_make_no_arenas(void **state)
+{
+    int n = count_arenas();
+
+    (void)state;
+    mu_team_close(team_of(4));
+    assert_int_equal(count_arenas(), n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_make_no_arenas),
         cmocka_unit_test(child_has_a_serial_team),
         cmocka_unit_test(child_leaves_a_region_it_was_born_in),
         cmocka_unit_test(child_of_a_job_ends_with_it),
