@@ -20,6 +20,8 @@ static void read_command(struct ended *e, const struct command_result *r)
         e->status = MU_CANCELLED;
     else if (r->signal)
         e->status = MU_CRASHED;
+    if (e->status != MU_CRASHED && e->status != MU_FAILED)
+        e->limit = MU_LIMIT_NONE;
 }
 
 void ended_read(struct ended *e, const struct mu_outcome *outcome,
@@ -31,6 +33,7 @@ void ended_read(struct ended *e, const struct mu_outcome *outcome,
     e->status = outcome->status;
     e->code = outcome->code;
     e->signal = outcome->signal;
+    e->limit = outcome->limit;
     e->out = outcome->output;
     e->out_size = outcome->output_size;
     e->err = NULL;

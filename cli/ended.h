@@ -18,8 +18,9 @@ struct ended {
     const char *line; /* as work_show() writes it; NULL when nobody wants it */
     size_t line_size;
     enum mu_status status;
-    int code;   /* 0 for a success; else what it failed with */
-    int signal; /* the signal that ended it, or 0 */
+    int code;       /* 0 for a success; else what it failed with */
+    int signal;     /* the signal that ended it, or 0 */
+    unsigned limit; /* enum mu_limit that it met */
     const char *out;
     size_t out_size;
     const char *err;

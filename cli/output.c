@@ -55,6 +55,7 @@ static void put_json_failure(struct text *t, const struct ended *e)
     report_describe(e, &how, &frames);
     text_put(t, ",\"how\":");
     text_put_json(t, text_string(&how), how.size);
+    report_put_limit_json(t, e->limit);
     if (!e->is_command && e->outcome->has_fault_address)
         text_printf(t, ",\"address\":\"0x%" PRIxPTR "\"",
                     (uintptr_t)e->outcome->fault_address);

@@ -58,16 +58,11 @@ static void describe(struct report_failure *f, const struct mu_outcome *outcome)
     put_frames(&f->frames, outcome);
 }
 
-/* A command's worker knows which limit it ran into: the pool's description of its task ends
- * with that. */
-static void put_limit(struct text *t, const struct mu_outcome *outcome)
+/* A command's worker knows which limit it ran into. */
+static void put_limit(struct text *t, unsigned limit)
 {
-    char how[DESCRIPTION_BYTES];
-    const char *limit;
-
-    (void)mu_outcome_describe(outcome, how, sizeof how);
-    limit = strstr(how, " at its ");
-    text_put(t, limit ? limit : "");
+    if (limit)
+        text_printf(t, " at its %s", mu_limit_name(limit));
 }
 
 /* A command says itself how it ended, without the pool. */
@@ -81,14 +76,14 @@ static int describe_command(const struct ended *e, struct text *ret_how)
     case MU_CRASHED:
         (void)mu_worker_describe(&crash, how, sizeof how);
         text_put(ret_how, how);
-        put_limit(ret_how, e->outcome);
+        put_limit(ret_how, e->limit);
         break;
     case MU_TIMED_OUT:
         text_printf(ret_how, "timed out after %.3f s", (double)e->run_ns / 1e9);
         break;
     case MU_FAILED:
         text_printf(ret_how, "failed: exit status %d", e->code);
-        put_limit(ret_how, e->outcome);
+        put_limit(ret_how, e->limit);
         break;
     default:
         return 0;
@@ -123,6 +118,7 @@ int report_add(struct report *r, const struct ended *e,
     f = &r->failures[r->n_failures++];
     f->seq = e->seq;
     f->status = e->status;
+    f->limit = e->limit;
     text_append(&f->name, e->name,
                 e->name_size > NAME_SHOWN ? NAME_SHOWN : e->name_size);
     /* only a crash of a function has frames to look up, which may take a while */
@@ -225,6 +221,16 @@ void report_format(struct report *r, const char *model, int64_t now,
     text_printf(ret_text, ", %s\n", model);
 }
 
+void report_put_limit_json(struct text *t, unsigned limit)
+{
+    const char *name = mu_limit_name(limit);
+
+    if (!limit)
+        return;
+    text_put(t, ",\"limit\":");
+    text_put_json(t, name, strlen(name));
+}
+
 void report_put_frames_json(struct text *t, const struct text *frames)
 {
     if (!frames->size)
@@ -245,6 +251,7 @@ static void put_failure_json(struct text *t, const struct report_failure *f)
     text_put_json(t, text_string(&f->name), f->name.size);
     text_printf(t, ",\"status\":\"%s\",\"how\":", mu_status_name(f->status));
     text_put_json(t, text_string(&f->how), f->how.size);
+    report_put_limit_json(t, f->limit);
     report_put_frames_json(t, &f->frames);
     text_putc(t, '}');
 }

@@ -16,6 +16,7 @@ enum {
 struct report_failure {
     uint64_t seq;
     enum mu_status status;
+    unsigned limit; /* enum mu_limit */
     struct text name;
     struct text how;
     struct text frames;
@@ -42,7 +43,9 @@ int report_add(struct report *r, const struct ended *e,
 void report_describe(const struct ended *e, struct text *ret_how,
                      struct text *ret_frames);
 
-/* Append these as a member of an object, `frames`, when there are any. */
+/* Append what a task had of these as a member of an object, `limit`, `frames`; nothing
+ * when it had none. */
+void report_put_limit_json(struct text *t, unsigned limit);
 void report_put_frames_json(struct text *t, const struct text *frames);
 
 uint64_t report_n_ended(const struct report *r);

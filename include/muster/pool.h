@@ -48,6 +48,19 @@ enum mu_status {
 };
 #define MU_N_STATUS 8
 
+/* The limit of its worker process that a task met, of those in struct mu_pool_options. */
+enum mu_limit {
+    MU_LIMIT_NONE = 0,        /* none that is known */
+    MU_LIMIT_MEMORY,          /* memory_bytes, by RLIMIT_DATA */
+    MU_LIMIT_GROUP_MEMORY,    /* the same, by a control group */
+    MU_LIMIT_PROCESSES,       /* processes, by RLIMIT_NPROC */
+    MU_LIMIT_GROUP_PROCESSES, /* the same, by a control group */
+    MU_LIMIT_OPEN_FILES,      /* open_files */
+    MU_LIMIT_FILE_SIZE,       /* file_bytes; or SIGXFSZ came otherwise */
+    MU_LIMIT_CPU_TIME         /* cpu_ns; or SIGXCPU came otherwise */
+};
+#define MU_N_LIMITS 8
+
 /* What a pool is opened with. {0} is every default; new fields go to the end, with a
  * new minor version, which has a soname of its own: programs are built anew for it. */
 struct mu_pool_options {
@@ -209,7 +222,12 @@ struct mu_outcome {
     unsigned attempts; /* how often it was started, at least */
     unsigned worker;   /* the worker that ran it last */
     /* 1: fault_address is known, and NULL is an address too */
-    int has_fault_address;
+    uint16_t has_fault_address;
+    /* enum mu_limit. Crashed, out of memory: the limit that ended it. Failed: one that it
+     * was at as it returned, which may be why. MU_LIMIT_NONE where it met none, or that
+     * is not known; of every other status (what met its timeout is `timed out`); and
+     * under models that do not isolate, which keep no limits */
+    uint16_t limit;
     const void *output; /* never NULL; a byte of 0 follows, not counted */
     size_t output_size;
     int64_t queue_ns; /* from submit to the start of the last attempt */
@@ -404,6 +422,10 @@ MU_API int mu_outcome_backtrace(const struct mu_outcome *outcome, char *text,
 
 /* "done", "failed", "crashed", ...: lives for ever. */
 MU_API const char *mu_status_name(enum mu_status status);
+
+/* An outcome's limit in words, as mu_outcome_describe() has them: "memory limit
+ * (RLIMIT_DATA)", "limit on processes (cgroup)", ..., and "no limit": lives for ever. */
+MU_API const char *mu_limit_name(unsigned limit);
 
 /* Check a model without opening it.
  * ret_text  [text_size]: the model with all counts filled in

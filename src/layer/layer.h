@@ -89,11 +89,11 @@ struct mui_death {
     } how;
     int code;
     int signal;
-    bool out_of_memory;   /* it was at its memory limit when it died */
-    enum mui_limit limit; /* by which */
-    bool stack_overflow;  /* the fault lay just beyond the stack pointer */
-    bool thread_ended;    /* not the process: `code` is nobody's */
-    bool in_common;       /* it died of memory that is the whole process's, see
+    bool out_of_memory;  /* it was at its memory limit when it died */
+    enum mu_limit limit; /* by which; or by which else it was killed */
+    bool stack_overflow; /* the fault lay just beyond the stack pointer */
+    bool thread_ended;   /* not the process: `code` is nobody's */
+    bool in_common;      /* it died of memory that is the whole process's, see
                      * struct mui_crash */
     bool fresh;      /* the desk: it had run no task before those in flight */
     bool in_company; /* the desk: tasks ran beside the one that it names */

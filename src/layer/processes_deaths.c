@@ -167,7 +167,7 @@ static void death_from_words(const struct mui_crash *crash,
     ret->signal = crash->kind == MUI_CRASH_SIGNAL ? crash->signal : 0;
     ret->code = crash->code;
     ret->out_of_memory = crash->out_of_memory != 0;
-    ret->limit = ret->out_of_memory ? MUI_LIMIT_DATA : MUI_LIMIT_NONE;
+    ret->limit = ret->out_of_memory ? MU_LIMIT_MEMORY : MU_LIMIT_NONE;
     ret->stack_overflow = crash->stack_overflow != 0;
     ret->in_common = crash->in_common != 0;
     ret->i_lane = crash->i_lane == MUI_CRASH_LANE_FOREIGN ? MUI_LANE_FOREIGN
@@ -344,9 +344,9 @@ static void peer_ended(struct mui_processes *p, struct mui_processes_peer *peer,
         death.how = MUI_DEATH_CRASHED;
         death.signal = report->value;
         death.out_of_memory = report->starved != 0;
-        death.limit = death.out_of_memory       ? MUI_LIMIT_GROUP
-                      : used_its_cpu(p, report) ? MUI_LIMIT_CPU
-                                                : MUI_LIMIT_NONE;
+        death.limit = death.out_of_memory       ? MU_LIMIT_GROUP_MEMORY
+                      : used_its_cpu(p, report) ? MU_LIMIT_CPU_TIME
+                                                : MU_LIMIT_NONE;
     }
     mui_processes_died(p, peer, &death);
 }

@@ -63,9 +63,9 @@ void mui_pool_requeue(struct mu_pool *pool, struct mui_job *job, bool charged,
     job->out.signal = 0;
     job->out.fault_address = NULL;
     job->out.has_fault_address = 0;
+    job->out.limit = MU_LIMIT_NONE;
     job->doom = MU_DONE;
     job->note = MUI_NOTE_NONE;
-    job->limit = MUI_LIMIT_NONE;
     free(job->frames);
     job->frames = NULL;
     job->n_frames = 0;
@@ -193,7 +193,6 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
     learn_run_time(pool, reply->run_ns, 1);
     pool->end_ns =
         (int64_t)((uint64_t)reply->start_ns + (uint64_t)reply->run_ns);
-    job->limit = reply->limit;
     if (reply->kind == MUI_REPLY_ERROR) {
         status = MU_FAILED;
         job->note = MUI_NOTE_ERROR;
@@ -202,6 +201,8 @@ static void settle_reply(struct mu_pool *pool, struct mui_job *job,
     }
     if (job->cancelled && status != MU_DONE)
         status = MU_CANCELLED;
+    if (status == MU_FAILED && reply->limit < MU_N_LIMITS)
+        job->out.limit = reply->limit;
     if (status != MU_DONE && mui_policy_retries(job, status))
         mui_pool_requeue(pool, job, true, false);
     else

@@ -1,4 +1,5 @@
 /* desk.c: the pool's face to its outermost layer: workers that come, die, and ring. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,11 +44,24 @@ static void desk_attach(struct mui_desk *desk, unsigned i_group,
 
 /* -- deaths -- */
 
+/* The limit that it died of. The kernel's signals for two of them say it themselves. */
+static enum mu_limit limit_of(const struct mui_death *death)
+{
+    switch (death->signal) {
+    case SIGXCPU:
+        return MU_LIMIT_CPU_TIME;
+    case SIGXFSZ:
+        return MU_LIMIT_FILE_SIZE;
+    default:
+        return death->limit;
+    }
+}
+
 static void note_death(struct mui_job *job, const struct mui_death *death)
 {
     job->out.code = death->code;
     job->out.signal = death->signal;
-    job->limit = (uint8_t)death->limit;
+    job->out.limit = (uint16_t)limit_of(death);
     job->out.fault_address = (const void *)(uintptr_t)death->fault_address;
     job->out.has_fault_address = death->has_address;
     if (death->how == MUI_DEATH_CORRUPT)

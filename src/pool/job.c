@@ -265,6 +265,7 @@ static inline void clear_outcome(struct mui_job *job, uint64_t id)
     out->run_ns = 0;
     out->fault_address = NULL;
     out->has_fault_address = 0;
+    out->limit = MU_LIMIT_NONE;
 }
 
 /* A free job becomes a fresh one. */
@@ -281,7 +282,6 @@ static inline void renew(struct mui_job_store *store, struct mui_job *job,
     job->state = MUI_JOB_FREE;
     job->doom = MU_DONE;
     job->note = MUI_NOTE_NONE;
-    job->limit = MUI_LIMIT_NONE;
     job->n_reruns = 0;
     job->alone = false;
     job->cancelled = false;

@@ -65,7 +65,6 @@ struct mui_job {
     /* these begin as 0 */
     uint8_t doom;     /* the status it is to end with once its worker is dead */
     uint8_t note;     /* enum mui_job_note */
-    uint8_t limit;    /* enum mui_limit that struck */
     uint8_t n_reruns; /* times run again without being charged */
     bool alone;       /* runs, or ran, on a worker of its own */
     bool cancelled;

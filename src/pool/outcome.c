@@ -25,6 +25,22 @@ const char *mu_status_name(enum mu_status status)
     return (unsigned)status < MU_N_STATUS ? status_names[status] : "unknown";
 }
 
+static const char *const limit_names[MU_N_LIMITS] = {
+    [MU_LIMIT_NONE] = "no limit",
+    [MU_LIMIT_MEMORY] = "memory limit (RLIMIT_DATA)",
+    [MU_LIMIT_GROUP_MEMORY] = "memory limit (cgroup)",
+    [MU_LIMIT_PROCESSES] = "limit on processes (RLIMIT_NPROC)",
+    [MU_LIMIT_GROUP_PROCESSES] = "limit on processes (cgroup)",
+    [MU_LIMIT_OPEN_FILES] = "limit on open files (RLIMIT_NOFILE)",
+    [MU_LIMIT_FILE_SIZE] = "limit on file size (RLIMIT_FSIZE)",
+    [MU_LIMIT_CPU_TIME] = "limit on CPU time (RLIMIT_CPU)",
+};
+
+const char *mu_limit_name(unsigned limit)
+{
+    return limit < MU_N_LIMITS ? limit_names[limit] : "unknown";
+}
+
 void mu_outcome_free(struct mu_outcome *outcome)
 {
     if (outcome)
@@ -62,29 +78,10 @@ static bool describe_place(const struct mui_job *job, char *text, size_t size)
     return mui_symbol_describe(first, text, size) > 0;
 }
 
-static const char *const limit_names[MUI_N_LIMITS] = {
-    [MUI_LIMIT_DATA] = "memory limit (RLIMIT_DATA)",
-    [MUI_LIMIT_GROUP] = "memory limit (cgroup)",
-    [MUI_LIMIT_PROCESSES] = "limit on processes (cgroup)",
-    [MUI_LIMIT_NPROC] = "limit on processes (RLIMIT_NPROC)",
-    [MUI_LIMIT_FILES] = "limit on open files (RLIMIT_NOFILE)",
-    [MUI_LIMIT_CPU] = "limit on CPU time (RLIMIT_CPU)",
-};
-
-/* The limit that struck, or NULL. Some are known by their signal. */
-static const char *limit_of(const struct mui_job *job)
-{
-    if (job->out.signal == SIGXCPU)
-        return limit_names[MUI_LIMIT_CPU];
-    if (job->out.signal == SIGXFSZ)
-        return "limit on file size (RLIMIT_FSIZE)";
-    return job->limit < MUI_N_LIMITS ? limit_names[job->limit] : NULL;
-}
-
 static int describe_crash(const struct mui_job *job, char *text, size_t size)
 {
     const struct mu_outcome *o = &job->out;
-    const char *limit = limit_of(job);
+    const char *limit = o->limit ? mu_limit_name(o->limit) : NULL;
     char signal[MUI_SIGNAL_NAME];
     char at[64] = "";
     char where[200] = "";
@@ -157,9 +154,9 @@ int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
     case MU_FAILED:
         if (job->note == MUI_NOTE_ERROR)
             return describe_error(job, text, text_size);
-        if (limit_of(job))
+        if (outcome->limit)
             return snprintf(text, text_size, "failed: returned %d at its %s",
-                            outcome->code, limit_of(job));
+                            outcome->code, mu_limit_name(outcome->limit));
         return describe_code(outcome->code, text, text_size);
     case MU_EXITED:
         if (job->note == MUI_NOTE_THREAD)
@@ -174,7 +171,7 @@ int mu_outcome_describe(const struct mu_outcome *outcome, char *text,
     case MU_OUT_OF_MEMORY:
         if (outcome->signal)
             return describe_crash(job, text, text_size);
-        if (!limit_of(job))
+        if (!outcome->limit)
             return snprintf(
                 text, text_size,
                 "out of memory: the program had none for its output");

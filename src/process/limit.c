@@ -266,19 +266,19 @@ static bool is_short_of_processes(int code)
 
 /* The kernel counts refusals for a group. Else it does not: there is still none left,
  * or the task has given some back and knows itself why it failed. */
-static enum mui_limit find_struck(int code)
+static enum mu_limit find_struck(int code)
 {
     const bool may_look = !(the.sandbox & MU_SANDBOX_PURE);
 
     if (has_group && mui_confine_has_struck())
-        return MUI_LIMIT_PROCESSES;
+        return MU_LIMIT_GROUP_PROCESSES;
     if (nproc && may_look && is_short_of_processes(code))
-        return MUI_LIMIT_NPROC;
+        return MU_LIMIT_PROCESSES;
     if (the.open_files && may_look && has_no_descriptor())
-        return MUI_LIMIT_FILES;
+        return MU_LIMIT_OPEN_FILES;
     return mui_crash_is_short_of_memory(code == ENOMEM || code == -ENOMEM)
-               ? MUI_LIMIT_DATA
-               : MUI_LIMIT_NONE;
+               ? MU_LIMIT_MEMORY
+               : MU_LIMIT_NONE;
 }
 
 void mui_limits_forget(void)
@@ -290,9 +290,9 @@ void mui_limits_forget(void)
     mui_crash_excuse(false);
 }
 
-enum mui_limit mui_limits_struck(int code)
+enum mu_limit mui_limits_struck(int code)
 {
-    enum mui_limit struck;
+    enum mu_limit struck;
 
     if (code == EMFILE || code == -EMFILE)
         /* relaxed: see mui_limits_lacked_files() */

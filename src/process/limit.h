@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "muster/base.h"
+#include "muster/pool.h"
 
 /* Zeros: no limit. See muster/pool.h. */
 struct mui_limits {
@@ -25,18 +26,6 @@ struct mui_limits {
     int strict;
 };
 
-/* Which limit struck, for an outcome. */
-enum mui_limit {
-    MUI_LIMIT_NONE = 0,
-    MUI_LIMIT_DATA,      /* memory, by RLIMIT_DATA */
-    MUI_LIMIT_GROUP,     /* memory, by the control group */
-    MUI_LIMIT_PROCESSES, /* by the control group */
-    MUI_LIMIT_NPROC,     /* processes, by RLIMIT_NPROC */
-    MUI_LIMIT_FILES,     /* open ones */
-    MUI_LIMIT_CPU,       /* CPU time, of one that SIGXCPU did not end */
-    MUI_N_LIMITS
-};
-
 /* Supervisor: whether they can be kept here. 0 or MU_EMODEL. */
 int mui_limits_check(const struct mui_limits *limits, struct mu_error *err);
 
@@ -51,7 +40,7 @@ int mui_limits_begin(const struct mui_limits *limits);
 void mui_limits_forget(void);
 
 /* In a worker, after a task that returned that code: what may have made it fail. */
-enum mui_limit mui_limits_struck(int code);
+enum mu_limit mui_limits_struck(int code);
 
 extern _Atomic bool mui_limits_lacking_files;
 

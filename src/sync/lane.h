@@ -82,7 +82,7 @@ struct mui_reply {
     uint8_t kind;
     uint8_t form; /* INLINE or SPAN */
     uint8_t inline_size;
-    uint8_t limit; /* with a code: enum mui_limit that may be why, or 0 */
+    uint8_t limit; /* with a code: enum mu_limit that may be why, or 0 */
     int64_t start_ns;
     int64_t run_ns;
     union {

@@ -574,6 +574,78 @@ static void limit_is_named_for_who_met_it(void **state)
     mu_pool_close(pool);
 }
 
+/* Without a limit of its own: by a signal that others send, too. */
+static int raise_cpu_signal(struct mu_task *task)
+{
+    (void)task;
+    return raise(SIGXCPU);
+}
+
+static void limit_is_a_number(void **state)
+{
+    static const struct {
+        struct mu_pool_options options;
+        mu_task_fn fn;
+        const char *input;
+        enum mu_limit limit;
+    } cases[] = {
+        {{.file_bytes = 4 << 20}, grow_file, "", MU_LIMIT_FILE_SIZE},
+        {{.open_files = 32}, open_many, "", MU_LIMIT_OPEN_FILES},
+        {{.open_files = 32}, fail_by_itself, "", MU_LIMIT_NONE},
+        {{.memory_bytes = 64 << 20}, hold_and_fail, "1000", MU_LIMIT_MEMORY},
+        {{.memory_bytes = 64 << 20}, hold_and_fail, "0", MU_LIMIT_NONE},
+        {{0}, raise_cpu_signal, "", MU_LIMIT_CPU_TIME},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct mu_outcome *o = expect_outcome("processes:1", &cases[i].options,
+                                              cases[i].fn, cases[i].input);
+
+        if (o->limit != cases[i].limit)
+            fail_msg("case %u: %s", i, mu_limit_name(o->limit));
+        mu_outcome_free(o);
+    }
+    assert_string_equal(mu_limit_name(MU_LIMIT_NONE), "no limit");
+    assert_string_equal(mu_limit_name(MU_N_LIMITS), "unknown");
+}
+
+static int do_nothing(struct mu_task *task)
+{
+    (void)task;
+    return 0;
+}
+
+static int meet_limit_once(struct mu_task *task)
+{
+    return mu_task_attempt(task) == 1 ? open_many(task) : 0;
+}
+
+/* Not of an attempt before, nor of a task whose place in memory it has. */
+static void limit_is_of_the_last_attempt(void **state)
+{
+    const struct mu_pool_options options = {.open_files = 32, .retries = 1};
+    struct mu_pool *pool = test_pool("processes:1", &options);
+    static const struct {
+        mu_task_fn fn;
+        enum mu_limit limit;
+    } tasks[] = {
+        {meet_limit_once, MU_LIMIT_NONE},
+        {open_many, MU_LIMIT_OPEN_FILES},
+        {do_nothing, MU_LIMIT_NONE},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof tasks / sizeof *tasks; i++) {
+        struct mu_outcome *o = test_run(pool, tasks[i].fn);
+
+        assert_int_equal(o->attempts, tasks[i].fn == do_nothing ? 1 : 2);
+        assert_int_equal(o->limit, tasks[i].limit);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
 /* As a user who may make no control groups, in a process of its own. He has nothing
  * else here nor, RLIMIT_NPROC counts it too, in other containers of this kernel. */
 static void limit_as_nobody(mu_task_fn fn, const char *n, const char *expected)
@@ -739,6 +811,8 @@ int main(void)
         cmocka_unit_test(children_share_the_memory_limit),
         cmocka_unit_test(processes_are_limited),
         cmocka_unit_test(limit_is_named_for_who_met_it),
+        cmocka_unit_test(limit_is_a_number),
+        cmocka_unit_test(limit_is_of_the_last_attempt),
         cmocka_unit_test(processes_are_limited_without_groups),
         cmocka_unit_test(groups_go_with_their_pool),
         cmocka_unit_test(workers_are_killed_before_the_program),

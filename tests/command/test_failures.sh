@@ -251,6 +251,10 @@ for model in $MODELS; do
         has '--children of a command' "'a', failed: exit status [0-9]+ at its limit on processes \(cgroup\)\$" \
             "$("$MUSTER" map --children 5 --model "$model" \
                 -- 'for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; :' ::: a 2>&1)"
+        has 'also in an object' ',"how":"[^"]*","limit":"limit on processes [(]cgroup[)]"[},]' \
+            "$("$MUSTER" map --json --children 20 --model "$model" many.c:children ::: 200 2>report)"
+        has 'and in that of the report' ',"how":"[^"]*","limit":"limit on processes [(]cgroup[)]"[},]' \
+            "$(cat report)"
         ;;
     esac
     report=$("$MUSTER" map --children 20 --model "$model" many.c:children ::: 5 2>&1)
