@@ -179,23 +179,14 @@ static int read_total(struct options *o, const struct option_def *def,
     return 0;
 }
 
-/* One byte, or one of these escapes of C. */
 static int read_delimiter(struct options *o, const struct option_def *def,
                           const char *value)
 {
-    static const char names[] = "nt0r\\";
-    static const char bytes[] = "\n\t\0\r\\";
-    const char *at =
-        value[0] == '\\' && value[1] ? strchr(names, value[1]) : NULL;
-
     (void)def;
-    if (at && !value[2])
-        o->delimiter = bytes[at - names];
-    else if (value[0] && !value[1])
-        o->delimiter = value[0];
-    else
-        return say_refuse(
-            "-d '%s': it is one byte, or \\n, \\t, \\r, \\0 or \\\\", value);
+    if (parse_byte(value, &o->delimiter) < 0)
+        return say_refuse("-d '%s': it is one byte, or an escape of C for one: "
+                          "\\n, \\0, \\x41",
+                          value);
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* parse.c: the numbers of the command line, as GNU parallel writes them. */
+/* parse.c: numbers and bytes of the command line, as GNU parallel writes them. */
 #include "parse.h"
 
 #include <errno.h>
@@ -20,6 +20,39 @@ int parse_count(const char *text, uint64_t *ret_count)
     if (errno || *end)
         return -1;
     *ret_count = count;
+    return 0;
+}
+
+int parse_byte(const char *text, char *ret_byte)
+{
+    static const char names[] = "abfnrtv\\";
+    static const char bytes[] = "\a\b\f\n\r\t\v\\";
+    const char *at;
+    const char *digits;
+    size_t n;
+    unsigned long value;
+    int is_hex;
+
+    if (text[0] && !text[1]) {
+        *ret_byte = text[0];
+        return 0;
+    }
+    if (text[0] != '\\')
+        return -1;
+    at = strchr(names, text[1]);
+    if (at && !text[2]) {
+        *ret_byte = bytes[at - names];
+        return 0;
+    }
+    is_hex = text[1] == 'x';
+    digits = text + 1 + is_hex;
+    n = strspn(digits, is_hex ? "0123456789abcdefABCDEF" : "01234567");
+    if (n == 0 || n > (is_hex ? 2 : 3) || digits[n])
+        return -1;
+    value = strtoul(digits, NULL, is_hex ? 16 : 8);
+    if (value > 0xff)
+        return -1;
+    *ret_byte = (char)value;
     return 0;
 }
 

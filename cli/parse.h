@@ -1,10 +1,10 @@
-/* parse.h: the numbers of the command line, as GNU parallel writes them. */
+/* parse.h: numbers and bytes of the command line, as GNU parallel writes them. */
 #ifndef CLI_PARSE_H
 #define CLI_PARSE_H
 
 #include <stdint.h>
 
-/* Each returns 0, or -1 for text that is no such number; says nothing. */
+/* Each returns 0, or -1 for text that is nothing such; says nothing. */
 
 /* What sizes and durations stay below. */
 #define PARSE_BYTES_END   "8192P"
@@ -12,6 +12,9 @@
 
 /* Decimal digits alone. */
 int parse_count(const char *text, uint64_t *ret_count);
+
+/* One byte: itself, or an escape of C for it: "\n", "\0", "\x41", "\101". */
+int parse_byte(const char *text, char *ret_byte);
 
 /* "64K", "1.5M", "2g", "1Gi": K M G T P and Ki Mi ... are powers of 1024, k m g t p
  * powers of 1000. */

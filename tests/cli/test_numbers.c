@@ -39,6 +39,34 @@ static void sizes_have_units(void **state)
     }
 }
 
+static void bytes_have_escapes(void **state)
+{
+    static const struct {
+        const char *text;
+        char byte;
+    } good[] = {
+        {"a", 'a'},     {"\\", '\\'},   {"\\\\", '\\'}, {"\\n", '\n'},
+        {"\\t", '\t'},  {"\\a", '\a'},  {"\\0", '\0'},  {"\\000", '\0'},
+        {"\\101", 'A'}, {"\\x41", 'A'}, {"\\xA", '\n'}, {"\\377", (char)255},
+    };
+    static const char *const bad[] = {"",       "ab",     "\\x",   "\\z",
+                                      "\\x412", "\\x041", "\\400", "\\08",
+                                      "\\nn",   "\\0101", "\\x4g", "\\x-1"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        char byte = 'x';
+
+        assert_int_equal(parse_byte(good[i].text, &byte), 0);
+        assert_int_equal(byte, good[i].byte);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char byte;
+
+        assert_int_equal(parse_byte(bad[i], &byte), -1);
+    }
+}
+
 static void durations_are_sums(void **state)
 {
     int64_t ns = 0;
@@ -324,6 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_have_units),
+        cmocka_unit_test(bytes_have_escapes),
         cmocka_unit_test(durations_are_sums),
         cmocka_unit_test(jobs_count_from_the_cpus),
         cmocka_unit_test(width_goes_to_the_innermost_open_layer),

@@ -89,6 +89,9 @@ for model in $MODELS; do
     same '-n and --tag' 'a b	a b' "$(m -n2 --tag -- echo ::: a b)"
     same '-d' 'a b c ' "$(printf 'a,b,c' | m -k -d, -- echo | tr '\n' ' ')"
     same '-d with an escape' 'a b c ' "$(printf 'a\tb\tc' | m -k -d '\t' -- echo | tr '\n' ' ')"
+    for byte in '\x2c' '\054'; do
+        same "-d $byte" 'a b c ' "$(printf 'a,b,c' | m -k -d "$byte" -- echo | tr '\n' ' ')"
+    done
     same '-r -I{}' 'a ' "$(printf 'a\n' | m -r -I{} -- echo {} | tr '\n' ' ')"
     parallel -k --tagstring '{/.}:{#}' echo ::: x/a.c b >expected
     m -k --tagstring '{/.}:{#}' -- echo ::: x/a.c b >got
