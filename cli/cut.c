@@ -89,6 +89,7 @@ static int next_bytes(struct cut *c, struct cut_piece *ret_piece)
     const char *data;
     size_t buffered;
     size_t size;
+    int rc;
 
     for (;;) {
         data = stream_data(c->stream, &buffered);
@@ -101,17 +102,10 @@ static int next_bytes(struct cut *c, struct cut_piece *ret_piece)
             size = buffered;
             break;
         }
-        switch (stream_fill(c->stream)) {
-        case 0:
-            break;
-        case MU_EMPTY:
-            c->at_end = 1;
-            break;
-        case MU_TIMEOUT:
-            return MU_TIMEOUT;
-        default:
-            return -1;
-        }
+        rc = stream_fill(c->stream);
+        if (rc && rc != MU_EMPTY)
+            return rc;
+        c->at_end = rc == MU_EMPTY;
     }
     *ret_piece =
         (struct cut_piece){.offset = c->offset, .size = size, .data = data};

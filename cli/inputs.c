@@ -156,10 +156,10 @@ void inputs_free(struct inputs *in)
     free(in);
 }
 
-static void name_set(struct inputs *in, const char *name, size_t size)
+static int name_set(struct inputs *in, const char *name, size_t size)
 {
     text_clear(&in->name);
-    text_append(&in->name, name, size);
+    return text_try_append(&in->name, name, size);
 }
 
 /* Nothing but blanks, and the bytes of 0 between several values. */
@@ -195,7 +195,9 @@ static int next_file(struct inputs *in, const char **ret_path)
             return rc;
         if (in->options->no_blank && is_blank(name, size))
             continue;
-        name_set(in, name, size);
+        rc = name_set(in, name, size);
+        if (rc)
+            return rc;
         if (walk_open(text_string(&in->name), &in->walk) < 0) {
             *ret_path = text_string(&in->name);
             return 0;
@@ -216,18 +218,23 @@ static int next_line(struct inputs *in, struct input *ret)
 
 /* What is several values, for who gets it: a command has a word for each, a function
  * gets them with tabs between. */
-static void set_values(struct inputs *in, struct input *ret)
+static int set_values(struct inputs *in, struct input *ret)
 {
+    int rc;
+
     ret->name = ret->data = text_string(&in->group);
     ret->name_size = ret->size = in->group.size;
     if (in->options->is_command)
-        return;
+        return 0;
     text_clear(&in->content);
-    text_append(&in->content, in->group.data, in->group.size);
+    rc = text_try_append(&in->content, in->group.data, in->group.size);
+    if (rc)
+        return rc;
     for (size_t i = 0; i < in->content.size; i++)
         if (in->content.data[i] == '\0')
             in->content.data[i] = '\t';
     ret->data = in->content.data;
+    return 0;
 }
 
 /* A value of each source. */
@@ -235,9 +242,7 @@ static int next_combination(struct inputs *in, struct input *ret)
 {
     int rc = product_next(in->product, &in->group);
 
-    if (rc == 0)
-        set_values(in, ret);
-    return rc;
+    return rc ? rc : set_values(in, ret);
 }
 
 /* -n: up to so many lines as one input; what has come so far waits for the rest. */
@@ -253,15 +258,18 @@ static int next_group(struct inputs *in, struct input *ret)
             break;
         if (rc)
             return rc;
+        size = strnlen(name, size);
+        rc = text_try_reserve(&in->group, size + 1);
+        if (rc)
+            return rc;
         if (in->n_grouped++ == 0)
             text_clear(&in->group);
         else
             text_putc(&in->group, '\0');
-        text_append(&in->group, name, strnlen(name, size));
+        text_append(&in->group, name, size);
     }
     in->n_grouped = 0;
-    set_values(in, ret);
-    return 0;
+    return set_values(in, ret);
 }
 
 /* What separates the column that begins at `at` from the next one, as in Perl: an empty
@@ -289,20 +297,17 @@ static int next_columns(struct inputs *in, struct input *ret)
     const char *at;
     regmatch_t match;
 
-    if (rc)
-        return rc;
-    text_clear(&in->name);
-    text_append(&in->name, ret->name, strnlen(ret->name, ret->name_size));
+    if (rc == 0)
+        rc = name_set(in, ret->name, strnlen(ret->name, ret->name_size));
     text_clear(&in->group);
     at = text_string(&in->name);
-    while (find_separator(in, at, &match)) {
-        text_append(&in->group, at, (size_t)match.rm_so);
-        text_putc(&in->group, '\0');
+    while (rc == 0 && find_separator(in, at, &match)) {
+        rc = text_try_append_ended(&in->group, at, (size_t)match.rm_so);
         at += match.rm_eo;
     }
-    text_put(&in->group, at);
-    set_values(in, ret);
-    return 0;
+    if (rc == 0)
+        rc = text_try_append(&in->group, at, strlen(at));
+    return rc ? rc : set_values(in, ret);
 }
 
 /* Files of /proc have no size and nothing to map, but contents: those are read here.
@@ -352,6 +357,10 @@ static int gather_pipe(struct inputs *in, struct input *ret)
     }
     if (rc == MU_TIMEOUT)
         return rc;
+    if (rc == -ENOMEM)
+        say("there is no memory for all that %s gives: --each chunk=SIZE cuts "
+            "it",
+            in->pipe_path);
     if (rc == MU_EMPTY)
         ret->data = stream_data(in->pipe, &ret->size);
     in->pipe_path = NULL;
@@ -514,6 +523,17 @@ static int count_on(struct inputs *in)
     return rc == MU_EMPTY ? count_ended(in) : rc;
 }
 
+/* The next input does not fit into memory. */
+static int refuse_large(const struct inputs *in)
+{
+    const uint64_t n_read = in->is_counting ? in->n_counted : in->seq;
+
+    return say_refuse("there is no memory to read input %llu, and nothing "
+                      "behind it is read: what is large goes in pieces, with "
+                      "--each chunk=SIZE",
+                      (unsigned long long)n_read + 1);
+}
+
 int inputs_next(struct inputs *in, struct input *ret_input)
 {
     struct input input = {0};
@@ -525,6 +545,8 @@ int inputs_next(struct inputs *in, struct input *ret_input)
         rc = count_on(in);
     if (rc == 0)
         rc = next_of_each(in, &input);
+    if (rc == -ENOMEM)
+        rc = refuse_large(in);
     if (rc) {
         in->at_end = rc == MU_EMPTY || rc < 0;
         return rc;

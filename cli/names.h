@@ -19,7 +19,7 @@ struct names {
 
 /* The next word, lent until the next call; a byte of 0 follows it only when it
  * comes from the arguments.
- * Returns   0; MU_EMPTY; MU_TIMEOUT: not there yet; -1: said why */
+ * Returns   as stream_fill() */
 int names_next(struct names *n, const char **ret_name, size_t *ret_size);
 
 /* Keep what is read from here on, so that names_rewind() can go back to here. */

@@ -92,10 +92,9 @@ static int read_value(struct product *p, struct axis *a)
     if (rc)
         return rc;
     c->has_begun = 1;
-    text_append(&a->rows, value, strnlen(value, size));
-    text_putc(&a->rows, '\0');
-    a->n_read++;
-    return 0;
+    rc = text_try_append_ended(&a->rows, value, strnlen(value, size));
+    a->n_read += rc == 0;
+    return rc;
 }
 
 /* Append a row to a->rows. What has come of it waits for the rest. */
@@ -191,7 +190,9 @@ int product_next(struct product *p, struct text *ret)
     for (size_t i = 0; i < p->n_axes; i++) {
         const struct axis *a = &p->axes[i];
 
-        text_append(ret, a->rows.data + a->at, a->end - a->at);
+        rc = text_try_append(ret, a->rows.data + a->at, a->end - a->at);
+        if (rc)
+            return rc;
     }
     ret->size--; /* the last value ends without it */
     return 0;

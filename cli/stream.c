@@ -45,26 +45,30 @@ struct stream {
     int is_waiting; /* the main thread found nothing and wants a ring */
 };
 
-/* Bytes that were read go to the main thread; waits while it has enough.
- * Reader thread. */
-static void hand_over(struct stream *s, const char *bytes, ssize_t size)
+/* Bytes that were read go to the main thread; waits while it has enough. Returns whether
+ * to read on. Reader thread. */
+static int hand_over(struct stream *s, const char *bytes, ssize_t size)
 {
+    int reason = errno;
     int wanted;
 
     (void)pthread_mutex_lock(&s->lock);
     while (s->ahead.size >= AHEAD_BYTES)
         (void)pthread_cond_wait(&s->has_room, &s->lock);
-    if (size > 0)
-        text_append(&s->ahead, bytes, (size_t)size);
-    else
+    if (size > 0 && text_try_append(&s->ahead, bytes, (size_t)size) < 0) {
+        size = -1;
+        reason = ENOMEM;
+    }
+    if (size <= 0)
         s->at_end = 1;
     if (size < 0)
-        s->read_errno = errno;
+        s->read_errno = reason;
     wanted = s->is_waiting;
     s->is_waiting = 0;
     (void)pthread_mutex_unlock(&s->lock);
     if (wanted)
         wakeup_ring();
+    return size > 0;
 }
 
 /* Who else has the descriptor open may have made it one that does not wait. */
@@ -90,10 +94,9 @@ static void *reader_main(void *arg)
 
     if (s->fd < 0)
         s->fd = open(s->path, O_RDONLY | O_CLOEXEC);
-    do {
+    do
         size = read_waiting(s->fd, bytes);
-        hand_over(s, bytes, size);
-    } while (size > 0);
+    while (hand_over(s, bytes, size));
     free(bytes);
     return NULL;
 }
@@ -231,11 +234,12 @@ static void drop_consumed(struct stream *s)
 
 static int fill_from_file(struct stream *s)
 {
-    char *room = text_reserve(&s->text, READ_BYTES);
     ssize_t size;
 
+    if (text_try_reserve(&s->text, READ_BYTES) < 0)
+        return -ENOMEM;
     do
-        size = read(s->fd, room, READ_BYTES);
+        size = read(s->fd, s->text.data + s->text.size, READ_BYTES);
     while (size < 0 && errno == EINTR);
     if (size < 0)
         return say_refuse("cannot read %s: %s", s->path, say_reason(errno));
@@ -255,10 +259,12 @@ static int fill_from_reader(struct stream *s)
             s->text = s->ahead;
             s->ahead = empty;
         } else {
-            text_append(&s->text, s->ahead.data, s->ahead.size);
+            rc = text_try_append(&s->text, s->ahead.data, s->ahead.size);
         }
         text_clear(&s->ahead);
         (void)pthread_cond_signal(&s->has_room);
+    } else if (s->read_errno == ENOMEM) {
+        rc = -ENOMEM;
     } else if (s->read_errno) {
         rc = say_refuse("cannot read %s: %s", s->path,
                         say_reason(s->read_errno));
@@ -274,8 +280,16 @@ static int fill_from_reader(struct stream *s)
 
 int stream_fill(struct stream *s)
 {
+    int rc;
+
     drop_consumed(s);
-    return s->is_regular ? fill_from_file(s) : fill_from_reader(s);
+    rc = s->is_regular ? fill_from_file(s) : fill_from_reader(s);
+    if (rc == -ENOMEM) {
+        /* what runs may need it */
+        text_fini(&s->text);
+        s->start = 0;
+    }
+    return rc;
 }
 
 void stream_hold(struct stream *s)

@@ -24,8 +24,9 @@ void stream_consume(struct stream *s, size_t size);
 
 /* Buffer more bytes behind those that are there.
  * Returns   0: there are more; MU_EMPTY: the end was reached; MU_TIMEOUT: none have
- *           arrived yet, and wakeup_ring() comes when they have; -1: could not
- *           read, said why */
+ *           arrived yet, and wakeup_ring() comes when they have; -ENOMEM: there is
+ *           no room for more, and what was buffered is gone, which was told nobody;
+ *           -1: could not read, said why */
 int stream_fill(struct stream *s);
 
 /* Keep what is consumed from here on, so that stream_rewind() can go back to here: a

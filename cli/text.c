@@ -11,7 +11,7 @@
 
 enum { TEXT_CAPACITY_MIN = 64 };
 
-static int grow(struct text *t, size_t size)
+int text_try_reserve(struct text *t, size_t size)
 {
     size_t capacity = t->capacity ? t->capacity : TEXT_CAPACITY_MIN;
     char *data;
@@ -32,14 +32,14 @@ static int grow(struct text *t, size_t size)
 
 char *text_reserve(struct text *t, size_t size)
 {
-    if (grow(t, size) < 0)
+    if (text_try_reserve(t, size) < 0)
         say_fatal("out of memory for %zu bytes more than %zu", size, t->size);
     return t->data + t->size;
 }
 
 int text_try_append(struct text *t, const void *bytes, size_t size)
 {
-    int rc = grow(t, size);
+    int rc = text_try_reserve(t, size);
 
     if (rc < 0)
         return rc;
@@ -47,6 +47,17 @@ int text_try_append(struct text *t, const void *bytes, size_t size)
         memcpy(t->data + t->size, bytes, size);
     t->size += size;
     t->data[t->size] = '\0';
+    return 0;
+}
+
+int text_try_append_ended(struct text *t, const void *bytes, size_t size)
+{
+    int rc = text_try_reserve(t, size + 1);
+
+    if (rc < 0)
+        return rc;
+    text_append(t, bytes, size);
+    text_putc(t, '\0');
     return 0;
 }
 

@@ -17,9 +17,12 @@ struct text {
 /* Make room for `size` more bytes and a byte of 0; returns where they go. */
 char *text_reserve(struct text *t, size_t size);
 void text_append(struct text *t, const void *bytes, size_t size);
-/* The same inside a task, which may fail alone. Returns 0, or -ENOMEM: nothing was
- * appended */
+/* The same where a task or an input may fail alone. Return 0, or -ENOMEM: nothing was
+ * appended. The room begins at data + size */
+int text_try_reserve(struct text *t, size_t size);
 int text_try_append(struct text *t, const void *bytes, size_t size);
+/* With a byte of 0 behind it, which counts. */
+int text_try_append_ended(struct text *t, const void *bytes, size_t size);
 void text_put(struct text *t, const char *string);
 void text_putc(struct text *t, char c);
 void text_printf(struct text *t, const char *format, ...) MU_PRINTF(2, 3);

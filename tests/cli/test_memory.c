@@ -1,5 +1,7 @@
 /* test_memory.c: an input for which the pool finds no memory waits for what is under way,
- * and fails alone when nothing is. */
+ * and fails alone when nothing is; one that there is no memory to read ends the reading,
+ * and nothing that was read before. */
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 
@@ -18,6 +20,8 @@ enum { N_MODELS = sizeof models / sizeof models[0] };
 /* Which input finds no memory, and how often: of the child that runs. */
 static uint64_t poor_tag;
 static unsigned n_poor;
+/* What no buffer grows beyond; of the child that runs. */
+static size_t most_bytes = SIZE_MAX;
 
 /* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
 int __real_mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,
@@ -37,6 +41,14 @@ int __wrap_mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,
     }
     return __real_mu_pool_submit(pool, fn, input, input_size, how, ret_id);
 }
+
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return size > most_bytes ? NULL : __real_realloc(memory, size);
+}
 /* NOLINTEND(readability-identifier-naming) */
 
 /* What a run said and how it ended. */
@@ -55,14 +67,11 @@ static void read_back(int fd, char *text)
     assert_int_equal(close(fd), 0);
 }
 
-/* `muster map -k` over five inputs, of which that with `tag` finds no memory `n` times. */
-static struct said run(const char *model, uint64_t tag, unsigned n)
+/* Run it in a child, where input `tag` finds no memory `n` times, and no buffer more than
+ * `most`; `in` is its standard input. */
+static struct said run_words(int argc, char **argv, int in, uint64_t tag,
+                             unsigned n, size_t most)
 {
-    char *argv[] = {(char *)"map", (char *)"-k", (char *)"--model",
-                    (char *)model, (char *)"--", (char *)"echo",
-                    (char *)":::", (char *)"a",  (char *)"b",
-                    (char *)"c",   (char *)"d",  (char *)"e",
-                    NULL};
     int out = memfd_create("out", MFD_CLOEXEC);
     int err = memfd_create("err", MFD_CLOEXEC);
     struct said said;
@@ -74,10 +83,11 @@ static struct said run(const char *model, uint64_t tag, unsigned n)
     if (child == 0) {
         poor_tag = tag;
         n_poor = n;
-        if (dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0 ||
-            mu_init(NULL) < 0)
+        most_bytes = most;
+        if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
+            dup2(err, STDERR_FILENO) < 0 || mu_init(NULL) < 0)
             _exit(254);
-        _exit(command_map(7 + N_INPUTS, argv));
+        _exit(command_map(argc, argv));
     }
     assert_int_equal(waitpid(child, &said.status, 0), child);
     read_back(out, said.out);
@@ -85,6 +95,18 @@ static struct said run(const char *model, uint64_t tag, unsigned n)
     assert_true(WIFEXITED(said.status));
     said.status = WEXITSTATUS(said.status);
     return said;
+}
+
+/* `muster map -k` over five inputs, of which that with `tag` finds no memory `n` times. */
+static struct said run(const char *model, uint64_t tag, unsigned n)
+{
+    char *argv[] = {(char *)"map", (char *)"-k", (char *)"--model",
+                    (char *)model, (char *)"--", (char *)"echo",
+                    (char *)":::", (char *)"a",  (char *)"b",
+                    (char *)"c",   (char *)"d",  (char *)"e",
+                    NULL};
+
+    return run_words(7 + N_INPUTS, argv, STDIN_FILENO, tag, n, SIZE_MAX);
 }
 
 static void what_finds_none_for_now_is_tried_again(void **state)
@@ -122,6 +144,99 @@ static void what_finds_none_at_all_fails_alone(void **state)
         }
 }
 
+/* Two short lines, two long ones, and one more. */
+static int long_lines(size_t line_bytes)
+{
+    char *line = malloc(line_bytes);
+    int fd = memfd_create("lines", MFD_CLOEXEC);
+
+    assert_true(line && fd >= 0);
+    memset(line, 'x', line_bytes);
+    line[line_bytes - 1] = '\n';
+    assert_int_equal(write(fd, "a\nb\n", 4), 4);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(write(fd, line, line_bytes), line_bytes);
+    assert_int_equal(write(fd, "c\n", 2), 2);
+    free(line);
+    return fd;
+}
+
+/* Its name: who opens that reads from the start. */
+static char *name_of(int fd, char *name, size_t size)
+{
+    (void)snprintf(name, size, "/proc/%d/fd/%d", (int)getpid(), fd);
+    return name;
+}
+
+/* As a pipe gives it: by another process. */
+static int piped(const char *name)
+{
+    int fds[2];
+
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    if (fork() == 0) {
+        (void)dup2(fds[1], STDOUT_FILENO);
+        (void)execlp("cat", "cat", name, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(close(fds[1]), 0);
+    return fds[0];
+}
+
+static void what_cannot_be_read_ends_the_reading(void **state)
+{
+    enum { LINE = 600 * 1024, MOST = 1 << 20 };
+    static const struct {
+        size_t line_bytes;
+        const char *option;
+        const char *other; /* a source besides */
+        const char *input; /* which it is */
+        const char *out;
+    } cases[] = {
+        {2 * LINE, "-k", NULL, "3", "a\nb\n"},
+        {LINE, "-kn2", NULL, "2", "a b\n"},
+        {2 * LINE, "-kC,", NULL, "3", "a\nb\n"},
+        {2 * LINE, "-k", "y", "3", "a y\nb y\n"},
+    };
+    char name[64];
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases * N_MODELS * 2; i++) {
+        unsigned i_case = i / 2 / N_MODELS;
+        int is_piped = i % 2;
+        int fd = long_lines(cases[i_case].line_bytes);
+        char *file = name_of(fd, name, sizeof name);
+        int in = is_piped ? piped(file) : STDIN_FILENO;
+        char *argv[] = {(char *)"map",
+                        (char *)cases[i_case].option,
+                        (char *)"--model",
+                        (char *)models[i / 2 % N_MODELS],
+                        (char *)"--",
+                        (char *)"echo",
+                        (char *)"::::",
+                        is_piped ? (char *)"-" : file,
+                        (char *)":::",
+                        (char *)cases[i_case].other,
+                        NULL};
+        struct said said =
+            run_words(cases[i_case].other ? 10 : 8, argv, in, 0, 0, MOST);
+        char why[64];
+
+        (void)snprintf(why, sizeof why, "no memory to read input %s,",
+                       cases[i_case].input);
+        if (!strstr(said.err, why))
+            fail_msg("case %u: %s", i_case, said.err);
+        assert_non_null(strstr(said.err, " done in "));
+        assert_string_equal(said.out, cases[i_case].out);
+        assert_int_equal(said.status, 255);
+        if (is_piped) {
+            assert_int_equal(close(in), 0);
+            assert_true(wait(NULL) > 0);
+        }
+        assert_int_equal(close(fd), 0);
+    }
+}
+
 /* Of a flight that has ended no long name is kept. */
 static void long_names_are_given_back(void **state)
 {
@@ -143,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_finds_none_for_now_is_tried_again),
         cmocka_unit_test(what_finds_none_at_all_fails_alone),
+        cmocka_unit_test(what_cannot_be_read_ends_the_reading),
         cmocka_unit_test(long_names_are_given_back),
     };
 
