@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -352,23 +353,59 @@ static int refuse_own_name(const char *name, int rc, struct text *ret_why)
     return rc;
 }
 
-static int write_file(struct text *path, const char *end, const void *bytes,
-                      size_t size, struct text *ret_why)
-{
-    size_t start = path->size;
+/* One file of a task: its name is the one of all with an end. */
+struct file {
+    const char *end;
+    const char *bytes;
+    size_t size;
     int fd;
+};
+enum { FILES_EACH = 3 };
+
+static void close_files(struct file *files, size_t n)
+{
+    while (n-- > 0)
+        (void)close(files[n].fd);
+}
+
+/* All of them before any is written: one that has no place for its last writes over no
+ * other input's with its first. */
+static int open_files(struct text *path, struct file *files,
+                      struct text *ret_why)
+{
+    const size_t start = path->size;
+
+    for (size_t i = 0; i < FILES_EACH; i++) {
+        text_put(path, files[i].end);
+        files[i].fd = open(path->data, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        if (files[i].fd < 0) {
+            int rc = refuse_own_name(path->data, -errno, ret_why);
+
+            close_files(files, i);
+            text_cut(path, start);
+            return rc;
+        }
+        text_cut(path, start);
+    }
+    return 0;
+}
+
+/* In the place of what is there; closes it. */
+static void write_file(struct text *path, const struct file *file)
+{
+    const size_t start = path->size;
+    struct stat st;
     int rc;
 
-    text_put(path, end);
-    fd = open(path->data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return refuse_own_name(path->data, -errno, ret_why);
-    whole_write_or_die(fd, option, path->data, bytes, size);
-    rc = whole_close(fd);
+    text_put(path, file->end);
+    if (fstat(file->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
+        ftruncate(file->fd, 0) < 0)
+        die_of_name(path->data, -errno);
+    whole_write_or_die(file->fd, option, path->data, file->bytes, file->size);
+    rc = whole_close(file->fd);
     if (rc)
         die_of_name(path->data, rc);
     text_cut(path, start);
-    return 0;
 }
 
 /* Tell, once, when another input has left its number with its files: `shared` is one of
@@ -435,21 +472,21 @@ static int write_files(struct results *r, const struct ended *e,
                        struct text *path, struct text *ret_why)
 {
     int is_directory = path->size && path->data[path->size - 1] == '/';
-    struct text seq = {0};
-    int rc;
+    char seq[SEQ_BYTES_MAX];
+    int n = snprintf(seq, sizeof seq, "%llu", (unsigned long long)e->seq);
+    struct file files[FILES_EACH] = {
+        {is_directory ? "seq" : seq_end, seq, (size_t)n, -1},
+        {is_directory ? "stderr" : error_end, e->err, e->err_size, -1},
+        {is_directory ? "stdout" : "", e->out, e->out_size, -1},
+    };
+    int rc = open_files(path, files, ret_why);
 
-    text_printf(&seq, "%llu", (unsigned long long)e->seq);
-    warn_of_others(r, path, is_directory, seq.data);
-    rc = write_file(path, is_directory ? "seq" : seq_end, seq.data, seq.size,
-                    ret_why);
-    if (rc == 0)
-        rc = write_file(path, is_directory ? "stderr" : error_end, e->err,
-                        e->err_size, ret_why);
-    if (rc == 0)
-        rc = write_file(path, is_directory ? "stdout" : "", e->out, e->out_size,
-                        ret_why);
-    text_fini(&seq);
-    return rc;
+    if (rc < 0)
+        return rc;
+    warn_of_others(r, path, is_directory, seq);
+    for (size_t i = 0; i < FILES_EACH; i++)
+        write_file(path, &files[i]);
+    return 0;
 }
 
 int results_save(struct results *r, const struct ended *e, struct text *ret_why)

@@ -49,6 +49,15 @@ for model in $MODELS; do
         same "their records $order" '1:0 2:-20 3:0 4:-36 5:0 ' \
             "$(tail -n +2 log | sort -n | cut -f1,7 | tr '\t\n' ': ')"
     done
+    rm -rf own
+    # nor does one that could have some of its files, as x.seq, write over another's
+    m --results 'own/{}' -- 'echo {}' ::: x/y x.seq
+    has 'a name that is a folder' 'failed: cannot write to --results own/x: Is a directory: ' \
+        "$("$MUSTER" map --model "$model" --results 'own/{}' -- echo ::: x 2>&1)"
+    same 'leaves what is there' x.seq "$(cat own/x.seq)"
+    m --results 'own/{}' -- ': {}' ::: first x.seq
+    same 'what is shorter is all there is' '' "$(cat own/x.seq)"
+    : >own/file
     m --halt soon,success=1 --results 'own/{}' -- 'echo {}' ::: file/x d
     same 'a success is one that is saved' 0 $?
     m --halt now,fail=1 --results 'own/{}' -- 'echo {}' ::: file/x
