@@ -38,14 +38,16 @@ compopt() { :; }
 COMP_WORDS=("\$@")
 COMP_CWORD=\$((\$# - 1))
 COMP_LINE=\$*
-COMP_LINE=\${COMP_LINE// : /:} # a colon breaks words, and has no blanks around it
+COMP_LINE=\${COMP_LINE// : /:} # these break words, and have no blanks around them
+COMP_LINE=\${COMP_LINE// = /=}
+COMP_LINE=\${COMP_LINE/% =/=}
 COMP_POINT=\${#COMP_LINE}
 _muster
 [ \${#COMPREPLY[@]} -eq 0 ] || printf '%s\n' "\${COMPREPLY[@]}"
 EOF
 complete_bash() {
     # shellcheck disable=SC2046
-    bash complete.bash $(printf '%s\n' "$1" | sed 's/[.]c:/.c : /')
+    bash complete.bash $(printf '%s\n' "$1" | sed 's/[.]c:/.c : /; s/=/ = /')
 }
 
 complete_fish() {
@@ -88,6 +90,27 @@ for shell in bash fish; do
         same "$shell: options of $command" '' "$(comm -13 offered wanted.$command | tr '\n' ' ')"
     done
 done
+# what readline replaces, and how it is quoted, is known to bash alone
+if [ -r complete.bash ] && [ -r /usr/share/bash-completion/bash_completion ] &&
+    command -v bash >/dev/null; then
+    shell=bash
+    offers 'record= ' 'muster map --each=rec'
+    offers '' 'muster map --each=chunk='
+    offers '' 'muster map --each chunk='
+    offers 'threads ' 'muster compare --models=thr'
+    offers 'words ' 'muster map --joblog=word'
+    offers '1 ' 'muster map --halt now,fail='
+    offers '{} ' 'muster map -I {'
+    offers '' 'muster map -N wor'
+    offers '' 'muster map --no-such=wor'
+    cp work.c 'my work.c'
+    mkdir 'my folder'
+    same 'a name with blanks' 'my\ work.c:' "$(bash complete.bash muster map 'my\ w')"
+    same 'in quotes' 'my work.c:' "$(bash complete.bash muster map '"my w')"
+    same 'a folder with blanks' 'my\ folder/' "$(bash complete.bash muster map 'my\ f')"
+    same 'its functions' echo "$(bash complete.bash muster map 'my\ work.c' : e)"
+    same 'in quotes too' 'my work.c:echo' "$(bash complete.bash muster map '"my work.c:e')"
+fi
 # zsh completes on a terminal alone: whether it can read it
 if command -v zsh >/dev/null; then
     tried=1
