@@ -388,8 +388,10 @@ int mui_nursery_connect(mui_nursery_entry_fn entry, const void *plan,
     if (rc < 0) {
         (void)close(pair[0]);
         if (rc == -EPIPE)
-            return mui_fail(err, MU_EINIT, "%s",
-                            closed ? closed_text : "nursery: it was killed");
+            return mui_fail(
+                err, MU_EINIT, "%s",
+                closed ? closed_text
+                       : "processes: guardian and nursery were killed");
         return mui_fail(err, rc, "nursery: send");
     }
     *ret_channel = pair[0];
