@@ -34,7 +34,7 @@ check:
 test: everything
 	ctest --preset release -j "$$(nproc)" -LE static
 
-# Parts of it by PART='supervisor deeds:segv*'; more or less: see tools/torture.sh.
+# Parts of it by PART='killed deeds:segv*'; more or less: see tools/torture.sh.
 torture: everything
 	tools/torture.sh $(BUILD) $(PART)
 
@@ -77,7 +77,7 @@ help:
 	@echo 'make test               the tests of the release build'
 	@echo 'make check              all compilers, sanitizers, tests and static checks'
 	@echo 'make torture            each deed among 10,000 innocents, kills by the hundred, and what'
-	@echo "                        each cost; parts of it with PART='supervisor deeds:segv*'"
+	@echo "                        each cost; parts of it with PART='killed deeds:segv*'"
 	@echo 'make seeds              the random tests of the team, with SEEDS=1000 seeds'
 	@echo 'make mutants            break each promise, and see its test fail; with AREA=channel'
 	@echo '                        those of one of tools/check/mutants/*.list'

@@ -5,7 +5,7 @@
 #
 # A PART is one of tests/chaos/test_PART.c, and PATTERN, with * and ?, names tests of it:
 #
-#     torture.sh build/release supervisor 'deeds:segv*' 'deeds:random*'
+#     torture.sh build/release killed 'deeds:segv*' 'deeds:random*'
 #
 # $TORTURE_TASKS, $TORTURE_SECONDS (of random kills, under each of two models) and
 # $TORTURE_ROUNDS ask for more or less; $TORTURE_RUNS goes through the parts more than

@@ -15,16 +15,11 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "support/pool.h"
+#include "support/gate.h"
+#include "support/process.h"
 #include "sys/census.h"
 
 static const char model[] = "processes:1/threads:2";
-
-/* What tasks and tests share. */
-static struct {
-    _Atomic bool has_begun;
-    _Atomic bool may_end;
-} * gate;
 
 static struct mu_pool *open_pool(unsigned recycle_tasks)
 {
@@ -32,8 +27,7 @@ static struct mu_pool *open_pool(unsigned recycle_tasks)
                                             .window = 1};
     struct mu_pool *pool = test_pool(model, &options);
 
-    atomic_store(&gate->has_begun, false);
-    atomic_store(&gate->may_end, false);
+    test_gate_shut();
     return pool;
 }
 
@@ -66,14 +60,8 @@ static long run(struct mu_pool *pool, mu_task_fn fn)
 /* Submit a task that ends when it may, and wait until it has begun. */
 static void begin(struct mu_pool *pool, mu_task_fn fn)
 {
-    const int64_t deadline = test_deadline();
-    struct mu_outcome *o;
-
     submit(pool, fn);
-    while (!atomic_load(&gate->has_begun)) {
-        assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_TIMEOUT);
-        assert_true(mu_now_ns() < deadline);
-    }
+    test_gate_await_by(pool, 1);
 }
 
 /* -- tasks -- */
@@ -83,15 +71,6 @@ static int say_pid(struct mu_task *t)
 {
     test_take_long();
     return test_say_pid(t);
-}
-
-static int stay(struct mu_task *t)
-{
-    (void)t;
-    atomic_store(&gate->has_begun, true);
-    while (!atomic_load(&gate->may_end))
-        (void)sched_yield();
-    return 0;
 }
 
 static pid_t fork_child(void)
@@ -107,7 +86,7 @@ static pid_t fork_child(void)
 static int stay_with_child(struct mu_task *t)
 {
     pid_t child = fork_child();
-    int rc = stay(t);
+    int rc = test_gate_pass(t);
 
     (void)kill(child, SIGKILL);
     (void)waitpid(child, NULL, 0);
@@ -156,21 +135,10 @@ static int forbid_sleep(struct mu_task *t)
 /* Until the process in its input, the one that takes outcomes, sleeps. */
 static int wait_for_sleeper(struct mu_task *t)
 {
-    char path[64];
-    char line[512] = "";
-    const char *state;
     pid_t pid;
 
     memcpy(&pid, mu_task_input(t, NULL), sizeof pid);
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    do {
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-        if (fd < 0 || read(fd, line, sizeof line - 1) <= 0)
-            return 1;
-        (void)close(fd);
-        state = strrchr(line, ')'); /* "pid (name) S" */
-    } while (!state || state[2] != 'S');
+    test_await_sleep(pid);
     return 0;
 }
 
@@ -187,7 +155,7 @@ static void children_of_a_neighbour_stay(void **state)
     pid = run(pool, say_pid);
     for (int i = 0; i < N; i++)
         assert_int_equal(run(pool, say_pid), pid);
-    atomic_store(&gate->may_end, true);
+    test_gate_open();
     (void)take(pool);
     assert_int_equal(run(pool, say_pid), pid);
     mu_pool_close(pool);
@@ -199,9 +167,9 @@ static void child_left_beside_a_long_task_is_found(void **state)
     long pid;
 
     (void)state;
-    begin(pool, stay);
+    begin(pool, test_gate_pass);
     pid = run(pool, leave_child);
-    atomic_store(&gate->may_end, true);
+    test_gate_open();
     (void)take(pool);
     assert_int_not_equal(run(pool, say_pid), pid);
     mu_pool_close(pool);
@@ -217,9 +185,9 @@ static void outcome_comes_although_the_worker_goes_on(void **state)
     for (int i = 0; i < N_POOLS; i++) {
         struct mu_pool *pool = open_pool(1);
 
-        begin(pool, stay);
+        begin(pool, test_gate_pass);
         (void)run(pool, wait_for_sleeper);
-        atomic_store(&gate->may_end, true);
+        test_gate_open();
         (void)take(pool);
         mu_pool_close(pool);
     }
@@ -234,15 +202,15 @@ static void thread_that_ends_between_tasks_is_noticed(void **state)
     int n_ended = 0;
 
     (void)state;
-    begin(pool, stay);
-    atomic_store(&gate->has_begun, false);
+    begin(pool, test_gate_pass);
+    atomic_store(&gate->n_begun, 0);
     submit(pool, forbid_sleep);
-    while (!atomic_load(&gate->has_begun)) {
+    while (atomic_load(&gate->n_begun) == 0) {
         assert_true(n_ended < 2 && mu_now_ns() < deadline);
         if (mu_pool_next(pool, MU_NOW, &ended[n_ended]) == MU_OK)
             n_ended++;
     }
-    atomic_store(&gate->may_end, true);
+    test_gate_open();
     while (n_ended < 2)
         ended[n_ended++] = test_take(pool);
     for (int i = 0; i < 2; i++) {
@@ -351,6 +319,6 @@ int main(void)
         cmocka_unit_test(what_is_above_a_stack_is_not_of_it),
     };
 
-    gate = test_shared(sizeof *gate);
+    test_gate_make();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#include "support/pool.h"
+#include "support/keepers.h"
 
 static struct mu_pool *open_pool;
 
@@ -22,34 +22,14 @@ static void end_with_a_closed_pool(void)
     exit(0);
 }
 
-static int say_guardian(struct mu_task *t)
-{
-    char path[64];
-    char text[256] = "";
-    const char *at;
-    FILE *file;
-
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)getppid());
-    file = fopen(path, "re");
-    if (!file)
-        return 1;
-    (void)!fgets(text, sizeof text, file);
-    (void)fclose(file);
-    at = strrchr(text, ')'); /* ") S PARENT" */
-    return at ? mu_task_printf(t, "%ld", strtol(at + 4, NULL, 10)) : 1;
-}
-
 static void end_with_a_stopped_guardian(void)
 {
-    struct mu_outcome *o;
+    pid_t guardian;
 
     open_and_run();
-    test_submit(open_pool, say_guardian, 0);
-    CHECK_CHILD(mu_pool_next(open_pool, MU_NEVER, &o) == 0 &&
-                o->status == MU_DONE);
+    guardian = mui_census_parent(test_nursery(open_pool));
     mu_pool_close(open_pool);
-    CHECK_CHILD(kill(atoi(o->output), SIGSTOP) == 0);
-    mu_outcome_free(o);
+    CHECK_CHILD(kill(guardian, SIGSTOP) == 0);
     exit(0);
 }
 

@@ -1,35 +1,18 @@
 /* test_leaving.c: a worker with several lanes that is to be replaced, and cannot be before a
  * task of it is over: nobody waits for that while another worker has nothing to do. */
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "pool/pool.h"
-#include "support/pool.h"
+#include "support/gate.h"
 
 enum { N_LANES = 2, RETRIES = 1, MANY = 100 };
 
 static const char model[] = "processes:2/threads:2";
 
-/* What tasks and tests share. */
-static struct {
-    _Atomic unsigned n_begun; /* tasks that tell */
-    _Atomic bool may_end;
-} * gate;
-
 /* -- tasks -- */
-
-static int stay(struct mu_task *t)
-{
-    (void)t;
-    atomic_fetch_add(&gate->n_begun, 1);
-    while (!atomic_load(&gate->may_end))
-        (void)sched_yield();
-    return 0;
-}
 
 static int tell(struct mu_task *t)
 {
@@ -87,30 +70,18 @@ static int use(struct mu_task *t)
 
 /* -- what the tests do -- */
 
-/* Wait without a call of the pool. */
-static void await_begun(unsigned n)
-{
-    const int64_t deadline = test_deadline();
-
-    while (atomic_load(&gate->n_begun) < n) {
-        assert_true(mu_now_ns() < deadline);
-        (void)sched_yield();
-    }
-}
-
 /* The first worker is at a long task, on its first lane. */
 static struct mu_pool *open_pool(void)
 {
     const struct mu_pool_options options = {.strict = 1, .retries = RETRIES};
     struct mu_pool *pool = test_pool(model, &options);
 
-    atomic_store(&gate->n_begun, 0);
-    atomic_store(&gate->may_end, false);
+    test_gate_shut();
     /* meanwhile the spares come up: their news would be heard for a task's */
     for (int i = 0; i < MANY; i++)
         test_run_as(pool, take_long, MU_DONE);
-    test_submit(pool, stay, 0);
-    await_begun(1);
+    test_submit(pool, test_gate_pass, 0);
+    test_gate_await(1);
     return pool;
 }
 
@@ -151,7 +122,7 @@ static void have_left(struct mu_pool *pool)
 /* The long task is over, and the worker is replaced. */
 static void close_pool(struct mu_pool *pool)
 {
-    atomic_store(&gate->may_end, true);
+    test_gate_open();
     test_take_as(pool, MU_DONE);
     test_run_as(pool, nothing, MU_DONE);
     mu_pool_close(pool);
@@ -176,7 +147,7 @@ static void retry_runs_elsewhere_though_nobody_calls(void **state)
 
     (void)state;
     test_submit(pool, change_and_fail_once, 0);
-    await_begun(1 + 1 + RETRIES);
+    test_gate_await(1 + 1 + RETRIES);
     take_of_second(pool, 1 + RETRIES);
     close_pool(pool);
 }
@@ -188,7 +159,7 @@ static void somebody_else_begins_though_nobody_calls(void **state)
     (void)state;
     have_left(pool);
     test_submit(pool, tell, 0);
-    await_begun(2);
+    test_gate_await(2);
     take_of_second(pool, 1);
     close_pool(pool);
 }
@@ -203,11 +174,11 @@ static void somebody_else_looks_for_what_waits(void **state)
     /* those that come next are believed to be short */
     for (int i = 0; i < MANY; i++)
         run_on_second(pool, nothing);
-    test_submit(pool, stay, 0);
+    test_submit(pool, test_gate_pass, 0);
     test_submit(pool, tell, 0);
-    await_begun(3);
+    test_gate_await(3);
     take_of_second(pool, 1);
-    atomic_store(&gate->may_end, true);
+    test_gate_open();
     test_take_as(pool, MU_DONE);
     close_pool(pool);
 }
@@ -221,10 +192,9 @@ static void kept_memory_is_not_missed_beside(void **state)
     struct mu_outcome *o;
 
     (void)state;
-    atomic_store(&gate->n_begun, 0);
-    atomic_store(&gate->may_end, false);
-    test_submit(pool, stay, 0);
-    await_begun(1);
+    test_gate_shut();
+    test_submit(pool, test_gate_pass, 0);
+    test_gate_await(1);
     o = test_run_tag(pool, keep, 50 * MB);
     assert_int_equal(o->status, MU_DONE);
     mu_outcome_free(o);
@@ -235,7 +205,7 @@ static void kept_memory_is_not_missed_beside(void **state)
         mu_outcome_free(o);
         test_submit(pool, nothing, 0);
     }
-    atomic_store(&gate->may_end, true);
+    test_gate_open();
     for (int i = 0; i < 2; i++)
         test_take_as(pool, MU_DONE);
     mu_pool_close(pool);
@@ -251,7 +221,7 @@ int main(void)
         cmocka_unit_test(somebody_else_looks_for_what_waits),
     };
 
-    gate = test_shared(sizeof *gate);
+    test_gate_make();
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "conformance/models.h"
+#include "support/gate.h"
 
 /* -- map and reduce -- */
 
@@ -308,12 +309,6 @@ static void any_queue_has_a_window(void **state)
 
 enum { N_EARLY = 32 }; /* inputs: more than workers, and fewer than may wait */
 
-/* In memory that the workers see. */
-static struct {
-    _Atomic unsigned n_begun;
-    _Atomic bool is_open; /* when the pool has cancelled tasks */
-} * gate;
-
 struct early_end {
     struct range range;
     unsigned width;
@@ -323,15 +318,11 @@ struct early_end {
 static int early_input(void *ctx, struct mu_span *ret_input,
                        struct mu_submit *ret_how)
 {
-    const int64_t deadline = test_deadline();
     struct early_end *e = ctx;
 
     if (e->range.next < N_EARLY)
         return range_input(&e->range, ret_input, ret_how);
-    while (atomic_load(&gate->n_begun) < e->width) {
-        assert_true(mu_now_ns() < deadline);
-        (void)sched_yield();
-    }
+    test_gate_await(e->width);
     return MU_CLOSED;
 }
 
@@ -346,9 +337,7 @@ static int early_outcome(void *ctx, const struct mu_outcome *outcome)
 
 static int echo_at_gate(struct mu_task *t)
 {
-    (void)atomic_fetch_add(&gate->n_begun, 1);
-    while (!atomic_load(&gate->is_open))
-        (void)sched_yield();
+    (void)test_gate_pass(t);
     return models_echo(t);
 }
 
@@ -360,7 +349,7 @@ static void *open_when_cancelled(void *pool)
         (void)sched_yield();
         mu_pool_stats(pool, &stats);
     } while (stats.ended[MU_CANCELLED] == 0);
-    atomic_store(&gate->is_open, true);
+    test_gate_open();
     return NULL;
 }
 
@@ -374,8 +363,7 @@ static void early_end(void **state, bool reduces)
     unsigned n_parts = 0;
     pthread_t opener;
 
-    atomic_store(&gate->n_begun, 0);
-    atomic_store(&gate->is_open, false);
+    test_gate_shut();
     assert_int_equal(pthread_create(&opener, NULL, open_when_cancelled, pool),
                      0);
     if (reduces)
@@ -418,7 +406,7 @@ static int interrupting_input(void *ctx, struct mu_span *ret_input,
     struct range *r = ctx;
 
     if (r->n_asked >= N_INTERRUPTS)
-        atomic_store(&gate->is_open, true);
+        test_gate_open();
     else
         mu_pool_interrupt(r->pool);
     r->n_asked++;
@@ -445,7 +433,7 @@ static void interrupts_are_heard_beyond_the_window(void **state)
     struct mu_pool *pool = models_open(state, NULL);
     struct range r = {.end = 500, .pool = pool};
 
-    atomic_store(&gate->is_open, false);
+    test_gate_shut();
     assert_int_equal(mu_map(pool, echo_first_at_gate, 1, interrupting_input,
                             range_outcome, &r, NULL),
                      0);
@@ -527,18 +515,13 @@ static void use_parents_pool(void *pool)
 /* Not as if it were one that has other tasks, or ends at once without inputs. */
 static void child_of_fork_is_refused(void **state)
 {
-    const int64_t deadline = test_deadline();
     struct mu_pool *pool = models_open(state, NULL);
 
-    atomic_store(&gate->n_begun, 0);
-    atomic_store(&gate->is_open, false);
+    test_gate_shut();
     test_submit(pool, echo_at_gate, 0);
-    while (atomic_load(&gate->n_begun) == 0 && models_width(state, pool) > 0) {
-        assert_true(mu_now_ns() < deadline);
-        (void)sched_yield();
-    }
+    test_gate_await(models_width(state, pool) > 0 ? 1 : 0);
     assert_int_equal(test_wait(test_fork(use_parents_pool, pool)), 0);
-    atomic_store(&gate->is_open, true);
+    test_gate_open();
     test_take_as(pool, MU_DONE);
     mu_pool_close(pool);
 }
@@ -562,6 +545,6 @@ static const struct model_test suite[] = {
 
 int main(void)
 {
-    gate = test_shared(sizeof *gate); /* before there are workers */
+    test_gate_make();
     return models_run(suite, sizeof suite / sizeof *suite);
 }

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "conformance/models.h"
+#include "support/gate.h"
+#include "support/process.h"
 
 static int wait_for_cancel(struct mu_task *t)
 {
@@ -18,48 +20,19 @@ static int wait_for_cancel(struct mu_task *t)
     return 7;
 }
 
-/* What the tasks below share with the test: it sees how many have started, and they
- * end when it lets them. */
-static struct gate {
-    _Atomic unsigned n_started;
-    _Atomic bool is_open;
-} * gate;
-
-static int wait_for_gate(struct mu_task *t)
-{
-    (void)t;
-    atomic_fetch_add(&gate->n_started, 1);
-    while (!atomic_load(&gate->is_open))
-        (void)sched_yield();
-    return 0;
-}
-
 /* Submit `n` tasks that wait for the gate, until each worker is in one. */
 static void fill_workers(void **state, struct mu_pool *pool, unsigned n)
 {
-    const int64_t deadline = test_deadline();
-    struct mu_outcome *o;
-
-    atomic_store(&gate->n_started, 0);
-    atomic_store(&gate->is_open, false);
+    test_gate_shut();
     for (unsigned i = 0; i < n; i++)
-        assert_int_equal(
-            mu_pool_submit(pool, wait_for_gate, NULL, 0, NULL, NULL), MU_OK);
-    while (atomic_load(&gate->n_started) < models_width(state, pool)) {
-        assert_int_equal(mu_pool_next(pool, MU_NOW, &o), MU_TIMEOUT);
-        assert_true(mu_now_ns() < deadline);
-    }
-}
-
-static void open_gate(void)
-{
-    atomic_store(&gate->is_open, true);
+        test_submit(pool, test_gate_pass, 0);
+    test_gate_await_by(pool, models_width(state, pool));
 }
 
 static int count_start(struct mu_task *t)
 {
     (void)t;
-    atomic_fetch_add(&gate->n_started, 1);
+    atomic_fetch_add(&gate->n_begun, 1);
     return 0;
 }
 
@@ -67,18 +40,14 @@ static int count_start(struct mu_task *t)
  * not call again. */
 static void submitted_tasks_run_by_themselves(void **state)
 {
-    const int64_t deadline = test_deadline();
     struct mu_pool *pool = models_open(state, NULL);
 
     for (unsigned n = 1; n < 200 && models_width(state, pool) > 0; n++) {
-        atomic_store(&gate->n_started, 0);
+        atomic_store(&gate->n_begun, 0);
         for (unsigned i = 0; i < n; i++)
             assert_int_equal(
                 mu_pool_submit(pool, count_start, NULL, 0, NULL, NULL), MU_OK);
-        while (atomic_load(&gate->n_started) < n) {
-            assert_true(mu_now_ns() < deadline);
-            (void)sched_yield();
-        }
+        test_gate_await(n);
         for (unsigned i = 0; i < n; i++)
             test_take_as(pool, MU_DONE);
     }
@@ -87,7 +56,7 @@ static void submitted_tasks_run_by_themselves(void **state)
 
 static int fail_at_gate(struct mu_task *t)
 {
-    (void)wait_for_gate(t);
+    (void)test_gate_pass(t);
     return 7;
 }
 
@@ -96,23 +65,18 @@ static int fail_at_gate(struct mu_task *t)
 static void failed_tasks_are_retried_by_themselves(void **state)
 {
     enum { N_ROUNDS = 20, RETRIES = 3 };
-    const int64_t deadline = test_deadline();
     struct mu_pool_options options = {.retries = RETRIES};
     struct mu_pool *pool = models_open(state, &options);
     struct mu_outcome *o;
 
     for (int i = 0; i < N_ROUNDS && models_width(state, pool) > 0; i++) {
-        atomic_store(&gate->n_started, 0);
-        atomic_store(&gate->is_open, false);
+        test_gate_shut();
         test_submit(pool, fail_at_gate, 0);
         if (i % 2)
             assert_int_equal(mu_pool_next(pool, mu_after_ns(1000 * 1000), &o),
                              MU_TIMEOUT);
-        open_gate();
-        while (atomic_load(&gate->n_started) < 1 + RETRIES) {
-            assert_true(mu_now_ns() < deadline);
-            (void)sched_yield();
-        }
+        test_gate_open();
+        test_gate_await(1 + RETRIES);
         o = test_take(pool);
         assert_int_equal(o->status, MU_FAILED);
         assert_int_equal(o->attempts, 1 + RETRIES);
@@ -134,7 +98,7 @@ static void workers_stay(void **state)
 
         for (int j = 0; j < N_ROUNDS; j++) {
             fill_workers(state, pool, mu_pool_width(pool));
-            open_gate();
+            test_gate_open();
             for (unsigned k = 0; k < mu_pool_width(pool); k++)
                 mu_outcome_free(test_take(pool));
         }
@@ -152,10 +116,10 @@ static void cancelled_before_its_start_does_not_run(void **state)
 
     fill_workers(state, pool, N);
     assert_int_equal(mu_pool_cancel_all(pool, 0), 0);
-    open_gate();
+    test_gate_open();
     for (int i = 0; i < N; i++)
         mu_outcome_free(test_take(pool));
-    assert_int_equal(atomic_load(&gate->n_started), models_width(state, pool));
+    assert_int_equal(atomic_load(&gate->n_begun), models_width(state, pool));
     mu_pool_close(pool);
 }
 
@@ -183,26 +147,9 @@ static void full_queue_says_so(void **state)
 /* Open the gate as soon as the process that forked this one sleeps. */
 static void open_for_sleeper(void *unused)
 {
-    const int64_t deadline = test_deadline();
-    char path[64];
-    char line[512] = "";
-
     (void)unused;
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)getppid());
-    for (;;) {
-        int fd = open(path, O_RDONLY);
-        ssize_t n = read(fd, line, sizeof line - 1);
-        const char *state;
-
-        (void)close(fd);
-        line[n > 0 ? n : 0] = '\0';
-        state = strrchr(line, ')'); /* "pid (name) S" */
-        if (state && state[2] == 'S')
-            break;
-        CHECK_CHILD(mu_now_ns() < deadline);
-        (void)sched_yield();
-    }
-    open_gate();
+    test_await_sleep(getppid());
+    test_gate_open();
 }
 
 static void submit_waits_for_room(void **state)
@@ -215,10 +162,10 @@ static void submit_waits_for_room(void **state)
 
     fill_workers(state, pool, n);
     if (is_serial) /* which makes room by running a task itself */
-        open_gate();
+        test_gate_open();
     else
         opener = test_fork(open_for_sleeper, NULL);
-    assert_int_equal(mu_pool_submit(pool, wait_for_gate, NULL, 0, NULL, NULL),
+    assert_int_equal(mu_pool_submit(pool, test_gate_pass, NULL, 0, NULL, NULL),
                      MU_OK);
     if (opener > 0)
         assert_int_equal(test_wait(opener), 0);
@@ -381,7 +328,7 @@ static void cancel_waiting_leaves_what_runs(void **state)
     }
     mu_pool_stats(pool, &stats);
     assert_int_equal(stats.n_queued, 0);
-    open_gate();
+    test_gate_open();
     for (unsigned i = 0; i < n_running; i++) {
         o = test_take(pool);
         assert_int_equal(o->status, MU_DONE);
@@ -452,6 +399,6 @@ static const struct model_test suite[] = {
 
 int main(void)
 {
-    gate = test_shared(sizeof *gate); /* before there are workers */
+    test_gate_make();
     return models_run(suite, sizeof suite / sizeof *suite);
 }

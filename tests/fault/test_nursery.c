@@ -19,7 +19,7 @@
 #include "pool/pool.h"
 #include "process/nursery.h"
 #include "process/wire.h"
-#include "support/pool.h"
+#include "support/keepers.h"
 
 static pid_t host;
 
@@ -249,24 +249,18 @@ static void worker_that_is_never_up_is_replaced(void **state)
     mu_pool_close(pool);
 }
 
-static int say_parent(struct mu_task *t)
-{
-    return mu_task_printf(t, "%d", (int)getppid());
-}
-
 /* The same of a nursery that was killed then: there is none for so many tries. */
 static void pool_outlives_a_time_without_a_nursery(void **state)
 {
     enum { N_FAILS = 4 };
     struct mu_pool *pool = test_pool("processes:1", NULL);
     struct mu_pool *second;
-    struct mu_outcome *o = test_run(pool, say_parent);
+    pid_t nursery = test_nursery(pool);
 
     (void)state;
     atomic_store(&shared->n_nursery_fails, N_FAILS);
-    assert_int_equal(kill(atoi(o->output), SIGKILL), 0);
-    test_await_end(atoi(o->output));
-    mu_outcome_free(o);
+    assert_int_equal(kill(nursery, SIGKILL), 0);
+    test_await_end(nursery);
     second = test_pool("processes:1", NULL);
     test_run_as(second, test_say_pid, MU_DONE);
     test_run_as(pool, test_say_pid, MU_DONE);

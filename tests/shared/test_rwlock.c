@@ -11,7 +11,7 @@
 #include "muster/lock.h"
 
 #include "shared/mutex.h"
-#include "support/check.h"
+#include "support/process.h"
 #include "sys/owner.h"
 
 struct arena {
@@ -462,20 +462,6 @@ static void leave_a_thread(void *arg)
     pthread_exit(NULL);
 }
 
-static char process_state(pid_t pid)
-{
-    char path[32];
-    char text[64] = "";
-    int fd;
-
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_true(read(fd, text, sizeof text - 1) > 0);
-    (void)close(fd);
-    return strrchr(text, ')')[2];
-}
-
 /* As the one that has the word, or beside it in a seat. */
 static void live_without_first_thread(bool beside)
 {
@@ -488,7 +474,7 @@ static void live_without_first_thread(bool beside)
     assert_int_equal(mu_semaphore_take(&a->inside, test_deadline()), 0);
     if (beside)
         assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
-    while (process_state(pid) != 'Z')
+    while (test_state(pid) != 'Z')
         (void)sched_yield();
     assert_int_equal(mu_rwlock_write(&a->lock, MU_NOW), MU_TIMEOUT);
     assert_int_equal(mu_semaphore_give(&a->go_on, 1), 0);

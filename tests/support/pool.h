@@ -3,6 +3,8 @@
 #ifndef TEST_POOL_H
 #define TEST_POOL_H
 
+#include <signal.h>
+
 #include "muster/muster.h"
 
 #include "support/check.h"
@@ -74,6 +76,12 @@ static inline void test_run_as(struct mu_pool *pool, mu_task_fn fn,
 static inline int test_say_pid(struct mu_task *task)
 {
     return mu_task_printf(task, "%d", (int)getpid());
+}
+
+static inline int test_crash(struct mu_task *task)
+{
+    (void)task;
+    return raise(SIGSEGV);
 }
 
 /* Longer than a task after which its worker is not looked at; the length is the

@@ -1,22 +1,17 @@
 /* test_board.c: a parked worker wakes when it is called, and when one that dies says
  * so. */
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "muster/base.h"
 
 #include "process/board.h"
+#include "support/process.h"
 
 enum { N_PLACES = 3, PARKED = 1 };
 
@@ -87,26 +82,6 @@ static void the_dying_wake_who_is_next(void **state)
     assert_true(is_woken(park()));
 }
 
-/* Until a process that does nothing else sleeps in a call. */
-static void await_sleep(pid_t pid)
-{
-    char path[64];
-    char text[256];
-    const char *state = NULL;
-
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    do {
-        FILE *file = fopen(path, "re");
-
-        assert_non_null(file);
-        assert_non_null(fgets(text, sizeof text, file));
-        (void)fclose(file);
-        state = strrchr(text, ')');
-        assert_non_null(state);
-        (void)sched_yield();
-    } while (state[2] != 'S');
-}
-
 static void who_is_called_wakes(void **state)
 {
     int status;
@@ -116,7 +91,7 @@ static void who_is_called_wakes(void **state)
     mui_board_clear(the.board, PARKED);
     mui_board_set_next(the.board, 0);
     pid = park();
-    await_sleep(pid);
+    test_await_sleep(pid);
     mui_board_call(the.board, PARKED);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
