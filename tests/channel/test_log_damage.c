@@ -363,6 +363,23 @@ static void disk_keeps_the_deadline(void **state)
     mu_chan_free(r);
 }
 
+/* Whose turn it has to be when something is written to the disk; NULL: anybody's. */
+static struct mu_mutex *turn;
+static unsigned n_in_turn;
+static unsigned n_out_of_turn;
+
+/* The library's too. */
+int fdatasync(int fildes)
+{
+    if (turn && mu_mutex_lock(turn, MU_NOW) == 0) {
+        n_out_of_turn++;
+        (void)mu_mutex_unlock(turn);
+    } else if (turn) {
+        n_in_turn++;
+    }
+    return (int)syscall(SYS_fdatasync, fildes);
+}
+
 static void send_to_a_busy_disk(void *arg)
 {
     struct mu_chan *w = writer_open(MU_CHAN_SYNC_DISK);
@@ -373,15 +390,21 @@ static void send_to_a_busy_disk(void *arg)
 }
 
 /* One at a time: of two who write, the kernel would tell one of an error and the other
- * that all is well. */
+ * that all is well. And nobody waits for his turn beyond his deadline. */
 static void disk_is_waited_for_in_turn(void **state)
 {
-    struct mu_chan *w = writer_open(MU_CHAN_SYNC_NONE);
+    struct mu_chan *w = writer_open(MU_CHAN_SYNC_DISK);
     struct mui_log log = {.fd = 0};
     const char *text;
 
     (void)state;
     assert_int_equal(mui_log_open(&log, path, &text), 0);
+    turn = &log.page->sync_lock;
+    n_in_turn = n_out_of_turn = 0;
+    assert_int_equal(mu_chan_send(w, "x", 1, MU_NEVER), 0);
+    assert_int_equal(n_in_turn, 1);
+    assert_int_equal(n_out_of_turn, 0);
+    turn = NULL;
     assert_int_equal(mu_mutex_lock(&log.page->sync_lock, MU_NOW), 0);
     assert_int_equal(test_wait(test_fork(send_to_a_busy_disk, NULL)), 0);
     assert_int_equal(mu_mutex_unlock(&log.page->sync_lock), 0);
