@@ -67,6 +67,25 @@ for model in $MODELS; do
         "$(cat t.json)"
 done
 
+# a place where nobody may write is that of all: it ends the run. Root may write anywhere
+# with one of its capabilities, which is given up.
+unable=
+[ "$(id -u)" != 0 ] || unable='setpriv --bounding-set=-dac_override'
+mkdir kept
+chmod 555 kept
+if ! $unable true 2>/dev/null || $unable sh -c ': >kept/any' 2>/dev/null; then
+    echo 'not tried: a place where nobody may write, for root may, and cannot give that up'
+else
+    for model in $MODELS; do
+        for name in 'kept/{}' kept/tree; do
+            got=$($unable "$MUSTER" map --quiet --model "$model" --results "$name" work.c:echo ::: a b c 2>&1)
+            same "status of $name" 255 $?
+            has "why of $name" '^muster: cannot write to --results kept/[^ ]*: Permission denied: check who may use it' "$got"
+            same "said once of $name" 1 "$(printf '%s\n' "$got" | wc -l)"
+        done
+    done
+fi
+
 # names that are none, or another's, do not lead elsewhere; the same twice is said
 model=serial
 rm -rf tree esc
