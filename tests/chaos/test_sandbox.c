@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -384,6 +385,68 @@ static void requests_that_change_files_are_refused(void **state)
     }
 }
 
+/* All on one worker: each may be made. */
+static void expect_made(const struct mu_pool_options *options,
+                        const unsigned long *numbers, size_t n)
+{
+    struct mu_pool *pool = test_pool(models[0], options);
+    char text[24];
+
+    for (size_t i = 0; i < n; i++) {
+        struct mu_outcome *o;
+
+        (void)snprintf(text, sizeof text, "%lx", numbers[i]);
+        assert_int_equal(
+            mu_pool_submit(pool, request, text, strlen(text) + 1, NULL, NULL),
+            MU_OK);
+        o = test_take(pool);
+        if (o->status != MU_FAILED || o->code != EBADF)
+            fail_msg("request %s: status %d, code %d", text, (int)o->status,
+                     o->code);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
+/* Of terminals and of interfaces programs ask much; terminals, which are no files, are
+ * changed where some paths may be written. What fakes input, or changes interfaces, is not
+ * harmless. */
+static void requests_of_harmless_programs_are_made(void **state)
+{
+    static const char *const write_paths[] = {"/tmp", NULL};
+    static const char *const read_paths[] = {"/usr", NULL};
+    static const unsigned long asks[] = {
+        TIOCGPGRP,     TIOCGSID,       TIOCOUTQ,       TIOCGPTN,
+        TIOCGETD,      TIOCGSOFTCAR,   TIOCMGET,       SIOCATMARK,
+        SIOCGIFNAME,   SIOCGIFCONF,    SIOCGIFFLAGS,   SIOCGIFADDR,
+        SIOCGIFINDEX,  SIOCGIFDSTADDR, SIOCGIFNETMASK, SIOCGIFBRDADDR,
+        SIOCGIFMETRIC, SIOCGIFMTU,     SIOCGIFHWADDR,  SIOCGIFMAP,
+        SIOCGIFTXQLEN};
+    static const unsigned long sets[] = {
+        TCSETS,    TCSETSW,   TCSETSF,    TCSBRK,     TCXONC,    TCFLSH,
+        TIOCSCTTY, TIOCNOTTY, TIOCSWINSZ, TIOCSPTLCK, TIOCSPGRP, TIOCGPTPEER};
+    static const unsigned long refused[] = {
+        TIOCSTI,      TIOCCONS,    TIOCSETD,    TIOCMSET,
+        SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNAME, SIOCETHTOOL};
+    const struct mu_pool_options options[] = {
+        {.sandbox = MU_SANDBOX_READ_ONLY},
+        {.read_paths = read_paths},
+        {.write_paths = write_paths},
+        {.sandbox = MU_SANDBOX_READ_ONLY, .write_paths = write_paths}};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        expect_made(&options[i], asks, sizeof asks / sizeof *asks);
+        for (size_t k = 0; k < sizeof refused / sizeof *refused; k++)
+            expect_request(&options[i], refused[k], "SIGSYS: ioctl refused in");
+        if (options[i].write_paths)
+            expect_made(&options[i], sets, sizeof sets / sizeof *sets);
+        else
+            for (size_t k = 0; k < sizeof sets / sizeof *sets; k++)
+                expect_request(&options[i], sets[k], "SIGSYS: ioctl refused");
+    }
+}
+
 static void queues_are_kept(void **state)
 {
     static const char *const write_paths[] = {"/tmp", NULL};
@@ -522,6 +585,7 @@ int main(void)
         cmocka_unit_test(files_are_kept),
         cmocka_unit_test(read_only_names_what_it_refuses),
         cmocka_unit_test(requests_that_change_files_are_refused),
+        cmocka_unit_test(requests_of_harmless_programs_are_made),
         cmocka_unit_test(queues_are_kept),
         cmocka_unit_test(pure_takes_no_path),
         cmocka_unit_test(missing_path_is_an_error_of_open),

@@ -39,6 +39,30 @@ static struct {
     _Atomic int why;             /* errno of those */
 } * shared;
 
+/* Whose orders are not sent, and of whose first worker that has a task it is said before
+ * that it was stopped; NULL: nobody's. */
+static struct mu_pool *_Atomic disowning;
+
+static int disown_order(struct mu_pool *pool,
+                        const struct mui_wire_order *order)
+{
+    struct mui_processes *p = (struct mui_processes *)pool->layer;
+    const struct mui_nursery_report stopped = {.id = order->id,
+                                               .news = MUI_NURSERY_STOPPED,
+                                               .value = SIGSTOP,
+                                               .pidfd = -1};
+
+    (void)pthread_mutex_lock(&pool->lock);
+    if (pool->n_given > 0 &&
+        mui_processes_peer_by_id(p, order->id)->i_group >= 0) {
+        mui_processes_heed_report(p, &stopped);
+        atomic_store(&disowning, NULL);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    errno = EAGAIN;
+    return -1;
+}
+
 /* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
@@ -57,6 +81,11 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
         errno = atomic_load(&shared->why);
         return -1;
     }
+    if (getpid() == host &&
+        message->msg_iov->iov_len == sizeof(struct mui_wire_order) &&
+        atomic_load(&disowning))
+        return disown_order(atomic_load(&disowning),
+                            message->msg_iov->iov_base);
     /* the guardian, our child, sends nothing but what we sent it */
     if (getpid() == host || getppid() == host ||
         message->msg_iov->iov_len != sizeof *report)
@@ -324,6 +353,21 @@ static void order_that_is_not_sent_is_made_good(void **state)
     }
 }
 
+/* What a worker has begun, by what is said of it, is held until it has ended: one that was
+ * not ordered never was. */
+static void who_cannot_be_ordered_holds_no_task(void **state)
+{
+    struct mu_pool *pool = pool_with("processes:1", 2);
+
+    (void)state;
+    atomic_store(&disowning, pool);
+    test_run_as(pool, kill_worker, MU_CRASHED);
+    test_run_as(pool, kill_worker, MU_CRASHED);
+    test_run_as(pool, test_say_pid, MU_DONE);
+    assert_null(atomic_load(&disowning));
+    mu_pool_close(pool);
+}
+
 /* The nursery keeps the limit that it was born with. */
 static void work_with_few_files(rlim_t n_files)
 {
@@ -440,6 +484,7 @@ int main(void)
         cmocka_unit_test(nursery_may_die_before_it_reports),
         cmocka_unit_test(pool_without_forks_closes),
         cmocka_unit_test(order_that_is_not_sent_is_made_good),
+        cmocka_unit_test(who_cannot_be_ordered_holds_no_task),
         cmocka_unit_test(nursery_without_files_is_an_error),
         cmocka_unit_test(other_models_run_without_pidfd_open),
     };
