@@ -9,6 +9,7 @@
 #include "process/brood.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -130,18 +131,54 @@ static void kill_children(void)
         mui_census_try_children(kill_child, NULL);
 }
 
-/* Wait for one, and for those that have ended too. False: there is none. */
+struct look {
+    int alive_fd; /* of the first that has not ended; -1: none was found */
+    bool is_blind;
+};
+
+static void find_alive(void *ctx, pid_t child)
+{
+    struct look *look = ctx;
+    struct pollfd end = {.events = POLLIN};
+
+    if (look->alive_fd >= 0 || look->is_blind)
+        return;
+    end.fd = mui_pidfd_open(child);
+    if (end.fd < 0)
+        look->is_blind = true;
+    else if (poll(&end, 1, 0) == 0)
+        look->alive_fd = end.fd;
+    else
+        (void)close(end.fd);
+}
+
+/* Wait for one, and for those that have ended too. False: there is none, but for such of whose
+ * end another has to hear first, who traces them, perhaps for ever: they run no more. */
 static bool wait_for_some(void)
 {
+    struct look look = {.alive_fd = -1};
+    int options = WEXITED | __WALL;
+    bool any = false;
     siginfo_t info;
 
-    if (waitid(P_ALL, 0, &info, WEXITED | __WALL) < 0)
-        return errno == EINTR;
-    do
+    if (mui_census_children(find_alive, &look) == 0 && !look.is_blind)
+        options |= WNOHANG;
+    if (look.alive_fd >= 0) {
+        struct pollfd end = {.fd = look.alive_fd, .events = POLLIN};
+
+        (void)poll(&end, 1, -1);
+        (void)close(look.alive_fd);
+        any = true;
+    }
+    for (;;) {
         info.si_pid = 0;
-    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) == 0 &&
-           info.si_pid != 0);
-    return true;
+        if (waitid(P_ALL, 0, &info, options) < 0)
+            return errno == EINTR;
+        if (info.si_pid == 0)
+            return any;
+        any = true;
+        options |= WNOHANG;
+    }
 }
 
 void mui_brood_clear(void)

@@ -36,6 +36,10 @@ enum { N_FIXED = 4 };
  * die thousands of times a second. */
 enum { SWEEP_MIN_NS = 2 * 1000 * 1000, SWEEP_MAX_NS = 500 * 1000 * 1000 };
 
+/* Who traces a worker that has ended lets go of it within so much, or we tell its end without
+ * having waited for it. */
+enum { TRACED_NS = 1000 * 1000 * 1000 };
+
 /* To load what the program has loaded since. Nobody hears of workers meanwhile. */
 enum { LOAD_MAX_S = 10 };
 
@@ -52,6 +56,7 @@ struct worker {
     uint32_t id;
     struct channel *channel; /* NULL: it closed; the worker is being killed */
     int rc; /* below 0: the pool cannot have it, for this; it is being killed */
+    bool has_ended; /* and another has to hear of it before us */
 };
 
 static struct {
@@ -70,6 +75,7 @@ static struct {
     int64_t sweep_ns; /* when to look again; MU_NEVER: after the next death */
     int64_t swept_ns; /* when it last did */
     int64_t pause_ns; /* then after this, while something is left */
+    int64_t tell_ns;  /* when to tell of the dead; MU_NEVER: there are none */
 } the;
 
 static struct worker *find_worker(pid_t pid)
@@ -203,9 +209,40 @@ static void reap(void)
 static void look_for_tracers(void)
 {
     struct epoll_event event;
+    struct worker *worker;
 
-    if (epoll_wait(the.gone_fd, &event, 1, 0) == 1)
-        sweep_soon();
+    if (epoll_wait(the.gone_fd, &event, 1, 0) != 1)
+        return;
+    sweep_soon();
+    worker = find_worker((pid_t)event.data.u32);
+    if (!worker)
+        return;
+    worker->has_ended = true;
+    if (the.tell_ns == MU_NEVER)
+        the.tell_ns = mu_after_ns(TRACED_NS);
+}
+
+/* Others trace them, debuggers above all, for as long as they like. The dead hold nothing that
+ * a task could need, and their tasks are not to wait. */
+static void tell_traced(void)
+{
+    the.tell_ns = MU_NEVER;
+    for (unsigned i = the.n_workers; i-- > 0;) {
+        pid_t pid = the.workers[i].pid;
+        siginfo_t info = {.si_pid = 0};
+        int status;
+
+        if (!the.workers[i].has_ended)
+            continue;
+        status = mui_census_end_status(pid);
+        if (status < 0)
+            status = SIGKILL; /* nobody knows */
+        info.si_pid = pid;
+        info.si_code = WIFSIGNALED(status) ? CLD_KILLED : CLD_EXITED;
+        info.si_status =
+            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+        note_end(&info, mui_census_cpu_ns(pid));
+    }
 }
 
 /* Kill what the dead left behind, and remove their groups. What has just been killed
@@ -382,6 +419,7 @@ static void fork_worker(struct channel *channel,
         (void)kill(pid, SIGKILL); /* nobody but us could, ever */
     the.workers[the.n_workers++] = (struct worker){
         .pid = pid, .pidfd = pidfd, .id = id, .channel = channel, .rc = rc};
+    gone.data.u32 = (uint32_t)pid;
     if (pidfd >= 0)
         (void)epoll_ctl(the.gone_fd, EPOLL_CTL_ADD, pidfd, &gone);
 }
@@ -490,13 +528,14 @@ static void serve_front(void)
         succeed_guardian();
 }
 
-static int sweep_timeout_ms(void)
+static int timeout_ms(void)
 {
+    int64_t next = the.sweep_ns < the.tell_ns ? the.sweep_ns : the.tell_ns;
     int64_t left;
 
-    if (the.sweep_ns == MU_NEVER)
+    if (next == MU_NEVER)
         return -1;
-    left = the.sweep_ns - mu_now_ns();
+    left = next - mu_now_ns();
     return left <= 0 ? 0 : (int)((left + 999999) / 1000000);
 }
 
@@ -514,7 +553,7 @@ static void turn(void)
     for (unsigned i = 0; i < n; i++)
         polls[N_FIXED + i] =
             (struct pollfd){.fd = the.channels[i]->fd, .events = POLLIN};
-    rc = poll(polls, N_FIXED + n, sweep_timeout_ms());
+    rc = poll(polls, N_FIXED + n, timeout_ms());
     mui_own_limits_keep(); /* poll() has one, too */
     if (!mui_brood_heard(rc))
         return;
@@ -524,6 +563,8 @@ static void turn(void)
         reap();
     if (polls[3].revents)
         look_for_tracers();
+    if (the.tell_ns <= mu_now_ns())
+        tell_traced();
     if (the.sweep_ns <= mu_now_ns())
         sweep();
     for (unsigned i = n; i-- > 0;) /* closing moves the last into the gap */
@@ -547,6 +588,7 @@ void mui_nursery_main(int main_fd, int supervisor_pidfd, int guard_fd,
     the.guard_fd = guard_fd;
     the.careful = careful != 0;
     the.sweep_ns = MU_NEVER;
+    the.tell_ns = MU_NEVER;
     the.pid = getpid();
     (void)sigemptyset(&child);
     (void)sigaddset(&child, SIGCHLD);

@@ -79,12 +79,22 @@ static long long stat_field(const char *path, int i_field)
     return at ? strtoll(at, NULL, 10) : -1;
 }
 
-pid_t mui_census_parent(pid_t pid)
+static long long process_field(pid_t pid, int i_field)
 {
     char path[64];
 
     (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    return (pid_t)stat_field(path, 4);
+    return stat_field(path, i_field);
+}
+
+int mui_census_end_status(pid_t pid)
+{
+    return (int)process_field(pid, 52);
+}
+
+pid_t mui_census_parent(pid_t pid)
+{
+    return (pid_t)process_field(pid, 4);
 }
 
 /* -- threads -- */

@@ -42,6 +42,10 @@ unsigned mui_census_children_of(pid_t pid, pid_t *ret_pids, unsigned n_max);
  * for it yet; 0: it has gone. */
 int64_t mui_census_cpu_ns(pid_t pid);
 
+/* How a process ended that nobody has waited for yet, as waitpid() tells it; 0 where the kernel
+ * does not say, and -1: it has gone. */
+int mui_census_end_status(pid_t pid);
+
 /* The parent of a process; -1: it has gone. */
 pid_t mui_census_parent(pid_t pid);
 
