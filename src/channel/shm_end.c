@@ -182,7 +182,8 @@ static int room_spin(struct mui_shm_end *e, size_t size, int64_t deadline,
     }
 }
 
-/* The ring is full: wait for room. */
+/* The ring is full: wait for room. A peer can ring for nothing without end, so whoever was
+ * woken and finds none looks at the clock. */
 static int room_wait(struct mui_shm_end *e, size_t size, int64_t deadline,
                      void **ret_room)
 {
@@ -214,6 +215,8 @@ static int room_wait(struct mui_shm_end *e, size_t size, int64_t deadline,
         rc = mui_ring_reserve(&e->out, size, ret_room);
         if (rc != MU_FULL)
             return rc;
+        if (slept == 0 && mu_now_ns() >= deadline)
+            slept = MU_TIMEOUT;
         if (slept != 0)
             return slept == MU_ECRASHED && peer_left(e) ? MU_CLOSED : slept;
     }
@@ -427,10 +430,12 @@ static int data_try(struct mui_shm_end *e)
     }
 }
 
-/* The ring is empty: wait for data or the end. 0: there is data. */
+/* The ring is empty: wait for data or the end. 0: there is data. As in room_wait(), a bell
+ * may ring for nothing. */
 static int data_wait(struct mui_shm_end *e, int64_t deadline)
 {
     bool is_hung_up = false;
+    bool is_over = false;
 
     if (deadline == MU_NOW)
         return data_try(e);
@@ -442,6 +447,8 @@ static int data_wait(struct mui_shm_end *e, int64_t deadline)
         rc = end_reason(e, is_hung_up);
         if (rc != 0)
             return rc;
+        if (is_over)
+            return MU_TIMEOUT;
         mui_shm_end_doze(e);
         mui_fence_heavy();
 #ifndef BUG_SHM_NO_SECOND_LOOK
@@ -455,6 +462,7 @@ static int data_wait(struct mui_shm_end *e, int64_t deadline)
             is_hung_up = true;
         else if (rc != 0)
             return rc;
+        is_over = mu_now_ns() >= deadline; /* after one more look */
     }
 }
 

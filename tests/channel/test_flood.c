@@ -16,6 +16,30 @@ ssize_t recv(int fd, void *buf, size_t n, int flags)
                    NULL, NULL);
 }
 
+/* A bell that is rung before each sleep, and until its sleeper is well beyond his deadline. */
+static struct {
+    bool is_rung;
+    int from; /* the ringer's socket */
+    int64_t deadline;
+    int n_late; /* sleeps that began after it */
+} bell;
+
+enum { N_LATE = 100 };
+
+int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout,
+          const sigset_t *ss)
+{
+    struct timespec left = timeout ? *timeout : (struct timespec){.tv_sec = 0};
+
+    if (bell.is_rung) {
+        bell.n_late += mu_now_ns() >= bell.deadline;
+        if (bell.n_late < N_LATE)
+            mui_bell_ring(bell.from);
+    }
+    return (int)syscall(SYS_ppoll, fds, nfds, timeout ? &left : NULL, ss,
+                        _NSIG / 8);
+}
+
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     struct msghdr m = *message;
@@ -149,6 +173,64 @@ static void ring_without_end_is_left(void **state)
     }
 }
 
+enum bell_call { BELL_RECV, BELL_SEND, BELL_DRAIN };
+
+/* The call that sleeps on a bell without end: one sleep may have begun too late. */
+static void bell_is_left(struct mu_chan *c, const struct mui_shm_end *peer,
+                         enum bell_call call)
+{
+    int64_t deadline = mu_after_ns(1000000);
+    char byte = 0;
+    size_t size;
+    int rc;
+
+    bell.from = call == BELL_RECV ? peer->data_sock : peer->room_sock;
+    bell.deadline = deadline;
+    bell.n_late = 0;
+    bell.is_rung = true;
+    if (call == BELL_RECV)
+        rc = mu_chan_recv(c, &byte, 1, deadline, &size);
+    else if (call == BELL_SEND)
+        rc = mu_chan_send(c, &byte, 1, deadline);
+    else
+        rc = mu_chan_drain(c, deadline);
+    bell.is_rung = false;
+    assert_int_equal(rc, MU_TIMEOUT);
+    assert_in_range(bell.n_late, 0, 1);
+}
+
+/* With a deadline that has passed. */
+static int recv_late(struct mu_chan *c)
+{
+    char byte;
+    size_t size;
+
+    return mu_chan_recv(c, &byte, 1, mu_now_ns(), &size);
+}
+
+/* A peer that rings for nothing. */
+static void bell_without_end_is_left(void **state)
+{
+    const struct mu_chan_options options = {.ring_bytes = 1, .spin_ns = -1};
+    struct mu_chan *ends[2];
+    const struct mui_shm_end *peer;
+
+    (void)state;
+    assert_int_equal(mu_chan_pair("shm:", &options, ends, NULL), 0);
+    peer = (const struct mui_shm_end *)(const void *)ends[1]->state;
+    bell_is_left(ends[0], peer, BELL_RECV);
+    while (mu_chan_send(ends[0], "", 0, MU_NOW) == 0)
+        ;
+    bell_is_left(ends[0], peer, BELL_SEND);
+    bell_is_left(ends[0], peer, BELL_DRAIN);
+    /* and is told of a message, and of the end */
+    assert_int_equal(mu_chan_send(ends[1], "x", 1, MU_NOW), 0);
+    mu_chan_free(ends[1]);
+    assert_int_equal(recv_late(ends[0]), 0);
+    assert_int_equal(recv_late(ends[0]), MU_ECRASHED);
+    mu_chan_free(ends[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +239,7 @@ int main(void)
         cmocka_unit_test(records_of_nothing_end),
         cmocka_unit_test(who_watches_leaves_nothing_that_does_not_ring),
         cmocka_unit_test(ring_without_end_is_left),
+        cmocka_unit_test(bell_without_end_is_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
