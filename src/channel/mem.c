@@ -424,7 +424,7 @@ static int mem_connect(struct mu_chan *c, const char *rest, int64_t deadline,
 
 /* Whether anybody but this handle is on that side. 0, also while others are still to
  * connect; the reason why not. */
-static int peers_left(const struct mu_chan *c, struct mem_side *side,
+static int peers_left(const struct mu_chan *c, const struct mem_side *side,
                       enum mem_use use)
 {
     struct mem_state *s = mem_state(c);
@@ -739,11 +739,22 @@ static bool mem_is_drained(const struct mem_state *s)
     return (int64_t)(turn - (s->sent_end + q->mask)) >= 0;
 }
 
+/* 0: it was; MU_TIMEOUT: not yet; why it will not be. */
+static int drain_try(const struct mu_chan *c)
+{
+    const struct mem_state *s = mem_state(c);
+    /* this first: a receiver passes its slot on (R1) before it leaves, both seq_cst, so
+     * behind the leave of the last what was received is seen */
+    int rc = peers_left(c, &s->out->receivers, MEM_RECEIVES);
+
+    if (mem_is_drained(s))
+        return 0;
+    return rc != 0 ? rc : MU_TIMEOUT;
+}
+
 static int mem_drain(struct mu_chan *c, int64_t deadline)
 {
-    struct mem_state *s = mem_state(c);
-    struct mem_queue *q = s->out;
-    struct mem_sleepers *sleepers = &q->senders.sleepers;
+    struct mem_sleepers *sleepers = &mem_state(c)->out->senders.sleepers;
     int rc;
 
     /* seq_cst: see the head of the file */
@@ -752,12 +763,12 @@ static int mem_drain(struct mu_chan *c, int64_t deadline)
         uint32_t event =
             atomic_load_explicit(&sleepers->event, memory_order_acquire);
 
-        rc = mem_is_drained(s) ? 0 : peers_left(c, &q->receivers, MEM_RECEIVES);
-        if (rc != 0 || mem_is_drained(s))
+        rc = drain_try(c);
+        if (rc != MU_TIMEOUT)
             break;
         if (mui_futex_wait(&sleepers->event, event, 0, deadline) ==
             MU_TIMEOUT) {
-            rc = mem_is_drained(s) ? 0 : MU_TIMEOUT;
+            rc = drain_try(c);
             break;
         }
     }

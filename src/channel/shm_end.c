@@ -182,6 +182,27 @@ static int room_spin(struct mui_shm_end *e, size_t size, int64_t deadline,
     }
 }
 
+/* The ring is full: why no room may come. 0 when it may. */
+static int room_end_reason(const struct mui_shm_end *e, bool is_hung_up)
+{
+    /* acquire, pairs with mui_shm_end_close(): what was given back before the goodbye
+     * is looked for after it, see mui_shm_end_drain() */
+    if (atomic_load_explicit(&e->out.words->consumer_closed,
+                             memory_order_acquire) != 0)
+        return MU_CLOSED;
+    return is_hung_up ? MU_ECRASHED : 0;
+}
+
+/* The ring is full: look for the end, without waiting. */
+static int room_try(const struct mui_shm_end *e)
+{
+    /* this first: a goodbye comes before the hang-up */
+    bool is_hung_up = mui_bell_drain(e->room_sock) != 0;
+    int rc = room_end_reason(e, is_hung_up);
+
+    return rc != 0 ? rc : MU_TIMEOUT;
+}
+
 /* The ring is full: wait for room. A peer can ring for nothing without end, so whoever was
  * woken and finds none looks at the clock. */
 static int room_wait(struct mui_shm_end *e, size_t size, int64_t deadline,
@@ -189,36 +210,34 @@ static int room_wait(struct mui_shm_end *e, size_t size, int64_t deadline,
 {
     _Atomic uint32_t *asleep = &e->out.words->producer_asleep;
 
-    if (deadline == MU_NOW) {
-        if (peer_left(e))
-            return MU_CLOSED;
-        return mui_bell_drain(e->room_sock) ? MU_ECRASHED : MU_TIMEOUT;
-    }
+    if (deadline == MU_NOW)
+        return room_try(e);
     for (;;) {
         int rc = room_spin(e, size, deadline, ret_room);
-        int slept;
+        int slept = 0;
 
         if (rc != MU_FULL)
             return rc;
-        if (peer_left(e))
-            return MU_CLOSED;
+        rc = room_end_reason(e, false);
+        if (rc != 0)
+            return rc;
         /* the heavy fence orders it before the look at head */
         atomic_store_explicit(asleep, 1, memory_order_relaxed);
         mui_fence_heavy();
-        slept = 0;
         rc = mui_ring_reserve(&e->out, size, ret_room);
         if (rc == MU_FULL && !peer_left(e))
             slept = bell_wait(e, e->room_sock, deadline);
         atomic_store_explicit(asleep, 0, memory_order_relaxed);
-        if (rc != MU_FULL)
-            return rc;
-        rc = mui_ring_reserve(&e->out, size, ret_room);
+        if (rc == MU_FULL)
+            rc = mui_ring_reserve(&e->out, size, ret_room);
         if (rc != MU_FULL)
             return rc;
         if (slept == 0 && mu_now_ns() >= deadline)
             slept = MU_TIMEOUT;
-        if (slept != 0)
-            return slept == MU_ECRASHED && peer_left(e) ? MU_CLOSED : slept;
+        if (slept != 0) {
+            rc = room_end_reason(e, slept == MU_ECRASHED);
+            return rc != 0 ? rc : slept;
+        }
     }
 }
 
@@ -329,16 +348,21 @@ void mui_shm_end_commit(struct mui_shm_end *e, size_t size)
     peer_wake(&e->out.words->consumer_asleep, e->data_sock);
 }
 
+/* All is received when the whole ring is room again. Who receives gives room back (R2 in
+ * byte_ring.h) before it leaves, so the last look is behind the leave: what room_get() had
+ * seen of the ring may be from before. A goodbye orders the two by release and acquire, a
+ * hang-up by the kernel, and no room comes after either. */
 int mui_shm_end_drain(struct mui_shm_end *e, int64_t deadline)
 {
+    const size_t whole = (size_t)mui_ring_max(e->out.bytes);
     void *room;
-    int rc;
+    int rc = e->out_error;
 
-    if (e->out_error)
-        return e->out_error;
-    /* All is received when the whole ring is room again. */
-    rc = room_get(e, (size_t)mui_ring_max(e->out.bytes), deadline, &room);
-    return rc;
+    if (rc == 0)
+        rc = room_get(e, whole, deadline, &room);
+    if (rc != MU_CLOSED && rc != MU_ECRASHED)
+        return rc;
+    return mui_ring_reserve(&e->out, whole, &room) == 0 ? 0 : rc;
 }
 
 /* ---- receiving -------------------------------------------------------------- */
