@@ -47,7 +47,9 @@
  *
  * Who opened shm:NAME and receives from all hears of each sender that died, MU_ECRASHED,
  * once; MU_CLOSED, once, when no sender is left; and then waits for the next one. So a
- * receiver whose sender is started again when it dies goes on after both.
+ * receiver whose sender is started again when it dies goes on after both. Once the name was
+ * closed in another process nobody comes any more: it gets what was sent, then MU_CLOSED each
+ * time, and its senders get MU_CLOSED.
  *
  * mem:NAME is one queue, and a handle of it is what it was used for: who has sent is a
  * producer, who has received a consumer, who has done both is both, and who has done

@@ -46,6 +46,7 @@ struct shm_hub {
     int listen_sock;
     int epoll_fd;      /* -1 until the user wants to watch */
     bool is_listening; /* somebody else could be taken in; see hub_listen() */
+    bool is_over;      /* mu_chan_close() was called in another process */
     unsigned n_lanes;
     unsigned i_next; /* where the next look begins: lanes take turns */
     unsigned i_lent; /* the lane whose message is lent */
@@ -376,14 +377,14 @@ static int shm_accept(struct mu_chan *c, struct mu_chan *peer, int64_t deadline,
 /* ---- receiving from many ---------------------------------------------------- */
 
 /* Let sleeps and the user's descriptor end with a connection, or not: while nobody can
- * be taken in they would end at once, for nothing, all the time. */
+ * be taken in they would end at once, for nothing, all the time. With the end of the name
+ * they do in any case, which poll() tells whatever it is asked. */
 static void hub_listen(struct shm_hub *h, bool is_listening)
 {
-    struct epoll_event ev = {.events = EPOLLIN};
+    struct epoll_event ev = {.events = is_listening ? EPOLLIN : 0};
 
     if (h->epoll_fd >= 0 && h->is_listening != is_listening &&
-        epoll_ctl(h->epoll_fd, is_listening ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
-                  h->listen_sock, &ev) < 0)
+        epoll_ctl(h->epoll_fd, EPOLL_CTL_MOD, h->listen_sock, &ev) < 0)
         return; /* tried again when somebody is looked for */
     h->is_listening = is_listening;
 }
@@ -404,7 +405,7 @@ static int lane_watch(const struct shm_hub *h, struct shm_lane *lane)
 }
 
 /* Take one who waits to connect; who is not allowed is turned away. 0: and look for
- * another; MU_EMPTY: nobody waits; MU_FULL: he goes on to wait. */
+ * another; MU_EMPTY: nobody waits; MU_FULL: he goes on to wait, or the name is closed. */
 static int hub_take(struct mu_chan *c, struct shm_hub *h)
 {
     struct shm_lane *lane = aligned_alloc(64, (sizeof *lane + 63) / 64 * 64);
@@ -429,16 +430,29 @@ static int hub_take(struct mu_chan *c, struct shm_hub *h)
     return rc == MU_TIMEOUT ? MU_EMPTY : MU_FULL;
 }
 
+/* Another process said goodbye for all, but only to the senders that it knew. */
+static void hub_end(struct shm_hub *h)
+{
+    h->is_over = true;
+    for (unsigned i = 0; i < h->n_lanes; i++)
+        mui_shm_end_close(&h->lanes[i]->end);
+}
+
 /* Take those who wait to connect, as far as there are lanes; and not without end, for
- * who is turned away can come again at once. */
+ * who is turned away can come again at once. Where nobody can be taken, see whether
+ * anybody ever will. */
 static void hub_accept(struct mu_chan *c, struct shm_hub *h)
 {
     int rc = 0;
 
     h->n_lent = 0;
+    if (h->is_over)
+        return;
     for (int n = 0; n < SHM_BACKLOG && rc == 0; n++)
         rc = h->n_lanes < SHM_LANES_MAX ? hub_take(c, h) : MU_FULL;
     hub_listen(h, rc != MU_FULL);
+    if (rc == MU_FULL && mui_wait_fd(h->listen_sock, 0, MU_NOW) == 0)
+        hub_end(h);
 }
 
 static void hub_drop(struct shm_hub *h, unsigned i)
@@ -449,8 +463,8 @@ static void hub_drop(struct shm_hub *h, unsigned i)
 }
 
 /* Look at each lane that may have something. 0; MU_TIMEOUT: nothing there;
- * MU_CLOSED: the last sender said goodbye; -ENOMEM; another error: of one lane, which
- * is dropped. */
+ * MU_CLOSED: the last sender said goodbye, or the name is closed; -ENOMEM; another
+ * error: of one lane, which is dropped. */
 static int hub_look(struct shm_hub *h, struct mu_chan_message *ret)
 {
     for (unsigned k = 0; k < h->n_lanes; k++) {
@@ -485,7 +499,7 @@ static int hub_look(struct shm_hub *h, struct mu_chan_message *ret)
         h->had_lanes = false;
         return MU_CLOSED;
     }
-    return MU_TIMEOUT;
+    return h->is_over ? MU_CLOSED : MU_TIMEOUT;
 }
 
 static bool hub_is_ready(const struct shm_hub *h)
@@ -513,8 +527,9 @@ static bool hub_spin(const struct shm_hub *h,
     return false;
 }
 
-/* Sleep until a lane has something, or the listener while one more can be taken in;
- * mark which. Without descriptors it looks now and then whether there are some again. */
+/* Sleep until a lane has something, or the listener, which is asked for who comes while one
+ * more can be taken in, and tells of its end; mark which. Without descriptors it looks now
+ * and then whether there are some again. */
 static int hub_sleep(struct mu_chan *c, struct shm_hub *h, int64_t deadline)
 {
     struct pollfd fds[SHM_LANES_MAX + 1];
@@ -527,8 +542,8 @@ static int hub_sleep(struct mu_chan *c, struct shm_hub *h, int64_t deadline)
         fds[i] =
             (struct pollfd){.fd = h->lanes[i]->end.data_sock, .events = POLLIN};
     }
-    if (h->is_listening)
-        fds[n_fds++] = (struct pollfd){.fd = h->listen_sock, .events = POLLIN};
+    fds[n_fds++] = (struct pollfd){.fd = h->listen_sock,
+                                   .events = h->is_listening ? POLLIN : 0};
     mui_fence_heavy();
     if ((!mui_fence_join() ||
          (!h->is_listening && h->n_lanes < SHM_LANES_MAX)) &&
@@ -587,6 +602,7 @@ static void hub_fini(struct shm_hub *h)
 static int hub_fd(struct shm_hub *h)
 {
     bool has_room = h->n_lanes < SHM_LANES_MAX;
+    struct epoll_event ev = {.events = has_room ? EPOLLIN : 0};
     int rc = 0;
 
     if (h->epoll_fd >= 0)
@@ -594,10 +610,9 @@ static int hub_fd(struct shm_hub *h)
     h->epoll_fd = mui_descriptor_above_stdio(epoll_create1(EPOLL_CLOEXEC));
     if (h->epoll_fd < 0)
         return h->epoll_fd;
-    h->is_listening = false;
-    hub_listen(h, has_room);
-    if (h->is_listening != has_room)
-        rc = -ENOMEM;
+    h->is_listening = has_room;
+    if (epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, h->listen_sock, &ev) < 0)
+        rc = -errno;
     for (unsigned i = 0; i < h->n_lanes && rc == 0; i++)
         rc = lane_watch(h, h->lanes[i]);
     if (rc == 0)
@@ -606,7 +621,6 @@ static int hub_fd(struct shm_hub *h)
     h->epoll_fd = -1; /* or the next call would hand out one that is silent */
     for (unsigned i = 0; i < h->n_lanes; i++)
         h->lanes[i]->end.is_armed = false;
-    h->is_listening = has_room;
     return rc;
 }
 

@@ -203,6 +203,73 @@ static void listener_closed_elsewhere_is_closed(void **state)
     }
 }
 
+struct closer {
+    struct mu_chan *listener;
+    int told[2];
+};
+
+static void *call_and_send(void *arg)
+{
+    struct caller *a = arg;
+
+    (void)call(arg);
+    CHECK_CHILD(a->rc == 0 &&
+                mu_chan_send(a->chan, "x", 1, test_deadline()) == 0);
+    return NULL;
+}
+
+/* As the one above, when it is told to. */
+static void close_it_when_told(void *arg)
+{
+    struct closer *closer = arg;
+    char byte;
+
+    CHECK_CHILD(read(closer->told[0], &byte, 1) == 1);
+    CHECK_CHILD(mu_chan_close(closer->listener) == 0);
+}
+
+/* Who receives from all gets what was sent, and is told each time; and so are its senders,
+ * also those that the other process did not know. */
+static void hub_closed_elsewhere_is_closed(void **state)
+{
+    (void)state;
+    for (int is_watched = 0; is_watched < 2; is_watched++) {
+        struct closer closer = {.listener = open_or_fail("shm:", NULL)};
+        struct mu_chan *hub = closer.listener;
+        struct caller a = {.address = mu_chan_address(hub)};
+        struct pollfd p = {.fd = -1, .events = POLLIN};
+        struct mu_chan *c;
+        pthread_t thread;
+        pid_t pid;
+
+        if (is_watched)
+            p.fd = mu_chan_fd(hub);
+        assert_int_equal(pipe(closer.told), 0);
+        pid = test_fork(close_it_when_told, &closer);
+        assert_int_equal(pthread_create(&thread, NULL, call_and_send, &a), 0);
+        assert_int_equal(recv_some_time(hub), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(recv_now(hub), MU_TIMEOUT);
+        assert_int_equal(poll(&p, 1, 0), 0);
+        assert_int_equal(mu_chan_send(a.chan, "x", 1, MU_NOW), 0);
+        assert_int_equal(write(closer.told[1], "x", 1), 1);
+        assert_int_equal(test_wait(pid), 0);
+        assert_int_equal(recv_now(hub), 0);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(poll(&p, 1, 0), is_watched);
+            assert_int_equal(recv_now(hub), MU_CLOSED);
+        }
+        assert_int_equal(recv_some_time(hub), MU_CLOSED);
+        assert_int_equal(mu_chan_accept(hub, MU_NEVER, &c, NULL), MU_CLOSED);
+        assert_int_equal(mu_chan_send(a.chan, "x", 1, MU_NOW), MU_CLOSED);
+        assert_int_equal(recv_now(a.chan), MU_CLOSED);
+        (void)close(closer.told[0]);
+        (void)close(closer.told[1]);
+        mu_chan_free(a.chan);
+        mu_chan_free(hub);
+    }
+}
+
 static void send_one(void *arg)
 {
     struct mu_chan *c = connect_or_fail(arg, NULL);
@@ -346,6 +413,7 @@ int main(void)
         cmocka_unit_test(short_secret_is_refused),
         cmocka_unit_test(closed_listener_refuses),
         cmocka_unit_test(listener_closed_elsewhere_is_closed),
+        cmocka_unit_test(hub_closed_elsewhere_is_closed),
         cmocka_unit_test(caller_that_died_is_passed_over),
         cmocka_unit_test(hub_without_descriptors_sleeps),
         cmocka_unit_test(who_cannot_be_accepted_waits),

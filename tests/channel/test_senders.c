@@ -5,6 +5,7 @@
 
 #include "muster/channel.h"
 
+#include "await_call.h"
 #include "support/check.h"
 
 struct peer {
@@ -114,12 +115,21 @@ static void fill_the_hub(void *arg)
     for (int i = 0; i < N_LANES; i++)
         CHECK_CHILD(mu_chan_connect(arg, NULL, test_deadline(), &c, NULL) == 0);
     CHECK_CHILD(mu_chan_send(c, "x", 1, test_deadline()) == 0);
-    CHECK_CHILD(mu_chan_connect(arg, NULL, MU_NEVER, &c, NULL) == 0);
+    CHECK_CHILD(mu_chan_connect(arg, NULL, MU_NEVER, &c, NULL) ==
+                -ECONNREFUSED);
+    for (;;)
+        (void)pause();
 }
 
 static void free_it(void *arg)
 {
     mu_chan_free(arg);
+}
+
+static void close_when_it_waits(void *arg)
+{
+    parent_await_call(SYS_ppoll, SYS_ppoll);
+    CHECK_CHILD(mu_chan_close(arg) == 0);
 }
 
 static void full_hub_keeps_the_deadline(void **state)
@@ -132,6 +142,7 @@ static void full_hub_keeps_the_deadline(void **state)
     size_t size;
     pid_t pid =
         test_fork(fill_the_hub, (void *)(uintptr_t)mu_chan_address(hub));
+    pid_t closes;
 
     (void)state;
     assert_int_equal(mu_chan_recv(hub, &byte, 1, test_deadline(), &size), 0);
@@ -148,6 +159,12 @@ static void full_hub_keeps_the_deadline(void **state)
     /* what a child gives back changes nothing here */
     assert_int_equal(test_wait(test_fork(free_it, hub)), 0);
     assert_int_equal(poll(&p, 1, 0), 0);
+    /* but for the end of all, though nobody can be let in */
+    closes = test_fork(close_when_it_waits, hub);
+    assert_int_equal(mu_chan_recv(hub, &byte, 1, test_deadline(), &size),
+                     MU_CLOSED);
+    assert_int_equal(test_wait(closes), 0);
+    assert_int_equal(poll(&p, 1, 0), 1);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_true(WIFSIGNALED(test_wait(pid)));
     mu_chan_free(hub);

@@ -9,6 +9,7 @@
 
 #include "muster/channel.h"
 
+#include "await_call.h"
 #include "open.h"
 #include "support/check.h"
 
@@ -50,26 +51,6 @@ static void waiting_for_ever_ends_with_the_peer(void **state)
         assert_int_equal(rc, MU_ECRASHED);
         assert_true(WIFSIGNALED(test_wait(pid)));
         mu_chan_free(ends[0]);
-    }
-}
-
-/* Wait until our parent sleeps in one of those calls, as far as the system tells. */
-static void parent_await_call(long number, long other)
-{
-    char path[64];
-    char text[64];
-
-    (void)snprintf(path, sizeof path, "/proc/%d/syscall", (int)getppid());
-    for (;;) {
-        FILE *f = fopen(path, "re");
-
-        if (!f || !fgets(text, sizeof text, f) ||
-            (text[0] != 'r' && (atol(text) == number || atol(text) == other))) {
-            if (f)
-                (void)fclose(f);
-            return;
-        }
-        (void)fclose(f);
     }
 }
 
