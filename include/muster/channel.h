@@ -157,8 +157,8 @@ MU_API MU_NODISCARD int mu_chan_connect(const char *address,
 /* Take one connection, on shm:NAME, unix:PATH and tcp.
  * Over tcp with a secret peers prove it side by side, each within 5 seconds; when the
  * deadline passes meanwhile, they go on in the next call.
- * One that died while it connected is passed over on shm:NAME; on unix and tcp it is taken,
- * and the first receive tells.
+ * One that gave up or died before it was taken is passed over on shm:NAME; one that did as it
+ * was taken, and on unix and tcp any, is given, and the first receive tells.
  * Returns   0; MU_TIMEOUT; -EACCES: a peer was turned away, try again; MU_CLOSED
  *           after mu_chan_close(), in whichever process; -EOPNOTSUPP on other
  *           transports, and on an end that did not open; -errno */

@@ -51,7 +51,7 @@ struct shm_hub {
     unsigned i_next; /* where the next look begins: lanes take turns */
     unsigned i_lent; /* the lane whose message is lent */
     unsigned n_lent; /* messages since somebody could come in */
-    bool had_lanes;  /* since MU_CLOSED was last answered */
+    bool had_lanes;  /* one ended since MU_CLOSED was last answered */
     struct shm_lane *lanes[SHM_LANES_MAX];
 };
 
@@ -296,6 +296,7 @@ static int shm_connect(struct mu_chan *c, const char *rest, int64_t deadline,
         (void)close(fds[1]);
         goto close_sock;
     }
+    mui_shm_end_come(&shm_state(c)->end);
     c->can_send = c->can_recv = true;
     return 0;
 
@@ -421,7 +422,6 @@ static int hub_take(struct mu_chan *c, struct shm_hub *h)
     }
     if (rc == 0) {
         h->lanes[h->n_lanes++] = lane;
-        h->had_lanes = true;
         return 0;
     }
     free(lane);
@@ -462,6 +462,12 @@ static void hub_drop(struct shm_hub *h, unsigned i)
     h->lanes[i] = h->lanes[--h->n_lanes];
 }
 
+/* Whether the end of a lane is that of one who gave up, or died, as it was taken. */
+static bool lane_is_nobodys(const struct shm_lane *lane, int rc)
+{
+    return rc == MU_ECRASHED && !mui_shm_end_has_come(&lane->end);
+}
+
 /* Look at each lane that may have something. 0; MU_TIMEOUT: nothing there;
  * MU_CLOSED: the last sender said goodbye, or the name is closed; -ENOMEM; another
  * error: of one lane, which is dropped. */
@@ -470,6 +476,7 @@ static int hub_look(struct shm_hub *h, struct mu_chan_message *ret)
     for (unsigned k = 0; k < h->n_lanes; k++) {
         unsigned i = (h->i_next + k) % h->n_lanes;
         struct shm_lane *lane = h->lanes[i];
+        bool is_nobodys;
         int rc;
 
         if (!lane->is_marked && !mui_shm_end_is_ready(&lane->end))
@@ -489,11 +496,15 @@ static int hub_look(struct shm_hub *h, struct mu_chan_message *ret)
             h->i_next = i + 1;
             return rc;
         }
+        is_nobodys = lane_is_nobodys(lane, rc);
         hub_drop(h, i);
         hub_listen(h, true);
+        k--; /* another lane stands there now */
+        if (is_nobodys)
+            continue;
+        h->had_lanes = true;
         if (rc != MU_CLOSED)
             return rc;
-        k--; /* another lane stands there now */
     }
     if (h->n_lanes == 0 && h->had_lanes) {
         h->had_lanes = false;

@@ -120,6 +120,19 @@ void mui_shm_end_fini(struct mui_shm_end *e)
     e->is_ready = false;
 }
 
+void mui_shm_end_come(struct mui_shm_end *e)
+{
+    /* relaxed, both: nothing goes with the word, and the kernel's hang-up comes behind */
+    atomic_store_explicit(&e->out.words->producer_came, 1,
+                          memory_order_relaxed);
+}
+
+bool mui_shm_end_has_come(const struct mui_shm_end *e)
+{
+    return atomic_load_explicit(&e->in.words->producer_came,
+                                memory_order_relaxed) != 0;
+}
+
 /* Sleep on a bell. 0: look again; MU_ECRASHED: the peer hung up; MU_TIMEOUT. */
 static int bell_wait(const struct mui_shm_end *e, int sock, int64_t deadline)
 {

@@ -48,6 +48,12 @@ int mui_shm_end_init(struct mui_shm_end *e, const struct mu_chan_options *o,
                      int data_sock, int room_sock);
 void mui_shm_end_fini(struct mui_shm_end *e);
 
+/* Whoever connects says that it has. Until then it may give up, and none of its calls has
+ * told anybody that there was a channel. */
+void mui_shm_end_come(struct mui_shm_end *e);
+/* Whether the peer has; asked when it has hung up. */
+bool mui_shm_end_has_come(const struct mui_shm_end *e);
+
 /* As the slots of struct mui_transport. */
 int mui_shm_end_send(struct mui_shm_end *e, const void *bytes, size_t size,
                      int64_t deadline);

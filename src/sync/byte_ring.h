@@ -84,6 +84,7 @@ struct mui_ring_words {
     /* producer sets, consumer clears when it wakes */
     _Alignas(MUI_CACHE_LINE) _Atomic uint32_t producer_asleep;
     _Atomic uint32_t producer_closed; /* producer; never cleared */
+    _Atomic uint32_t producer_came;   /* the same; where somebody connects */
 };
 _Static_assert(sizeof(struct mui_ring_words) == 3 * MUI_CACHE_LINE, "layout");
 

@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <sys/un.h>
 
 #include "muster/channel.h"
 
@@ -129,6 +131,54 @@ static void lane_without_end_keeps_nobody(void **state)
     }
 }
 
+/* Connect as far as the kernel does it by itself. */
+static int knock(const struct mu_chan *hub)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    const char *name = strchr(mu_chan_address(hub), '@') + 1;
+    int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(strlen(name) < sizeof at.sun_path - 1);
+    memcpy(at.sun_path + 1, name, strlen(name));
+    assert_int_equal(
+        connect(sock, (struct sockaddr *)&at,
+                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+                            strlen(name))),
+        0);
+    return sock;
+}
+
+/* Who gave up as it was taken was nobody: neither a death is told nor that none is left. */
+static void who_gives_up_is_passed_over(void **state)
+{
+    (void)state;
+    for (int is_watched = 0; is_watched < 2; is_watched++) {
+        struct mu_chan *hub = hub_open();
+        struct pollfd p = {.fd = is_watched ? mu_chan_fd(hub) : -1,
+                           .events = POLLIN};
+        struct caller a;
+
+        for (int i = 0; i < 2; i++) {
+            int sock = knock(hub);
+
+            assert_int_equal(recv_now(hub), MU_TIMEOUT);
+            assert_int_equal(poll(&p, 1, 0), 0);
+            (void)close(sock);
+            assert_int_equal(recv_now(hub), MU_TIMEOUT);
+            assert_int_equal(poll(&p, 1, 0), 0);
+        }
+        call_begin(&a, hub);
+        while (!atomic_load(&a.is_done))
+            assert_int_equal(recv_now(hub), MU_TIMEOUT);
+        assert_int_equal(call_end(&a), 0);
+        mu_chan_free(a.chan);
+        assert_int_equal(recv_now(hub), MU_ECRASHED);
+        assert_int_equal(recv_now(hub), MU_CLOSED);
+        assert_int_equal(recv_now(hub), MU_TIMEOUT);
+        mu_chan_free(hub);
+    }
+}
+
 /* Who is turned away and comes again at once. */
 static int turn_away(void *ctx, int pid, unsigned uid, unsigned gid)
 {
@@ -164,6 +214,7 @@ int main(void)
         cmocka_unit_test(who_is_let_in_last_rings),
         cmocka_unit_test(busy_hub_lets_others_in),
         cmocka_unit_test(lane_without_end_keeps_nobody),
+        cmocka_unit_test(who_gives_up_is_passed_over),
         cmocka_unit_test(who_comes_again_keeps_nobody),
     };
 
