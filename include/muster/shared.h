@@ -59,12 +59,18 @@ struct mu_shared_options {
     const char *model;
 };
 
-/* Make an arena. Pages are taken when they are first touched.
+/* Make an arena. Its pages are taken as it is used. Of one with a name, which lies in
+ * /dev/shm, all pages of a block are taken before mu_shared_alloc() gives it: where there
+ * are none left that is an answer, and what was given can be written. Of one without, each
+ * is taken when it is first touched, as with malloc(): where the machine or the control
+ * group has no more memory, the kernel kills then, and where vm.overcommit_memory is 2 by
+ * SIGBUS; MU_SHARED_PREFAULT gets -ENOMEM instead.
  * bytes     its size, rounded up to pages, at least 64 KiB
  * options   NULL for every default; borrowed
  * Returns   0; MU_EMODEL when workers of options.model share no memory, or there is no
  *           such model; -EEXIST when the name is in use; -EINVAL for a bad name or an
- *           unknown flag; -EFBIG above RLIMIT_FSIZE (ulimit -f); -ENOMEM; -errno
+ *           unknown flag; -EFBIG above RLIMIT_FSIZE (ulimit -f); -ENOSPC: /dev/shm is full;
+ *           -ENOMEM; -errno
  * Threads   any
  * Models    all but those with an mpi layer */
 MU_API MU_NODISCARD int mu_shared_new(size_t bytes,
@@ -100,13 +106,13 @@ MU_API int mu_shared_fd(const struct mu_shared *arena);
 MU_API size_t mu_shared_size(const struct mu_shared *arena);
 
 /* Take memory from the arena.
- * Returns   64-byte aligned, uninitialised; NULL when there is none, or when the
- *           arena was damaged beyond repair
+ * Returns   64-byte aligned, uninitialised; NULL when there is none, of an arena with a
+ *           name also when /dev/shm is full, or when the arena was damaged beyond repair
  * Context   task or thread; may block on others who allocate
  * Threads   any, in any process
- * Progress  blocking; O(1); O(free blocks of about that size) when none is free that is
- *           clearly larger, also to find that there is none; O(blocks) once after a
- *           process died in it */
+ * Progress  blocking; O(1), and with a name O(bytes) for what was never in use; O(free
+ *           blocks of about that size) when none is free that is clearly larger, also to
+ *           find that there is none; O(blocks) once after a process died in it */
 MU_API void *mu_shared_alloc(struct mu_shared *arena, size_t bytes);
 
 /* Give it back, from any process. Accepts NULL.
@@ -120,7 +126,8 @@ MU_API size_t mu_shared_available(struct mu_shared *arena,
 
 /* The same with a deadline, for when somebody who allocates is stopped in it; who dies
  * there does not keep the others.
- * Returns   as above; -ENOMEM when there is no such room; MU_TIMEOUT: nothing was done */
+ * Returns   as above; -ENOMEM where mu_shared_alloc() says NULL; MU_TIMEOUT: nothing was
+ *           done */
 MU_API MU_NODISCARD int mu_shared_alloc_within(struct mu_shared *arena,
                                                size_t bytes, int64_t deadline,
                                                void **ret_memory);

@@ -21,9 +21,10 @@
 #include "base/error.h"
 #include "sys/descriptor.h"
 #include "sys/file_limit.h"
+#include "sys/populate.h"
 
 #define ARENA_MAGIC     UINT64_C(0x616e657261756d) /* "muarena" */
-#define ARENA_VERSION   2
+#define ARENA_VERSION   3
 #define ARENA_BYTES_MIN 65536
 #define ARENA_NAME_MAX  200
 #define ARENA_FOLDER    "/dev/shm"
@@ -125,35 +126,21 @@ static int arena_map(struct mu_shared *a, uint64_t hint, struct mu_error *err)
     return 0;
 }
 
-/* Before there is anything in it. 0 or -errno. */
-static int arena_touch(const struct mu_shared *a)
-{
-    volatile char *at = a->base;
-
-    if (madvise(a->base, a->size, MADV_POPULATE_WRITE) == 0)
-        return 0;
-    if (errno != EINVAL)
-        return -errno;
-    /* before Linux 5.14. First all of it, for to touch what is not there to be had is
-     * SIGBUS */
-    if (fallocate(a->fd, 0, 0, (off_t)a->size) < 0)
-        return -errno;
-    for (size_t i = 0; i < a->size; i += a->page)
-        at[i] = 0;
-    return 0;
-}
-
-static void arena_fill(struct mu_shared *a)
+/* Lay it out, when its first pages are there. */
+static int arena_fill(struct mu_shared *a, bool must_back)
 {
     struct mui_arena_header *h = arena_header(a);
+    int rc = mui_populate(h, sizeof *h);
 
+    if (rc != 0)
+        return rc;
     h->magic = ARENA_MAGIC;
     h->version = ARENA_VERSION;
     h->header_bytes = sizeof *h;
     h->size = a->size;
     h->base = (uint64_t)(uintptr_t)a->base;
-    mui_heap_init(&h->heap, a->base, sizeof *h, a->size);
-    (void)mui_heap_view(&h->heap, a->base, a->size, &a->heap);
+    rc = mui_heap_init(&h->heap, a->base, sizeof *h, a->size, must_back);
+    return rc == 0 ? mui_heap_view(&h->heap, a->base, a->size, &a->heap) : rc;
 }
 
 static int arena_memfd(const struct mu_shared_options *o, struct mu_error *err)
@@ -239,6 +226,13 @@ static int options_check(const struct mu_shared_options *o, char *path,
     return 0;
 }
 
+static int pages_missing(const struct mu_shared_options *o,
+                         struct mu_error *err)
+{
+    return mui_fail(err, o->name ? -ENOSPC : -ENOMEM, "shared: take pages%s",
+                    o->name ? " in " ARENA_FOLDER : "");
+}
+
 int mu_shared_new(size_t bytes, const struct mu_shared_options *options,
                   struct mu_shared **ret_arena, struct mu_error *err)
 {
@@ -265,11 +259,14 @@ int mu_shared_new(size_t bytes, const struct mu_shared_options *options,
         rc = arena_map(a, 0, err);
     if (rc != 0)
         goto close_fd;
-    if (o->flags & MU_SHARED_PREFAULT && (rc = arena_touch(a)) != 0) {
-        (void)mui_fail(err, rc, "shared: touch %zu bytes", a->size);
+    if (o->flags & MU_SHARED_PREFAULT)
+        rc = mui_populate(a->base, a->size);
+    if (rc == 0)
+        rc = arena_fill(a, o->name && !(o->flags & MU_SHARED_PREFAULT));
+    if (rc != 0) {
+        rc = pages_missing(o, err);
         goto unmap;
     }
-    arena_fill(a);
     rc = arena_publish(a, o->name ? path : NULL, err);
     if (rc != 0)
         goto unmap;

@@ -13,6 +13,11 @@
  * who then gets MU_OWNER_DIED from the lock builds the rest again (heap_rebuild).
  * Lost is at most the block that was marked "in use" and not yet returned.
  *
+ * A file in /dev/shm has pages as long as there are some left, and then a store is SIGBUS.
+ * So before a block is given its pages are taken, and that of the header behind it, in
+ * steps, up to the watermark `backed`. Blocks are cut from the front of what is free, so
+ * all that were ever given lie before it, and most calls find theirs there.
+ *
  * Nothing that is read from the arena is trusted: an offset is checked against
  * this process's own copy of the bounds before it is followed, each loop over
  * blocks moves forward by at least a line, and nonsense sets is_broken. */
@@ -21,12 +26,16 @@
 #include <errno.h>
 #include <string.h>
 
+#include "sys/populate.h"
+
 #define LINE        UINT64_C(64)
 #define USED        UINT64_C(1)
 #define TAG         UINT64_C(0x2a) /* bits 1..5: this is a block's word */
 #define TAG_MASK    UINT64_C(0x3e)
 #define HEAD_OFFSET UINT64_C(48)
 #define HEAD_BYTES  UINT64_C(16)
+#define BACK_STEP                                                              \
+    UINT64_C(262144) /* pages taken at once, while there are some */
 
 struct block {
     _Atomic uint64_t word; /* length | TAG | USED */
@@ -179,18 +188,23 @@ static void heap_unlock(struct mui_heap_view *v)
     (void)mu_mutex_unlock(&v->heap->lock);
 }
 
-void mui_heap_init(struct mui_heap *h, char *base, uint64_t from, uint64_t to)
+int mui_heap_init(struct mui_heap *h, char *base, uint64_t from, uint64_t to,
+                  bool must_back)
 {
     struct mui_heap_view v = {.heap = h, .base = base};
 
-    *h = (struct mui_heap){.unused = 0};
     v.first = (from + HEAD_BYTES + LINE - 1) / LINE * LINE - HEAD_BYTES;
     v.end = to / LINE * LINE - HEAD_BYTES;
-    h->first = v.first;
-    h->end = v.end;
+    /* before the first store, those to `h` included */
+    if (mui_populate(h, sizeof *h) != 0 ||
+        mui_populate(block_at(&v, v.first), sizeof(struct block)) != 0 ||
+        mui_populate(block_at(&v, v.end), HEAD_BYTES) != 0)
+        return -ENOMEM;
+    *h = (struct mui_heap){.first = v.first, .end = v.end};
+    h->backed = must_back ? v.first + sizeof(struct block) : to;
     block_set(&v, v.first, v.end - v.first, 0);
     block_set(&v, v.end, LINE, USED);
-    (void)heap_rebuild(&v);
+    return heap_rebuild(&v);
 }
 
 int mui_heap_view(struct mui_heap *h, char *base, uint64_t size,
@@ -233,6 +247,25 @@ static uint64_t heap_find(struct mui_heap_view *v, uint64_t bytes)
             return offset;
         offset = block_at(v, offset)->next_free;
     }
+    return 0;
+}
+
+/* Have all pages before `end` there. 0; -ENOMEM. Killed before the store: who comes next
+ * takes them once more, which changes nothing. */
+static int heap_back(struct mui_heap_view *v, uint64_t end)
+{
+    uint64_t from = v->heap->backed;
+    uint64_t far = (end + BACK_STEP - 1) / BACK_STEP * BACK_STEP;
+
+    if (end <= from)
+        return 0;
+    if (far > v->end)
+        far = v->end;
+    if (far > end && mui_populate(v->base + from, far - from) == 0)
+        end = far;
+    else if (mui_populate(v->base + from, end - from) != 0)
+        return -ENOMEM;
+    v->heap->backed = end;
     return 0;
 }
 
@@ -280,6 +313,11 @@ int mui_heap_take(struct mui_heap_view *v, size_t bytes, int64_t deadline,
             v->heap->is_broken = 1;
             rc = MU_ECORRUPT;
         } else {
+            /* with what it becomes the header of */
+            rc = heap_back(v, offset + need +
+                                  (have > need ? sizeof(struct block) : 0));
+        }
+        if (rc == 0) {
             block_cut(v, offset, have, need);
             *ret_offset = offset + HEAD_BYTES;
         }

@@ -4,6 +4,7 @@
 #define MUI_SHARED_HEAP_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,8 +18,9 @@ struct mui_heap {
     struct mu_mutex lock;
     uint32_t is_broken; /* not 0: the blocks make no sense; never used again */
     uint32_t unused;
-    uint64_t first; /* offset of the first block */
-    uint64_t end;   /* offset of the last block, which is empty and in use */
+    uint64_t first;  /* offset of the first block */
+    uint64_t end;    /* offset of the last block, which is empty and in use */
+    uint64_t backed; /* before it all pages are there, or need not be */
     uint64_t free_bytes;
     uint64_t bin_map[MUI_HEAP_BINS / 64];
     uint64_t bins[MUI_HEAP_BINS]; /* offset of the first free block; 0: none */
@@ -32,8 +34,10 @@ struct mui_heap_view {
     uint64_t end;
 };
 
-/* Lay out an empty heap over [from, to) of the mapping at `base`. */
-void mui_heap_init(struct mui_heap *h, char *base, uint64_t from, uint64_t to);
+/* Lay out an empty heap over [from, to) of the mapping at `base`. With `must_back` no
+ * block is given of which a page may turn out not to be had. 0; -ENOMEM. */
+int mui_heap_init(struct mui_heap *h, char *base, uint64_t from, uint64_t to,
+                  bool must_back);
 
 /* Look at a heap made before. 0; MU_ECORRUPT when it does not fit in `size`. */
 int mui_heap_view(struct mui_heap *h, char *base, uint64_t size,
@@ -41,7 +45,8 @@ int mui_heap_view(struct mui_heap *h, char *base, uint64_t size,
 
 /* All three lock the heap until the deadline: MU_TIMEOUT, MU_ECORRUPT. */
 
-/* A block of at least `bytes`; its offset is 64-byte aligned. -ENOMEM. */
+/* A block of at least `bytes`; its offset is 64-byte aligned. -ENOMEM, also when a page of
+ * it is not to be had. */
 int mui_heap_take(struct mui_heap_view *v, size_t bytes, int64_t deadline,
                   uint64_t *ret_offset);
 /* -EINVAL when no block in use begins there. */
