@@ -25,7 +25,8 @@
  *     tcp:HOST:PORT    any number of connections; beyond this machine only with
  *                      a shared secret, which then also encrypts
  *     mq:              POSIX message queues, a pair
- *     mq:/NAME         one queue, one way, with priorities, outlives its users
+ *     mq:/NAME         one queue, one way, with priorities, outlives its users; one
+ *                      receiver at a time
  *     file:PATH        an append-only log with checksums, one way, any number of
  *                      readers at their own positions; readers write to its first
  *                      page, and need the right to write to the file, too
@@ -171,7 +172,7 @@ MU_API MU_NODISCARD int mu_chan_accept(struct mu_chan *chan, int64_t deadline,
  * bytes       [size], copied before the call returns; may be NULL for 0 bytes
  * Returns   0: it left our hands, and may still be lost if the other side ends before it
  *           receives: also of one that has just gone, which some transports tell with
- *           the next send only, and shm with the first that finds its ring full;
+ *           the next send only, and shm and mq with the first that finds no room;
  *           MU_TIMEOUT: nothing was sent; MU_CLOSED: the other side closed;
  *           MU_ECRASHED: it died, perhaps after it got the message; -EMSGSIZE; -EBUSY
  *           while room is reserved; -EOPNOTSUPP on an end that only receives;

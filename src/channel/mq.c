@@ -6,6 +6,10 @@
  * a new name. Of a sender that was killed in mid-message the pieces lie about until
  * their room is needed; a message that lost its beginning is never handed out.
  *
+ * Two receivers would take pieces of each other's messages. So who opens a queue with a
+ * name holds it with flock(), and the next is refused. What reads the queue nevertheless,
+ * a copy by fork() or another program, takes pieces away: their numbers tell.
+ *
  * A queue says nothing of its users. A pair has a socket besides, whose other end the
  * peer holds: the kernel hangs up when it is gone. Waiting for queue and socket costs
  * three system calls a message. So a call that may wait for ever waits in the queue's own
@@ -21,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -41,7 +46,7 @@
     8 /* pieces without a message, and the clock is looked at: there may be no end */
 
 enum mq_kind {
-    MQ_WHOLE = 0x6d750031, /* a message in one piece */
+    MQ_WHOLE = 0x6d750041, /* a message in one piece */
     MQ_FIRST,
     MQ_MORE,
     MQ_LAST,
@@ -52,6 +57,8 @@ enum mq_kind {
 struct mq_header {
     uint32_t kind;
     uint32_t sender;
+    uint32_t message; /* the sender's count of messages */
+    uint32_t piece;   /* of the message, from 0 */
 };
 
 /* A message that is being received. */
@@ -59,6 +66,8 @@ struct mq_part {
     bool is_used;
     uint32_t sender;
     unsigned priority;
+    uint32_t message;
+    uint32_t n_pieces;
     uint64_t turn; /* when its last piece came */
     size_t size;
     struct mui_buffer bytes;
@@ -78,6 +87,7 @@ struct mq_state {
     char *out_bytes; /* [piece] */
     bool must_abort;
     unsigned abort_priority;
+    uint32_t n_messages; /* begun */
 
     /* receiver's */
     char *in_bytes; /* [piece] */
@@ -86,7 +96,7 @@ struct mq_state {
     struct mq_part parts[MQ_PARTS_MAX];
     struct mq_part *lent; /* NULL: in_bytes is */
     uint64_t turn;        /* counts pieces */
-    bool gave_up;         /* a part, for want of room */
+    bool gave_up;         /* a part, for want of room or of a piece */
     int in_error;         /* of a pair: what every further receive returns */
 };
 
@@ -212,6 +222,12 @@ static int mq_open_name(struct mu_chan *c, const char *rest,
     in = mq_make(rest, O_RDONLY | O_CREAT, &c->options);
     if (in < 0)
         return mui_fail(err, in, "mq: open \"%s\"", rest);
+    if (flock(in, LOCK_EX | LOCK_NB) < 0) {
+        rc = mui_fail(err, errno == EWOULDBLOCK ? -EADDRINUSE : -errno,
+                      "mq: \"%s\" has a receiver", rest);
+        (void)mq_close(in);
+        return rc;
+    }
     return mq_take(c, -1, in, -1, err);
 }
 
@@ -272,10 +288,14 @@ static int mq_await(const struct mq_state *s, mqd_t q, short events,
 
 /* ---- sending ---------------------------------------------------------------- */
 
-static int piece_send(struct mq_state *s, enum mq_kind kind, const void *bytes,
-                      size_t size, unsigned priority, int64_t deadline)
+static int piece_send(struct mq_state *s, enum mq_kind kind, uint32_t piece,
+                      const void *bytes, size_t size, unsigned priority,
+                      int64_t deadline)
 {
-    struct mq_header header = {.kind = kind, .sender = s->sender};
+    struct mq_header header = {.kind = kind,
+                               .sender = s->sender,
+                               .message = s->n_messages,
+                               .piece = piece};
     struct timespec until = call_end(deadline == MU_NEVER);
 
     memcpy(s->out_bytes, &header, sizeof header);
@@ -310,7 +330,7 @@ static int mq_begin(struct mq_state *s, int64_t deadline)
     }
     if (!s->must_abort)
         return 0;
-    rc = piece_send(s, MQ_ABORT, NULL, 0, s->abort_priority, deadline);
+    rc = piece_send(s, MQ_ABORT, 0, NULL, 0, s->abort_priority, deadline);
     s->must_abort = rc != 0;
     return rc;
 }
@@ -323,8 +343,9 @@ static int mq_send_message(struct mu_chan *c, const void *bytes, size_t size,
     const char *at = bytes;
     int rc = priority > MQ_PRIORITY_MAX ? -EINVAL : mq_begin(s, deadline);
 
-    while (rc == 0) {
-        bool is_first = at == (const char *)bytes;
+    s->n_messages++;
+    for (uint32_t piece = 0; rc == 0; piece++) {
+        bool is_first = piece == 0;
         bool is_last = size <= max;
         enum mq_kind kind;
         size_t n = is_last ? size : max;
@@ -333,7 +354,7 @@ static int mq_send_message(struct mu_chan *c, const void *bytes, size_t size,
             kind = is_last ? MQ_WHOLE : MQ_FIRST;
         else
             kind = is_last ? MQ_LAST : MQ_MORE;
-        rc = piece_send(s, kind, at, n, priority, deadline);
+        rc = piece_send(s, kind, piece, at, n, priority, deadline);
         if (rc == 0 && is_last)
             return 0;
         if (rc != 0 && !is_first) {
@@ -361,6 +382,13 @@ static struct mq_part *part_find(struct mq_state *s, uint32_t sender,
     return NULL;
 }
 
+/* Whether this piece is the next of the message. */
+static bool part_is_next(const struct mq_part *p,
+                         const struct mq_header *header)
+{
+    return p->message == header->message && p->n_pieces == header->piece;
+}
+
 static void part_drop(struct mq_part *p)
 {
     p->is_used = false;
@@ -369,7 +397,8 @@ static void part_drop(struct mq_part *p)
 
 /* Room for a message that begins: without any, that of the one which has been waiting
  * longest for its next piece. Most likely its sender is dead. */
-static struct mq_part *part_begin(struct mq_state *s, uint32_t sender,
+static struct mq_part *part_begin(struct mq_state *s,
+                                  const struct mq_header *header,
                                   unsigned priority)
 {
     struct mq_part *p = &s->parts[0];
@@ -383,8 +412,10 @@ static struct mq_part *part_begin(struct mq_state *s, uint32_t sender,
         part_drop(p);
     }
     p->is_used = true;
-    p->sender = sender;
+    p->sender = header->sender;
     p->priority = priority;
+    p->message = header->message;
+    p->n_pieces = 0;
     p->size = 0;
     return p;
 }
@@ -401,6 +432,7 @@ static int part_add(struct mu_chan *c, struct mq_part *p, const char *bytes,
         return rc;
     memcpy(p->bytes.data + p->size, bytes, size);
     p->size += size;
+    p->n_pieces++;
     p->turn = ++mq_state(c)->turn;
     return 0;
 }
@@ -419,8 +451,14 @@ static ssize_t piece_receive(struct mq_state *s, unsigned *ret_priority,
     return (ssize_t)n;
 }
 
-/* One message of the queue. 0: a message is whole; MU_EMPTY: go on; -ENOMEM: it is kept,
- * to be taken again as if for the first time. */
+/* Keep it, to be taken again as if for the first time: the queue does not take it back. */
+static void piece_keep(struct mq_state *s, size_t size, unsigned priority)
+{
+    s->n_kept = size;
+    s->kept_priority = priority;
+}
+
+/* One message of the queue. 0: a message is whole; MU_EMPTY: go on; -ENOMEM: it is kept. */
 static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
                       struct mu_chan_message *ret)
 {
@@ -432,23 +470,34 @@ static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
     if (size < sizeof header)
         return MU_ECORRUPT;
     memcpy(&header, s->in_bytes, sizeof header);
-    size -= sizeof header;
     p = part_find(s, header.sender, priority);
     switch (header.kind) {
     case MQ_WHOLE:
     case MQ_FIRST:
-    case MQ_ABORT: /* each ends what its sender had begun */
+        if (!p)
+            break;
+        /* its last pieces went to somebody else: say so, and then go on */
+        part_drop(p);
+        piece_keep(s, size, priority);
+        return MU_ECORRUPT;
+    case MQ_ABORT:
         if (p)
             part_drop(p);
         break;
     case MQ_MORE:
     case MQ_LAST:
+        if (p && !part_is_next(p, &header)) {
+            part_drop(p);
+            s->gave_up = true;
+            p = NULL;
+        }
         break;
     case MQ_BYE:
         return s->live_sock >= 0 ? MU_CLOSED : MU_EMPTY;
     default:
         return MU_ECORRUPT;
     }
+    size -= sizeof header;
     if (header.kind == MQ_ABORT)
         return MU_EMPTY;
     if (header.kind == MQ_WHOLE) {
@@ -461,15 +510,16 @@ static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
         return 0;
     }
     if (header.kind == MQ_FIRST)
-        p = part_begin(s, header.sender, priority);
+        p = part_begin(s, &header, priority);
     /* A receiver before us had the beginning; or we gave it up, and say so. */
     if (!p)
         return header.kind == MQ_LAST && s->gave_up ? MU_ECORRUPT : MU_EMPTY;
     rc = part_add(c, p, s->in_bytes + sizeof header, size);
     if (rc == -ENOMEM) {
-        /* there may be some again, and the queue does not take it back */
-        s->n_kept = sizeof header + size;
-        s->kept_priority = priority;
+        /* there may be some again */
+        if (header.kind == MQ_FIRST)
+            part_drop(p);
+        piece_keep(s, sizeof header + size, priority);
         return rc;
     }
     if (rc != 0) {
@@ -563,11 +613,14 @@ static int mq_close_end(struct mu_chan *c)
 {
     struct mq_state *s = mq_state(c);
 
-    if (s->out < 0 || s->live_sock < 0)
+    if (s->live_sock < 0) {
+        if (s->in >= 0)
+            (void)flock(s->in, LOCK_UN); /* for the next who opens it */
         return 0;
+    }
     mui_bell_ring(s->live_sock);
     /* for who waits in the queue's own call; in a full queue nobody does */
-    (void)piece_send(s, MQ_BYE, NULL, 0, 0, MU_NOW);
+    (void)piece_send(s, MQ_BYE, 0, NULL, 0, 0, MU_NOW);
     return 0;
 }
 

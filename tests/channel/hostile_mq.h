@@ -13,7 +13,7 @@ static void hostile_mq(mqd_t out, uint64_t *seed)
 {
     for (int i = 0; i < 8; i++) {
         char bytes[300];
-        uint32_t words[2] = {UINT32_C(0x6d750031) +
+        uint32_t words[2] = {UINT32_C(0x6d750041) +
                                  (uint32_t)(next_random(seed) % 7),
                              (uint32_t)next_random(seed) % 100};
 

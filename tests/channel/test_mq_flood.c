@@ -9,8 +9,10 @@ static void pieces_of_nothing_end(void **state)
     struct {
         uint32_t kind;
         uint32_t sender;
+        uint32_t message;
+        uint32_t piece;
         char byte;
-    } piece = {.kind = 0x6d750035 /* forget the pieces */, .byte = 'x'};
+    } piece = {.kind = 0x6d750045 /* forget the pieces */, .byte = 'x'};
     struct mu_chan_options options = {.queue_messages = 10};
     char name[64] = "mq:";
     struct mu_chan *to;
@@ -23,9 +25,9 @@ static void pieces_of_nothing_end(void **state)
     out = mq_open(name + 3, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
     assert_true(out >= 0);
     for (int i = 0; i < 9; i++)
-        assert_int_equal(mq_send(out, (char *)&piece, 8, 0), 0);
-    piece.kind = 0x6d750031;
-    assert_int_equal(mq_send(out, (char *)&piece, 9, 0), 0);
+        assert_int_equal(mq_send(out, (char *)&piece, 16, 0), 0);
+    piece.kind = 0x6d750041;
+    assert_int_equal(mq_send(out, (char *)&piece, 17, 0), 0);
     message_is_reached_in_turns(to, POLLIN);
     (void)mq_close(out);
     (void)mq_unlink(name + 3);
