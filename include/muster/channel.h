@@ -17,8 +17,8 @@
  *     shm:NAME         the same; whoever opened it receives from any number of
  *                      senders, each with a ring of its own
  *     pipe:            two pipes
- *     fifo:PATH        one named pipe, one way, one sender each time that it is
- *                      opened
+ *     fifo:PATH        one named pipe, one way, one receiver, one sender each time
+ *                      that it is opened
  *     unix:            a pair of Unix sockets
  *     unix:PATH        any number of connections; peers are checked by their
  *                      credentials
@@ -132,8 +132,11 @@ MU_API MU_NODISCARD int mu_chan_pair(const char *address,
                                      struct mu_chan *ret_ends[2],
                                      struct mu_error *err);
 
-/* Open an address for others to connect to.
- * Returns   0; -EADDRINUSE, -EINVAL, -EACCES without the secret that this address
+/* Open an address for others to connect to. One that somebody has open is refused, but a
+ * file. A fifo that is opened anew while the sender of a receiver before is there becomes
+ * another pipe at the same path, and that sender gets MU_ECRASHED or MU_CLOSED as it sends.
+ * Returns   0; -EADDRINUSE; -EBUSY: a fifo that has such a sender, in a directory that we
+ *           may not change; -EINVAL, -EACCES without the secret that this address
  *           needs, MU_EMODEL for a transport that this build lacks; -errno */
 MU_API MU_NODISCARD int mu_chan_open(const char *address,
                                      const struct mu_chan_options *options,

@@ -1,8 +1,11 @@
 /* fifo.c: a named pipe, one way, from one sender each time it is opened.
  *
- * The pipe is held by the sender with flock(), because frames of two senders would mix:
- * also those of one behind the half frame that another left who died. So the next is
- * refused until the receiver has opened the pipe anew.
+ * Frames of two senders would mix, also those of one behind the half frame that another left
+ * who died; and two receivers would share them. So each side holds the pipe: the receiver
+ * with flock(), the sender with fcntl(), whose locks know nothing of those. The next sender
+ * is refused until the receiver has opened the pipe anew. Where the sender of a receiver
+ * before is still there, or what it left, that takes another pipe at the same path: the
+ * sender's has nobody then who reads it, which it is told as it sends.
  *
  * Nothing goes back through it, and nothing tells a sender of the one before it. So both
  * sides leave marks at the pipe itself, in bits of its mode that the system does not use
@@ -13,6 +16,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,6 +47,7 @@ static int fifo_descriptor(const char *path, int flags, struct mu_error *err)
     return fd;
 }
 
+#define OPENS_MAX    100 /* of pipes that others take away meanwhile */
 #define SAID_GOODBYE S_ISVTX
 #define HAD_A_SENDER S_ISUID
 
@@ -62,16 +67,101 @@ static void marks_set(int fd, mode_t marks)
                              marks);
 }
 
+/* Hold it as the sender. 0 or -1. */
+static int sender_lock(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+
+    return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+static bool has_sender(int fd)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
+
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static bool has_bytes(int fd)
+{
+    int n;
+
+    return ioctl(fd, FIONREAD, &n) < 0 || n > 0;
+}
+
+/* Open a pipe at the path that nobody reads, and hold it as the receiver. The descriptor,
+ * or -errno; -EAGAIN: it is another by now. */
+static int pipe_hold(const char *path, struct mu_error *err)
+{
+    struct stat held;
+    struct stat there;
+    int fd;
+    int rc;
+
+    if (*path && mkfifo(path, 0600) < 0 && errno != EEXIST)
+        return mui_fail(err, -errno, "fifo: make %s", path);
+    fd = fifo_descriptor(path, O_RDONLY, err);
+    if (fd < 0)
+        return fd == -ENOENT && *path ? -EAGAIN : fd;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        rc = mui_fail(err, errno == EWOULDBLOCK ? -EADDRINUSE : -errno,
+                      "fifo: %s has a receiver", path);
+    else
+        rc = fstat(fd, &held) == 0 && stat(path, &there) == 0 &&
+                     held.st_ino == there.st_ino && held.st_dev == there.st_dev
+                 ? 0
+                 : -EAGAIN;
+    if (rc == 0)
+        return fd;
+    (void)close(fd);
+    return rc;
+}
+
+/* Whether nothing is left of the opening before. Marks keep senders away; without any
+ * there was none. */
+static bool pipe_is_new(int fd)
+{
+    if (marks_get(fd) == 0)
+        return true;
+    if (has_sender(fd) || has_bytes(fd)) /* in this order: it may just go */
+        return false;
+    marks_set(fd, 0);
+    return true;
+}
+
+/* What the path names from now on has the rights that the pipe before had. */
+static void rights_set(int fd, const struct stat *before)
+{
+    (void)!fchown(fd, (uid_t)-1, before->st_gid);
+    (void)fchmod(fd, before->st_mode & 0777);
+}
+
 static int fifo_open(struct mu_chan *c, const char *rest, struct mu_error *err)
 {
-    int fd;
+    struct stat before = {.st_mode = 0};
+    int fd = -EAGAIN;
 
-    if (*rest && mkfifo(rest, 0600) < 0 && errno != EEXIST)
-        return mui_fail(err, -errno, "fifo: make %s", rest);
-    fd = fifo_descriptor(rest, O_RDONLY, err);
+    for (int i = 0; i < OPENS_MAX && fd == -EAGAIN; i++) {
+        fd = pipe_hold(rest, err);
+        if (fd < 0 || pipe_is_new(fd))
+            continue;
+        /* Held by us, so nobody else takes it away. Without the right to do so what was
+         * left goes with the last descriptor, but a sender does not. */
+        (void)fstat(fd, &before);
+        if (unlink(rest) < 0 && has_sender(fd)) {
+            (void)close(fd);
+            return mui_fail(err, -EBUSY,
+                            "fifo: %s has the sender of a receiver before",
+                            rest);
+        }
+        (void)close(fd);
+        fd = -EAGAIN;
+    }
     if (fd < 0)
-        return fd;
-    marks_set(fd, 0);
+        return fd == -EAGAIN ? mui_fail(err, -EBUSY, "fifo: open %s", rest)
+                             : fd;
+    if (before.st_mode != 0)
+        rights_set(fd, &before);
     mui_pipe_widen(fd);
     mui_stream_init(mui_stream_of(c), &c->options, fd, -1, false);
     c->can_recv = true;
@@ -86,20 +176,20 @@ static int fifo_connect(struct mu_chan *c, const char *rest, int64_t deadline,
     (void)deadline;
     if (fd < 0)
         return fd;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        int rc = mui_fail(err, errno == EWOULDBLOCK ? -EBUSY : -errno,
+    if (sender_lock(fd) < 0) {
+        int rc = mui_fail(err, errno == EAGAIN ? -EBUSY : -errno,
                           "fifo: %s has a sender", rest);
 
         (void)close(fd);
         return rc;
     }
-    if (marks_get(fd) & HAD_A_SENDER) {
+    if (marks_get(fd) != 0) {
         (void)close(fd);
         return mui_fail(err, -ECONNREFUSED,
                         "fifo: %s had its sender, and has to be opened anew",
                         rest);
     }
-    marks_set(fd, marks_get(fd) | HAD_A_SENDER);
+    marks_set(fd, HAD_A_SENDER);
     mui_stream_init(mui_stream_of(c), &c->options, -1, fd, false);
     c->can_send = true;
     return 0;

@@ -1,6 +1,7 @@
 /* test_names.c: channels with names: opening, connecting, accepting, who is allowed,
  * the secret, and how those end whose peers come and go. */
 #include <errno.h>
+#include <fcntl.h>
 #include <mqueue.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "muster/channel.h"
 
@@ -457,6 +459,96 @@ static void fifo_tells_a_goodbye_from_a_death(void **state)
     (void)unlink(address + strlen("fifo:"));
 }
 
+/* Who opens anew while the sender of a receiver before is there begins with a message, and
+ * hears the next sender. */
+static void fifo_opened_anew_begins_with_a_message(void **state)
+{
+    static char large[5000];
+    struct mu_chan *c;
+    struct mu_chan *a;
+    struct mu_chan *b;
+    struct stat pipe;
+    size_t size;
+
+    (void)state;
+    (void)unique("fifo:/tmp/muster-test-%d.fifo");
+    assert_int_equal(mu_chan_open(address, NULL, &c, NULL), 0);
+    assert_int_equal(chmod(address + strlen("fifo:"), 0640), 0);
+    assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &a, NULL), 0);
+    /* until it is full: what is read at once ends in the middle of one */
+    while (mu_chan_send(a, large, sizeof large, MU_NOW) == 0)
+        ;
+    assert_int_equal(
+        mu_chan_recv(c, large, sizeof large, test_deadline(), &size), 0);
+    mu_chan_free(c);
+    assert_int_equal(mu_chan_open(address, NULL, &c, NULL), 0);
+    assert_int_equal(mu_chan_recv(c, large, sizeof large, MU_NOW, &size),
+                     MU_TIMEOUT);
+    assert_int_equal(mu_chan_send(a, "x", 1, MU_NOW), MU_ECRASHED);
+    assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &b, NULL), 0);
+    mu_chan_free(a);
+    assert_int_equal(mu_chan_send(b, "anew", 4, MU_NOW), 0);
+    assert_int_equal(
+        mu_chan_recv(c, large, sizeof large, test_deadline(), &size), 0);
+    assert_int_equal(size, 4);
+    assert_memory_equal(large, "anew", 4);
+    assert_int_equal(stat(address + strlen("fifo:"), &pipe), 0);
+    assert_int_equal(pipe.st_mode & 0777, 0640);
+    mu_chan_free(b);
+    mu_chan_free(c);
+    (void)unlink(address + strlen("fifo:"));
+}
+
+/* Nor is there anything of a sender that has gone, if somebody has kept the pipe. */
+static void fifo_opened_anew_has_nothing_left(void **state)
+{
+    struct mu_chan *c;
+    struct mu_chan *a;
+    size_t size;
+    char byte;
+    int kept;
+
+    (void)state;
+    (void)unique("fifo:/tmp/muster-test-%d.fifo");
+    assert_int_equal(mu_chan_open(address, NULL, &c, NULL), 0);
+    assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &a, NULL), 0);
+    kept = open(address + strlen("fifo:"), O_RDONLY | O_CLOEXEC);
+    assert_true(kept >= 0);
+    assert_int_equal(mu_chan_send(a, "x", 1, MU_NOW), 0);
+    mu_chan_free(c);
+    mu_chan_free(a);
+    assert_int_equal(mu_chan_open(address, NULL, &c, NULL), 0);
+    assert_int_equal(mu_chan_recv(c, &byte, 1, MU_NOW, &size), MU_TIMEOUT);
+    assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &a, NULL), 0);
+    mu_chan_free(a);
+    mu_chan_free(c);
+    assert_int_equal(close(kept), 0);
+    (void)unlink(address + strlen("fifo:"));
+}
+
+static void fifo_takes_one_receiver(void **state)
+{
+    struct mu_error err;
+    struct mu_chan *c;
+    struct mu_chan *other;
+
+    (void)state;
+    (void)unique("fifo:/tmp/muster-test-%d.fifo");
+    for (int says_goodbye = 1; says_goodbye >= 0; says_goodbye--) {
+        assert_int_equal(mu_chan_open(address, NULL, &c, NULL), 0);
+        assert_int_equal(mu_chan_open(address, NULL, &other, &err),
+                         -EADDRINUSE);
+        assert_non_null(strstr(err.text, "has a receiver"));
+        if (says_goodbye) {
+            assert_int_equal(mu_chan_close(c), 0);
+            assert_int_equal(mu_chan_open(address, NULL, &other, NULL), 0);
+            mu_chan_free(other);
+        }
+        mu_chan_free(c);
+    }
+    (void)unlink(address + strlen("fifo:"));
+}
+
 static void queue_outlives_its_users(void **state)
 {
     struct mu_chan *c;
@@ -494,6 +586,9 @@ int main(void)
         cmocka_unit_test(fifo_takes_one_sender),
         cmocka_unit_test(fifo_ends_with_its_sender),
         cmocka_unit_test(fifo_tells_a_goodbye_from_a_death),
+        cmocka_unit_test(fifo_opened_anew_begins_with_a_message),
+        cmocka_unit_test(fifo_opened_anew_has_nothing_left),
+        cmocka_unit_test(fifo_takes_one_receiver),
         cmocka_unit_test(queue_outlives_its_users),
     };
 
