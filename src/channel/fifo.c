@@ -10,8 +10,8 @@
  * Nothing goes back through it, and nothing tells a sender of the one before it. So both
  * sides leave marks at the pipe itself, in bits of its mode that the system does not use
  * there: the receiver its goodbye, the sender that it came. Who is not the owner cannot.
- * A receiver is taken for one that died then; and whoever connects behind a sender that
- * left no mark is not heard. */
+ * A receiver is taken for one that died then; and behind a sender that left no mark whoever
+ * connects is not heard, and a receiver that opens anew reads on in the middle of it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

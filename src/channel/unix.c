@@ -4,11 +4,20 @@
  * be told from the end, and a packet is limited by the socket's buffer. The header
  * has 64 bytes, so that the piece stays where the kernel's copies are fast: one of 8
  * bytes makes a message of 1 MiB take more than twice as long. Peers of a path are
- * checked by the credentials that the kernel keeps. */
+ * checked by the credentials that the kernel keeps.
+ *
+ * A socket that nobody listens on is left over, and who opens its path takes it away. But
+ * so looks one that is bound and about to be listened on, and between a look and the
+ * unlink() behind it the path may have got another. So who binds or unlinks a path holds a
+ * file beside it meanwhile, with flock(), and takes that away again: what a kill leaves
+ * lies there until the next does. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -128,9 +137,97 @@ static ino_t path_inode(const char *path)
     return lstat(path, &st) < 0 ? 0 : st.st_ino;
 }
 
+#define LOCK_SUFFIX ".opening"
+
+/* Who holds the path: until path_unlock(). */
+struct path_lock {
+    int fd; /* or -errno */
+    char file[sizeof((struct sockaddr_un *)0)->sun_path + sizeof LOCK_SUFFIX];
+};
+
+/* A file of ours that can be waited for: another's could be held without end. 0 or -errno. */
+static int lock_file_hold(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+        return -EACCES;
+    while (flock(fd, LOCK_EX) < 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    return 0;
+}
+
+static bool lock_file_is_at(int fd, const char *path)
+{
+    struct stat held;
+    struct stat there;
+
+    return fstat(fd, &held) == 0 && lstat(path, &there) == 0 &&
+           held.st_ino == there.st_ino && held.st_dev == there.st_dev;
+}
+
+static struct path_lock path_lock(const char *path)
+{
+    struct path_lock l;
+    int rc = 0;
+
+    (void)snprintf(l.file, sizeof l.file, "%s" LOCK_SUFFIX, path);
+    for (;;) {
+        l.fd = mui_descriptor_above_stdio(
+            open(l.file, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+                 0600));
+        if (l.fd < 0)
+            return l;
+        rc = lock_file_hold(l.fd);
+        if (rc == 0 && lock_file_is_at(l.fd, l.file))
+            return l;
+        (void)close(l.fd); /* who held it before took it away */
+        if (rc != 0) {
+            l.fd = rc;
+            return l;
+        }
+    }
+}
+
+static void path_unlock(struct path_lock *l)
+{
+    if (l->fd < 0)
+        return;
+    (void)unlink(l->file);
+    (void)flock(l->fd, LOCK_UN); /* a child by fork() may have a copy */
+    (void)close(l->fd);
+}
+
+/* Have the socket listen at the path, which is locked. 0 or -errno. */
+static int path_listen(struct unix_state *s, const struct sockaddr_un *at)
+{
+    const struct sockaddr *address = (const struct sockaddr *)at;
+    int rc = bind(s->sock, address, sizeof *at) < 0 ? -errno : 0;
+
+    if (rc == -EADDRINUSE && path_is_stale(at) && unlink(at->sun_path) == 0)
+        rc = bind(s->sock, address, sizeof *at) < 0 ? -errno : 0;
+    if (rc != 0)
+        return rc;
+    s->maker = getpid();
+    s->inode = path_inode(at->sun_path);
+    s->path = strdup(at->sun_path);
+    if (s->path && listen(s->sock, UNIX_BACKLOG) == 0)
+        return 0;
+    rc = s->path ? -errno : -ENOMEM;
+    (void)unlink(at->sun_path);
+    free(s->path);
+    s->path = NULL;
+    return rc;
+}
+
 static int unix_open(struct mu_chan *c, const char *rest, struct mu_error *err)
 {
     struct unix_state *s = unix_state(c);
+    struct path_lock lock;
     struct sockaddr_un at;
     int sock;
     int rc = unix_address(rest, &at, err);
@@ -142,22 +239,26 @@ static int unix_open(struct mu_chan *c, const char *rest, struct mu_error *err)
     if (sock < 0)
         return mui_fail(err, sock, "unix: socket");
     s->sock = sock;
-    rc = bind(sock, (struct sockaddr *)&at, sizeof at) < 0 ? -errno : 0;
-    if (rc == -EADDRINUSE && path_is_stale(&at) && unlink(rest) == 0)
-        rc = bind(sock, (struct sockaddr *)&at, sizeof at) < 0 ? -errno : 0;
+    lock = path_lock(rest);
+    rc = lock.fd < 0 ? lock.fd : path_listen(s, &at);
+    path_unlock(&lock);
     if (rc != 0)
         return mui_fail(err, rc, "unix: open %s", rest);
-    s->maker = getpid();
-    s->inode = path_inode(rest);
-    s->path = strdup(rest);
-    if (!s->path) {
-        (void)unlink(rest);
-        return mui_fail(err, -ENOMEM, "unix: open %s", rest);
-    }
-    if (listen(sock, UNIX_BACKLOG) < 0)
-        return mui_fail(err, -errno, "unix: open %s", rest);
     c->is_listener = true;
     return 0;
+}
+
+/* Take the path away, unless somebody else has it by now. */
+static void path_remove(const struct unix_state *s)
+{
+    struct path_lock lock;
+
+    if (s->inode != path_inode(s->path))
+        return;
+    lock = path_lock(s->path);
+    if (s->inode == path_inode(s->path))
+        (void)unlink(s->path);
+    path_unlock(&lock);
 }
 
 static int unix_connect(struct mu_chan *c, const char *rest, int64_t deadline,
@@ -423,8 +524,8 @@ static void unix_fini(struct mu_chan *c)
 {
     struct unix_state *s = unix_state(c);
 
-    if (s->path && s->maker == getpid() && s->inode == path_inode(s->path))
-        (void)unlink(s->path);
+    if (s->path && s->maker == getpid())
+        path_remove(s);
     if (s->sock > 0)
         (void)close(s->sock);
     free(s->path);

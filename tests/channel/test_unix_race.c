@@ -1,0 +1,227 @@
+/* test_unix_race.c: a path that two open at the same moment has one listener. The second
+ * comes in the middle of a call of the first, and is let go on until it is done or waits. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+#include "channel/open.h"
+
+static char address[64];
+#define PATH (address + sizeof "unix:" - 1)
+
+/* In which call the second comes. */
+enum moment { NEVER, AT_LISTEN, AT_UNLINK };
+static enum moment moment;
+
+static struct {
+    pthread_t thread;
+    sem_t is_done_or_waits;
+    struct mu_chan *chan;
+    int rc;
+    int n_waits; /* for the lock */
+} second;
+static _Thread_local bool is_second;
+
+static void *second_open(void *unused)
+{
+    is_second = true;
+    second.rc = mu_chan_open(address, NULL, &second.chan, NULL);
+    CHECK_CHILD(sem_post(&second.is_done_or_waits) == 0);
+    return unused;
+}
+
+static void second_await(void)
+{
+    while (sem_wait(&second.is_done_or_waits) < 0)
+        CHECK_CHILD(errno == EINTR);
+}
+
+static void second_comes(enum moment now)
+{
+    if (moment != now)
+        return;
+    moment = NEVER;
+    CHECK_CHILD(pthread_create(&second.thread, NULL, second_open, NULL) == 0);
+    second_await();
+}
+
+/* In place of the C library's, all three. */
+int listen(int fd, int n)
+{
+    if (!is_second)
+        second_comes(AT_LISTEN);
+    return (int)syscall(SYS_listen, fd, n);
+}
+
+int unlink(const char *name)
+{
+    if (!is_second && strcmp(name, PATH) == 0)
+        second_comes(AT_UNLINK);
+    return (int)syscall(SYS_unlinkat, AT_FDCWD, name, 0);
+}
+
+int flock(int fd, int operation)
+{
+    if (is_second && operation == LOCK_EX) {
+        second.n_waits++;
+        CHECK_CHILD(sem_post(&second.is_done_or_waits) == 0);
+    }
+    return (int)syscall(SYS_flock, fd, operation);
+}
+
+static void check_reached(struct mu_chan *listener)
+{
+    struct mu_chan *c = connect_or_fail(address, NULL);
+    struct mu_chan *peer;
+
+    assert_int_equal(mu_chan_accept(listener, MU_NOW, &peer, NULL), 0);
+    mu_chan_free(peer);
+    mu_chan_free(c);
+}
+
+static void check_nothing_left(void)
+{
+    char other[sizeof address + 16];
+
+    assert_int_equal(access(PATH, F_OK), -1);
+    (void)snprintf(other, sizeof other, "%s.opening", PATH);
+    assert_int_equal(access(other, F_OK), -1);
+}
+
+static int race_begin(void **state)
+{
+    (void)state;
+    (void)snprintf(address, sizeof address, "unix:/tmp/muster-race-%d",
+                   (int)getpid());
+    second.chan = NULL;
+    second.n_waits = 0;
+    return sem_init(&second.is_done_or_waits, 0, 0);
+}
+
+static int race_end(void **state)
+{
+    (void)state;
+    moment = NEVER;
+    (void)unlink(PATH);
+    return sem_destroy(&second.is_done_or_waits);
+}
+
+/* What one leaves that was killed. */
+static void leave_stale(void)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s", PATH);
+    assert_int_equal(bind(sock, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(close(sock), 0);
+}
+
+static void first_wins(enum moment when)
+{
+    struct mu_chan *c;
+
+    moment = when;
+    c = open_or_fail(address, NULL);
+    assert_int_equal(pthread_join(second.thread, NULL), 0);
+    assert_int_equal(second.rc, -EADDRINUSE);
+    check_reached(c);
+    mu_chan_free(c);
+    check_nothing_left();
+}
+
+static void bound_path_is_not_left_over(void **state)
+{
+    (void)state;
+    first_wins(AT_LISTEN);
+}
+
+static void left_over_path_is_taken_by_one(void **state)
+{
+    (void)state;
+    leave_stale();
+    first_wins(AT_UNLINK);
+}
+
+static void path_is_not_taken_from_the_next(void **state)
+{
+    struct mu_chan *c = open_or_fail(address, NULL);
+
+    (void)state;
+    assert_int_equal(mu_chan_close(c), 0);
+    moment = AT_UNLINK;
+    mu_chan_free(c);
+    assert_int_equal(pthread_join(second.thread, NULL), 0);
+    assert_int_equal(second.rc, 0);
+    check_reached(second.chan);
+    mu_chan_free(second.chan);
+    check_nothing_left();
+}
+
+static int lock_make(void)
+{
+    char other[sizeof address + 16];
+    int fd;
+
+    (void)snprintf(other, sizeof other, "%s.opening", PATH);
+    fd = open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    return fd;
+}
+
+/* What a kill leaves of a lock is in nobody's way. */
+static void lock_of_the_dead_is_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(close(lock_make()), 0);
+    mu_chan_free(open_or_fail(address, NULL));
+    check_nothing_left();
+}
+
+/* Who waited for a lock that was taken away meanwhile waits for who has the next. */
+static void lock_taken_away_is_none(void **state)
+{
+    char other[sizeof address + 16];
+    int first = lock_make();
+    int next;
+
+    (void)state;
+    (void)snprintf(other, sizeof other, "%s.opening", PATH);
+    moment = AT_LISTEN;
+    second_comes(AT_LISTEN);
+    assert_int_equal(unlink(other), 0);
+    next = lock_make();
+    assert_int_equal(close(first), 0);
+    second_await();
+    assert_int_equal(second.n_waits, 2);
+    assert_int_equal(close(next), 0);
+    assert_int_equal(pthread_join(second.thread, NULL), 0);
+    assert_int_equal(second.rc, 0);
+    check_reached(second.chan);
+    mu_chan_free(second.chan);
+    check_nothing_left();
+}
+
+int main(void)
+{
+#define RACE_TEST(fn) cmocka_unit_test_setup_teardown(fn, race_begin, race_end)
+    const struct CMUnitTest tests[] = {
+        RACE_TEST(bound_path_is_not_left_over),
+        RACE_TEST(left_over_path_is_taken_by_one),
+        RACE_TEST(path_is_not_taken_from_the_next),
+        RACE_TEST(lock_of_the_dead_is_taken),
+        RACE_TEST(lock_taken_away_is_none),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
