@@ -265,7 +265,9 @@ MU_API MU_NODISCARD int mu_chan_recv_batch(struct mu_chan *chan, void *buffer,
 /* A descriptor for poll(), epoll, or select: readable when a message, a connection
  * or an end may be there. Call it once before the first wait; then wait only after
  * a receive with MU_NOW gave MU_TIMEOUT, and try again whenever it is readable,
- * which it may be for no reason. Never read from it.
+ * which it may be for no reason. Never read from it. Of a file whose sender was killed as it
+ * sent it may not be readable for that message until there is the next one, or no process
+ * has that sender's handle any more, which children by fork() inherit.
  * Returns   lent until mu_chan_free(); -EOPNOTSUPP for an end that only sends;
  *           -errno */
 MU_API int mu_chan_fd(struct mu_chan *chan);
