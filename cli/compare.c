@@ -14,6 +14,7 @@
 #include "commands.h"
 #include "run.h"
 #include "say.h"
+#include "standard.h"
 #include "usage.h"
 #include "verdict.h"
 #include "wakeup.h"
@@ -61,7 +62,7 @@ static int reads_once(const char *path)
     struct stat st;
 
     return strcmp(path, "-") == 0 ||
-           (stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
+           (stat(standard_path(path), &st) == 0 && !S_ISREG(st.st_mode) &&
             !S_ISDIR(st.st_mode));
 }
 
@@ -88,7 +89,7 @@ static int copy_to_spool(const struct contest *c, int fd, const char *path)
 static int spool_input(struct contest *c, struct source *source)
 {
     const char *path = source->file;
-    int fd = STDIN_FILENO;
+    int fd = standard_input();
     int rc;
 
     if (c->spool_fd >= 0)
@@ -101,11 +102,11 @@ static int spool_input(struct contest *c, struct source *source)
     if (strcmp(path, "-") == 0)
         path = "standard input";
     else
-        fd = open(path, O_RDONLY | O_CLOEXEC);
+        fd = open(standard_path(path), O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return say_refuse("cannot read %s: %s", path, say_reason(errno));
     rc = copy_to_spool(c, fd, path);
-    if (fd != STDIN_FILENO)
+    if (fd != standard_input())
         (void)close(fd);
     if (rc < 0)
         return rc;
@@ -496,12 +497,13 @@ static const struct contender *choose(const struct contest *c,
     return chosen < n ? contenders[chosen] : NULL;
 }
 
-static void print_result(struct contest *c)
+static int print_result(struct contest *c)
 {
     struct row rows[MODELS_MAX] = {0};
     struct text why = {0};
     struct text page = {0};
     const struct contender *chosen;
+    int status;
 
     make_rows(c, rows);
     text_put(&why, "");
@@ -517,9 +519,10 @@ static void print_result(struct contest *c)
                 (unsigned long long)c->n_failed,
                 (unsigned long long)c->n_tasks);
     }
-    (void)fwrite(page.data, 1, page.size, stdout);
+    status = output_print(page.data);
     text_fini(&why);
     text_fini(&page);
+    return status;
 }
 
 int command_compare(int argc, char **argv)
@@ -540,8 +543,7 @@ int command_compare(int argc, char **argv)
     wakeup_init();
     if (read_models(&c) == 0 && work_open(&c.work, o) == 0 &&
         secure_inputs(&c) == 0 && warm_up(&c) == 0 && run_rounds(&c) == 0) {
-        print_result(&c);
-        rc = say_flush();
+        rc = print_result(&c);
     }
     if (rc == 0 && all_failed(&c))
         rc = c.n_failed < FAILED_MAX ? (int)c.n_failed : FAILED_MAX;

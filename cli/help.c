@@ -1,9 +1,7 @@
 /* help.c: what --help prints: each page fits a screen of 24 lines of 80 columns;
  * the manual pages have it all. */
-#include <stdio.h>
-
 #include "commands.h"
-#include "say.h"
+#include "output.h"
 
 const char help_muster[] =
     "Usage: muster map WORK [::: INPUT...]       run WORK for each input\n"
@@ -83,6 +81,5 @@ const char help_compare[] =
 
 int help_print(const char *page)
 {
-    (void)fputs(page, stdout);
-    return say_flush();
+    return output_print(page);
 }

@@ -14,6 +14,7 @@
 #include "names.h"
 #include "product.h"
 #include "say.h"
+#include "standard.h"
 #include "stream.h"
 #include "text.h"
 #include "walk.h"
@@ -55,7 +56,7 @@ static void hint_terminal(const struct options *o)
 {
     for (size_t i = 0; i < o->n_sources; i++)
         if (!o->sources[i].args && strcmp(o->sources[i].file, "-") == 0 &&
-            isatty(STDIN_FILENO))
+            isatty(standard_input()))
             say("reading inputs from the terminal, one a line: end with "
                 "Ctrl-D, or "
                 "give them after :::");
@@ -328,13 +329,14 @@ static int is_pipe(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+    return stat(standard_path(path), &st) == 0 && !S_ISREG(st.st_mode) &&
+           !S_ISDIR(st.st_mode);
 }
 
 /* A worker process cannot open it: it is read here, as a pipe is. */
 static int is_of_process(const char *path)
 {
-    return stream_is_of_process(path) && access(path, R_OK) == 0;
+    return stream_is_of_process(path) && access(standard_path(path), R_OK) == 0;
 }
 
 /* What the pipe holds becomes one input, once it is at its end.
@@ -415,7 +417,7 @@ static int cut_another(struct inputs *in)
         rc = next_file(in, &path);
         if (rc)
             return rc;
-        if (in->is_counting && access(path, R_OK) < 0)
+        if (in->is_counting && access(standard_path(path), R_OK) < 0)
             continue; /* told when it is read, and once */
         if (in->is_counting && is_pipe(path))
             return say_refuse("--halt N%% cannot count the pieces of %s and "

@@ -9,6 +9,7 @@
 
 #include "rows.h"
 #include "say.h"
+#include "standard.h"
 #include "whole.h"
 
 static const char option[] = "--joblog "; /* in messages */
@@ -153,7 +154,7 @@ static int read_log(const char *path, struct text *ret)
 /* +FILE: nothing is cut off, nor appended to, what is no joblog. */
 static int check_head(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd = open(standard_path(path), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     int is_log;
 
     if (fd < 0)
@@ -194,10 +195,10 @@ int joblog_open(struct joblog *log, const char *path, enum resume resume)
 
     log->path = path;
     if (strcmp(path, "-") == 0) {
-        log->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+        log->fd = fcntl(standard_output(), F_DUPFD_CLOEXEC, 3);
     } else {
         path += path[0] == '+';
-        log->fd = open(path,
+        log->fd = open(standard_path(path),
                        O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC |
                            (goes_on ? 0 : O_TRUNC),
                        0666);

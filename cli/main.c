@@ -1,13 +1,15 @@
 /* main.c: the muster command: which subcommand. */
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "muster/init.h"
 
 #include "commands.h"
+#include "output.h"
 #include "say.h"
+#include "standard.h"
+#include "text.h"
 
 static const struct {
     const char *name;
@@ -37,8 +39,13 @@ static int refuse_command(const char *name)
 
 static int print_version(void)
 {
-    (void)printf("muster %s\n", mu_version());
-    return say_flush();
+    struct text line = {0};
+    int status;
+
+    text_printf(&line, "muster %s\n", mu_version());
+    status = output_print(line.data);
+    text_fini(&line);
+    return status;
 }
 
 /* A standard descriptor that is closed would be the number of the next file that is
@@ -64,6 +71,8 @@ int main(int argc, char **argv)
         return print_version();
 
     /* before anything else: worker processes are forked from what we are now */
+    if (standard_take() < 0)
+        return SAY_EXIT_OTHER;
     if (mu_init(&err) < 0) {
         say("%s", err.text);
         return SAY_EXIT_OTHER;

@@ -8,13 +8,14 @@
 
 #include "report.h"
 #include "say.h"
+#include "standard.h"
 #include "whole.h"
 
 enum { FLUSH_BYTES = 256 * 1024 };
 
 static void write_output(const char *bytes, size_t size)
 {
-    whole_write_or_die(STDOUT_FILENO, "standard ", "output", bytes, size);
+    whole_write_or_die(standard_output(), "standard ", "output", bytes, size);
 }
 
 /* One that is closed or full is no reason to stop, and there is nobody to tell; but
@@ -117,12 +118,20 @@ void output_add(struct output *out, const struct ended *e)
 
 int output_settle(const struct output *out)
 {
-    int rc = out->discards ? 0 : whole_settle(STDOUT_FILENO);
+    int rc = out->discards ? 0 : whole_settle(standard_output());
 
     /* closed before: then nothing was written */
     if (rc == 0 || rc == -EBADF)
         return 0;
     return say_refuse("cannot write to standard output: %s", say_reason(-rc));
+}
+
+int output_print(const char *page)
+{
+    const struct output plain = {0};
+
+    write_output(page, strlen(page));
+    return output_settle(&plain) < 0 ? SAY_EXIT_OTHER : 0;
 }
 
 void output_fini(struct output *out)

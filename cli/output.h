@@ -23,6 +23,10 @@ void output_flush(struct output *out);
 int output_settle(const struct output *out);
 void output_fini(struct output *out);
 
+/* Print a page of the command's own; returns the exit status. Ends the command as
+ * output_flush() does. */
+int output_print(const char *page);
+
 /* Append `size` bytes with "tag TAB" before each of their lines. */
 void output_put_tagged(struct text *t, const char *tag, size_t tag_size,
                        const char *bytes, size_t size);

@@ -15,6 +15,7 @@
 #include "paths.h"
 #include "rows.h"
 #include "say.h"
+#include "standard.h"
 #include "template.h"
 #include "whole.h"
 
@@ -130,7 +131,7 @@ static int open_stdout(struct results *r, int go_on, off_t *ret_size)
 {
     struct stat st;
 
-    r->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    r->fd = fcntl(standard_output(), F_DUPFD_CLOEXEC, 3);
     if (r->fd < 0 || fstat(r->fd, &st) < 0)
         return refuse_name(r->name, -errno);
     *ret_size = go_on ? st.st_size : 0;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +35,6 @@ static void say_line(const char *format, va_list args)
         i += visible_next(line + i, length - i, form, &n);
         memcpy(shown + size, form, n);
     }
-    (void)fflush(stdout);
     shown[size++] = '\n';
     (void)whole_write(STDERR_FILENO, shown, size);
 }
@@ -68,19 +66,6 @@ void say_fatal(const char *format, ...)
     say_line(format, args);
     va_end(args);
     exit(SAY_EXIT_OTHER); // NOLINT(concurrency-mt-unsafe): nothing to undo
-}
-
-int say_flush(void)
-{
-    /* what did not fit into the buffer may have failed before, and errno is gone */
-    bool failed_before = ferror(stdout) != 0;
-
-    errno = 0;
-    if (fflush(stdout) == 0 && !failed_before)
-        return 0;
-    say("cannot write to standard output: %s",
-        errno ? say_reason(errno) : "a part of it was not taken");
-    return SAY_EXIT_OTHER;
 }
 
 const char *say_reason(int code)

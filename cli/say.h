@@ -19,9 +19,6 @@ int say_refuse(const char *format, ...) MU_PRINTF(1, 2);
 void say_fatal(const char *format, ...) MU_PRINTF(1, 2)
 __attribute__((noreturn));
 
-/* What was printed is out: returns 0; else says so and returns 255. */
-int say_flush(void);
-
 /* What an errno says and what would help, where that is known: for the end of a line.
  * Lent until the next call of the same thread. */
 const char *say_reason(int code);

@@ -14,6 +14,7 @@
 #include "muster/base.h"
 
 #include "say.h"
+#include "standard.h"
 #include "text.h"
 #include "wakeup.h"
 
@@ -24,7 +25,8 @@ enum {
 
 struct stream {
     const char *path;
-    int fd; /* -1 until the reader has opened a named pipe */
+    char *opened; /* a copy, for a reader that is left after its path is gone */
+    int fd;       /* -1 until the reader has opened a named pipe */
     uint64_t file_size;
     uint64_t position;
     int is_regular;
@@ -93,7 +95,7 @@ static void *reader_main(void *arg)
     ssize_t size;
 
     if (s->fd < 0)
-        s->fd = open(s->path, O_RDONLY | O_CLOEXEC);
+        s->fd = open(s->opened, O_RDONLY | O_CLOEXEC);
     do
         size = read_waiting(s->fd, bytes);
     while (hand_over(s, bytes, size));
@@ -146,19 +148,19 @@ int stream_open(const char *path, struct stream **ret_stream)
 {
     struct stream *s;
     struct stat st;
-    int fd = STDIN_FILENO;
+    int fd = standard_input();
     int rc;
 
     if (strcmp(path, "-") == 0) {
         path = "standard input";
         rc = fstat(fd, &st) < 0 ? -errno : 0;
     } else {
-        rc = open_path(path, &fd, &st);
+        rc = open_path(standard_path(path), &fd, &st);
     }
     if (rc < 0)
         return say_refuse("cannot read %s: %s", path, say_reason(-rc));
     if (S_ISDIR(st.st_mode)) {
-        if (fd != STDIN_FILENO)
+        if (fd != standard_input())
             (void)close(fd);
         return say_refuse("%s is a directory: --each file runs over the files "
                           "below it",
@@ -167,11 +169,13 @@ int stream_open(const char *path, struct stream **ret_stream)
 
     s = text_alloc(1, sizeof *s);
     s->path = path;
+    s->opened = text_copy(standard_path(path));
     s->fd = fd;
     s->is_regular = S_ISREG(st.st_mode);
     if (s->is_regular)
         s->file_size = (uint64_t)st.st_size;
     else if (start_reader(s) < 0) {
+        free(s->opened);
         free(s);
         return -1;
     }
@@ -201,10 +205,11 @@ void stream_free(struct stream *s)
         (void)pthread_mutex_destroy(&s->lock);
         (void)pthread_cond_destroy(&s->has_room);
     }
-    if (s->fd > STDIN_FILENO)
+    if (s->fd >= 0 && s->fd != standard_input())
         (void)close(s->fd);
     text_fini(&s->text);
     text_fini(&s->ahead);
+    free(s->opened);
     free(s);
 }
 
@@ -336,7 +341,7 @@ int stream_file(const struct stream *s)
     /* of anything else the reader may just set the descriptor */
     if (!s->is_regular)
         return -1;
-    if (s->fd == STDIN_FILENO || stream_is_of_process(s->path))
+    if (s->fd == standard_input() || stream_is_of_process(s->path))
         return -1;
     return s->fd;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "say.h"
+#include "standard.h"
 #include "wakeup.h"
 
 enum {
@@ -46,7 +47,7 @@ static int read_to_end(int fd, size_t size_max, struct text *ret)
 
 int whole_read(const char *path, size_t size_max, struct text *ret)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(standard_path(path), O_RDONLY | O_CLOEXEC);
     int rc;
 
     if (fd < 0)
