@@ -1,5 +1,6 @@
-/* compare.c: `muster compare`: the same work under several models, in turns, so
- * that a change of the machine's load hits all of them. */
+/* compare.c: `muster compare`: the same work under several models, in turns, so that a
+ * change of the machine's load hits all of them. This process runs no task: each run is one
+ * of its own, as `muster map` would be. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,47 +13,33 @@
 #include "muster/pool.h"
 
 #include "commands.h"
+#include "contest.h"
+#include "output.h"
+#include "round.h"
 #include "run.h"
 #include "say.h"
 #include "standard.h"
-#include "usage.h"
-#include "verdict.h"
 #include "wakeup.h"
+#include "watch.h"
 
 enum {
-    MODELS_MAX = 16,
     MODEL_BYTES = 256,
     COPY_BYTES = 64 * 1024,
-    COLUMNS = 79,    /* of what is said below the table */
     FAILED_MAX = 101 /* as an exit status: more than 100 */
 };
 
 static const char default_models[] =
     "serial,threads,processes,processes/threads";
 
-/* One model and its figures, one of each a round. */
-struct contender {
-    const char *model;
-    char *full; /* with all counts */
-    int isolates;
-    uint64_t n_failed; /* in the round where most did */
-    double *rates;
-    double *cpu_seconds;
-    double *peak_bytes;
-    double *switches;
-};
-
-struct contest {
+struct comparison {
     struct options options;
-    struct work work;
-    struct contender contenders[MODELS_MAX];
-    struct contender *running[MODELS_MAX]; /* of them, those that can */
-    size_t n;
-    unsigned n_rounds;  /* that are complete */
-    uint64_t n_tasks;   /* of one run */
-    uint64_t n_failed;  /* of the first run */
-    struct text models; /* the words of --models */
-    struct text spool;  /* where standard input was copied to */
+    struct contest contest;
+    struct rounds rounds;
+    struct progress progress; /* of runs */
+    uint64_t n_run;           /* of them */
+    const char *model;        /* of the run that is next */
+    struct text models;       /* the words of --models */
+    struct text spool;        /* where standard input was copied to */
     int spool_fd;
 };
 
@@ -66,7 +53,7 @@ static int reads_once(const char *path)
             !S_ISDIR(st.st_mode));
 }
 
-static int copy_to_spool(const struct contest *c, int fd, const char *path)
+static int copy_to_spool(const struct comparison *c, int fd, const char *path)
 {
     char *bytes = text_alloc(1, COPY_BYTES);
     ssize_t n;
@@ -86,7 +73,7 @@ static int copy_to_spool(const struct contest *c, int fd, const char *path)
 
 /* Standard input or a pipe: keep it in memory, under a name that the workers can open
  * too. */
-static int spool_input(struct contest *c, struct source *source)
+static int spool_input(struct comparison *c, struct source *source)
 {
     const char *path = source->file;
     int fd = standard_input();
@@ -115,30 +102,34 @@ static int spool_input(struct contest *c, struct source *source)
     return 0;
 }
 
+static int refuse_once(const char *name)
+{
+    return say_refuse("%s can be read once, and every model reads it: write it "
+                      "to a file",
+                      name);
+}
+
 /* Inputs that can be read as often as there are runs. */
-static int secure_inputs(struct contest *c)
+static int secure_inputs(struct comparison *c)
 {
     struct options *o = &c->options;
-    const struct source *first = &o->sources[0];
 
     for (size_t i = 0; i < o->n_sources; i++) {
         struct source *s = &o->sources[i];
 
         if (!s->args && reads_once(s->file) && spool_input(c, s) < 0)
             return -1;
+        if (!s->args)
+            continue;
+        for (size_t k = 0; options_inputs_are_files(o) && k < s->n_args; k++)
+            if (reads_once(s->args[k]))
+                return refuse_once(s->args[k]);
     }
-    if (!options_inputs_are_files(o) || !first->args)
-        return 0;
-    for (size_t i = 0; i < first->n_args; i++)
-        if (reads_once(first->args[i]))
-            return say_refuse("%s can be read once, and every model reads it: "
-                              "write it to a file",
-                              first->args[i]);
     return 0;
 }
 
 /* The models of --models, each checked, and once. */
-static int read_models(struct contest *c)
+static int read_models(struct comparison *c)
 {
     char full[MODELS_MAX][MODEL_BYTES];
     char *at;
@@ -147,389 +138,307 @@ static int read_models(struct contest *c)
     text_put(&c->models,
              c->options.models ? c->options.models : default_models);
     for (at = c->models.data; at; at = rest) {
-        struct contender *m = &c->contenders[c->n];
+        const size_t n = c->contest.n;
         struct mu_error err = {0};
 
         rest = strchr(at, ',');
         if (rest)
             *rest++ = '\0';
-        if (c->n == MODELS_MAX)
+        if (n == MODELS_MAX)
             return say_refuse(
                 "--models: there are more than %d: leave some out", MODELS_MAX);
-        if (mu_model_check(at, full[c->n], MODEL_BYTES, &err) < 0)
+        if (mu_model_check(at, full[n], MODEL_BYTES, &err) < 0)
             return say_refuse("--models %s: %s", at, err.text);
-        for (size_t i = 0; i < c->n; i++)
-            if (strcmp(full[i], full[c->n]) == 0)
+        for (size_t i = 0; i < n; i++)
+            if (strcmp(full[i], full[n]) == 0)
                 return say_refuse("--models: %s and %s are the same: name each "
                                   "model once",
-                                  c->contenders[i].model, at);
-        m->model = at;
-        m->isolates = mu_model_isolates(at) == 1;
-        m->rates = text_alloc(c->options.rounds, sizeof(double));
-        m->cpu_seconds = text_alloc(c->options.rounds, sizeof(double));
-        m->peak_bytes = text_alloc(c->options.rounds, sizeof(double));
-        m->switches = text_alloc(c->options.rounds, sizeof(double));
-        c->running[c->n++] = m;
+                                  c->contest.running[i]->model, at);
+        (void)contest_add(&c->contest, at, c->options.rounds);
     }
     return 0;
 }
 
-struct figures {
-    double seconds;
-    uint64_t n_ended;
-    uint64_t n_failed;
-    uint64_t n_dead; /* tasks that took their process with them */
-    struct usage_figures usage;
-};
-
-/* One run under one model. Returns 0, or -1 after saying why. */
-static int run_once(struct contest *c, struct contender *m, struct figures *ret)
+static struct progress_state progress_of(const struct comparison *c)
 {
-    struct options own = c->options; /* of this model */
-    struct run r = {
-        .options = &own,
-        .work = c->work,
-        .joblog = {.fd = -1},
-        .output = {.discards = 1},
+    return (struct progress_state){
+        .n_total = 1 + (uint64_t)c->options.rounds * c->contest.n,
+        .n_ended = c->n_run,
     };
-    struct usage *usage = NULL;
-    int64_t start = 0;
-    int rc;
+}
 
-    if (strcmp(m->model, "serial") == 0) {
-        own.jobs = NULL;
-    }
-    if (!m->isolates && !c->work.command)
-        own.timeout_ns = 0;
-    results_init(&r.results, NULL);
-    rc = inputs_open(r.options, &r.inputs);
-    if (rc == 0)
-        rc = run_open_pool(&r, m->model);
-    if (rc == 0) {
-        usage = usage_start(r.pool);
-        start = mu_now_ns();
-        rc = c->options.reduce ? run_reduce(&r) : run_map(&r);
-        ret->seconds = (double)(mu_now_ns() - start) / 1e9;
-        usage_stop(usage, &ret->usage);
-        if (!m->full)
-            m->full = text_copy(mu_pool_model(r.pool));
-        ret->n_ended = report_n_ended(&r.report);
-        ret->n_failed = report_n_failed(&r.report);
-        ret->n_dead = r.report.ended[MU_CRASHED] + r.report.ended[MU_EXITED] +
-                      r.report.ended[MU_TIMED_OUT] +
-                      r.report.ended[MU_OUT_OF_MEMORY] +
-                      r.report.ended[MU_LOST];
-        if (c->work.command)
-            ret->n_dead = 0; /* it was a process of its own anyway */
-    }
-    rc = rc < 0 || r.is_broken ? -1 : 0;
-    run_close(&r);
+static int64_t look(void *ctx)
+{
+    struct comparison *c = ctx;
+    const struct progress_state s = progress_of(c);
+
+    progress_draw(&c->progress, &s, mu_now_ns());
+    return progress_deadline(&c->progress);
+}
+
+/* No line of progress is to have something else behind it. */
+static void end_progress(struct comparison *c)
+{
+    const struct progress_state s = progress_of(c);
+
+    progress_end(&c->progress, &s, mu_now_ns());
+}
+
+/* In a process of its own: whether there is such a work. It need not wait for inputs to be
+ * told so. */
+static int try_work(void *ctx, struct round_report *report)
+{
+    const struct comparison *c = ctx;
+    struct work work;
+    int rc = work_open(&work, &c->options);
+
+    (void)report;
+    work_close(&work);
     return rc;
 }
 
-static void free_contenders(struct contest *c)
+static void count(const struct run *r, struct round_report *report)
 {
-    for (size_t i = 0; i < MODELS_MAX; i++) {
-        struct contender *m = &c->contenders[i];
+    const uint64_t *ended = r->report.ended;
 
-        free(m->full);
-        free(m->rates);
-        free(m->cpu_seconds);
-        free(m->peak_bytes);
-        free(m->switches);
-    }
+    report->n_ended = report_n_ended(&r->report);
+    report->n_failed = report_n_failed(&r->report);
+    report->n_dead = 0;
+    if (!r->work.command) /* which is a process of its own anyway */
+        report->n_dead = ended[MU_CRASHED] + ended[MU_EXITED] +
+                         ended[MU_TIMED_OUT] + ended[MU_OUT_OF_MEMORY] +
+                         ended[MU_LOST];
 }
 
-static void keep_isolating(struct contest *c)
+/* All tasks, in a pool that is open. */
+static int run_tasks(struct run *r, const struct watch_limit *limit,
+                     struct round_report *report)
 {
-    size_t n = 0;
+    struct watch *watch = NULL;
+    int64_t start;
+    int rc;
 
-    for (size_t i = 0; i < c->n; i++)
-        if (c->running[i]->isolates)
-            c->running[n++] = c->running[i];
-    c->n = n;
+    if (watch_start(r->pool, limit, &watch) < 0)
+        return -1;
+    start = mu_now_ns();
+    rc = r->options->reduce ? run_reduce(r) : run_map(r);
+    report->seconds = (double)(mu_now_ns() - start) / 1e9;
+    report->peak_bytes = watch_stop(watch);
+    count(r, report);
+    return rc;
+}
+
+/* One run under c->model, in a process of its own. */
+static int run_model(void *ctx, struct round_report *report)
+{
+    const struct comparison *c = ctx;
+    struct options own = c->options; /* of this model */
+    struct watch_limit limit = {
+        .words = report->words,
+        .size = sizeof report->words,
+    };
+    struct run r = {
+        .options = &own,
+        .joblog = {.fd = -1},
+        .output = {.discards = 1},
+        .note = {.words = report->words, .size = sizeof report->words},
+    };
+    int rc = work_open(&r.work, &own);
+
+    if (strcmp(c->model, "serial") == 0)
+        own.jobs = NULL;
+    if (mu_model_isolates(c->model) != 1 && !r.work.command) {
+        limit.timeout_ns = own.timeout_ns;
+        own.timeout_ns = 0;
+    }
+    wakeup_init();
+    results_init(&r.results, NULL);
+    if (rc == 0)
+        rc = inputs_open(r.options, &r.inputs);
+    if (rc == 0) {
+        round_begins(report);
+        rc = run_open_pool(&r, c->model);
+    }
+    if (rc == 0) {
+        (void)snprintf(report->model, sizeof report->model, "%s",
+                       mu_pool_model(r.pool));
+        rc = run_tasks(&r, &limit, report);
+    }
+    rc = rc < 0 || r.is_broken ? -1 : 0;
+    run_close(&r);
+    work_close(&r.work);
+    return rc;
 }
 
 /* One run that does not count: it brings files into memory, and shows whether the
  * work survives without isolation. */
-static int warm_up(struct contest *c)
+static int warm_up(struct comparison *c)
 {
-    struct contender trial = {.model = "processes", .isolates = 1};
-    struct figures f = {0};
-    int rc = run_once(c, &trial, &f);
+    struct contest *contest = &c->contest;
+    struct round_report report;
 
-    free(trial.full);
-    if (rc < 0)
+    c->model = "processes";
+    switch (round_run(&c->rounds, run_model, c, &report)) {
+    case ROUND_WHOLE:
+        break;
+    case ROUND_BROKE:
+        end_progress(c);
+        return say_refuse("the run before the first round broke off: %s",
+                          report.words);
+    case ROUND_INTERRUPTED:
+        end_progress(c);
+        return say_refuse("interrupted before the first round: there are no "
+                          "figures");
+    default:
         return -1;
-    c->n_tasks = f.n_ended;
-    c->n_failed = f.n_failed;
-    if (f.n_ended == 0)
+    }
+    c->n_run++;
+    contest->n_tasks = report.n_ended;
+    contest->n_failed = report.n_failed;
+    if (report.n_ended == 0)
         return say_refuse("there are no inputs: give some after :::, with -a, "
                           "or on standard input");
-    if (f.n_dead == 0)
+    if (report.n_dead == 0)
         return 0;
-    keep_isolating(c);
+    contest_keep_isolating(contest);
+    end_progress(c);
     say("%llu of %llu tasks end their process: only models that isolate are "
         "compared",
-        (unsigned long long)f.n_dead, (unsigned long long)f.n_ended);
-    return c->n ? 0 : say_refuse("none of the models isolates: take processes");
+        (unsigned long long)report.n_dead, (unsigned long long)report.n_ended);
+    return contest->n
+               ? 0
+               : say_refuse("none of the models isolates: take processes");
 }
 
-static int run_rounds(struct contest *c)
+static void note_figures(struct contender *m, unsigned round,
+                         const struct round_report *report)
 {
-    for (unsigned round = 0; round < c->options.rounds; round++) {
-        for (size_t i = 0; i < c->n; i++) {
-            /* nobody always follows the same neighbour */
-            struct contender *m = c->running[(i + round) % c->n];
-            struct figures f = {0};
+    if (report->n_failed > m->n_failed)
+        m->n_failed = report->n_failed;
+    m->rates[round] = (double)report->n_ended / report->seconds;
+    m->cpu_seconds[round] = report->used.cpu_seconds;
+    m->peak_bytes[round] = (double)report->peak_bytes;
+    m->switches[round] = (double)report->used.n_switches;
+}
 
-            if (run_once(c, m, &f) < 0)
-                return -1;
-            if (f.n_failed > m->n_failed)
-                m->n_failed = f.n_failed;
-            m->rates[round] = (double)f.n_ended / f.seconds;
-            m->cpu_seconds[round] = f.usage.cpu_seconds;
-            m->peak_bytes[round] = (double)f.usage.peak_bytes;
-            m->switches[round] = (double)f.usage.n_switches;
-        }
-        c->n_rounds = round + 1;
-    }
+/* Returns 0, or -1 when there is no going on. */
+static int run_round(struct comparison *c, struct contender *m, unsigned round)
+{
+    struct round_report report;
+    enum round_end end;
+
+    c->model = m->model;
+    end = round_run(&c->rounds, run_model, c, &report);
+    if (end == ROUND_REFUSED || end == ROUND_INTERRUPTED)
+        return -1;
+    if (!m->full && report.model[0])
+        m->full = text_copy(report.model);
+    if (end == ROUND_BROKE)
+        text_printf(&m->broke, "broke off in round %u: %s", round + 1,
+                    report.words);
+    else
+        note_figures(m, round, &report);
     return 0;
 }
 
-/* All medians, ready to print. */
-struct row {
-    const struct contender *contender;
-    struct verdict_spread rate;
-    struct verdict_spread cpu_seconds;
-    struct verdict_spread peak_bytes;
-    struct verdict_spread switches;
-    double speedup; /* over serial; 0 when that did not run */
-};
-
-static void make_rows(const struct contest *c, struct row *rows)
+/* What is whole when a signal comes is shown. */
+static int run_rounds(struct comparison *c)
 {
-    double serial = 0;
+    struct contest *contest = &c->contest;
 
-    for (size_t i = 0; i < c->n; i++) {
-        const struct contender *m = c->running[i];
+    for (unsigned round = 0; round < c->options.rounds; round++) {
+        for (size_t i = 0; i < contest->n; i++) {
+            /* nobody always follows the same neighbour */
+            struct contender *m = contest->running[(i + round) % contest->n];
 
-        rows[i] = (struct row){
-            .contender = m,
-            .rate = verdict_spread_of(m->rates, c->n_rounds),
-            .cpu_seconds = verdict_spread_of(m->cpu_seconds, c->n_rounds),
-            .peak_bytes = verdict_spread_of(m->peak_bytes, c->n_rounds),
-            .switches = verdict_spread_of(m->switches, c->n_rounds),
-        };
-        if (strcmp(m->model, "serial") == 0)
-            serial = rows[i].rate.median;
-    }
-    for (size_t i = 0; serial > 0 && i < c->n; i++)
-        rows[i].speedup = rows[i].rate.median / serial;
-}
-
-/* A column, to the right. */
-static void put_number_cell(struct text *t, int width, double number)
-{
-    struct text cell = {0};
-
-    text_put_number(&cell, number);
-    text_printf(t, " %*s", width, cell.data);
-    text_fini(&cell);
-}
-
-/* How far the lowest and the highest are from the median. */
-static void put_spread_cell(struct text *t, int width,
-                            const struct verdict_spread *s)
-{
-    char cell[32] = "";
-
-    if (s->median > 0)
-        (void)snprintf(cell, sizeof cell, "-%.0f%% +%.0f%%",
-                       (1 - s->min / s->median) * 100,
-                       (s->max / s->median - 1) * 100);
-    text_printf(t, " %*s", width, cell);
-}
-
-static void put_row(struct text *t, const struct row *r)
-{
-    text_printf(t, "%-21s", r->contender->full);
-    put_number_cell(t, 10, r->rate.median);
-    put_spread_cell(t, 11, &r->rate);
-    if (r->speedup > 0)
-        text_printf(t, " %8.2f", r->speedup);
-    else
-        text_printf(t, " %8s", "-");
-    put_number_cell(t, 7, r->cpu_seconds.median);
-    put_number_cell(t, 7, r->peak_bytes.median / 1048576);
-    put_number_cell(t, 9, r->switches.median);
-    text_putc(t, '\n');
-}
-
-static void put_table(struct text *t, const struct contest *c,
-                      const struct row *rows)
-{
-    text_printf(t, "%-21s %10s %11s %8s %7s %7s %9s\n", "model", "tasks/s",
-                "spread", "speed-up", "CPU s", "PSS MiB", "switches");
-    for (size_t i = 0; i < c->n; i++)
-        put_row(t, &rows[i]);
-}
-
-static void put_spread_json(struct text *t, const char *name,
-                            const struct verdict_spread *s)
-{
-    text_printf(t, ",\"%s\":{\"median\":%.6g,\"min\":%.6g,\"max\":%.6g}", name,
-                s->median, s->min, s->max);
-}
-
-static void put_json(struct text *t, const struct contest *c,
-                     const struct row *rows, const char *take, const char *why)
-{
-    text_printf(t, "{\"tasks\":%llu,\"failed\":%llu,\"rounds\":%u,\"models\":[",
-                (unsigned long long)c->n_tasks, (unsigned long long)c->n_failed,
-                c->n_rounds);
-    for (size_t i = 0; i < c->n; i++) {
-        text_put(t, i ? ",{\"model\":" : "{\"model\":");
-        text_put_json(t, rows[i].contender->full,
-                      strlen(rows[i].contender->full));
-        put_spread_json(t, "per_second", &rows[i].rate);
-        if (rows[i].speedup > 0)
-            text_printf(t, ",\"speedup\":%.4g", rows[i].speedup);
-        put_spread_json(t, "cpu_seconds", &rows[i].cpu_seconds);
-        put_spread_json(t, "peak_pss_bytes", &rows[i].peak_bytes);
-        put_spread_json(t, "context_switches", &rows[i].switches);
-        text_printf(t, ",\"failed\":%llu}",
-                    (unsigned long long)rows[i].contender->n_failed);
-    }
-    text_put(t, "],\"take\":");
-    if (take)
-        text_put_json(t, take, strlen(take));
-    else
-        text_put(t, "null");
-    text_put(t, ",\"why\":");
-    text_put_json(t, why, strlen(why));
-    text_put(t, "}\n");
-}
-
-/* Lines of at most COLUMNS, broken at blanks. */
-static void put_wrapped(struct text *t, const char *words)
-{
-    size_t column = 0;
-
-    while (*words) {
-        size_t n = strcspn(words, " ");
-
-        if (column && column + 1 + n > COLUMNS) {
-            text_putc(t, '\n');
-            column = 0;
-        } else if (column) {
-            text_putc(t, ' ');
-            column++;
+            if (!m->broke.size && run_round(c, m, round) < 0) {
+                end_progress(c);
+                if (c->rounds.signal)
+                    say(contest->n_rounds
+                            ? "interrupted: these are the figures of the "
+                              "rounds that are whole"
+                            : "interrupted in the first round: there are no "
+                              "figures");
+                return c->rounds.signal && contest->n_rounds ? 0 : -1;
+            }
+            c->n_run++;
         }
-        text_append(t, words, n);
-        column += n;
-        words += n + (words[n] == ' ');
+        contest->n_rounds = round + 1;
     }
-    text_putc(t, '\n');
+    end_progress(c);
+    return 0;
 }
 
-static int all_failed(const struct contest *c)
+static int print_result(struct comparison *c)
 {
-    return c->n_failed == c->n_tasks;
-}
-
-/* A task that fails may be done sooner: such rates say nothing. */
-static int is_left_out(const struct contest *c, const struct contender *m)
-{
-    return m->n_failed > c->n_failed;
-}
-
-static void put_left_out(struct text *t, const struct contest *c)
-{
-    const char *before = ": ";
-
-    text_printf(
-        t, "more tasks failed than before the first round (%llu of %llu)",
-        (unsigned long long)c->n_failed, (unsigned long long)c->n_tasks);
-    for (size_t i = 0; i < c->n; i++) {
-        if (!is_left_out(c, c->running[i]))
-            continue;
-        text_printf(t, "%s%s (%llu)", before, c->running[i]->model,
-                    (unsigned long long)c->running[i]->n_failed);
-        before = ", ";
-    }
-    text_putc(t, '.');
-}
-
-/* The model to take, or NULL. */
-static const struct contender *choose(const struct contest *c,
-                                      const struct row *rows,
-                                      struct text *ret_why)
-{
-    const struct contender *contenders[MODELS_MAX];
-    struct verdict_model models[MODELS_MAX];
-    size_t n = 0;
-    size_t chosen = 0;
-
-    if (all_failed(c)) {
-        text_put(ret_why, "No verdict: all tasks failed.");
-        return NULL;
-    }
-    for (size_t i = 0; i < c->n; i++) {
-        if (is_left_out(c, c->running[i]))
-            continue;
-        contenders[n] = c->running[i];
-        models[n++] = (struct verdict_model){
-            .name = c->running[i]->model,
-            .isolates = c->running[i]->isolates,
-            .rate = rows[i].rate,
-        };
-    }
-    if (n)
-        chosen = verdict_choose(models, n, ret_why);
-    if (n < c->n) {
-        text_put(ret_why, n ? " Left out, for " : "No verdict, for ");
-        put_left_out(ret_why, c);
-    }
-    if (c->n_rounds == 1 && n > 1)
-        text_put(ret_why, " One round cannot tell how much of this is noise: "
-                          "--rounds 5 can.");
-    return chosen < n ? contenders[chosen] : NULL;
-}
-
-static int print_result(struct contest *c)
-{
-    struct row rows[MODELS_MAX] = {0};
-    struct text why = {0};
+    struct contest *contest = &c->contest;
     struct text page = {0};
-    const struct contender *chosen;
     int status;
 
-    make_rows(c, rows);
-    text_put(&why, "");
-    chosen = choose(c, rows, &why);
-    if (c->options.json) {
-        put_json(&page, c, rows, chosen ? chosen->model : NULL, why.data);
-    } else {
-        put_table(&page, c, rows);
-        if (!c->options.quiet)
-            put_wrapped(&page, why.data);
-        if (c->n_failed && !c->options.quiet)
-            say("%llu of %llu tasks failed: muster map says which",
-                (unsigned long long)c->n_failed,
-                (unsigned long long)c->n_tasks);
-    }
+    if (c->options.json)
+        contest_put_json(&page, contest);
+    else
+        contest_put(&page, contest, !c->options.quiet);
     status = output_print(page.data);
-    text_fini(&why);
     text_fini(&page);
+    if (contest->n_failed && !c->options.quiet && !c->options.json)
+        say("%llu of %llu tasks failed: muster map says which",
+            (unsigned long long)contest->n_failed,
+            (unsigned long long)contest->n_tasks);
     return status;
+}
+
+/* Before standard input is read: whoever waits for it would rather be told now. */
+static int check_work(struct comparison *c)
+{
+    struct round_report report;
+    struct rounds rounds = {0};
+    enum round_end end;
+
+    if (rounds_init(&rounds) < 0)
+        return -1;
+    end = round_run(&rounds, try_work, c, &report);
+    rounds_fini(&rounds);
+    if (end == ROUND_BROKE)
+        return say_refuse("cannot load %s: %s: look at its constructors",
+                          c->options.work, report.words);
+    return end == ROUND_WHOLE ? 0 : -1;
+}
+
+static int compare(struct comparison *c)
+{
+    const struct options *o = &c->options;
+    int rc;
+
+    if (read_models(c) < 0 || check_work(c) < 0 || secure_inputs(c) < 0)
+        return -1;
+    c->progress.bar = !o->quiet && isatty(STDERR_FILENO);
+    c->progress.start_ns = mu_now_ns();
+    c->rounds = (struct rounds){.look = look, .ctx = c};
+    if (rounds_init(&c->rounds) < 0)
+        return -1;
+    rc = warm_up(c);
+    if (rc == 0)
+        rc = run_rounds(c);
+    if (rc == 0)
+        rc = print_result(c);
+    rounds_fini(&c->rounds);
+    return rc;
+}
+
+static int exit_status(const struct contest *c, int rc)
+{
+    if (rc || contest_has_broken(c))
+        return SAY_EXIT_OTHER;
+    if (!contest_all_failed(c))
+        return 0;
+    return c->n_failed < FAILED_MAX ? (int)c->n_failed : FAILED_MAX;
 }
 
 int command_compare(int argc, char **argv)
 {
-    struct contest c = {.spool_fd = -1};
-    const struct options *o = &c.options;
-    int rc = -1;
+    struct comparison c = {.spool_fd = -1};
+    int rc;
 
     switch (options_read(&c.options, OPTIONS_COMPARE, argc, argv)) {
     case OPTIONS_HELP:
@@ -539,18 +448,8 @@ int command_compare(int argc, char **argv)
     default:
         break;
     }
-    /* a signal ends it: there is no output of tasks to be saved */
-    wakeup_init();
-    if (read_models(&c) == 0 && work_open(&c.work, o) == 0 &&
-        secure_inputs(&c) == 0 && warm_up(&c) == 0 && run_rounds(&c) == 0) {
-        rc = print_result(&c);
-    }
-    if (rc == 0 && all_failed(&c))
-        rc = c.n_failed < FAILED_MAX ? (int)c.n_failed : FAILED_MAX;
-    else if (rc)
-        rc = SAY_EXIT_OTHER;
-    work_close(&c.work);
-    free_contenders(&c);
+    rc = exit_status(&c.contest, compare(&c));
+    contest_fini(&c.contest);
     text_fini(&c.models);
     text_fini(&c.spool);
     if (c.spool_fd >= 0)

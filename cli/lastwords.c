@@ -50,6 +50,7 @@ static struct {
     const struct flights *flights;
     lastwords_save_fn save;
     void *ctx;
+    const struct lastwords_note *note;
     mu_task_fn fn; /* of lastwords_guard() */
     pid_t pid;     /* a child of a task has nothing to say */
     pthread_t main_thread;
@@ -125,8 +126,28 @@ static int is_in_task(void)
     return own;
 }
 
+/* Who did it, for who said that there be a note. */
+static void note_who(const char *how, const char *what)
+{
+    const struct lastwords_note *note = armed.note;
+    struct line l = {.size = 0};
+    uint64_t tag;
+    int own;
+
+    (void)mu_pool_running(armed.pool, &tag, 1, &own);
+    add_text(&l, own ? "input " : "a thread");
+    if (own)
+        add_number(&l, tag);
+    add_text(&l, how);
+    add_text(&l, what);
+    if (l.size > note->size - 1)
+        l.size = note->size - 1;
+    memcpy(note->words, l.text, l.size);
+    note->words[l.size] = '\0';
+}
+
 /* Who did it, and who was beside it. `how` is what the task of this thread did. */
-static void say_who(const char *how, const char *what)
+static void say_who(const char *how, const char *what, const char *so)
 {
     uint64_t tags[NAMED_MAX];
     struct line l = {.size = 0};
@@ -140,6 +161,7 @@ static void say_who(const char *how, const char *what)
         add_text(&l, how);
     }
     add_text(&l, what);
+    add_text(&l, so);
     add_text(&l, " ends the command: this model does not isolate; --model "
                  "processes loses that input alone");
     flush(&l);
@@ -176,7 +198,7 @@ static void await_save(void)
 /* The first that dies speaks, and waits until what has ended is saved. Who dies beside
  * it does not come back from here: its end would be that of the process, with less said
  * and saved. Who saves does, and so does who fails in its last words. */
-static void die(const char *how, const char *what)
+static void die(const char *how, const char *what, const char *so)
 {
     const int is_main = pthread_equal(pthread_self(), armed.main_thread);
     const int was_in_task = is_in_task();
@@ -189,8 +211,10 @@ static void die(const char *how, const char *what)
         &dying, &first, gettid(), memory_order_acq_rel, memory_order_acquire);
     if (first == gettid() || (first && is_main && !was_in_task))
         return;
-    if (!first)
-        say_who(how, what);
+    if (!first && armed.note)
+        note_who(how, what);
+    else if (!first)
+        say_who(how, what, so);
     if (armed.save && was_in_task && is_main)
         ask_saver();
     else if (armed.save && was_in_task && !first)
@@ -211,7 +235,7 @@ static void on_fault(int signal)
         if (faults[i].signal == signal)
             name = faults[i].name;
     if (armed.pool && getpid() == armed.pid)
-        die(" crashed: ", name);
+        die(" crashed: ", name, "");
     /* not before: it would be the end of whoever crashes meanwhile */
     (void)sigaction(signal, &by_default, NULL);
     (void)raise(signal);
@@ -231,9 +255,9 @@ static void on_exit_call(int status, void *ctx)
         return;
     add_text(&l, "exit(");
     add_number(&l, (uint64_t)(unsigned)status & 0xff);
-    add_text(&l, "), which");
+    add_text(&l, ")");
     l.text[l.size] = '\0';
-    die(" called ", l.text);
+    die(" called ", l.text, ", which");
     _exit(SAY_EXIT_OTHER);
 }
 
@@ -242,7 +266,7 @@ static void on_thread_end(void *ctx)
     (void)ctx;
     if (!is_in_task())
         return;
-    die(" called ", "pthread_exit(), which");
+    die(" called ", "pthread_exit()", ", which");
     _exit(SAY_EXIT_OTHER);
 }
 
@@ -297,7 +321,8 @@ static void catch_faults(void (*handler)(int))
 }
 
 int lastwords_arm(const struct mu_pool *pool, const struct flights *flights,
-                  lastwords_save_fn save_ended, void *ctx)
+                  lastwords_save_fn save_ended, void *ctx,
+                  const struct lastwords_note *note)
 {
     /* exit() takes the handler off its list: one for each thread that may call it */
     static unsigned n_registered;
@@ -310,6 +335,7 @@ int lastwords_arm(const struct mu_pool *pool, const struct flights *flights,
     armed.flights = flights;
     armed.save = save_ended;
     armed.ctx = ctx;
+    armed.note = note;
     armed.main_thread = pthread_self();
     armed.pid = getpid();
     armed.pool = pool;

@@ -4,6 +4,8 @@
 #ifndef CLI_LASTWORDS_H
 #define CLI_LASTWORDS_H
 
+#include <stddef.h>
+
 #include "muster/task.h"
 
 #include "flight.h"
@@ -12,13 +14,21 @@
  * main thread is not at work on them: on it, or while it stands still in a task. */
 typedef void (*lastwords_save_fn)(void *ctx);
 
+/* Where it is told which task ended the process, for who runs the command to say: the
+ * memory may be shared with that. */
+struct lastwords_note {
+    char *words; /* [size] */
+    size_t size;
+};
+
 /* From now on a task of `pool` that ends the process is named, and those that ran
  * beside it; what has ended is saved, and the process ends: of the signal, or with
- * status 255. `flights` says what the inputs were; `save` is optional. All is borrowed
- * until lastwords_disarm(). Main thread.
+ * status 255. `flights` says what the inputs were; `save` is optional; with a `note`
+ * nothing is said. All is borrowed until lastwords_disarm(). Main thread.
  * Returns   0, or -1 after saying why not */
 int lastwords_arm(const struct mu_pool *pool, const struct flights *flights,
-                  lastwords_save_fn save, void *ctx);
+                  lastwords_save_fn save, void *ctx,
+                  const struct lastwords_note *note);
 void lastwords_disarm(void);
 
 /* The function to submit instead of fn: it notices pthread_exit(). One function at a

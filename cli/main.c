@@ -14,9 +14,10 @@
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
+    int runs_tasks; /* in its own process */
 } commands[] = {
-    {"map", command_map},
-    {"compare", command_compare},
+    {"map", command_map, 1},
+    {"compare", command_compare, 0},
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -70,15 +71,17 @@ int main(int argc, char **argv)
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
         return print_version();
 
-    /* before anything else: worker processes are forked from what we are now */
-    if (standard_take() < 0)
-        return SAY_EXIT_OTHER;
-    if (mu_init(&err) < 0) {
-        say("%s", err.text);
-        return SAY_EXIT_OTHER;
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(name, commands[i].name) != 0)
+            continue;
+        /* before anything else: worker processes are forked from what we are now */
+        if (standard_take() < 0)
+            return SAY_EXIT_OTHER;
+        if (commands[i].runs_tasks && mu_init(&err) < 0) {
+            say("%s", err.text);
+            return SAY_EXIT_OTHER;
+        }
+        return commands[i].run(argc - 1, argv + 1);
     }
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (strcmp(name, commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
     return refuse_command(name);
 }

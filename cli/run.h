@@ -7,6 +7,7 @@
 #include "halt.h"
 #include "inputs.h"
 #include "joblog.h"
+#include "lastwords.h"
 #include "options.h"
 #include "output.h"
 #include "progress.h"
@@ -46,8 +47,9 @@ struct run {
     struct progress progress;
     struct report report;
     struct halt halt;
-    struct text line; /* the command or call of a task */
-    struct text tag;  /* of --tagstring */
+    struct lastwords_note note; /* of who runs it to compare; {0}: none */
+    struct text line;           /* the command or call of a task */
+    struct text tag;            /* of --tagstring */
 };
 
 /* Open the pool for r->work, with the count of -j in the model.

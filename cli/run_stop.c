@@ -93,5 +93,6 @@ static void save_ended(void *ctx)
 int run_arm_lastwords(struct run *r)
 {
     return lastwords_arm(r->pool, &r->flights,
-                         r->output.discards ? NULL : save_ended, r);
+                         r->output.discards ? NULL : save_ended, r,
+                         r->note.words ? &r->note : NULL);
 }

@@ -131,6 +131,11 @@ size_t verdict_choose(const struct verdict_model *models, size_t n,
     const struct verdict_model *unclear = first_unclear(models, n, fastest);
     int is_close = has_equal(models, n, fastest);
 
+    if (n == 1) {
+        text_printf(ret_why, "Take %s: it is the only one that is left.",
+                    fastest->name);
+        return 0;
+    }
     if (unclear) {
         text_printf(ret_why,
                     "No verdict: these rounds do not tell %s from %s, for they "

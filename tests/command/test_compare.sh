@@ -26,12 +26,16 @@ if command -v python3 >/dev/null; then
 fi
 table=$("$MUSTER" compare --quiet --rounds 1 --models serial --each file work.c:size ::: work.c)
 same '--quiet has the table alone' 2 "$(echo "$table" | wc -l)"
+has 'of one model there is no verdict' '"take":null,"why":"No verdict: no other model was run\."' \
+    "$("$MUSTER" compare --json --rounds 1 --models serial work.c:echo ::: a)"
 table=$("$MUSTER" compare --rounds 1 --reduce add work.c:echo ::: 1 2 3)
 has '--reduce' '^Take ' "$table"
 table=$("$MUSTER" compare --rounds 1 --each chunk=1K work.c:size <work.c)
 has 'chunks of standard input' '^Take ' "$table"
-table=$("$MUSTER" compare --rounds 1 --models threads,processes -- true ::: 1 2)
-has 'commands' '^Take ' "$table"
+mkfifo once
+# nobody waits for inputs to be told that there is no such work
+got=$(timeout 60 "$MUSTER" compare nowhere.c:f 2>&1 8<>once <once)
+has 'a work that is not there' '^muster: cannot read nowhere.c: ' "$got"
 
 # work that dies is compared only where it costs nothing but itself
 table=$("$MUSTER" compare --rounds 1 work.c:crash ::: a bad c 2>err)
@@ -61,19 +65,101 @@ same 'status when very many fail' 101 $?
 cat >apart.c <<'EOC'
 #include <muster/task.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
-/* Fails in the process of the command. */
-int apart(struct mu_task *t)
+static int is_worker(void)
+{
+    return getppid() != atoi(getenv("COMMAND"));
+}
+
+/* Each of these does what it is called where no worker process runs it. */
+int fail(struct mu_task *t)
 {
     (void)t;
-    return getpid() == atoi(getenv("COMMAND"));
+    return !is_worker();
+}
+
+int crash(struct mu_task *t)
+{
+    if (!is_worker() && atoi(mu_task_input(t, NULL)) == 2)
+        abort();
+    return 0;
+}
+
+int leave(struct mu_task *t)
+{
+    if (!is_worker() && atoi(mu_task_input(t, NULL)) == 2)
+        exit(3);
+    return 0;
+}
+
+int hang(struct mu_task *t)
+{
+    while (!is_worker() && atoi(mu_task_input(t, NULL)) == 2)
+        (void)pause();
+    return 0;
+}
+
+/* May be called three times. */
+int thrice(struct mu_task *t)
+{
+    static _Atomic int n;
+
+    (void)t;
+    if (++n > 3)
+        abort();
+    return 0;
+}
+
+/* Takes its worker and 100 ms of the CPU with it. */
+int burn(struct mu_task *t)
+{
+    struct timespec now;
+
+    do
+        (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    while (now.tv_sec == 0 && now.tv_nsec < 100000000);
+    (void)t;
+    _exit(3);
 }
 EOC
-json=$(sh -c 'COMMAND=$$ exec "$0" "$@"' "$MUSTER" compare --rounds 2 --json \
-    --models serial,threads:2,processes:2 apart.c:apart ::: 1 2 3)
+# of_command OPTION...: compare, as a command whose process the tasks know
+of_command() {
+    $HANG sh -c 'COMMAND=$$ exec "$0" compare "$@"' "$MUSTER" "$@"
+}
+json=$(of_command --rounds 2 --json --models serial,threads:2,processes:2 apart.c:fail ::: 1 2 3)
 has 'failures of each model' '"failed":0,"rounds":2,"models":.*"serial",.*"failed":3\},.*"threads:2",.*"failed":3\},.*"processes:2",.*"failed":0\}\],"take"' "$json"
-has 'no model that fails is taken' '"take":"processes:2","why":"Take processes:2: .*itself. Left out, for more tasks failed than before the first round .0 of 3.: serial .3., threads:2 .3.\."' "$json"
+has 'no model that fails is taken' '"take":"processes:2","why":"Take processes:2: it is the only one that is left. Left out, for more tasks failed than before the first round .0 of 3.: serial .3., threads:2 .3.\."' "$json"
+# a run that crashes is the end of no other
+for how in 'crash,input 2 crashed: SIGABRT' 'leave,input 2 called exit\(3\)'; do
+    name=${how%%,*}
+    table=$(of_command --rounds 2 --models serial,threads:2,processes:2,processes:1 \
+        "apart.c:$name" ::: 1 2 3 2>err)
+    same "status: $name" 255 $?
+    same "no complaints: $name" '' "$(cat err)"
+    same "each has a row: $name" 2 \
+        "$(echo "$table" | grep -Ec "^(serial|threads:2) +broke off in round 1: ${how#*,}$")"
+    same "others go on: $name" 2 "$(echo "$table" | grep -Ec '^processes:[12] +[0-9.,]+ ')"
+    has "and are told apart: $name" '^(Take|No verdict: these rounds do not tell) processes:[12]' "$table"
+done
+# nor is one that hangs; whoever can end its tasks has long ended them
+table=$(of_command --timeout 5 --rounds 2 --models serial,processes:2 apart.c:hang ::: 1 2 3)
+same 'status of a run that hangs' 255 $?
+has 'its row' '^serial +broke off in round 1: input 2 did not end within 5 s$' "$table"
+has 'and that of another' '^processes:2 +[0-9.,]+ ' "$table"
+json=$(of_command --json --rounds 1 --models serial,threads:2 apart.c:crash ::: 1 2 3)
+same 'status when all break off' 255 $?
+has 'as JSON' '\{"model":"serial","per_second":null,"cpu_seconds":null,"peak_pss_bytes":null,"context_switches":null,"failed":0,"error":"broke off in round 1: input 2 crashed: SIGABRT"\}' "$json"
+has 'why there is no verdict' '"take":null,"why":"No verdict: every model broke off\."' "$json"
+# nor does one know of those before it
+table=$("$MUSTER" compare --rounds 3 --models serial,threads:2 apart.c:thrice ::: 1 2 3)
+same 'status of a work that keeps something' 0 $?
+same 'each round begins anew' 2 "$(echo "$table" | grep -Ec '^(serial|threads:2) +[0-9.,]+ ')"
+# what workers that died used is counted
+json=$("$MUSTER" compare --json --rounds 2 --models processes:2 apart.c:burn ::: 1 2 3 4 2>/dev/null)
+same 'status of a work that dies' 4 $?
+has 'CPU time of the dead' '"cpu_seconds":\{[^}]*"max":(0\.(39|[4-9])|[1-9])' "$json"
 mkdir made
 table=$("$MUSTER" compare --rounds 1 --models threads,processes -- mkdir 'made/{}' ::: a b 2>/dev/null)
 same 'status of work that cannot be done twice' 0 $?
@@ -83,4 +169,14 @@ same 'status of one model twice' 255 $?
 has 'one model twice' '^muster: --models: threads and threads are the same: name each model once$' "$got"
 got=$("$MUSTER" compare work.c:echo </dev/null 2>&1)
 has 'no inputs' 'there are no inputs' "$got"
+
+# a person sees how far it is
+if command -v script >/dev/null; then
+    drawn=$(SHELL=/bin/sh script -qec "stty cols 80; '$MUSTER' compare --rounds 2 --models serial,threads:2 work.c:slow ::: a b" \
+        /dev/null </dev/null | tr '\r' '\n')
+    has 'progress' '^100% \[#{5,40}\] 5/5 done, ' "$drawn"
+    drawn=$(SHELL=/bin/sh script -qec "stty cols 80; '$MUSTER' compare --quiet --rounds 1 --models serial work.c:slow ::: a" \
+        /dev/null </dev/null)
+    same 'and with --quiet none' '' "$(echo "$drawn" | grep done)"
+fi
 finish

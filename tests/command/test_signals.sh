@@ -294,11 +294,40 @@ interrupt_twice
 same 'status of two signals with --reduce' 255 $?
 has 'the report of --reduce' '^muster: 0 done, 1 abandoned in' "$(tail -n 1 err)"
 
-# compare has nothing to save: one ends it
+# one signal ends compare: with the figures of the rounds that are whole, where there are any
 "$MUSTER" compare gate.c:gate ::: wait >out 2>err 5<&- 7<&- &
 pid=$!
 read -r _ <&5
 kill -TERM $pid
 wait $pid 2>/dev/null
 same 'status of compare' 143 $?
+same 'no figures' '' "$(cat out)"
+has 'and why' '^muster: interrupted before the first round: there are no figures$' "$(cat err)"
+cat >later.c <<'EOC'
+#include <fcntl.h>
+#include <muster/task.h>
+#include <unistd.h>
+
+/* The third that is called so tells that it runs, and never ends. */
+int later(struct mu_task *t)
+{
+    int fd = open("calls", O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+    if (write(fd, "x", 1) != 1 || lseek(fd, 0, SEEK_END) < 3)
+        return close(fd);
+    fd = open("up", O_WRONLY);
+    if (write(fd, "x\n", 2) == 2)
+        for (;;)
+            (void)pause();
+    return !t;
+}
+EOC
+"$MUSTER" compare --rounds 3 --models serial later.c:later ::: a >out 2>err 5<&- 7<&- &
+pid=$!
+read -r _ <&5
+kill -TERM $pid
+wait $pid 2>/dev/null
+same 'status of compare in its second round' 143 $?
+has 'the figures of the first' '^serial +[0-9.,]+ ' "$(cat out)"
+has 'and that there are no more' '^muster: interrupted: these are the figures of the rounds that are whole$' "$(cat err)"
 finish
