@@ -109,11 +109,29 @@ static int refuse_once(const char *name)
                       name);
 }
 
+/* A word that is the name of a pipe, as <(...) is: who reads it first empties it. */
+static int is_pipe(const char *word)
+{
+    struct stat st;
+
+    return stat(word, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+static int refuse_pipes(char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (is_pipe(words[i]))
+            return refuse_once(words[i]);
+    return 0;
+}
+
 /* Inputs that can be read as often as there are runs. */
 static int secure_inputs(struct comparison *c)
 {
     struct options *o = &c->options;
 
+    if (refuse_pipes(o->command, o->n_command) < 0)
+        return -1;
     for (size_t i = 0; i < o->n_sources; i++) {
         struct source *s = &o->sources[i];
 
@@ -121,6 +139,8 @@ static int secure_inputs(struct comparison *c)
             return -1;
         if (!s->args)
             continue;
+        if (refuse_pipes(s->args, s->n_args) < 0)
+            return -1;
         for (size_t k = 0; options_inputs_are_files(o) && k < s->n_args; k++)
             if (reads_once(s->args[k]))
                 return refuse_once(s->args[k]);

@@ -32,7 +32,18 @@ table=$("$MUSTER" compare --rounds 1 --reduce add work.c:echo ::: 1 2 3)
 has '--reduce' '^Take ' "$table"
 table=$("$MUSTER" compare --rounds 1 --each chunk=1K work.c:size <work.c)
 has 'chunks of standard input' '^Take ' "$table"
+# what is empty once it was read
 mkfifo once
+for words in '-- cat ::: once' '-- cat ::: work.c ::: once' '-- grep -c {} once ::: a' \
+    '--each file work.c:size ::: once'; do
+    # shellcheck disable=SC2086
+    got=$(timeout 60 "$MUSTER" compare --rounds 1 --models serial $words 2>&1 8<>once)
+    same "status of $words" 255 $?
+    has "a pipe among the words: $words" '^muster: once can be read once, and every model reads it: write it to a file$' "$got"
+done
+table=$("$MUSTER" compare --rounds 1 --models threads,processes -- true ::: 1 2)
+has 'commands' '^Take ' "$table"
+
 # nobody waits for inputs to be told that there is no such work
 got=$(timeout 60 "$MUSTER" compare nowhere.c:f 2>&1 8<>once <once)
 has 'a work that is not there' '^muster: cannot read nowhere.c: ' "$got"
