@@ -114,7 +114,7 @@ static int is_pipe(const char *word)
 {
     struct stat st;
 
-    return stat(word, &st) == 0 && S_ISFIFO(st.st_mode);
+    return stat(standard_path(word), &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
 static int refuse_pipes(char *const *words, size_t n)

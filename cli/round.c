@@ -99,18 +99,6 @@ void round_begins(struct round_report *report)
             add_used(&report->used, &used);
 }
 
-/* What the work prints past muster is thrown away too. */
-static void silence_in_child(void)
-{
-    int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return;
-    (void)dup2(fd, STDOUT_FILENO);
-    if (fd != STDOUT_FILENO)
-        (void)close(fd);
-}
-
 /* The new process. Nobody else is to write the report: not its workers, nor what a task
  * forks. */
 static void run_in_child(const struct rounds *r, pid_t parent,
@@ -129,7 +117,6 @@ static void run_in_child(const struct rounds *r, pid_t parent,
     if (getppid() != parent)
         _exit(SAY_EXIT_OTHER);
     (void)sigprocmask(SIG_SETMASK, &r->before, NULL);
-    silence_in_child();
     rc = mu_init(&err);
     rc = rc < 0 ? say_refuse("%s", err.text) : body(ctx, r->shared);
     r->shared->is_whole = rc == 0;
@@ -224,7 +211,6 @@ enum round_end round_run(struct rounds *r,
     pid_t pid;
 
     *r->shared = (struct round_report){0};
-    (void)fflush(stdout);
     pid = fork();
     if (pid == 0)
         run_in_child(r, parent, body, ctx);
