@@ -238,6 +238,41 @@ static void cancelled_order_comes_back_unrun(void **state)
     assert_ptr_equal(owner, &p->owners[0]);
 }
 
+/* The mark is the order's, not the slot's: the next lap runs, whichever was cancelled. */
+static void cancelling_ends_with_the_order(void **state)
+{
+    struct pair *p = *state;
+    const struct mui_order *order;
+    uint32_t index;
+    unsigned number = 0;
+
+    for (unsigned cancelled = 0; cancelled < SLOTS; cancelled++) {
+        for (unsigned i = 0; i < SLOTS; i++)
+            push(p, number + i);
+        mui_lane_flush(&p->lane);
+        mui_lane_cancel(&p->lane, number + cancelled);
+        for (unsigned i = 0; i < SLOTS; i++)
+            if (i != cancelled)
+                serve(p, number + i);
+        assert_int_equal(mui_lane_take(&p->worker, &order, &index), MU_EMPTY);
+        for (unsigned i = 0; i < SLOTS; i++) {
+            struct mui_reply reply;
+            void *owner;
+
+            assert_int_equal(mui_lane_collect(&p->lane, &reply, &owner), MU_OK);
+            assert_int_equal(reply.kind == MUI_REPLY_RETURNED, i == cancelled);
+        }
+        number += SLOTS;
+        for (unsigned i = 0; i < SLOTS; i++) {
+            push(p, number);
+            mui_lane_flush(&p->lane);
+            serve(p, number);
+            assert_false(mui_lane_is_cancelled(&p->worker, number));
+            collect(p, number++);
+        }
+    }
+}
+
 static void forged_replies_are_refused(void **state)
 {
     static const struct mui_reply forged[] = {
@@ -398,6 +433,7 @@ int main(void)
         PAIR_TEST(bell_rings_once_a_wish),
         PAIR_TEST(wish_is_new_after_any_number_of_wishes),
         PAIR_TEST(cancelled_order_comes_back_unrun),
+        PAIR_TEST(cancelling_ends_with_the_order),
         PAIR_TEST(forged_replies_are_refused),
         PAIR_TEST(replying_twice_is_forgery),
         PAIR_TEST(running_a_revoked_order_is_forgery),
