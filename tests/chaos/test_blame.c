@@ -334,9 +334,10 @@ static void who_took_it_away_is_charged(void **state)
 
 /* Crashes in a process that has run it before, in a way that somebody before may
  * be to blame for. */
+static int n_before; /* tasks of this process */
+
 static int crash_unless_first(struct mu_task *task)
 {
-    static int n_before;
     char *volatile chunk = malloc(LARGE);
     char *volatile again = chunk;
 
@@ -356,6 +357,55 @@ static void suspects_run_on_fresh_workers(void **state)
     (void)state;
     for (int i = 0; i < 20; i++)
         test_run_as(pool, crash_unless_first, MU_DONE);
+    mu_pool_close(pool);
+}
+
+enum { BEGUN, STEP }; /* of n_runs */
+
+/* One on each worker. */
+static int run_beside(struct mu_task *task)
+{
+    (void)task;
+    n_before++;
+    atomic_fetch_add(&n_runs[BEGUN], 1);
+    while (atomic_load(&n_runs[BEGUN]) < 2)
+        (void)sched_yield();
+    return 0;
+}
+
+static int wait_for_step(struct mu_task *task)
+{
+    while (atomic_load(&n_runs[STEP]) < (int)mu_task_tag(task))
+        (void)sched_yield();
+    return 0;
+}
+
+static int crash_at_step(struct mu_task *task)
+{
+    (void)wait_for_step(task);
+    return crash_unless_first(task);
+}
+
+/* Also where another worker is there at once, idle, that has run something. */
+static void suspects_wait_for_fresh_workers(void **state)
+{
+    const struct mu_pool_options options = {.window = 1};
+    struct mu_pool *pool = test_pool("processes:2", &options);
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        n_runs[BEGUN] = n_runs[STEP] = 0;
+        test_submit(pool, run_beside, 0);
+        test_submit(pool, run_beside, 0);
+        test_take_as(pool, MU_DONE);
+        test_take_as(pool, MU_DONE);
+        test_submit(pool, wait_for_step, 1); /* on the first worker */
+        test_submit(pool, crash_at_step, 2);
+        atomic_store(&n_runs[STEP], 1);
+        test_take_as(pool, MU_DONE);
+        atomic_store(&n_runs[STEP], 2);
+        test_take_as(pool, MU_DONE);
+    }
     mu_pool_close(pool);
 }
 
@@ -564,6 +614,7 @@ int main(void)
         cmocka_unit_test(who_meets_what_another_took_away_is_not_charged),
         cmocka_unit_test(who_took_it_away_is_charged),
         cmocka_unit_test(suspects_run_on_fresh_workers),
+        cmocka_unit_test(suspects_wait_for_fresh_workers),
         cmocka_unit_test(who_was_written_over_is_not_charged),
         cmocka_unit_test(who_waits_for_a_neighbour_is_not_charged),
         cmocka_unit_test(who_takes_too_long_is_charged),
