@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "pool/pool.h"
 #include "support/pool.h"
 
 static const char *const models[] = {"processes:1", "processes:2",
@@ -112,6 +113,49 @@ static void retry_finds_what_the_first_held_free(void **state)
     }
 }
 
+/* Whether something was held; the end of another worker does not let go of it. */
+static bool end_another(struct mu_pool *pool)
+{
+    bool was_held;
+    bool is_held;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    was_held = pool->held.n > 0;
+    if (was_held) {
+        const uint32_t worker = pool->held.first->index;
+
+        pool->desk.ops->ended(&pool->desk, worker + 1);
+        pool->desk.ops->ended(&pool->desk, worker - 1);
+    }
+    is_held = pool->held.n > 0;
+    (void)pthread_mutex_unlock(&pool->lock);
+    assert_int_equal(is_held, was_held);
+    return was_held;
+}
+
+/* How long an end takes is not in our hand: until one was seen in the midst of it. */
+static void retry_waits_for_no_other_worker(void **state)
+{
+    const struct mu_pool_options options = {.retries = 1};
+    const int64_t end_ns = test_deadline();
+    struct mu_pool *pool = test_pool("processes:2", &options);
+    bool found = false;
+
+    (void)state;
+    while (!found) {
+        struct mu_outcome *o = NULL;
+
+        assert_true(mu_now_ns() < end_ns);
+        test_submit(pool, fail_once, ABORTS);
+        while (mu_pool_next(pool, MU_NOW, &o) != MU_OK)
+            found |= end_another(pool);
+        assert_int_equal(o->status, MU_DONE);
+        assert_int_equal(o->attempts, 2);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
 static int hold_beside(struct mu_task *task)
 {
     int fd = hold();
@@ -195,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(retry_finds_what_the_first_held_free),
+        cmocka_unit_test(retry_waits_for_no_other_worker),
         cmocka_unit_test(who_ran_beside_finds_it_free),
         cmocka_unit_test(who_lost_the_nursery_finds_it_free),
     };
