@@ -85,6 +85,48 @@ static void module_table_is_out_of_reach(void **state)
     mu_pool_close(pool);
 }
 
+/* -- what it may only read -- */
+
+/* Returns 0 when nothing of it can be made writable. */
+static int make_writable(struct mu_task *t)
+{
+    static const char *const names[] = {"muster-board", "muster-arena",
+                                        "muster-down", "muster-modules"};
+
+    (void)t;
+    for (int i = 0; i < 4; i++) {
+        void *base = find_mapping(names[i]);
+
+        if (!base)
+            return 10 + i;
+        if (mprotect(base, 4096, PROT_READ | PROT_WRITE) == 0)
+            return 20 + i;
+        if (errno != EACCES)
+            return 30 + i;
+    }
+    return 0;
+}
+
+static void what_it_reads_cannot_be_made_writable(void **state)
+{
+    static const char input[1000]; /* not in its order */
+    struct mu_pool *pool = open_pool("processes:2", 0);
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        struct mu_outcome *o;
+
+        assert_int_equal(mu_pool_submit(pool, make_writable, input,
+                                        sizeof input, NULL, NULL),
+                         0);
+        o = test_take(pool);
+        assert_int_equal(o->code, 0);
+        assert_int_equal(o->status, MU_DONE);
+        mu_outcome_free(o);
+    }
+    mu_pool_close(pool);
+}
+
 /* -- the lane -- */
 
 /* How many memories are mapped by that name; one can be mapped in several pieces. */
@@ -232,6 +274,47 @@ static void who_denies_its_start_times_out(void **state)
     assert_int_equal(o->status, MU_TIMED_OUT);
     mu_outcome_free(o);
     mu_pool_close(pool);
+}
+
+/* -- when it says that it has started -- */
+
+static _Atomic int64_t *said_start(void)
+{
+    struct mui_lane_up *up =
+        (struct mui_lane_up *)((char *)find_mapping("muster-up") + 4096);
+
+    return &up->start_ns;
+}
+
+static int start_later(struct mu_task *t)
+{
+    (void)t;
+    atomic_store(said_start(), INT64_MAX / 2);
+    for (;;)
+        (void)pause();
+}
+
+/* It has just begun, whenever one looks. */
+static int start_again(struct mu_task *t)
+{
+    _Atomic int64_t *start_ns = said_start();
+
+    (void)t;
+    for (;;)
+        atomic_store(start_ns, mu_now_ns());
+}
+
+static void who_lies_about_when_it_started_times_out(void **state)
+{
+    static const mu_task_fn fns[] = {start_later, start_again};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_pool *pool = open_pool("processes:1", INT64_C(200000000));
+
+        test_run_as(pool, fns[i], MU_TIMED_OUT);
+        mu_pool_close(pool);
+    }
 }
 
 /* -- what it leaves before it -- */
@@ -538,6 +621,11 @@ static int crash_first(struct mu_task *t)
     return mu_task_attempt(t) == 1 ? raise(SIGSEGV) : 0;
 }
 
+static int fault_first(struct mu_task *t)
+{
+    return mu_task_attempt(t) == 1 ? *(volatile int *)64 : 0;
+}
+
 static int stop_first(struct mu_task *t)
 {
     if (mu_task_attempt(t) > 1)
@@ -559,6 +647,12 @@ static void second_attempt_inherits_nothing(void **state)
     assert_int_equal(o->attempts, 2);
     assert_int_equal(o->signal, 0);
     assert_int_equal(mu_outcome_backtrace(o, text, sizeof text), 0);
+    mu_outcome_free(o);
+    o = test_run(pool, fault_first);
+    assert_int_equal(o->status, MU_DONE);
+    assert_int_equal(o->attempts, 2);
+    assert_int_equal(o->has_fault_address, 0);
+    assert_null(o->fault_address);
     mu_outcome_free(o);
     o = test_run(pool, stop_first);
     assert_int_equal(o->signal, SIGABRT);
@@ -654,9 +748,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(module_table_is_out_of_reach),
+        cmocka_unit_test(what_it_reads_cannot_be_made_writable),
         cmocka_unit_test(lane_is_sealed_and_of_one_worker),
         cmocka_unit_test(who_denies_its_start_is_to_blame),
         cmocka_unit_test(who_denies_its_start_times_out),
+        cmocka_unit_test(who_lies_about_when_it_started_times_out),
         cmocka_unit_test(what_is_left_lying_runs_again),
         cmocka_unit_test(who_runs_beside_is_not_harmed),
         cmocka_unit_test(who_only_says_that_it_left_is_replaced),
