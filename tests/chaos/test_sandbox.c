@@ -54,6 +54,18 @@ static int write_file(struct mu_task *task)
     return write(fd, "x", 1) == 1 ? 0 : errno;
 }
 
+/* A file that is not there, with the flags of that number: ENOENT where it may be, or it is
+ * made. */
+static int open_missing(struct mu_task *task)
+{
+    static const char path[] = "/tmp/muster-test-none";
+    const int fd = open(path, atoi(mu_task_input(task, NULL)), 0600);
+    const int error = errno;
+
+    (void)unlink(path);
+    return fd >= 0 ? 0 : error;
+}
+
 static int remove_file(struct mu_task *task)
 {
     return unlink(mu_task_input(task, NULL)) == 0 ? 0 : errno;
@@ -112,10 +124,10 @@ static int call_number(struct mu_task *task)
     return syscall(number, -1, -1, -1, -1, -1, -1) == -1 ? errno : 0;
 }
 
+/* Of the domain of that number. */
 static int open_socket(struct mu_task *task)
 {
-    int domain =
-        *(const char *)mu_task_input(task, NULL) == 'u' ? AF_UNIX : AF_INET;
+    const int domain = atoi(mu_task_input(task, NULL));
 
     return socket(domain, SOCK_STREAM, 0) >= 0 ? 0 : errno;
 }
@@ -130,6 +142,13 @@ static int kill_parent(struct mu_task *task)
 {
     (void)task;
     return kill(getppid(), 0) == 0 ? 0 : errno;
+}
+
+/* By the call that raise() and abort() make. */
+static int kill_thread_of_parent(struct mu_task *task)
+{
+    (void)task;
+    return syscall(SYS_tgkill, getppid(), getppid(), 0) == 0 ? 0 : errno;
 }
 
 /* Which could have it killed: nor is that a signal to others. */
@@ -176,6 +195,23 @@ static int leave_cpu(struct mu_task *task)
 
 /* -- tests -- */
 
+/* One that takes a number. */
+static void expect_number(const struct mu_pool_options *options, mu_task_fn fn,
+                          long number, const char *words)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%ld", number);
+    expect(models[number % 2], options, fn, text, words);
+}
+
+/* The system call of that number. */
+static void expect_call(const struct mu_pool_options *options, long number,
+                        const char *words)
+{
+    expect_number(options, call_number, number, words);
+}
+
 static void pure_refuses_what_is_not_computing(void **state)
 {
     const struct mu_pool_options options = {.sandbox = MU_SANDBOX_PURE,
@@ -189,9 +225,11 @@ static void pure_refuses_what_is_not_computing(void **state)
         expect(models[i], &options, read_input, "", "SIGSYS: read refused in");
         expect(models[i], &options, write_file, "/tmp/x", "SIGSYS: openat");
         expect(models[i], &options, remove_file, "/tmp/x", "SIGSYS: unlink");
-        expect(models[i], &options, open_socket, "unix", "SIGSYS: socket");
+        expect(models[i], &options, open_socket, "1", "SIGSYS: socket");
         expect(models[i], &options, fork_child, "", "SIGSYS: clone");
         expect(models[i], &options, kill_parent, "", "SIGSYS: kill");
+        expect(models[i], &options, kill_thread_of_parent, "",
+               "SIGSYS: tgkill");
         expect(models[i], &options, limit_parent, "", "SIGSYS: prlimit64");
         expect(models[i], &options, deed_named("segv")->fn, "",
                "crashed: SIGSEGV");
@@ -200,6 +238,9 @@ static void pure_refuses_what_is_not_computing(void **state)
         expect(models[i], &options, deed_named("exit")->fn, "",
                "exited with status 3");
     }
+    expect_call(&options, SYS_tkill, "SIGSYS: tkill");
+    expect_call(&options, SYS_rt_sigqueueinfo, "SIGSYS: rt_sigqueueinfo");
+    expect_call(&options, SYS_rt_tgsigqueueinfo, "SIGSYS: rt_tgsigqueueinfo");
 }
 
 /* Which a worker does with its first task, in its sandbox. */
@@ -215,28 +256,55 @@ static void pure_worker_is_pinned(void **state)
     }
 }
 
-/* Of the system call of that number. */
-static void expect_call(const struct mu_pool_options *options, long number,
-                        const char *words)
-{
-    char text[16];
-
-    (void)snprintf(text, sizeof text, "%ld", number);
-    expect(models[number % 2], options, call_number, text, words);
-}
-
 static void no_network_refuses_sockets(void **state)
 {
+    static const int refused[] = {AF_UNSPEC, AF_INET,    AF_INET6,
+                                  AF_PACKET, AF_NETLINK, AF_VSOCK};
     const struct mu_pool_options options = {.sandbox = MU_SANDBOX_NO_NETWORK};
 
     (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        expect_number(&options, open_socket, refused[i], "SIGSYS: socket");
     for (int i = 0; i < 2; i++) {
-        expect(models[i], &options, open_socket, "inet", "SIGSYS: socket");
-        expect(models[i], &options, open_socket, "unix", "done");
+        expect(models[i], &options, open_socket, "2", "SIGSYS: socket");
+        expect(models[i], &options, open_socket, "1", "done");
         expect(models[i], &options, read_file, "/etc/passwd", "done");
     }
     /* which could make one, too */
     expect_call(&options, SYS_io_uring_setup, "returned 38");
+}
+
+static int fail_or_open_socket(struct mu_task *task)
+{
+    return mu_task_tag(task) % 2 ? socket(AF_INET, SOCK_STREAM, 0) : 5;
+}
+
+/* A worker that looks at its limits is excused for what it does then; the task that comes
+ * next, in the same breath, is not. */
+static void task_after_a_look_is_refused_too(void **state)
+{
+    enum { N = 20 };
+
+    (void)state;
+    for (unsigned processes = 0; processes <= 100; processes += 100) {
+        const struct mu_pool_options options = {
+            .sandbox = MU_SANDBOX_NO_NETWORK, .processes = processes};
+        struct mu_pool *pool;
+
+        if (mu_pool_open("processes:1", &options, &pool, NULL) != 0) {
+            assert_int_equal(processes, 100); /* optional */
+            continue;
+        }
+        for (unsigned i = 0; i < N; i++)
+            test_submit(pool, fail_or_open_socket, i);
+        for (unsigned i = 0; i < N; i++) {
+            struct mu_outcome *o = test_take(pool);
+
+            assert_int_equal(o->status, o->tag % 2 ? MU_CRASHED : MU_FAILED);
+            mu_outcome_free(o);
+        }
+        mu_pool_close(pool);
+    }
 }
 
 #ifdef __x86_64__
@@ -325,12 +393,32 @@ static void read_only_names_what_it_refuses(void **state)
         SETXATTRAT,
         REMOVEXATTRAT,
         FILE_SETATTR,
+#ifdef __x86_64__ /* newer processors have but those above */
+        SYS_chmod,
+        SYS_chown,
+        SYS_creat,
+        SYS_futimesat,
+        SYS_lchown,
+        SYS_link,
+        SYS_mkdir,
+        SYS_mknod,
+        SYS_rename,
+        SYS_renameat,
+        SYS_rmdir,
+        SYS_symlink,
+        SYS_unlink,
+        SYS_utime,
+        SYS_utimes,
+#endif
     };
+    static const int changing[] = {O_WRONLY, O_RDWR, O_CREAT, O_TRUNC};
     const struct mu_pool_options options = {.sandbox = MU_SANDBOX_READ_ONLY};
 
     (void)state;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         expect_call(&options, refused[i], "SIGSYS: ");
+    for (size_t i = 0; i < sizeof changing / sizeof *changing; i++)
+        expect_number(&options, open_missing, changing[i], "SIGSYS: openat");
     expect_call(&options, SYS_openat2, "returned 38");
     expect_call(&options, SYS_io_uring_setup, "returned 38");
 }
@@ -579,6 +667,7 @@ int main(void)
         cmocka_unit_test(pure_refuses_what_is_not_computing),
         cmocka_unit_test(pure_worker_is_pinned),
         cmocka_unit_test(no_network_refuses_sockets),
+        cmocka_unit_test(task_after_a_look_is_refused_too),
 #ifdef __x86_64__
         cmocka_unit_test(foreign_calls_are_refused),
 #endif

@@ -114,6 +114,8 @@ static int call(struct mu_task *task)
         rc = open(path, O_WRONLY | O_CREAT, 0600);
     else if (!strcmp(name, "open_excl"))
         rc = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    else if (!strcmp(name, "open_trunc"))
+        rc = open(path, O_RDONLY | O_TRUNC);
     else if (!strcmp(name, "open_path"))
         rc = open(path, O_PATH);
     else if (!strcmp(name, "open_below"))
@@ -134,6 +136,12 @@ static int call(struct mu_task *task)
         rc = mkdir(path, 0700);
     else if (!strcmp(name, "mknod"))
         rc = mknod(path, S_IFIFO | 0600, 0);
+    else if (!strcmp(name, "mknod_file"))
+        rc = mknod(path, S_IFREG | 0600, 0);
+    else if (!strcmp(name, "mknod_char"))
+        rc = mknod(path, S_IFCHR | 0600, 0);
+    else if (!strcmp(name, "mknod_block"))
+        rc = mknod(path, S_IFBLK | 0600, 0);
     else if (!strcmp(name, "symlink"))
         rc = symlink("x", path);
     else if (!strcmp(name, "rmdir"))
@@ -147,6 +155,18 @@ static int call(struct mu_task *task)
     else if (!strcmp(name, "bind"))
         rc = bind_to(path);
     return rc >= 0 ? 0 : errno;
+}
+
+static int child_calls(struct mu_task *task)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(call(task));
+    return waitpid(pid, &status, 0) == pid && WIFEXITED(status)
+               ? WEXITSTATUS(status)
+               : -1;
 }
 
 /* A path that ends at the end of a page, behind which nothing is, or is not there. */
@@ -269,6 +289,7 @@ static void what_lists_refuse_is_named(void **state)
         {"open_below read ../none/f", "SIGSYS: openat"},
         {"open_write read/f", "SIGSYS: openat"},
         {"open_write alone", "SIGSYS: openat"},
+        {"open_trunc read/f", "SIGSYS: openat"},
         {"open_create none/new", "SIGSYS: openat"},
         {"open_create read/new", "SIGSYS: openat"},
         {"open_create new", "SIGSYS: openat"},
@@ -417,6 +438,53 @@ static void child_gets_the_error(void **state)
     expect(models[0], options, child_opens, "none/f read/f", "done");
 }
 
+/* Whom nobody looks at: Landlock alone keeps files from it, each in its way. */
+static void child_changes_nothing(void **state)
+{
+    static const struct expected list[] = {
+        {"open none/f", "returned 13"}, /* EACCES */
+        {"open none/d", "returned 13"},
+        {"execve /bin/true", "returned 13"},
+        {"open_write read/f", "returned 13"},
+        {"open_write alone", "returned 13"},
+        {"unlink read/f", "returned 13"},
+        {"rmdir none/d", "returned 13"},
+        {"rename read/f read/new", "returned 13"},
+        {"open_create none/new", "returned 13"},
+        {"mknod_file none/new", "returned 13"},
+        {"mknod_char none/new", "returned 13"},
+        {"mknod_block none/new", "returned 13"},
+        {"mknod none/new", "returned 13"},
+        {"mkdir none/new", "returned 13"},
+        {"symlink none/new", "returned 13"},
+        {"bind none/new", "returned 13"},
+        {"open_create write/new", "done"},
+        {"unlink write/new", "done"},
+    };
+
+    (void)state;
+    EXPECT_ALL(child_calls, list);
+    assert_int_equal(access("none/new", F_OK), -1);
+    assert_int_equal(access("read/new", F_OK), -1);
+}
+
+/* Where Landlock knows of it: its third version, Linux 6.2. */
+static void child_truncates_nothing(void **state)
+{
+    static const struct expected list[] = {
+        {"truncate read/f", "returned 13"},
+        {"truncate none/f", "returned 13"},
+        {"open_trunc read/f", "returned 13"},
+        {"truncate write/f", "done"},
+    };
+
+    (void)state;
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0,
+                LANDLOCK_CREATE_RULESET_VERSION) < 3)
+        skip();
+    EXPECT_ALL(child_calls, list);
+}
+
 /* One of many tasks on one worker, which looks at itself after each: who they are that a
  * task leaves is in files that the lists refuse to it. */
 static void others_are_not_disturbed(void **state)
@@ -480,6 +548,8 @@ int main(void)
         cmocka_unit_test(files_move_between_directories),
         cmocka_unit_test(other_errors_are_as_ever),
         cmocka_unit_test(child_gets_the_error),
+        cmocka_unit_test(child_changes_nothing),
+        cmocka_unit_test(child_truncates_nothing),
         cmocka_unit_test(others_are_not_disturbed),
         cmocka_unit_test(closing_descriptors_harms_nobody),
     };
