@@ -66,6 +66,38 @@ static void limits_name_themselves(void **state)
     }
 }
 
+/* As far as anybody may raise his own: as far as it was. */
+static int raise_limits(struct mu_task *task)
+{
+    static const __rlimit_resource_t of[] = {RLIMIT_DATA, RLIMIT_FSIZE,
+                                             RLIMIT_NOFILE};
+
+    (void)task;
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        struct rlimit limit;
+        rlim_t was;
+
+        (void)getrlimit(of[i], &limit);
+        was = limit.rlim_cur;
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(of[i], &limit);
+        (void)getrlimit(of[i], &limit);
+        if (limit.rlim_cur > was)
+            return 100 + (int)i;
+    }
+    return 0;
+}
+
+static void limits_cannot_be_raised(void **state)
+{
+    const struct mu_pool_options options = {
+        .memory_bytes = 64 << 20, .file_bytes = 4 << 20, .open_files = 32};
+
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        expect(models[i], &options, raise_limits, "", "done");
+}
+
 static int64_t used_cpu_ns(void)
 {
     struct timespec used;
@@ -799,6 +831,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_name_themselves),
+        cmocka_unit_test(limits_cannot_be_raised),
         cmocka_unit_test(cpu_time_is_limited_without_its_signal),
         cmocka_unit_test(each_task_has_its_cpu_time),
         cmocka_unit_test(absurd_limits_are_refused),
