@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "chaos/deeds.h"
@@ -236,6 +237,27 @@ static void ignore(void)
     (void)signal(SIGUSR2, SIG_IGN);
 }
 
+/* Those that system() ignores for a while. */
+static void ignore_interrupt(void)
+{
+    (void)signal(SIGINT, SIG_IGN);
+}
+
+static void handle_quit(void)
+{
+    (void)signal(SIGQUIT, on_signal);
+}
+
+static void handle_first(void)
+{
+    (void)signal(SIGHUP, on_signal);
+}
+
+static void handle_last(void)
+{
+    (void)signal(SIGRTMAX, on_signal);
+}
+
 static void handle_sigsys(void)
 {
     (void)signal(SIGSYS, on_signal);
@@ -317,6 +339,29 @@ static void lower_hard_cpu(void)
     (void)setrlimit(RLIMIT_CPU, &low);
 }
 
+/* In 1000 s of CPU time. */
+static void start_timer_of_cpu(void)
+{
+    const struct itimerval late = {.it_value = {.tv_sec = 1000}};
+
+    (void)setitimer(ITIMER_PROF, &late, NULL);
+}
+
+static void start_timer_of_user_cpu(void)
+{
+    const struct itimerval late = {.it_value = {.tv_sec = 1000}};
+
+    (void)setitimer(ITIMER_VIRTUAL, &late, NULL);
+}
+
+static void replace_errors(void)
+{
+    const int fd = open("/dev/null", O_WRONLY);
+
+    (void)dup2(fd, 2);
+    (void)close(fd);
+}
+
 /* The same file, but nothing can be written to it. */
 static void reopen_output(void)
 {
@@ -337,6 +382,17 @@ static void be_another_to_files(void)
     (void)setfsuid(65534);
 }
 
+/* Who is root could come to be this one, or a member of that group. */
+static void save_another_user(void)
+{
+    (void)setresuid((uid_t)-1, (uid_t)-1, 65534);
+}
+
+static void save_another_group(void)
+{
+    (void)setresgid((gid_t)-1, (gid_t)-1, 65534);
+}
+
 static void be_of_another_group_to_files(void)
 {
     (void)setfsgid(65534);
@@ -355,16 +411,25 @@ static void replace_stack(void)
 static void (*const by_a_call[])(void) = {change_directory,
                                           change_mask,
                                           ignore,
+                                          ignore_interrupt,
+                                          handle_quit,
+                                          handle_first,
+                                          handle_last,
                                           handle_sigsys,
                                           ignore_sigsys,
                                           block_all,
                                           lower_limit,
                                           lower_cpu,
                                           lower_hard_cpu,
+                                          start_timer_of_cpu,
+                                          start_timer_of_user_cpu,
+                                          replace_errors,
                                           reopen_output,
                                           close_output_at_exec,
                                           be_another_to_files,
                                           be_of_another_group_to_files,
+                                          save_another_user,
+                                          save_another_group,
                                           replace_stack,
                                           change_flags,
                                           change_blocked,
@@ -392,6 +457,39 @@ static int change(struct mu_task *task)
     return 0;
 }
 
+static void *handler_of(int s)
+{
+    struct sigaction action;
+
+    (void)sigaction(s, NULL, &action);
+    return (void *)(intptr_t)action.sa_handler;
+}
+
+static bool has_timer(__itimer_which_t kind)
+{
+    struct itimerval timer;
+
+    return getitimer(kind, &timer) == 0 &&
+           (timer.it_value.tv_sec || timer.it_value.tv_usec);
+}
+
+static void say_more(struct mu_task *task)
+{
+    struct stat errors = {.st_ino = 0};
+    uid_t users[3];
+    gid_t groups[3];
+
+    (void)fstat(2, &errors);
+    (void)getresuid(&users[0], &users[1], &users[2]);
+    (void)getresgid(&groups[0], &groups[1], &groups[2]);
+    (void)mu_task_printf(task, "%p %p %p %p; %d %d %d; %lu; %d %d; ",
+                         handler_of(SIGINT), handler_of(SIGQUIT),
+                         handler_of(SIGHUP), handler_of(SIGRTMAX),
+                         has_timer(ITIMER_REAL), has_timer(ITIMER_VIRTUAL),
+                         has_timer(ITIMER_PROF), (unsigned long)errors.st_ino,
+                         (int)users[2], (int)groups[2]);
+}
+
 static int say_state(struct mu_task *task)
 {
     const int flag = get_flag();
@@ -416,6 +514,7 @@ static int say_state(struct mu_task *task)
     (void)sigaltstack(NULL, &stack);
     (void)getrlimit(RLIMIT_NOFILE, &files);
     (void)getrlimit(RLIMIT_CPU, &cpu);
+    say_more(task);
     (void)mu_task_printf(
         task, "%lx %lx %x %d %d %d; ", (unsigned long)cpu.rlim_cur,
         (unsigned long)cpu.rlim_max, (unsigned)fcntl(1, F_GETFL) & O_ACCMODE,
