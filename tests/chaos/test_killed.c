@@ -238,7 +238,7 @@ static void killed_supervisor_leaves_nothing(void **state)
 static void innocents_survive(struct mu_pool *pool, const char *deed,
                               pid_t victim)
 {
-    enum { N = 2000 };
+    enum { N = 10000 };
     struct mu_outcome *o;
     unsigned char seen[N] = {0};
     struct table_row row = {
@@ -265,18 +265,22 @@ static void innocents_survive(struct mu_pool *pool, const char *deed,
 
 static void killed_nursery_is_replaced(void **state)
 {
-    struct mu_pool *pool;
+    static const char *const models[] = {"processes:3",
+                                         "processes:2/threads:2"};
 
     (void)state;
-    pool = test_pool("processes:3", NULL);
-    for (int i = 0; i < 3; i++) {
-        pid_t nursery = test_nursery(pool);
-        pid_t guardian = mui_census_parent(nursery);
+    for (int m = 0; m < 2; m++) {
+        struct mu_pool *pool = test_pool(models[m], NULL);
 
-        innocents_survive(pool, "SIGKILL of nursery", nursery);
-        (void)test_next_nursery(pool, nursery, guardian);
+        for (int i = 0; i < 3; i++) {
+            pid_t nursery = test_nursery(pool);
+            pid_t guardian = mui_census_parent(nursery);
+
+            innocents_survive(pool, "SIGKILL of nursery", nursery);
+            (void)test_next_nursery(pool, nursery, guardian);
+        }
+        mu_pool_close(pool);
     }
-    mu_pool_close(pool);
 }
 
 static int kill_parent(struct mu_task *task)
