@@ -39,6 +39,8 @@ enum {
     MUI_PROCESSES_IDS = 64, /* bells that are heeded at a time */
     /* until the next try when an order could not be sent */
     MUI_BACKOFF_NS = 1000 * 1000,
+    /* between looks at a worker that is at something and cannot ring */
+    MUI_MUTE_LOOK_NS = 10 * 1000 * 1000,
     /* how long its word is believed that a worker writes a core */
     MUI_DUMP_LOOK_NS = 1000 * 1000 * 1000,
     /* after a death, until the monitor tidies up: the next worker first */
@@ -181,6 +183,10 @@ void mui_processes_see_stage(struct mui_processes *p,
 /* Give up those that were ordered long ago and are not up: a start that hangs. Returns
  * when to look again. */
 int64_t mui_processes_see_late(struct mui_processes *p);
+
+/* When to look again at those that are at something and cannot ring any more: nothing else
+ * tells of it before they end. MU_NEVER: there are none. */
+int64_t mui_processes_see_mute(const struct mui_processes *p);
 
 /* What the nursery has to say of one. */
 void mui_processes_heed_report(struct mui_processes *p,

@@ -316,6 +316,25 @@ int64_t mui_processes_see_late(struct mui_processes *p)
     return next;
 }
 
+static bool is_mute(const struct mui_processes *p,
+                    const struct mui_processes_peer *peer)
+{
+    if (peer->state != MUI_PEER_ORDERED || !peer->up || peer->peer.bell >= 0)
+        return false;
+    for (unsigned i = 0; i < p->plan.shape.n_lanes; i++)
+        if (mui_lane_in_flight(&peer->peer.lanes[i]) > 0)
+            return true;
+    return false;
+}
+
+int64_t mui_processes_see_mute(const struct mui_processes *p)
+{
+    for (unsigned i = 0; i < p->n_peers; i++)
+        if (is_mute(p, &p->peers[i]))
+            return mu_after_ns(MUI_MUTE_LOOK_NS);
+    return MU_NEVER;
+}
+
 static bool used_its_cpu(const struct mui_processes *p,
                          const struct mui_nursery_report *report)
 {

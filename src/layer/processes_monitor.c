@@ -393,7 +393,10 @@ static void rouse_late(struct mui_processes *p, bool ordering)
 static int64_t next_time(struct mui_processes *p, int64_t late_ns)
 {
     int64_t next = kill_late(p);
+    int64_t mute_ns = mui_processes_see_mute(p);
 
+    if (mute_ns < next)
+        next = mute_ns;
     if (p->rouse_ns < next)
         next = p->rouse_ns;
     if (late_ns < next)

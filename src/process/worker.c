@@ -56,7 +56,6 @@ static struct {
     _Atomic uint64_t n_waited; /* mui_census_waited() at that */
     _Atomic unsigned n_tasks;
     _Atomic bool spent;
-    _Atomic uint32_t n_mute; /* bells that could not be rung */
 } the = {.look_lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* -- the bell -- */
@@ -115,13 +114,11 @@ static void ring_lane(struct mui_lane_worker *lane, uint32_t why)
     (void)why;
     if (ring())
         return;
-    /* The supervisor cannot hear us. The next pause ends this process, which it
-     * does notice; but a lane that has to wait for it now ends it at once. */
+    /* The supervisor cannot hear us. Each lane leaves after what it runs, the process ends
+     * with the last of them, and that is noticed. Until then what the lanes have to say is
+     * looked for: see mui_processes_see_mute(). It does not end sooner, for what runs on
+     * other lanes would end with it. */
     end_all(lane);
-    if (atomic_fetch_add_explicit(&the.n_mute, 1, memory_order_relaxed) == 0)
-        return;
-    mui_crash_retire();
-    _exit(0);
 }
 
 /* -- leftovers -- */

@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <locale.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +20,12 @@
 #include "support/pool.h"
 
 static const char *const models[] = {"processes:2", "processes:1/threads:2"};
+
+static struct {
+    _Atomic unsigned n_begun;
+    _Atomic bool closed;
+    _Atomic bool may_end;
+} * gate;
 
 static void on_signal(int signal)
 {
@@ -258,6 +267,56 @@ static void workers_that_fell_silent_are_replaced(void **state)
     assert_in_range(count_pids(NULL, ring_emptily, TRIES), 2, TRIES);
 }
 
+enum { BESIDE = 3 }; /* lanes of a worker */
+
+static int close_all_beside(struct mu_task *task)
+{
+    (void)task;
+    atomic_fetch_add(&gate->n_begun, 1);
+    while (atomic_load(&gate->n_begun) < BESIDE)
+        (void)sched_yield();
+    (void)close_range(3, ~0U, 0);
+    atomic_store(&gate->closed, true);
+    while (!atomic_load(&gate->may_end))
+        (void)sched_yield();
+    return 0;
+}
+
+static int end_beside(struct mu_task *task)
+{
+    (void)task;
+    atomic_fetch_add(&gate->n_begun, 1);
+    while (!atomic_load(&gate->closed))
+        (void)sched_yield();
+    test_take_long(); /* until who waits sleeps, and would have to be rung for */
+    return 0;
+}
+
+/* What the others of its worker have to say is heard, nor do they end the task that made
+ * the worker mute. */
+static void who_closes_all_is_not_ended_by_those_beside(void **state)
+{
+    enum { ROUNDS = 10 };
+    const struct mu_pool_options options = {.window = 1};
+    struct mu_pool *pool = test_pool("processes:1/threads:3", &options);
+
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        atomic_store(&gate->n_begun, 0);
+        atomic_store(&gate->closed, false);
+        atomic_store(&gate->may_end, false);
+        test_submit(pool, close_all_beside, 0);
+        for (int i = 1; i < BESIDE; i++)
+            test_submit(pool, end_beside, 0);
+        for (int i = 1; i < BESIDE; i++)
+            test_take_as(pool, MU_DONE);
+        atomic_store(&gate->may_end, true);
+        test_take_as(pool, MU_DONE);
+        assert_int_equal(atomic_load(&gate->n_begun), BESIDE);
+    }
+    mu_pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,8 +325,10 @@ int main(void)
         cmocka_unit_test(workers_are_recycled),
         cmocka_unit_test(changed_workers_are_replaced),
         cmocka_unit_test(workers_that_fell_silent_are_replaced),
+        cmocka_unit_test(who_closes_all_is_not_ended_by_those_beside),
     };
 
+    gate = test_shared(sizeof *gate);
     if (mu_init(NULL) != 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
