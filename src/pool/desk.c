@@ -117,26 +117,38 @@ static void run_again(struct mu_pool *pool, struct mui_job *job,
     mui_job_push_front(&pool->held, job);
 }
 
-/* A job that a dead worker had, or was to have: that it has not started is only the
- * worker's word. `oldest`: nothing before it in
- * its lane lacks a reply, so it can have run; so can one whose time is up. Then it runs
- * alone, and is to blame when that ends the same way. */
-static void settle_death(struct mu_pool *pool, struct mui_job *job,
-                         const struct mui_death *death, bool oldest,
-                         bool on_culprit, unsigned n_suspects)
+/* What is settled of one lane. */
+struct settling {
+    struct mu_pool *pool;
+    const struct mui_lane *lane;
+    const struct mui_death *death;
+    bool on_culprit;
+    unsigned n_suspects;
+};
+
+/* A job that a dead worker had, or was to have. That it has not started is only the
+ * worker's word: before the oldest nothing in its lane lacks a reply, so that can have run;
+ * so can one whose time is up. Then it runs alone, and is to blame when that ends the same
+ * way. `taken_back`: it has not begun, and will not. */
+static void settle_death(const struct settling *s, struct mui_job *job,
+                         bool taken_back)
 {
+    struct mu_pool *pool = s->pool;
+    const struct mui_death *death = s->death;
+    unsigned n_suspects = s->n_suspects;
+    bool oldest = job->index == s->lane->head;
     bool started =
         mui_job_extras(job)->seen_start_ns != 0; /* see note_started() */
     bool overdue = job->doom == MU_TIMED_OUT;
     bool doubtful = !started && (overdue || (oldest && is_own_doing(death)));
-    bool begun = started || doubtful;
+    bool begun = started || doubtful || !taken_back;
     struct mui_judgement j;
 
     if (doubtful && job->alone) {
         started = true;
         n_suspects = 1;
     }
-    j = mui_policy_death(death, job, started, on_culprit, n_suspects);
+    j = mui_policy_death(death, job, started, s->on_culprit, n_suspects);
     mui_pool_ungive(pool, job);
     switch (j.verdict) {
     case MUI_AGAIN:
@@ -163,24 +175,32 @@ static void settle_death(struct mu_pool *pool, struct mui_job *job,
     }
 }
 
-/* Settle what one lane of the dead worker owes, newest first, so that what goes
- * back to the queue's front keeps its order. */
-static void settle_lane(struct mu_pool *pool, struct mui_lane *lane,
-                        const struct mui_death *death, bool on_culprit,
-                        unsigned n_suspects)
+static void settle_taken_back(void *ctx, void *owner)
 {
+    settle_death(ctx, owner, true);
+}
+
+/* Settle what one lane of the dead worker owes, newest first, so that what goes
+ * back to the queue's front keeps its order. The process may not be dead yet: so what has
+ * not begun is taken back, by the order that decides between begun and taken (H1 of
+ * lane.c), and else would begin there beside its next attempt. What cannot be taken back
+ * has begun, and waits for the end: see run_again(). */
+static void settle_lane(struct mui_lane *lane, struct settling *s)
+{
+    s->lane = lane;
+    (void)mui_lane_revoke(lane, lane->head, settle_taken_back, s);
     for (uint32_t i = lane->tail; i-- != lane->head;) {
         struct mui_job *job = mui_lane_owner(lane, i);
 
         if (job)
-            settle_death(pool, job, death, i == lane->head, on_culprit,
-                         n_suspects);
+            settle_death(s, job, false);
     }
 }
 
 /* Note which jobs of a lane have started, by seen_start_ns. Returns how many. Once a
  * death, and all of its judgement is by that: the process may not be dead yet, and what
- * begins there now, or is written over it, is not what ended it. */
+ * begins there now, or is written over it, is not what ended it. (It is not to meet its
+ * next attempt, all the same: see settle_lane().) */
 static unsigned note_started(const struct mui_lane *lane)
 {
     int64_t start;
@@ -242,9 +262,12 @@ static void desk_died(struct mui_desk *desk, unsigned i_group,
     fact.in_company = fact.i_lane >= 0 && n_all > n_named;
     for (unsigned i = group->n_lanes; i-- > 0;) {
         bool on_culprit = fact.i_lane == (int)i;
+        struct settling s = {.pool = pool,
+                             .death = &fact,
+                             .on_culprit = on_culprit,
+                             .n_suspects = on_culprit ? n_named : n_all};
 
-        settle_lane(pool, &group->lanes[i], &fact, on_culprit,
-                    on_culprit ? n_named : n_all);
+        settle_lane(&group->lanes[i], &s);
     }
     group->lanes = NULL;
 }

@@ -295,6 +295,64 @@ static void task_that_begins_in_a_dying_worker_is_not_charged(void **state)
     close_pool();
 }
 
+/* Two lanes with two jobs each, of which the first has begun. */
+static void open_busy_pool(struct mui_job *jobs[4])
+{
+    open_pool(1, 2);
+    for (int i = 0; i < 4; i++)
+        jobs[i] = submit();
+    come(0);
+    for (unsigned i = 0; i < 4; i++)
+        assert_given(jobs[i], i / 2);
+    (void)begin(worker(0, 0));
+    the.index = begin(worker(0, 1));
+}
+
+/* Another thread of the process goes on until that is killed, and begins the next when one
+ * has looked what it was at: the next attempt waits for its end. */
+static void task_that_begins_in_a_dying_worker_is_held(void **state)
+{
+    const struct mui_death death = {
+        .how = MUI_DEATH_CRASHED, .signal = SIGTERM, .i_lane = 0};
+    struct mui_job *jobs[4];
+
+    (void)state;
+    open_busy_pool(jobs);
+    the.beginner = worker(0, 1);
+    the.ends_before = true;
+    the.n_to_started = 2; /* a look at each lane */
+    the.pool->desk.ops->died(&the.pool->desk, 0, &death);
+    assert_int_equal(the.n_to_started, 0);
+    assert_int_equal(jobs[3]->state, MUI_JOB_HELD);
+    assert_int_equal(jobs[3]->out.attempts, 0);
+    the.pool->desk.ops->ended(&the.pool->desk, death.worker);
+    assert_int_equal(jobs[3]->state, MUI_JOB_QUEUED);
+    close_pool();
+}
+
+/* What has not begun goes on at once: it cannot begin there any more. */
+static void nothing_begins_in_a_dying_worker_that_is_not_held(void **state)
+{
+    const struct mui_death death = {
+        .how = MUI_DEATH_CRASHED, .signal = SIGTERM, .i_lane = 0};
+    const struct mui_order *order;
+    struct mui_job *jobs[4];
+    uint32_t index;
+
+    (void)state;
+    open_busy_pool(jobs);
+    the.pool->desk.ops->died(&the.pool->desk, 0, &death);
+    assert_int_equal(jobs[0]->state, MUI_JOB_ENDED);
+    assert_int_equal(jobs[2]->state, MUI_JOB_HELD);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(jobs[2 * i + 1]->state, MUI_JOB_QUEUED);
+        assert_int_equal(jobs[2 * i + 1]->n_reruns, 0);
+        assert_int_equal(mui_lane_take(worker(0, i), &order, &index), MU_EMPTY);
+    }
+    assert_ptr_equal(the.pool->queue.first, jobs[1]);
+    close_pool();
+}
+
 /* It is killed for the first, of which it says that it has not begun it, and begins it
  * then. The others are to be out of its reach. */
 static void nothing_begins_behind_what_a_worker_is_killed_for(void **state)
@@ -533,6 +591,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(task_that_begins_in_a_dying_worker_is_not_charged),
+        cmocka_unit_test(task_that_begins_in_a_dying_worker_is_held),
+        cmocka_unit_test(nothing_begins_in_a_dying_worker_that_is_not_held),
         cmocka_unit_test(nothing_begins_behind_what_a_worker_is_killed_for),
         cmocka_unit_test(who_has_just_ended_is_not_overdue),
         cmocka_unit_test(who_has_yet_to_begin_is_looked_at_in_time),
