@@ -57,6 +57,20 @@ uint64_t mui_census_waited(void)
                       used.ru_minflt + used.ru_majflt);
 }
 
+/* Whether processes have the numbers there that they have here. In a PID namespace that still
+ * has the /proc of one above they do not, and what it says of a number is another's. (Of
+ * /proc/self it says what is ours.) */
+static bool has_our_numbers(void)
+{
+    char text[32];
+    ssize_t length = readlink("/proc/self", text, sizeof text - 1);
+
+    if (length <= 0)
+        return false;
+    text[length] = '\0';
+    return strtol(text, NULL, 10) == (long)getpid();
+}
+
 /* A field of a process or thread, from "PID (NAME) STATE PPID ...", counted from 1 as
  * in proc(5), not one of the first three. -1: it has gone. */
 static long long stat_field(const char *path, int i_field)
@@ -256,10 +270,6 @@ static int walk_all(void (*each)(void *ctx, pid_t child), void *ctx)
 
     if (!proc)
         return -errno;
-    if (mui_census_parent(self) < 0) { /* it is not what it was */
-        (void)closedir(proc);
-        return -ENOENT;
-    }
     while ((entry = readdir(proc)) != NULL) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
@@ -276,6 +286,8 @@ int mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx)
     FILE *file;
     int pid;
 
+    if (!has_our_numbers())
+        return -ENOENT;
     /* of the calling thread only: enough where there is one */
     (void)snprintf(path, sizeof path, "/proc/self/task/%d/children",
                    (int)gettid());
@@ -306,6 +318,8 @@ unsigned mui_census_children_of(pid_t pid, pid_t *ret_pids, unsigned n_max)
     struct dirent *entry;
     unsigned n = 0;
 
+    if (!has_our_numbers())
+        return 0;
     (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     threads = opendir(path);
     while (threads && (entry = readdir(threads)) != NULL) {

@@ -28,7 +28,8 @@ bool mui_census_has_older(unsigned n_own, int64_t then_ns);
 /* A number that grows with each child that was waited for. */
 uint64_t mui_census_waited(void);
 
-/* Call `each` with every child there is. 0, or -errno where /proc does not tell. */
+/* Call `each` with every child there is. 0, or -errno where /proc does not tell: there is
+ * none, or that of a PID namespace above ours. */
 int mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx);
 
 /* The same without /proc: a child is who can be waited for. A second or so. */

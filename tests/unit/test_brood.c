@@ -4,11 +4,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 
 #include "process/brood.h"
 #include "support/check.h"
+#include "sys/census.h"
 #include "sys/pidfd.h"
 
 enum { N_GENERATIONS = 5 };
@@ -96,11 +98,75 @@ static void all_end_where_proc_is_gone(void **state)
         assert_int_equal(kill(atomic_load(&pids[i]), 0), -1);
 }
 
+static void count_child(void *n, pid_t child)
+{
+    (void)child;
+    ++*(unsigned *)n;
+}
+
+/* Whether it knows the only child that it has, or knows that it does not. */
+static bool is_known_or_refused(pid_t child)
+{
+    unsigned n = 0;
+    pid_t known = child;
+
+    if (mui_census_children(count_child, &n) == 0 && n != 1)
+        return false;
+    (void)mui_census_children_of(getpid(), &known, 1);
+    return known == child;
+}
+
+/* The first process of a PID namespace, whose /proc is that of the one above; in a process of
+ * its own, as above. */
+static _Noreturn void end_with_another_proc(void)
+{
+    pid_t first;
+    pid_t child;
+    int status;
+
+    if (unshare(CLONE_NEWPID) != 0 &&
+        unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
+        _exit(77);
+    first = fork();
+    if (first < 0)
+        _exit(77);
+    if (first > 0) {
+        (void)waitpid(first, &status, 0);
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+    }
+    child = fork();
+    if (child == 0)
+        live(N_GENERATIONS - 1);
+    while (atomic_load(&pids[N_GENERATIONS - 1]) == 0)
+        (void)sched_yield();
+    if (!is_known_or_refused(child))
+        _exit(1); /* nor would it end */
+    mui_brood_end();
+}
+
+static void all_end_where_proc_is_of_another_namespace(void **state)
+{
+    pid_t child;
+    int status;
+
+    (void)state;
+    atomic_store(&pids[N_GENERATIONS - 1], 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        end_with_another_proc();
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip(); /* who may not have one */
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_generations_are_signalled),
         cmocka_unit_test(all_end_where_proc_is_gone),
+        cmocka_unit_test(all_end_where_proc_is_of_another_namespace),
     };
 
     /* orphans come to us, as to all who use it: else they are taken for strangers */
