@@ -26,7 +26,8 @@ MU_BEGIN_DECLS
  *
  * Where the system has not what processes need (valgrind, Linux before 5.4, a container that
  * refuses newer system calls), this call does nothing, and opening a pool of `processes` says
- * what is not there.
+ * what is not there. (Where memfd_create() is refused no model gets anything to do:
+ * mu_pool_submit() is -ENOSYS.)
  *
  * err       optional: why it failed
  * Returns   0; MU_EINIT when other threads run already, as in a task of

@@ -275,8 +275,9 @@ MU_API MU_NODISCARD int mu_pool_open(const char *model,
  *           -ENFILE when a file has to be opened to know fn's library: the first
  *           function of one that came after mu_init(), and perhaps of others then;
  *           -ENOSPC from the 1,025th library; -ENAMETOOLONG, or what getcwd() says,
- *           for how->path; -ENOSYS where /proc is not mounted; -EINTR after
- *           mu_pool_interrupt(), where it would wait; -ENOMEM.
+ *           for how->path; -ENOSYS where /proc is not mounted or memfd_create() is
+ *           refused, under every model; -EINTR after mu_pool_interrupt(), where it would
+ *           wait; -ENOMEM.
  *           Unless 0, nothing was submitted
  * When      it runs without any further call, but under `serial`. While tasks take a
  *           microsecond or so and a worker is awake with nothing to do, one that is

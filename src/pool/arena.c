@@ -125,8 +125,12 @@ int mui_arena_init(struct mui_arena *arena, bool shared, struct mu_error *err)
     if (!shared)
         return 0;
     fd = memfd_create("muster-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    rc = fd < 0 ? mui_fail(err, -errno, "pool: memory for inputs")
-                : arena_map(arena, fd, err);
+    if (fd < 0)
+        rc = mui_fail(err,
+                      errno == EPERM ? -ENOSYS : -errno, /* as sys/memfd.c */
+                      "pool: memory for inputs (memfd_create())");
+    else
+        rc = arena_map(arena, fd, err);
     if (rc == 0)
         rc = arena_share(arena, fd, err);
     if (fd >= 0)

@@ -18,6 +18,8 @@ int mui_memfd_open(const char *name, uint64_t bytes)
         return -EFBIG;
     fd = mui_descriptor_above_stdio(
         memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (fd == -EPERM) /* as a container refuses what it does not know */
+        return -ENOSYS;
     if (fd < 0)
         return fd;
     if (ftruncate(fd, (off_t)bytes) < 0 ||

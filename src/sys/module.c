@@ -375,7 +375,9 @@ static int open_table(struct module_table **ret_table, struct mu_error *err)
     int fd = mui_memfd_open("muster-modules", sizeof(struct module_table));
 
     if (fd < 0)
-        return mui_fail(err, fd, "memory to share with worker processes");
+        return mui_fail(err, fd,
+                        "memory to share with worker processes "
+                        "(memfd_create())");
     rc = mui_memfd_map(fd, sizeof(struct module_table), PROT_READ | PROT_WRITE,
                        0, &base);
     if (rc == 0) {

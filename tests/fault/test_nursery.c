@@ -422,11 +422,11 @@ static void nursery_without_files_is_an_error(void **state)
 }
 
 /* As valgrind and Linux before 5.3 do, by ENOSYS, and old containers, by EPERM. */
-static void refuse_pidfd_open(unsigned error)
+static void refuse(unsigned call, unsigned error)
 {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -444,7 +444,7 @@ static void work_without_pidfd_open(void *arg)
     struct mu_pool *pool;
     struct mu_pool *none = NULL;
 
-    refuse_pidfd_open(*(const unsigned *)arg);
+    refuse(SYS_pidfd_open, *(const unsigned *)arg);
     CHECK_CHILD(mu_init(&err) == 0 && err.text[0] == '\0');
     CHECK_CHILD(mu_init(NULL) == 0);
     for (int i = 0; i < 2; i++) {
@@ -472,9 +472,38 @@ static void other_models_run_without_pidfd_open(void **state)
             test_wait(test_fork(work_without_pidfd_open, &errors[i])), 0);
 }
 
+/* Nor is that an error of mu_init(), but who names a function needs it. */
+static void begin_without_memfd_create(void *arg)
+{
+    struct mu_error err = {.text = ""};
+    struct mu_pool *pool;
+    struct mu_pool *none = NULL;
+
+    refuse(SYS_memfd_create, *(const unsigned *)arg);
+    CHECK_CHILD(mu_init(&err) == 0 && err.text[0] == '\0');
+    CHECK_CHILD(mu_pool_open("processes:2", NULL, &none, &err) == -ENOSYS);
+    CHECK_CHILD(!none && strstr(err.text, "memfd_create()"));
+    CHECK_CHILD(mu_pool_open("threads:2", NULL, &pool, NULL) == 0);
+    CHECK_CHILD(mu_pool_submit(pool, test_say_pid, NULL, 0, NULL, NULL) ==
+                -ENOSYS);
+    mu_pool_close(pool);
+}
+
+static void refused_memfd_create_is_told_who_needs_it(void **state)
+{
+    static unsigned errors[] = {ENOSYS, EPERM};
+
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(
+            test_wait(test_fork(begin_without_memfd_create, &errors[i])), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* first: a child knows the functions that its parent has named */
+        cmocka_unit_test(refused_memfd_create_is_told_who_needs_it),
         cmocka_unit_test(worker_that_no_pool_can_hold_is_killed),
         cmocka_unit_test(pool_closes_that_hears_of_no_end),
         cmocka_unit_test(pool_outlives_a_time_without_forks),
