@@ -27,6 +27,12 @@
             PROCESS_MPI_PYTHON, "-m", "mpi4py.futures", PROCESS_RIVALS, "mpi", \
             __VA_ARGS__, NULL                                                  \
     }
+/* a supervisor that is killed */
+#define ORPHANS(...)                                                           \
+    .argv = (const char *const[])                                              \
+    {                                                                          \
+        PROCESS_ORPHANS, __VA_ARGS__, NULL                                     \
+    }
 #define NO_MPI4PY (PROCESS_MPIEXEC[0] ? NULL : "no mpiexec.openmpi")
 #define NO_PYTHON (PROCESS_PYTHON[0] ? NULL : "no python3")
 
@@ -47,6 +53,9 @@ int main(int argc, char **argv)
     static const char executor[] = "Python ProcessPoolExecutor";
     static const char pool[] = "Python multiprocessing.Pool";
     static const char mpi[] = "mpi4py.futures";
+    static const char orphans[] =
+        "processes left 1 s after a kill of their supervisor, 4 busy tasks";
+    static const char orphaned[] = "from that kill until none was left";
     const struct bench_entry entries[] = {
         {round_trip, "muster", "us", MUSTER("round-trip", "processes:1")},
         {round_trip, "muster threads", "us", MUSTER("round-trip", "threads:1"),
@@ -125,6 +134,22 @@ int main(int argc, char **argv)
         {lost, "muster", "tasks", MUSTER("lost", "processes:4")},
         {lost, executor, "tasks", PYTHON("executor", "lost"),
          .missing = NO_PYTHON},
+
+        {orphans, "muster", "left",
+         ORPHANS(PROCESS_MUSTER, "busy", "processes:4")},
+        {orphans, "xargs -P4", "left",
+         ORPHANS(
+             "sh", "-c",
+             "exec xargs -P4 -n1 sh -c 'printf b; while :; do :; done' <<E\n"
+             "1\n2\n3\n4\nE\n")},
+        {orphans, executor, "left",
+         ORPHANS(PROCESS_PYTHON, PROCESS_RIVALS, "executor", "busy"),
+         .missing = NO_PYTHON},
+        {orphans, pool, "left",
+         ORPHANS(PROCESS_PYTHON, PROCESS_RIVALS, "pool", "busy"),
+         .missing = NO_PYTHON},
+        {orphaned, "muster", "ms",
+         ORPHANS("--time", PROCESS_MUSTER, "busy", "processes:4")},
     };
     struct bench_suite suite = {.name = "process", .our_name = "muster"};
 

@@ -106,6 +106,16 @@ static int note_time(struct mu_task *task)
     return 0;
 }
 
+/* For orphans.c: says that it has begun, and goes on until it is killed. */
+static int busy(struct mu_task *task)
+{
+    (void)task;
+    (void)!write(STDOUT_FILENO, "b", 1);
+    while (atomic_load_explicit(&shared->next_ns, memory_order_relaxed) == 0)
+        continue;
+    return 0;
+}
+
 static int crash_if_told(struct mu_task *task)
 {
     const char *told = mu_task_input(task, NULL);
@@ -430,6 +440,16 @@ static double lost(const char *model)
     return n;
 }
 
+/* For orphans.c: a supervisor to be killed. Returns what nobody reads. */
+static double stay_busy(const char *model)
+{
+    struct mu_pool *pool = open_pool(model);
+
+    for (int i = 0; i < 4; i++)
+        must(mu_pool_submit(pool, busy, NULL, 0, NULL, NULL));
+    return take(pool);
+}
+
 int main(int argc, char **argv)
 {
     const char *work = argc > 1 ? argv[1] : "";
@@ -475,6 +495,8 @@ int main(int argc, char **argv)
         figure = idle_cpu_ms();
     else if (strcmp(work, "lost") == 0)
         figure = lost(model);
+    else if (strcmp(work, "busy") == 0)
+        figure = stay_busy(model);
     else
         return 2;
     (void)printf("%g\n", figure);

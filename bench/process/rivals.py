@@ -19,6 +19,12 @@ def fault(i):
     return i
 
 
+def busy(_):
+    os.write(1, b"b")
+    while True:
+        pass
+
+
 def executor_pool():
     from concurrent.futures import ProcessPoolExecutor
     return ProcessPoolExecutor(4)
@@ -70,6 +76,8 @@ def main():
                 print(rate(lambda f, xs: pool.map(f, xs, 1)))  # each task alone
             elif work == "round-trip":
                 print(round_trip(lambda: pool.apply(nothing, (1,))))
+            elif work == "busy":
+                pool.map(busy, range(4), 1)  # until it is killed
             else:
                 sys.exit(77)
         return
@@ -80,6 +88,8 @@ def main():
         print(round_trip(lambda: pool.submit(nothing, 1).result()))
     elif work == "lost":
         print(lost(pool.submit))
+    elif work == "busy":
+        list(pool.map(busy, range(4)))  # until it is killed
     else:
         sys.exit(77)
     if runtime == "mpi":
