@@ -139,12 +139,26 @@ void mui_descriptors_keep(int *keep, unsigned n)
     close_from_to(first, UINT_MAX);
 }
 
-void mui_descriptors_detach_input(void)
+/* What reads as an empty file, also where /dev/null is missing, or for readers only. */
+static int open_nothing(void)
 {
     int fd = open("/dev/null", O_RDWR);
+    int ends[2];
+
+    if (fd < 0)
+        fd = open("/dev/null", O_RDONLY);
+    if (fd >= 0 || pipe(ends) < 0)
+        return fd;
+    (void)close(ends[1]);
+    return ends[0];
+}
+
+void mui_descriptors_detach_input(void)
+{
+    int fd = open_nothing();
 
     while (fd >= 0 && fd < 3) /* it took the place of a closed one */
-        fd = open("/dev/null", O_RDWR);
+        fd = open_nothing();
     if (fd < 0)
         return;
     (void)dup2(fd, STDIN_FILENO);

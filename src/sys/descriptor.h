@@ -63,7 +63,8 @@ static inline uint32_t mui_descriptors_kept(void)
     return atomic_load_explicit(&mui_n_descriptors_kept, memory_order_relaxed);
 }
 
-/* Let 0 read nothing, and open what of 0, 1, 2 is closed, on /dev/null. */
+/* Let 0 read nothing, and open what of 0, 1, 2 is closed, on /dev/null; where that cannot be
+ * opened on what reads nothing either. */
 void mui_descriptors_detach_input(void);
 
 #endif

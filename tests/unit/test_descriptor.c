@@ -1,6 +1,9 @@
 /* test_descriptor.c: files that a process keeps open where anybody may close them. */
 #include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "support/check.h"
@@ -79,6 +82,54 @@ static void lost_file_is_not_believed(void **state)
     assert_int_equal(mui_kept_file_read(&file, text, sizeof text), -1);
 }
 
+struct input {
+    int ends[2];
+    bool is_refused; /* who runs this may not have another root directory */
+};
+
+static void read_without_devices(void *arg)
+{
+    struct input *input = arg;
+    char byte;
+
+    if (chroot("/sys") < 0 &&
+        (unshare(CLONE_NEWUSER) < 0 || chroot("/sys") < 0)) {
+        input->is_refused = true;
+        return;
+    }
+    CHECK_CHILD(open("/dev/null", O_RDONLY) < 0 && errno == ENOENT);
+    CHECK_CHILD(dup2(input->ends[0], STDIN_FILENO) == STDIN_FILENO);
+    mui_descriptors_detach_input();
+    CHECK_CHILD(read(STDIN_FILENO, &byte, 1) == 0);
+    (void)close(STDIN_FILENO);
+    (void)close(STDOUT_FILENO);
+    mui_descriptors_detach_input();
+    CHECK_CHILD(read(STDIN_FILENO, &byte, 1) == 0);
+    CHECK_CHILD(fcntl(STDOUT_FILENO, F_GETFD) == 0);
+}
+
+static void input_is_detached_without_null_device(void **state)
+{
+    struct input *input = test_shared(sizeof *input);
+    bool is_refused;
+    char byte = 0;
+
+    (void)state;
+    assert_int_equal(pipe(input->ends), 0);
+    assert_int_equal(write(input->ends[1], "x", 1), 1);
+    assert_int_equal(test_wait(test_fork(read_without_devices, input)), 0);
+    assert_int_equal(read(input->ends[0], &byte, 1), 1);
+    assert_int_equal(byte, 'x');
+    (void)close(input->ends[0]);
+    (void)close(input->ends[1]);
+    is_refused = input->is_refused;
+    (void)munmap(input, sizeof *input);
+    if (is_refused) {
+        print_message("no other root directory may be had here\n");
+        skip();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -86,6 +137,7 @@ int main(void)
         cmocka_unit_test(low_limit_is_no_harm),
         cmocka_unit_test(kept_file_is_read_anew),
         cmocka_unit_test(lost_file_is_not_believed),
+        cmocka_unit_test(input_is_detached_without_null_device),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
