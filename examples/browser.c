@@ -7,6 +7,9 @@
  * the downloader gets them from the server, the renderer turns HTML into text. A page
  * that contains "<crash>" crashes the renderer: as a process it is started again while
  * the others go on, and the page is given up; as a thread it takes the browser along. */
+// NOLINTNEXTLINE(readability-identifier-naming): memmem()
+#define _GNU_SOURCE 1
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <muster/muster.h>

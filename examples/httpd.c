@@ -8,6 +8,9 @@
  * workers one after the other, each when it has finished its answers; SIGTERM ends. With
  * --crash a GET of /crash crashes the worker that serves it, and /worker names it, to
  * see that. */
+// NOLINTNEXTLINE(readability-identifier-naming): memmem(), gettid()
+#define _GNU_SOURCE 1
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -35,9 +35,13 @@ int main(int argc, char **argv)
     struct mu_submit file;
     char how[200];
 
+    if (argc < 3) {
+        (void)fprintf(stderr, "usage: lines MODEL FILE...\n");
+        return 2;
+    }
     if (mu_init(&err) < 0) /* first, while there is one thread */
         return fail(&err);
-    if (mu_pool_open(argc > 1 ? argv[1] : "serial", NULL, &pool, &err) < 0)
+    if (mu_pool_open(argv[1], NULL, &pool, &err) < 0)
         return fail(&err);
     memset(&file, 0, sizeof file); /* every default */
     for (int i = 2; i < argc; i++) {

@@ -9,6 +9,9 @@
  *
  * Decoding, scaling and writing are stb_image's, stb_image_resize's and
  * stb_image_write's. specimens.c makes a folder to try it on. */
+// NOLINTNEXTLINE(readability-identifier-naming): asprintf()
+#define _GNU_SOURCE 1
+
 #include <dirent.h>
 #include <errno.h>
 #include <muster/muster.h>
