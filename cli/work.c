@@ -121,7 +121,8 @@ static int refuse_function(const struct work *w, const char *file,
         say("no function '%s' in %s: did you mean '%s'?", name, file,
             offer.nearest.best);
     else
-        say("no function '%s' in %s: it has %s%s", name, file, offer.names.data,
+        say("no function '%s' in %s, unless it is static: it has %s%s", name,
+            file, offer.names.data,
             offer.n_names > LIST_NAMES_MAX ? ", ..." : "");
     text_fini(&offer.names);
     return -1;

@@ -151,7 +151,7 @@ wrong 'cannot read nosuch.c' map nosuch.c:echo
 wrong 'not file.c:function or lib.so:function: for a command write -- echo' map echo
 wrong "for a command write -- 'echo [{][}] [|] wc'$" map 'echo {} | wc'
 wrong "no function 'ehco' in work.c: did you mean 'echo'" map work.c:ehco
-wrong "no function 'qqqqqqqq' in work.c: it has " map work.c:qqqqqqqq
+wrong "no function 'qqqqqqqq' in work.c, unless it is static: it has " map work.c:qqqqqqqq
 wrong 'which function of work.c\? It has ' map work.c
 wrong "'number' in work.c is not a function" map work.c:number
 wrong "is 'hidden' static" map empty.c:hidden
