@@ -153,7 +153,8 @@ static void find_alive(void *ctx, pid_t child)
 }
 
 /* Wait for one, and for those that have ended too. False: there is none, but for such of whose
- * end another has to hear first, who traces them, perhaps for ever: they run no more. */
+ * end another has to hear first, who traces them, perhaps for ever: they run no more. The one
+ * may have become ours since the others were killed. */
 static bool wait_for_some(void)
 {
     struct look look = {.alive_fd = -1};
@@ -166,6 +167,7 @@ static bool wait_for_some(void)
     if (look.alive_fd >= 0) {
         struct pollfd end = {.fd = look.alive_fd, .events = POLLIN};
 
+        (void)mui_pidfd_kill(look.alive_fd, SIGKILL);
         (void)poll(&end, 1, -1);
         (void)close(look.alive_fd);
         any = true;

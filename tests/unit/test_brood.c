@@ -1,4 +1,6 @@
-/* test_brood.c: a signal reaches a child and all that descends from it, at once. */
+/* test_brood.c: a signal reaches a child and all that descends from it, at once; and who ends
+ * all that he has ends those too that become his meanwhile. The looks for children pass here by
+ * the linker's help (--wrap, CMakeLists.txt). */
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -17,6 +19,9 @@ enum { N_GENERATIONS = 5 };
 
 static _Atomic int *pids; /* of each generation */
 
+/* Another child comes before the so manieth look for children; 0: none does. */
+static unsigned n_to_late;
+
 /* A chain, each but the first in a session of its own. */
 static _Noreturn void live(unsigned generation)
 {
@@ -30,6 +35,31 @@ static _Noreturn void live(unsigned generation)
     for (;;)
         (void)pause();
 }
+
+/* The child has ended, and what nobody saw below it is ours. */
+static void come_late(void)
+{
+    siginfo_t info;
+    pid_t late;
+
+    (void)waitid(P_ALL, 0, &info, WEXITED | WNOWAIT);
+    late = fork();
+    if (late == 0)
+        live(N_GENERATIONS - 1);
+    atomic_store(&pids[0], late);
+}
+
+/* the linker's names: NOLINTBEGIN(readability-identifier-naming) */
+int __real_mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx);
+int __wrap_mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx);
+
+int __wrap_mui_census_children(void (*each)(void *ctx, pid_t child), void *ctx)
+{
+    if (n_to_late > 0 && --n_to_late == 0)
+        come_late();
+    return __real_mui_census_children(each, ctx);
+}
+/* NOLINTEND(readability-identifier-naming) */
 
 static void await_ends(const int *pidfds)
 {
@@ -62,7 +92,34 @@ static void all_generations_are_signalled(void **state)
     assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
-/* In a process of its own, since it ends that. */
+/* In a process of its own, since it ends that. To stop them is a look, to kill them another,
+ * to see who is left the third. */
+static _Noreturn void end_with_a_latecomer(void)
+{
+    (void)alarm((unsigned)(TEST_HANG_NS / 1000000000));
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (fork() == 0)
+        live(N_GENERATIONS - 1);
+    n_to_late = 3;
+    mui_brood_end();
+}
+
+static void all_end_that_come_meanwhile(void **state)
+{
+    pid_t child;
+    int status;
+
+    (void)state;
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        end_with_a_latecomer();
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(kill(atomic_load(&pids[0]), 0), -1);
+}
+
+/* As above. */
 static _Noreturn void end_without_proc(void)
 {
     (void)alarm((unsigned)(TEST_HANG_NS / 1000000000));
@@ -165,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_generations_are_signalled),
+        cmocka_unit_test(all_end_that_come_meanwhile),
         cmocka_unit_test(all_end_where_proc_is_gone),
         cmocka_unit_test(all_end_where_proc_is_of_another_namespace),
     };
