@@ -120,6 +120,7 @@ static void run_in_child(const struct rounds *r, pid_t parent,
     rc = mu_init(&err);
     rc = rc < 0 ? say_refuse("%s", err.text) : body(ctx, r->shared);
     r->shared->is_whole = rc == 0;
+    r->shared->is_refused = rc != 0;
     exit(rc ? SAY_EXIT_OTHER : 0); // NOLINT(concurrency-mt-unsafe): as main()
 }
 
@@ -184,7 +185,7 @@ static enum round_end judge(struct round_report *report, int status)
         return ROUND_WHOLE;
     if (report->words[0])
         return ROUND_BROKE;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == SAY_EXIT_OTHER)
+    if (report->is_refused)
         return ROUND_REFUSED;
     if (WIFSIGNALED(status))
         name = sigabbrev_np(WTERMSIG(status));

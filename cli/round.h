@@ -29,6 +29,7 @@ struct round_report {
     uint64_t peak_bytes;    /* of memory; 0: nobody knows */
     struct round_used used; /* since round_begins() */
     int is_whole;           /* it came to its end */
+    int is_refused;         /* it said why it cannot be */
 };
 
 enum round_end {

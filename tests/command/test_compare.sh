@@ -105,6 +105,13 @@ int leave(struct mu_task *t)
     return 0;
 }
 
+int vanish(struct mu_task *t)
+{
+    if (!is_worker() && atoi(mu_task_input(t, NULL)) == 2)
+        _exit(255);
+    return 0;
+}
+
 int hang(struct mu_task *t)
 {
     while (!is_worker() && atoi(mu_task_input(t, NULL)) == 2)
@@ -142,6 +149,10 @@ of_command() {
 json=$(of_command --rounds 2 --json --models serial,threads:2,processes:2 apart.c:fail ::: 1 2 3)
 has 'failures of each model' '"failed":0,"rounds":2,"models":.*"serial",.*"failed":3\},.*"threads:2",.*"failed":3\},.*"processes:2",.*"failed":0\}\],"take"' "$json"
 has 'no model that fails is taken' '"take":"processes:2","why":"Take processes:2: it is the only one that is left. Left out, for more tasks failed than before the first round .0 of 3.: serial .3., threads:2 .3.\."' "$json"
+# _exit() has nothing said
+table=$(of_command --rounds 1 --models serial,processes:2 apart.c:vanish ::: 1 2 3)
+same 'status of a run that vanishes' 255 $?
+has 'its row' '^serial +broke off in round 1: it ended with status 255$' "$table"
 # a run that crashes is the end of no other
 for how in 'crash,input 2 crashed: SIGABRT' 'leave,input 2 called exit\(3\)'; do
     name=${how%%,*}
