@@ -24,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "muster/map.h"
+
 #include "say.h"
 #include "visible.h"
 #include "wakeup.h"
@@ -93,9 +95,21 @@ static void add_number(struct line *l, uint64_t number)
     add(l, digits + at, sizeof digits - at);
 }
 
+static int is_step(uint64_t tag)
+{
+    return tag >= MU_REDUCE_TAGS;
+}
+
+static void add_task(struct line *l, uint64_t tag)
+{
+    add_text(l, is_step(tag) ? "a step of --reduce" : "input ");
+    if (!is_step(tag))
+        add_number(l, tag);
+}
+
 /* The table may be in the middle of a change by another thread; if that is our end,
  * the signal comes back with its own action, and the number has been said. */
-static void add_input(struct line *l, uint64_t seq)
+static void add_name(struct line *l, uint64_t seq)
 {
     const struct flight *flight = flights_find(armed.flights, seq);
     char form[VISIBLE_BYTES];
@@ -135,9 +149,10 @@ static void note_who(const char *how, const char *what)
     int own;
 
     (void)mu_pool_running(armed.pool, &tag, 1, &own);
-    add_text(&l, own ? "input " : "a thread");
     if (own)
-        add_number(&l, tag);
+        add_task(&l, tag);
+    else
+        add_text(&l, "a thread");
     add_text(&l, how);
     add_text(&l, what);
     if (l.size > note->size - 1)
@@ -156,24 +171,25 @@ static void say_who(const char *how, const char *what, const char *so)
 
     add_text(&l, "muster: ");
     if (own) {
-        add_text(&l, "input ");
-        add_number(&l, tags[0]);
+        add_task(&l, tags[0]);
         add_text(&l, how);
     }
     add_text(&l, what);
     add_text(&l, so);
-    add_text(&l, " ends the command: this model does not isolate; --model "
-                 "processes loses that input alone");
+    add_text(&l, " ends the command: this model does not isolate");
+    if (!own || !is_step(tags[0]))
+        add_text(&l, "; --model processes loses that input alone");
     flush(&l);
-    if (own) {
+    if (own && !is_step(tags[0])) {
         add_text(&l, "muster:     it was");
-        add_input(&l, tags[0]);
+        add_name(&l, tags[0]);
         flush(&l);
     }
     for (size_t i = own != 0; i < n; i++) {
-        add_text(&l, "muster:     lost beside it: input ");
-        add_number(&l, tags[i]);
-        add_input(&l, tags[i]);
+        add_text(&l, "muster:     lost beside it: ");
+        add_task(&l, tags[i]);
+        if (!is_step(tags[i]))
+            add_name(&l, tags[i]);
         flush(&l);
     }
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "muster/map.h"
 #include "muster/pool.h"
 
 #include "say.h"
@@ -84,6 +85,17 @@ static int64_t seen_since(const struct watch *w, uint64_t tag, int64_t now)
     return now;
 }
 
+static void tell(const struct watch *w, uint64_t tag)
+{
+    char task[32] = "a step of --reduce";
+
+    if (tag < MU_REDUCE_TAGS)
+        (void)snprintf(task, sizeof task, "input %llu",
+                       (unsigned long long)tag);
+    (void)snprintf(w->limit.words, w->limit.size, "%s did not end within %g s",
+                   task, (double)w->limit.timeout_ns / NS_PER_S);
+}
+
 static void look_at_tasks(struct watch *w)
 {
     int64_t now = mu_now_ns();
@@ -101,10 +113,7 @@ static void look_at_tasks(struct watch *w)
         w->seen[w->at][i] = (struct seen){w->tags[i], since};
         if (now - since < w->limit.timeout_ns)
             continue;
-        (void)snprintf(w->limit.words, w->limit.size,
-                       "input %llu did not end within %g s",
-                       (unsigned long long)w->tags[i],
-                       (double)w->limit.timeout_ns / NS_PER_S);
+        tell(w, w->tags[i]);
         _exit(SAY_EXIT_OTHER);
     }
 }

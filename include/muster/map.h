@@ -41,6 +41,10 @@ MU_API MU_NODISCARD int mu_map(struct mu_pool *pool, mu_task_fn fn,
                                mu_outcome_fn outcome, void *ctx,
                                struct mu_error *err);
 
+/* The tags of steps that combine are from here on, and differ: who gives inputs smaller
+ * ones can tell all tasks of a reduce apart. */
+#define MU_REDUCE_TAGS (UINT64_C(1) << 56)
+
 /* Run fn over every input and combine the outputs with `combine`, which gets
  * 2 to 16 neighbours in order as the parts of its input (mu_task_part()) and
  * writes their combination. It has to be associative. Which neighbours meet

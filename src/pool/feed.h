@@ -10,9 +10,10 @@
 
 #include "pool/pool.h"
 
-/* Numbers of tasks: those of inputs lie below, those of other tasks above. */
+/* Numbers of tasks: those of inputs lie below, those of other tasks, which are their tags
+ * too, above: MU_REDUCE_TAGS is the first of level 1. */
 #define MUI_FEED_LEVEL_SHIFT 56
-#define MUI_FEED_INPUTS_MAX  ((UINT64_C(1) << MUI_FEED_LEVEL_SHIFT) - 1)
+#define MUI_FEED_INPUTS_MAX  (MU_REDUCE_TAGS - 1)
 
 /* Outcomes that are taken, or given back, at a time, when they hold little. */
 enum { MUI_FEED_MANY = 64 };

@@ -63,9 +63,10 @@ static int combine_family(struct reduce *r, unsigned i_level, uint64_t i_family,
                           struct family *family, struct mu_error *err)
 {
     struct mu_span spans[ARITY];
+    const uint64_t number = (uint64_t)(i_level + 1) << LEVEL_SHIFT | i_family;
     /* its parts are outcomes that were taken: waiting for room would wait for
      * outcomes that nobody but us takes */
-    struct mu_submit how = {.tag = i_family, .flags = MUI_SUBMIT_ANYWAY};
+    struct mu_submit how = {.tag = number, .flags = MUI_SUBMIT_ANYWAY};
     struct mu_outcome *only = NULL;
     struct mu_span parts;
     int rc;
@@ -84,9 +85,8 @@ static int combine_family(struct reduce *r, unsigned i_level, uint64_t i_family,
     parts = (struct mu_span){spans, 0};
     rc = r->rc;
     if (rc == 0)
-        rc = mui_pool_submit(r->feed.pool, &r->kind, &parts, &how,
-                             (uint64_t)(i_level + 1) << LEVEL_SHIFT | i_family,
-                             NULL);
+        rc =
+            mui_pool_submit(r->feed.pool, &r->kind, &parts, &how, number, NULL);
     for (unsigned i = 0; i < ARITY; i++)
         mu_outcome_free(family->part[i]);
     free(family);

@@ -112,6 +112,13 @@ int vanish(struct mu_task *t)
     return 0;
 }
 
+int hang_in_step(struct mu_task *t)
+{
+    while (!is_worker() && mu_task_n_parts(t) > 1)
+        (void)pause();
+    return 0;
+}
+
 int hang(struct mu_task *t)
 {
     while (!is_worker() && atoi(mu_task_input(t, NULL)) == 2)
@@ -170,6 +177,9 @@ table=$(of_command --timeout 5 --rounds 2 --models serial,processes:2 apart.c:ha
 same 'status of a run that hangs' 255 $?
 has 'its row' '^serial +broke off in round 1: input 2 did not end within 5 s$' "$table"
 has 'and that of another' '^processes:2 +[0-9.,]+ ' "$table"
+table=$(of_command --timeout 5 --rounds 1 --models serial,processes:2 --reduce hang_in_step \
+    apart.c:hang_in_step ::: 1 2 3)
+has 'a step that hangs' '^serial +broke off in round 1: a step of --reduce did not end within 5 s$' "$table"
 json=$(of_command --json --rounds 1 --models serial,threads:2 apart.c:crash ::: 1 2 3)
 same 'status when all break off' 255 $?
 has 'as JSON' '\{"model":"serial","per_second":null,"cpu_seconds":null,"peak_pss_bytes":null,"context_switches":null,"failed":0,"error":"broke off in round 1: input 2 crashed: SIGABRT"\}' "$json"

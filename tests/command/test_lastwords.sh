@@ -23,6 +23,25 @@ for model in serial threads:1; do
     has "the input ($model)" "^muster: input 2 crashed: SIGABRT .*--model processes" "$(cat err)"
     has "its name ($model)" "it was 'fall'" "$(cat err)"
 done
+# what combines is no input
+cat >step.c <<'EOC'
+#include <muster/task.h>
+#include <stdlib.h>
+
+int step(struct mu_task *t)
+{
+    if (mu_task_n_parts(t) > 1)
+        abort();
+    return 0;
+}
+EOC
+for model in serial threads:1; do
+    "$MUSTER" map --quiet --model $model --reduce step step.c:step ::: a b >out 2>err && status=0 || status=$?
+    same "status of a step ($model)" 134 $status
+    has "what did it ($model)" \
+        '^muster: a step of --reduce crashed: SIGABRT ends the command: this model does not isolate$' "$(cat err)"
+    same "no input ($model)" '' "$(grep -E 'input|it was' err)"
+done
 mkfifo gate
 cat >pair.c <<'EOC'
 #include <fcntl.h>

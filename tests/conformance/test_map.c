@@ -441,6 +441,49 @@ static void interrupts_are_heard_beyond_the_window(void **state)
     mu_pool_close(pool);
 }
 
+static int give_nothing(struct mu_task *t)
+{
+    (void)t;
+    return 0;
+}
+
+static int give_tags(struct mu_task *t)
+{
+    int rc = concatenate(t);
+
+    return rc ? rc
+              : mu_task_printf(t, "%llu ", (unsigned long long)mu_task_tag(t));
+}
+
+/* Whoever looks at what runs takes no two of them for one. */
+static void steps_that_combine_have_tags_of_their_own(void **state)
+{
+    /* 16 of inputs, one of those, and one of that and the last input */
+    enum { N_STEPS = 18 };
+    struct mu_pool *pool = models_open(state, NULL);
+    struct range r = {.end = 257};
+    uint64_t tags[N_STEPS];
+    struct mu_outcome *o;
+    const char *at;
+
+    assert_int_equal(mu_reduce(pool, give_nothing, give_tags, range_input, NULL,
+                               &r, &o, NULL),
+                     0);
+    at = o->output;
+    for (size_t i = 0; i < N_STEPS; i++) {
+        char *end;
+
+        tags[i] = strtoull(at, &end, 10);
+        assert_true(tags[i] >= MU_REDUCE_TAGS);
+        for (size_t j = 0; j < i; j++)
+            assert_true(tags[j] != tags[i]);
+        at = end + 1;
+    }
+    assert_ptr_equal(at, (const char *)o->output + o->output_size);
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 /* -- how they end -- */
 
 static int combine_fails(struct mu_task *t)
@@ -536,6 +579,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(input_callback_answers_what_it_may),
     MODEL_TEST(reduce_goes_on_in_a_full_pool),
     MODEL_TEST(any_queue_has_a_window),
+    MODEL_TEST(steps_that_combine_have_tags_of_their_own),
     MODEL_TEST(early_end_leaves_what_waits),
     MODEL_TEST(early_end_of_reduce_leaves_what_waits),
     MODEL_TEST(reduce_says_when_combining_fails),
