@@ -133,8 +133,10 @@ MU_API MU_NODISCARD int mu_chan_pair(const char *address,
                                      struct mu_error *err);
 
 /* Open an address for others to connect to. One that somebody has open is refused, but a
- * file. A fifo that is opened anew while the sender of a receiver before is there becomes
- * another pipe at the same path, and that sender gets MU_ECRASHED or MU_CLOSED as it sends.
+ * file; so is a fifo or queue of which another process still has a copy, as a child has until
+ * it calls exec(), unless it was closed (mu_chan_close()). A fifo that is opened anew while
+ * the sender of a receiver before is there becomes another pipe at the same path, and that
+ * sender gets MU_ECRASHED or MU_CLOSED as it sends.
  * Returns   0; -EADDRINUSE; -EBUSY: a fifo that has such a sender, in a directory that we
  *           may not change; -EINVAL, -EACCES without the secret that this address
  *           needs, MU_EMODEL for a transport that this build lacks; -errno */

@@ -9,7 +9,8 @@
  *
  * Nothing goes back through it, and nothing tells a sender of the one before it. So both
  * sides leave marks at the pipe itself, in bits of its mode that the system does not use
- * there: the receiver its goodbye, the sender that it came. Who is not the owner cannot.
+ * there: the receiver its goodbye, the sender that it came. While there is one no sender is
+ * let in, so a pipe is made with one and loses it when all is set. Who is not the owner cannot.
  * A receiver is taken for one that died then; and behind a sender that left no mark whoever
  * connects is not heard, and a receiver that opens anew reads on in the middle of it. */
 #include <errno.h>
@@ -67,19 +68,24 @@ static void marks_set(int fd, mode_t marks)
                              marks);
 }
 
-/* Hold it as the sender. 0 or -1. */
-static int sender_lock(int fd)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
-
-    return fcntl(fd, F_OFD_SETLK, &lock);
-}
-
 static bool has_sender(int fd)
 {
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
 
     return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* Hold it as the sender. The marks are looked at before, too: who is refused shall not seem
+ * to be the sender to whoever opens it. 0; -EBUSY; -ECONNREFUSED; -errno. */
+static int sender_hold(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+
+    if (marks_get(fd) != 0 && !has_sender(fd))
+        return -ECONNREFUSED;
+    if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+        return errno == EAGAIN ? -EBUSY : -errno;
+    return marks_get(fd) != 0 ? -ECONNREFUSED : 0;
 }
 
 static bool has_bytes(int fd)
@@ -89,8 +95,9 @@ static bool has_bytes(int fd)
     return ioctl(fd, FIONREAD, &n) < 0 || n > 0;
 }
 
-/* Open a pipe at the path that nobody reads, and hold it as the receiver. The descriptor,
- * or -errno; -EAGAIN: it is another by now. */
+/* Open a pipe at the path that nobody reads, and hold it as the receiver; one that is made
+ * for that is marked, and has no sender before it is begun. The descriptor, or -errno;
+ * -EAGAIN: it is another by now. */
 static int pipe_hold(const char *path, struct mu_error *err)
 {
     struct stat held;
@@ -98,7 +105,7 @@ static int pipe_hold(const char *path, struct mu_error *err)
     int fd;
     int rc;
 
-    if (*path && mkfifo(path, 0600) < 0 && errno != EEXIST)
+    if (*path && mkfifo(path, 0600 | SAID_GOODBYE) < 0 && errno != EEXIST)
         return mui_fail(err, -errno, "fifo: make %s", path);
     fd = fifo_descriptor(path, O_RDONLY, err);
     if (fd < 0)
@@ -123,17 +130,28 @@ static bool pipe_is_new(int fd)
 {
     if (marks_get(fd) == 0)
         return true;
-    if (has_sender(fd) || has_bytes(fd)) /* in this order: it may just go */
-        return false;
-    marks_set(fd, 0);
-    return true;
+    /* in this order: it may just go */
+    return !(has_sender(fd) || has_bytes(fd));
 }
 
-/* What the path names from now on has the rights that the pipe before had. */
+/* What the path names from now on has the rights that the pipe before had, and no mark. */
 static void rights_set(int fd, const struct stat *before)
 {
     (void)!fchown(fd, (uid_t)-1, before->st_gid);
     (void)fchmod(fd, before->st_mode & 0777);
+}
+
+/* Let a sender come. One without marks, which somebody else made, may have its own by now,
+ * which is to stay.
+ * before   that in whose place it is, if its mode is not 0 */
+static void pipe_begin(int fd, const struct stat *before)
+{
+    if (marks_get(fd) == 0)
+        return;
+    if (before->st_mode != 0)
+        rights_set(fd, before);
+    else
+        marks_set(fd, 0);
 }
 
 static int fifo_open(struct mu_chan *c, const char *rest, struct mu_error *err)
@@ -147,7 +165,8 @@ static int fifo_open(struct mu_chan *c, const char *rest, struct mu_error *err)
             continue;
         /* Held by us, so nobody else takes it away. Without the right to do so what was
          * left goes with the last descriptor, but a sender does not. */
-        (void)fstat(fd, &before);
+        if (before.st_mode == 0)
+            (void)fstat(fd, &before);
         if (unlink(rest) < 0 && has_sender(fd)) {
             (void)close(fd);
             return mui_fail(err, -EBUSY,
@@ -160,8 +179,7 @@ static int fifo_open(struct mu_chan *c, const char *rest, struct mu_error *err)
     if (fd < 0)
         return fd == -EAGAIN ? mui_fail(err, -EBUSY, "fifo: open %s", rest)
                              : fd;
-    if (before.st_mode != 0)
-        rights_set(fd, &before);
+    pipe_begin(fd, &before);
     mui_pipe_widen(fd);
     mui_stream_init(mui_stream_of(c), &c->options, fd, -1, false);
     c->can_recv = true;
@@ -172,22 +190,18 @@ static int fifo_connect(struct mu_chan *c, const char *rest, int64_t deadline,
                         struct mu_error *err)
 {
     int fd = fifo_descriptor(rest, O_WRONLY, err);
+    int rc;
 
     (void)deadline;
     if (fd < 0)
         return fd;
-    if (sender_lock(fd) < 0) {
-        int rc = mui_fail(err, errno == EAGAIN ? -EBUSY : -errno,
-                          "fifo: %s has a sender", rest);
-
+    rc = sender_hold(fd);
+    if (rc != 0) {
         (void)close(fd);
-        return rc;
-    }
-    if (marks_get(fd) != 0) {
-        (void)close(fd);
-        return mui_fail(err, -ECONNREFUSED,
-                        "fifo: %s had its sender, and has to be opened anew",
-                        rest);
+        return mui_fail(err, rc, "fifo: %s %s", rest,
+                        rc == -ECONNREFUSED
+                            ? "had its sender, and has to be opened anew"
+                            : "has a sender");
     }
     marks_set(fd, HAD_A_SENDER);
     mui_stream_init(mui_stream_of(c), &c->options, -1, fd, false);
@@ -231,6 +245,7 @@ static int fifo_close(struct mu_chan *c)
         return mui_stream_close(c);
     fd = mui_stream_of(c)->in_fd;
     marks_set(fd, marks_get(fd) | SAID_GOODBYE);
+    (void)flock(fd, LOCK_UN); /* a child by fork() may have a copy */
     mui_stream_stop_reading(mui_stream_of(c));
     return 0;
 }

@@ -531,6 +531,7 @@ static void fifo_takes_one_receiver(void **state)
     struct mu_error err;
     struct mu_chan *c;
     struct mu_chan *other;
+    int copy; /* as a child by fork() has it */
 
     (void)state;
     (void)unique("fifo:/tmp/muster-test-%d.fifo");
@@ -540,9 +541,12 @@ static void fifo_takes_one_receiver(void **state)
                          -EADDRINUSE);
         assert_non_null(strstr(err.text, "has a receiver"));
         if (says_goodbye) {
+            copy = dup(mu_chan_fd(c));
+            assert_true(copy >= 0);
             assert_int_equal(mu_chan_close(c), 0);
             assert_int_equal(mu_chan_open(address, NULL, &other, NULL), 0);
             mu_chan_free(other);
+            assert_int_equal(close(copy), 0);
         }
         mu_chan_free(c);
     }
