@@ -261,10 +261,13 @@ static int heap_back(struct mui_heap_view *v, uint64_t end)
         return 0;
     if (far > v->end)
         far = v->end;
-    if (far > end && mui_populate(v->base + from, far - from) == 0)
+    if (far > end && mui_populate(v->base + from, far - from) == 0) {
         end = far;
-    else if (mui_populate(v->base + from, end - from) != 0)
+    } else if (mui_populate(v->base + from, end - from) != 0) {
+        /* nothing lies there yet, and others have no room meanwhile */
+        mui_unpopulate(v->base + from, end - from);
         return -ENOMEM;
+    }
     v->heap->backed = end;
     return 0;
 }

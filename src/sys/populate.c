@@ -36,3 +36,14 @@ int mui_populate(void *at, size_t bytes)
         return -ENOMEM;
     return populate_one_by_one(from, bytes, page);
 }
+
+void mui_unpopulate(void *at, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t to_first = (page - (uintptr_t)at % page) % page;
+
+    if (bytes < to_first + page)
+        return;
+    bytes -= to_first;
+    (void)madvise((char *)at + to_first, bytes / page * page, MADV_REMOVE);
+}

@@ -9,4 +9,7 @@
  * 0; -ENOMEM: not all are to be had, but some may have been taken. */
 int mui_populate(void *at, size_t bytes);
 
+/* Give back the pages that lie in these bytes, as a whole: they are 0 from now on. */
+void mui_unpopulate(void *at, size_t bytes);
+
 #endif

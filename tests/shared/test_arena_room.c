@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 
 #include "muster/shared.h"
@@ -71,6 +72,14 @@ static void fill_but(size_t bytes)
     (void)close(fd);
 }
 
+static size_t room_left(void)
+{
+    struct statvfs st;
+
+    CHECK_CHILD(statvfs("/dev/shm", &st) == 0);
+    return (size_t)st.f_bfree * st.f_bsize;
+}
+
 static int arena_make(struct mu_shared **ret)
 {
     struct mu_shared_options how = {.name = NAME};
@@ -119,6 +128,7 @@ static void all_that_is_given_is_there(void)
 {
     static char *blocks[N_BLOCKS];
     struct mu_shared *a;
+    size_t left;
     size_t all;
     int n_few;
     int n;
@@ -126,7 +136,10 @@ static void all_that_is_given_is_there(void)
     fill_but(SHM_BYTES / 2);
     CHECK_CHILD(arena_make(&a) == 0);
     all = mu_shared_available(a, NULL);
+    left = room_left();
     CHECK_CHILD(mu_shared_alloc(a, SHM_BYTES) == NULL);
+    /* what is refused takes nothing from others */
+    CHECK_CHILD(room_left() == left);
     n_few = blocks_take(a, blocks);
     /* all but the last pages of the half that there is */
     CHECK_CHILD(n_few > SHM_BYTES / 2 / BLOCK_BYTES - 3);
