@@ -235,10 +235,10 @@ MU_API void mu_ticket_cancel(struct mu_ticket *ticket, int status);
  * index once, on whichever threads are free; it returns when all is done. How many
  * go to a call is found while it runs, so that uneven and tiny bodies both do
  * well; `grain` above 0 fixes the least, but for the last range. Bodies may fork and
- * loop. A thread that has not come in time is not waited for. A cancelled region starts
- * no more calls. Which thread takes which part changes each time: a loop that is
- * repeated over the same data moves them from core to core. Below some 50 us give such
- * a loop a grain of n / threads, below 20 leave it serial.
+ * loop. A thread that has not come in time is not waited for. A cancelled region starts no
+ * more calls. Which thread takes which part changes each time: a loop that is repeated
+ * over the same data moves them from core to core. Below some 50 us give such a loop a
+ * grain of n / threads, below 20 leave it serial.
  *
  * mu_team_submit_many() gives n tasks to the team at once, task i being index i of
  * the loop; the arguments may take 40 bytes. mu_team_wait_many() waits for all of
