@@ -145,7 +145,8 @@ struct path_lock {
     char file[sizeof((struct sockaddr_un *)0)->sun_path + sizeof LOCK_SUFFIX];
 };
 
-/* A file of ours that can be waited for: another's could be held without end. 0 or -errno. */
+/* A file of ours that can be waited for: another's could be held without end. And one that
+ * can be taken away: none that somebody has written to. 0 or -errno. */
 static int lock_file_hold(int fd)
 {
     struct stat st;
@@ -154,6 +155,8 @@ static int lock_file_hold(int fd)
         return -errno;
     if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
         return -EACCES;
+    if (st.st_size != 0)
+        return -EEXIST;
     while (flock(fd, LOCK_EX) < 0) {
         if (errno != EINTR)
             return -errno;
@@ -240,7 +243,10 @@ static int unix_open(struct mu_chan *c, const char *rest, struct mu_error *err)
         return mui_fail(err, sock, "unix: socket");
     s->sock = sock;
     lock = path_lock(rest);
-    rc = lock.fd < 0 ? lock.fd : path_listen(s, &at);
+    if (lock.fd < 0)
+        return mui_fail(err, lock.fd, "unix: open %s: make and hold %s", rest,
+                        lock.file);
+    rc = path_listen(s, &at);
     path_unlock(&lock);
     if (rc != 0)
         return mui_fail(err, rc, "unix: open %s", rest);

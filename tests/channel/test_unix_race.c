@@ -188,6 +188,24 @@ static void lock_of_the_dead_is_taken(void **state)
     check_nothing_left();
 }
 
+/* Nor is a file that bears the name by chance taken for a lock, and away. */
+static void file_with_something_in_it_is_left(void **state)
+{
+    char other[sizeof address + 16];
+    struct mu_error err;
+    struct mu_chan *c;
+    int fd = lock_make();
+
+    (void)state;
+    (void)snprintf(other, sizeof other, "%s.opening", PATH);
+    assert_int_equal(write(fd, "x", 1), 1);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(mu_chan_open(address, NULL, &c, &err), -EEXIST);
+    assert_non_null(strstr(err.text, other));
+    assert_int_equal(access(PATH, F_OK), -1);
+    assert_int_equal(unlink(other), 0);
+}
+
 /* Who waited for a lock that was taken away meanwhile waits for who has the next. */
 static void lock_taken_away_is_none(void **state)
 {
@@ -220,6 +238,7 @@ int main(void)
         RACE_TEST(left_over_path_is_taken_by_one),
         RACE_TEST(path_is_not_taken_from_the_next),
         RACE_TEST(lock_of_the_dead_is_taken),
+        RACE_TEST(file_with_something_in_it_is_left),
         RACE_TEST(lock_taken_away_is_none),
     };
 
