@@ -401,7 +401,7 @@ static void killed_sender_leaves_whole_messages(void **state)
             assert_int_equal(m.size, 3000);
             mu_chan_release(ends[1]);
             if (n-- == 0)
-                (void)kill(pid, SIGKILL);
+                (void)test_kill(pid, SIGKILL);
         }
         assert_int_equal(rc, MU_ECRASHED);
         assert_true(WIFSIGNALED(test_wait(pid)));

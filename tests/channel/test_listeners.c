@@ -304,7 +304,7 @@ static void caller_that_died_is_passed_over(void **state)
         pid = test_fork(connect_and_stay,
                         (void *)(uintptr_t)mu_chan_address(listener));
         assert_int_equal(poll(&p, 1, 30000), 1);
-        (void)kill(pid, SIGKILL);
+        (void)test_kill(pid, SIGKILL);
         (void)test_wait(pid);
         pid = test_fork(send_one, (void *)(uintptr_t)mu_chan_address(listener));
         assert_int_equal(mu_chan_accept(listener, test_deadline(), &c, NULL),

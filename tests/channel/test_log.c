@@ -150,7 +150,7 @@ static void killed_writer_loses_nothing_acknowledged(void **state)
         pid = test_fork(write_until_killed, done);
         while (atomic_load(&done->n) < (uint64_t)round * 500 + 1)
             ;
-        (void)kill(pid, SIGKILL);
+        (void)test_kill(pid, SIGKILL);
         assert_true(WIFSIGNALED(test_wait(pid)));
         n = atomic_load(&done->n);
         w = writer_open(MU_CHAN_SYNC_NONE);
@@ -563,7 +563,7 @@ static void *interrupt_and_let_go(void *arg)
         CHECK_CHILD(pthread_kill(w->thread, SIGALRM) == 0);
         (void)sched_yield();
     }
-    (void)kill(w->holder, SIGKILL);
+    (void)test_kill(w->holder, SIGKILL);
     return NULL;
 }
 

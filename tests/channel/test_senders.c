@@ -165,7 +165,7 @@ static void full_hub_keeps_the_deadline(void **state)
                      MU_CLOSED);
     assert_int_equal(test_wait(closes), 0);
     assert_int_equal(poll(&p, 1, 0), 1);
-    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(test_kill(pid, SIGKILL), 0);
     assert_true(WIFSIGNALED(test_wait(pid)));
     mu_chan_free(hub);
 }

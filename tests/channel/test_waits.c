@@ -149,7 +149,7 @@ static void signals_do_not_hide_the_end(void **state)
             while (rc == 0);
         assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
         assert_int_equal(rc, w.says_goodbye ? MU_CLOSED : MU_ECRASHED);
-        (void)kill(pid, SIGKILL);
+        (void)test_kill(pid, SIGKILL);
         (void)test_wait(pid);
         mu_chan_free(ends[0]);
     }

@@ -88,7 +88,7 @@ static int stay_with_child(struct mu_task *t)
     pid_t child = fork_child();
     int rc = test_gate_pass(t);
 
-    (void)kill(child, SIGKILL);
+    (void)test_kill(child, SIGKILL);
     (void)waitpid(child, NULL, 0);
     return rc;
 }
@@ -302,7 +302,7 @@ static void age_is_told(void **state)
     assert_true(child > 0);
     assert_false(mui_census_has_older(n_own, then));
     wait_until_older(n_own);
-    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(test_kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
     assert_false(mui_census_has_older(n_own, mu_now_ns()));
 }

@@ -231,7 +231,7 @@ static void random_kills_lose_nothing(void **state)
         seed = seed * 6364136223846793005U + 1442695040888963407U;
         over = n_killed > 0 && mu_now_ns() >= end;
         if (!over && n > 0 && mu_now_ns() >= next) {
-            n_killed += kill(pids[(seed >> 33) % n], SIGKILL) == 0;
+            n_killed += test_kill(pids[(seed >> 33) % n], SIGKILL) == 0;
             next = mu_after_ns(10 * 1000 * 1000); /* 100 a second */
         }
         for (int i = 0; i < PIECE && !over; i++, n_submitted++)

@@ -30,7 +30,7 @@ static void end_with_a_stopped_guardian(void)
     open_and_run();
     guardian = mui_census_parent(test_nursery(open_pool));
     mu_pool_close(open_pool);
-    CHECK_CHILD(kill(guardian, SIGSTOP) == 0);
+    CHECK_CHILD(test_kill(guardian, SIGSTOP) == 0);
     exit(0);
 }
 

@@ -39,7 +39,7 @@ static void close_does_not_wait_for_children_of_the_host(void **state)
     }
     mu_pool_close(pool);
     assert_int_equal(waitpid(child, NULL, WNOHANG), 0);
-    (void)kill(child, SIGKILL);
+    (void)test_kill(child, SIGKILL);
     (void)waitpid(child, NULL, 0);
 }
 

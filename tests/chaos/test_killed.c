@@ -187,7 +187,7 @@ static int64_t kill_in_phase(enum phase phase, const char *model, int round)
     if (mui_census_children_of(pid, &guardian_now, 1) == 0)
         guardian_now = 0;
     start_ns = mu_now_ns();
-    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(test_kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     (void)nothing_is_left(pid);
     assert_int_equal(groups_count(is_of_guardian_now), 0);
@@ -250,7 +250,7 @@ static void innocents_survive(struct mu_pool *pool, const char *deed,
         assert_int_equal(
             mu_pool_submit(pool, deed_innocent, &i, sizeof i, &how, NULL), 0);
         if (i == N / 2)
-            assert_int_equal(kill(victim, SIGKILL), 0);
+            assert_int_equal(test_kill(victim, SIGKILL), 0);
     }
     for (unsigned i = 0; i < N; i++) {
         o = test_take(pool);
@@ -362,7 +362,7 @@ static void task_that_limits_its_parent_limits_nobody(void **state)
         (void)getrlimit((__rlimit_resource_t)how.resource, &how.before);
         run_squeezed(pool, squeeze, &how, MU_DONE);
         if (how.grandparent)
-            assert_int_equal(kill(nursery, SIGKILL), 0);
+            assert_int_equal(test_kill(nursery, SIGKILL), 0);
         for (int j = 0; j < N_FORKED; j++) {
             run_squeezed(pool, test_crash, &how, MU_CRASHED);
             run_squeezed(pool, is_as_before, &how, MU_DONE);
@@ -409,7 +409,7 @@ static void pool_opens_as_the_guardian_dies(void **state)
         pool = test_pool("processes:1", NULL);
         guardian = mui_census_parent(test_nursery(pool));
         mu_pool_close(pool);
-        assert_int_equal(kill(guardian, SIGKILL), 0);
+        assert_int_equal(test_kill(guardian, SIGKILL), 0);
         pool = test_pool("processes:1", NULL);
         (void)test_worker(pool);
         mu_pool_close(pool);

@@ -494,7 +494,7 @@ static int end_unseen(struct mu_task *t)
         return 2;
     if (atomic_fetch_add(&meet->n_ended, 1) > 0)
         return 0;
-    if (kill(host, SIGSTOP) != 0)
+    if (test_kill(host, SIGSTOP) != 0)
         return 1;
     while (!is_stopped(host))
         (void)sched_yield();
@@ -511,7 +511,7 @@ static int wipe_and_stay(struct mu_task *t)
         return 0;
     memset((char *)find_mapping("muster-up") + 4096, how[0], 4096);
     (void)mu_latch_count_down(&meet->written, 1); /* the first time */
-    (void)kill(host, SIGCONT);
+    (void)test_kill(host, SIGCONT);
     for (;;)
         (void)pause();
 }

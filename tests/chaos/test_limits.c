@@ -312,7 +312,7 @@ static int have_had_children(struct mu_task *task)
         for (;;)
             (void)pause();
     rc = have_children(task);
-    (void)kill(first, SIGKILL);
+    (void)test_kill(first, SIGKILL);
     (void)waitpid(first, NULL, 0);
     return rc;
 }
@@ -573,7 +573,7 @@ static int strike_and_go_on(struct mu_task *task)
         for (;;)
             (void)pause();
     for (int i = 0; i < n; i++) {
-        (void)kill(pids[i], SIGKILL);
+        (void)test_kill(pids[i], SIGKILL);
         (void)waitpid(pids[i], NULL, 0);
     }
     return n < MANY ? 0 : 1;

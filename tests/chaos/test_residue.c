@@ -300,19 +300,19 @@ static void workers_end_with_all_their_ancestors(void **state)
     ancestors[2] = family->nursery;
     for (int i = 0; i < 3; i++) {
         assert_true(ancestors[i] > 1);
-        assert_int_equal(kill(ancestors[i], SIGSTOP), 0);
+        assert_int_equal(test_kill(ancestors[i], SIGSTOP), 0);
         while (!is_stopped(ancestors[i])) {
             assert_true(mu_now_ns() < end_ns);
             pause_shortly();
         }
     }
     for (int i = 3; i-- > 0;)
-        (void)kill(ancestors[i], SIGKILL);
+        (void)test_kill(ancestors[i], SIGKILL);
     (void)test_wait(ancestors[0]);
     for (int i = 0; i < N_BUSY; i++) {
         if (poll(&ends[i], 1, TEST_HANG_NS / 1000000) != 1) {
             ended = false;
-            (void)kill(family->workers[i], SIGKILL);
+            (void)test_kill(family->workers[i], SIGKILL);
         }
         (void)close(ends[i].fd);
     }

@@ -242,7 +242,7 @@ static void rob(enum call call, enum stranger kind)
     put_strangers(kind, child);
     make_call(pool, call);
     strangers_are_untouched(kind, child);
-    CHECK_CHILD(kill(child, SIGKILL) == 0);
+    CHECK_CHILD(test_kill(child, SIGKILL) == 0);
     for (int i = 0; i < 2; i++)
         test_await_end(pids[i]);
 }

@@ -21,7 +21,7 @@ static void stopped_nursery_is_replaced(void **state)
     pool = test_pool("processes:3", NULL);
     nursery = test_nursery(pool);
     guardian = mui_census_parent(nursery);
-    assert_int_equal(kill(nursery, SIGSTOP), 0);
+    assert_int_equal(test_kill(nursery, SIGSTOP), 0);
     (void)test_next_nursery(pool, nursery, guardian);
     mu_pool_close(pool);
 }
@@ -45,7 +45,7 @@ static void stopped_guardian_goes_on(void **state)
         assert_int_equal(test_nursery(second), nursery);
         assert_int_equal(test_worker(pool), worker);
         mu_pool_close(second);
-        assert_int_equal(kill(mui_census_parent(nursery), SIGKILL), 0);
+        assert_int_equal(test_kill(mui_census_parent(nursery), SIGKILL), 0);
         (void)test_next_nursery(pool, nursery, nursery);
         worker = test_worker(pool);
     }
@@ -90,7 +90,8 @@ static void close_with_all_stopped(void **state)
     test_stop(nursery);
     mu_pool_close(pool);
     how = test_state(nursery);
-    (void)kill(guardian, SIGCONT); /* or it would outlive a test that fails */
+    (void)test_kill(guardian,
+                    SIGCONT); /* or it would outlive a test that fails */
     assert_int_not_equal(how, 'T');
 }
 
@@ -168,10 +169,10 @@ static bool stop_at_work(struct mu_pool *pool, pid_t *ret_guardian)
     pid_t next;
 
     test_stop(guardian);
-    assert_int_equal(kill(nursery, SIGKILL), 0);
+    assert_int_equal(test_kill(nursery, SIGKILL), 0);
     while (test_state(guardian) == 'T')
         (void)sched_yield();
-    assert_int_equal(kill(guardian, SIGSTOP), 0);
+    assert_int_equal(test_kill(guardian, SIGSTOP), 0);
     *ret_guardian = guardian;
     /* or it was let go on again before that is seen */
     while (mui_census_children_of(guardian, &next, 1) == 0)
@@ -268,7 +269,7 @@ static void held_task_outlives_the_nursery(void **state)
     pool = test_pool("processes:1", &options);
     nursery = test_nursery(pool);
     (void)hold_back(pool);
-    assert_int_equal(kill(nursery, SIGKILL), 0);
+    assert_int_equal(test_kill(nursery, SIGKILL), 0);
     o = test_take(pool);
     assert_int_equal(o->status, MU_CRASHED);
     assert_int_equal(o->attempts, 2);

@@ -138,6 +138,6 @@ int main(void)
                       strerror(shared->why));
     else
         rc = mu_init(NULL) != 0 || cmocka_run_group_tests(tests, NULL, NULL);
-    (void)kill(tracer, SIGKILL);
+    (void)test_kill(tracer, SIGKILL);
     return rc;
 }

@@ -58,7 +58,7 @@ static pid_t start_tracer(pid_t worker)
 
 static void end_tracer(pid_t tracer)
 {
-    (void)kill(tracer, SIGKILL);
+    (void)test_kill(tracer, SIGKILL);
     (void)test_wait(tracer);
 }
 
@@ -88,7 +88,7 @@ static void dead_worker_with_a_tracer_keeps_nobody_awake(void **state)
         mu_pool_close(pool);
         skip(); /* it may not trace here */
     }
-    assert_int_equal(kill(worker, SIGKILL), 0);
+    assert_int_equal(test_kill(worker, SIGKILL), 0);
     test_await_end(worker);
     n = atomic_load(&shared->n_idle);
     /* the first may have been before the end */

@@ -98,7 +98,7 @@ int __wrap_timer_settime(timer_t timer, int flags,
 static void kill_child(void *ctx, pid_t child)
 {
     (void)ctx;
-    (void)kill(child, SIGKILL);
+    (void)test_kill(child, SIGKILL);
     test_await_end(child);
 }
 

@@ -288,7 +288,7 @@ static void pool_outlives_a_time_without_a_nursery(void **state)
 
     (void)state;
     atomic_store(&shared->n_nursery_fails, N_FAILS);
-    assert_int_equal(kill(nursery, SIGKILL), 0);
+    assert_int_equal(test_kill(nursery, SIGKILL), 0);
     test_await_end(nursery);
     second = test_pool("processes:1", NULL);
     test_run_as(second, test_say_pid, MU_DONE);

@@ -57,7 +57,7 @@ static void site_close(struct site *s)
 {
     char path[96];
 
-    (void)kill(s->pid, SIGTERM);
+    (void)test_kill(s->pid, SIGTERM);
     assert_int_equal(test_wait(s->pid), 0);
     (void)fclose(s->said);
     (void)snprintf(path, sizeof path, "%s/long", s->folder);
@@ -211,7 +211,7 @@ static void restart_finishes_answers(const char *kind)
     silent = visit_same(&s, name);
     ask(visitor, "/long");
     assert_true(head_take(visitor, text));
-    assert_int_equal(kill(s.pid, SIGHUP), 0);
+    assert_int_equal(test_kill(s.pid, SIGHUP), 0);
     while (!is_last) /* until its turn has come */
         assert_true(worker_name(talker, name, &is_last));
     assert_int_equal(recv(talker, bytes, 1, 0), 0);

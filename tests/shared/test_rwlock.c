@@ -220,7 +220,7 @@ static void reader_with_the_word_keeps_no_reader(void **state)
     a->lock.word = word;
     assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), MU_TIMEOUT);
     a->lock.word = word | MUI_READING;
-    (void)kill(pid, SIGKILL);
+    (void)test_kill(pid, SIGKILL);
     (void)test_wait(pid);
     assert_int_equal(mu_rwlock_write(&a->lock, test_deadline()), 0);
     assert_int_equal(mu_rwlock_write_unlock(&a->lock), 0);
@@ -370,7 +370,7 @@ static void writer_killed_waiting_is_not_reported(void **state)
     wait_for_mark(a, MUI_WAITERS);
     assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
     wait_for_mark(a, MUI_OWNER_MASK);
-    (void)kill(writer, SIGKILL);
+    (void)test_kill(writer, SIGKILL);
     (void)test_wait(writer);
     assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);
     assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
@@ -403,7 +403,7 @@ static void writer_killed_waiting_passes_its_report_on(void **state)
     writer = test_fork(wait_to_repair, a);
     while (atomic_load(word) == MUI_ORPHAN)
         (void)sched_yield();
-    (void)kill(writer, SIGKILL);
+    (void)test_kill(writer, SIGKILL);
     (void)test_wait(writer);
     assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), MU_OWNER_DIED);
     assert_int_equal(mu_rwlock_read_unlock(&a->lock), 0);
@@ -424,7 +424,7 @@ static void dead_readers_make_room(void **state)
     (void)state;
     full(a, pids);
     for (int i = 0; i < N_FULL; i++)
-        (void)kill(pids[i], SIGKILL);
+        (void)test_kill(pids[i], SIGKILL);
     for (int i = 0; i < N_FULL; i++)
         (void)test_wait(pids[i]);
     assert_int_equal(mu_rwlock_read(&a->lock, MU_NOW), 0);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -83,6 +84,14 @@ static inline int test_wait(pid_t pid)
             abort();                                                           \
         }                                                                      \
     } while (0)
+
+/* kill() of one process, as every test signals them: -1, which looking up one that is not
+ * there gives, would be every process of the machine. */
+static inline int test_kill(pid_t pid, int signal)
+{
+    CHECK_CHILD(pid > 1);
+    return kill(pid, signal);
+}
 
 /* Wait until a process has ended that need not be a child. */
 static inline void test_await_end(pid_t pid)

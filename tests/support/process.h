@@ -45,7 +45,7 @@ static inline void test_stop(pid_t pid)
 {
     const int64_t end_ns = test_deadline();
 
-    CHECK_CHILD(kill(pid, SIGSTOP) == 0);
+    CHECK_CHILD(test_kill(pid, SIGSTOP) == 0);
     while (test_state(pid) != 'T') {
         CHECK_CHILD(mu_now_ns() < end_ns);
         (void)sched_yield();

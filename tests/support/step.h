@@ -132,7 +132,7 @@ static inline void step_kill(pid_t pid)
 {
     int status;
 
-    (void)kill(pid, SIGKILL);
+    (void)test_kill(pid, SIGKILL);
     if (waitpid(pid, &status, 0) != pid)
         abort();
 }

@@ -64,7 +64,7 @@ static bool is_woken(pid_t pid)
     assert_int_equal(mui_board_join(N_PLACES, fd, &board), 0);
     while (waitpid(pid, &status, WNOHANG) == 0) {
         if (mu_now_ns() > end) {
-            (void)kill(pid, SIGKILL);
+            (void)test_kill(pid, SIGKILL);
             (void)waitpid(pid, &status, 0);
             return false;
         }

@@ -116,7 +116,7 @@ static void all_end_that_come_meanwhile(void **state)
         end_with_a_latecomer();
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    assert_int_equal(kill(atomic_load(&pids[0]), 0), -1);
+    assert_int_equal(test_kill(atomic_load(&pids[0]), 0), -1);
 }
 
 /* As above. */
@@ -152,7 +152,7 @@ static void all_end_where_proc_is_gone(void **state)
         skip(); /* who may not mount */
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     for (unsigned i = N_GENERATIONS - 2; i < N_GENERATIONS; i++)
-        assert_int_equal(kill(atomic_load(&pids[i]), 0), -1);
+        assert_int_equal(test_kill(atomic_load(&pids[i]), 0), -1);
 }
 
 static void count_child(void *n, pid_t child)

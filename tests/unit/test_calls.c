@@ -514,7 +514,7 @@ static void be_interrupted(void *arg)
     if (child == 0) {
         while (!atomic_load(begun))
             (void)sched_yield();
-        (void)kill(self, SIGUSR1);
+        (void)test_kill(self, SIGUSR1);
         _exit(0);
     }
     watch();

@@ -35,7 +35,7 @@ static void children_of_any_kind_are_seen(void **state)
         pid = start_child(signals[i]);
         assert_true(pid > 0);
         assert_true(mui_census_has_children());
-        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(test_kill(pid, SIGKILL), 0);
         assert_int_equal(waitpid(pid, &status, __WALL), pid);
     }
     assert_false(mui_census_has_children());

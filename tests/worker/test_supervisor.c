@@ -620,8 +620,8 @@ static void stopped_nursery_tells_of_children(void **state)
     nursery = mui_census_parent(mu_worker_pid(mu_supervisor_child(s, 0)));
     guardian = mui_census_parent(nursery);
     assert_true(nursery > 1 && guardian > 1); /* -1 would be everybody */
-    assert_int_equal(kill(nursery, SIGSTOP), 0);
-    assert_int_equal(kill(guardian, SIGSTOP), 0);
+    assert_int_equal(test_kill(nursery, SIGSTOP), 0);
+    assert_int_equal(test_kill(guardian, SIGSTOP), 0);
     assert_int_equal(mu_worker_kill(mu_supervisor_child(s, 0), NULL), 0);
     while (!strstr(history, "-0 +0 "))
         assert_int_equal(mu_supervisor_run(s, mu_after_ns(3000000000)),

@@ -691,7 +691,8 @@ static void worker_that_is_said_to_be_killed_is_dead(void **state)
     assert_int_equal(mu_semaphore_take(is_up, test_deadline()), 0);
     dead.fd = (int)syscall(SYS_pidfd_open, mu_worker_pid(w), 0);
     assert_true(dead.fd >= 0);
-    assert_int_equal(kill(mui_census_parent(mu_worker_pid(w)), SIGKILL), 0);
+    assert_int_equal(test_kill(mui_census_parent(mu_worker_pid(w)), SIGKILL),
+                     0);
     assert_int_equal(mu_worker_join(w, test_deadline(), &exit), 0);
     assert_int_equal(poll(&dead, 1, 0), 1);
     assert_int_equal(exit.end, MU_WORKER_KILLED);
@@ -713,8 +714,8 @@ static void stopped_nursery_tells_of_ends(void **state)
 
     (void)state;
     assert_true(nursery > 1 && guardian > 1); /* -1 would be everybody */
-    assert_int_equal(kill(nursery, SIGSTOP), 0);
-    assert_int_equal(kill(guardian, SIGSTOP), 0);
+    assert_int_equal(test_kill(nursery, SIGSTOP), 0);
+    assert_int_equal(test_kill(guardian, SIGSTOP), 0);
     assert_int_equal(
         waitid(P_PID, (id_t)guardian, &info, WSTOPPED | WNOWAIT | __WALL), 0);
     assert_int_equal(mu_worker_kill(w, NULL), 0);
