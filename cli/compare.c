@@ -14,6 +14,7 @@
 
 #include "commands.h"
 #include "contest.h"
+#include "inputs.h"
 #include "output.h"
 #include "round.h"
 #include "run.h"
@@ -132,6 +133,7 @@ static int secure_inputs(struct comparison *c)
 
     if (refuse_pipes(o->command, o->n_command) < 0)
         return -1;
+    inputs_hint_terminal(o);
     for (size_t i = 0; i < o->n_sources; i++) {
         struct source *s = &o->sources[i];
 

@@ -70,7 +70,7 @@ const char help_compare[] =
     "WORK and INPUTS are those of muster map. Options:\n"
     "  -a FILE, -0, --each line|file|record=BYTES|chunk=SIZE, --reduce "
     "FUNCTION\n"
-    "  --timeout TIME where the model can end a task\n"
+    "  --timeout TIME how long a task may run, or its round ends with it\n"
     "  -j N           workers of each model but serial\n"
     "  --models LIST  serial,threads,processes,processes/threads\n"
     "  --rounds N     how often each model runs: 5\n"

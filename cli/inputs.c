@@ -51,8 +51,7 @@ struct inputs {
     unsigned n_grouped;
 };
 
-/* A person at a terminal may wait for us while we wait for them. */
-static void hint_terminal(const struct options *o)
+void inputs_hint_terminal(const struct options *o)
 {
     for (size_t i = 0; i < o->n_sources; i++)
         if (!o->sources[i].args && strcmp(o->sources[i].file, "-") == 0 &&
@@ -111,7 +110,7 @@ int inputs_open(const struct options *o, struct inputs **ret_inputs)
     struct inputs *in;
     int rc;
 
-    hint_terminal(o);
+    inputs_hint_terminal(o);
     in = text_alloc(1, sizeof *in);
     in->options = o;
     in->source = &o->sources[0];

@@ -24,6 +24,9 @@ struct input {
 
 struct inputs;
 
+/* A person at a terminal may wait for us while we wait for them: say so, where it is read. */
+void inputs_hint_terminal(const struct options *o);
+
 /* Check what can be checked without reading, and begin.
  * o         borrowed until inputs_free()
  * Returns   0, or -1 after saying what is wrong */

@@ -210,5 +210,10 @@ if command -v script >/dev/null; then
     drawn=$(SHELL=/bin/sh script -qec "stty cols 80; '$MUSTER' compare --quiet --rounds 1 --models serial work.c:slow ::: a" \
         /dev/null </dev/null)
     same 'and with --quiet none' '' "$(echo "$drawn" | grep done)"
+    # and that we wait for inputs; script ends them with Ctrl-D
+    for command in map 'compare --rounds 1 --models serial,threads:2'; do
+        has "a terminal for $command" '^muster: reading inputs from the terminal, one a line: end with Ctrl-D' \
+            "$(printf 'a\nb\n' | SHELL=/bin/sh script -qec "'$MUSTER' $command work.c:slow" /dev/null | tr '\r' '\n')"
+    done
 fi
 finish
