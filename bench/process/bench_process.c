@@ -56,6 +56,9 @@ int main(int argc, char **argv)
     static const char orphans[] =
         "processes left 1 s after a kill of their supervisor, 4 busy tasks";
     static const char orphaned[] = "from that kill until none was left";
+    static const char busy_xargs[] =
+        "exec xargs -P4 -n1 sh -c 'printf b; while :; do :; done' <<E\n"
+        "1\n2\n3\n4\nE\n";
     const struct bench_entry entries[] = {
         {round_trip, "muster", "us", MUSTER("round-trip", "processes:1")},
         {round_trip, "muster threads", "us", MUSTER("round-trip", "threads:1"),
@@ -137,11 +140,7 @@ int main(int argc, char **argv)
 
         {orphans, "muster", "left",
          ORPHANS(PROCESS_MUSTER, "busy", "processes:4")},
-        {orphans, "xargs -P4", "left",
-         ORPHANS(
-             "sh", "-c",
-             "exec xargs -P4 -n1 sh -c 'printf b; while :; do :; done' <<E\n"
-             "1\n2\n3\n4\nE\n")},
+        {orphans, "xargs -P4", "left", ORPHANS("sh", "-c", busy_xargs)},
         {orphans, executor, "left",
          ORPHANS(PROCESS_PYTHON, PROCESS_RIVALS, "executor", "busy"),
          .missing = NO_PYTHON},
