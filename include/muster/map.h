@@ -32,7 +32,8 @@ typedef int (*mu_outcome_fn)(void *ctx, const struct mu_outcome *outcome);
  * pool      with no other tasks in it, nor outcomes that were not taken (-EBUSY
  *           before the first input), until this returns; borrowed
  * window    how many inputs may be ahead of the oldest outcome that is still
- *           missing; 0: enough to keep every worker busy. Each mu_pool_interrupt() may bring one more
+ *           missing; 0: enough to keep every worker busy. Each mu_pool_interrupt() may
+ *           bring one more
  * Returns   0 when every input's outcome was handed over, however it ended; else
  *           what a callback returned or an error: the rest was cancelled
  * Context   blocks; the callbacks run on the calling thread */
