@@ -31,7 +31,9 @@
  * A waiting thread sleeps; it looks whether the holder lives once a second, and
  * uses no CPU besides.
  *
- * Context of all: task or thread; not in a signal handler. A holder is a thread. */
+ * Context of all: task or thread; not in a signal handler. A holder is a thread. Mutex,
+ * read-write lock and once look into /proc to name theirs: a task that uses one crashes
+ * under MU_SANDBOX_PURE, and with mu_pool_options.read_paths that leave out /proc. */
 #ifndef MUSTER_LOCK_H
 #define MUSTER_LOCK_H
 

@@ -68,7 +68,7 @@ MU_API int mu_task_printf(struct mu_task *task, const char *format, ...)
 
 /* Make room for `size` more bytes of output, to be written in place.
  * Returns   lent until the next call on this task's output; NULL when there is
- *           no memory */
+ *           no memory, or the output would be larger than mu_pool_options.output_bytes */
 MU_API void *mu_task_reserve(struct mu_task *task, size_t size);
 
 /* Append the first `size` bytes of the room that was reserved last.

@@ -192,6 +192,20 @@ static int processes_open(struct mui_layer *l,
     return start_workers(p, err);
 }
 
+/* Nothing rang for long. A worker that has ended while a child of it traces one of its threads
+ * and has its bell is told of by nobody. The lock is held. */
+static void ask_about_all(struct mui_processes *p)
+{
+    if (mu_now_ns() < p->ask_ns || mui_processes_robbed(p) || p->channel < 0)
+        return;
+    p->ask_ns = mu_after_ns(MUI_ASK_NS);
+    for (unsigned i = 0; i < p->base.spec->width; i++)
+        if (p->group_peers[i] >= 0)
+            /* what is lost for want of room is asked next time */
+            (void)mui_nursery_look(p->channel,
+                                   p->peers[p->group_peers[i]].peer.id);
+}
+
 static void processes_sleep(struct mui_layer *l, int64_t deadline_ns)
 {
     struct mui_processes *p = (struct mui_processes *)l;
@@ -212,9 +226,12 @@ static void processes_sleep(struct mui_layer *l, int64_t deadline_ns)
     if (stay)
         return;
     n = mui_bells_sleep(&p->bells, deadline_ns, ids, MUI_PROCESSES_IDS);
-    if (n > 0) {
+    if (n > 0 || mu_now_ns() >= deadline_ns) {
         p->desk->ops->lock(p->desk);
-        mui_processes_heed_ids(p, ids, n);
+        if (n > 0)
+            mui_processes_heed_ids(p, ids, n);
+        else
+            ask_about_all(p);
         p->desk->ops->unlock(p->desk);
     }
     /* nothing rang: it may be gone, and its numbers others' */

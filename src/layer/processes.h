@@ -39,6 +39,8 @@ enum {
     MUI_PROCESSES_IDS = 64, /* bells that are heeded at a time */
     /* until the next try when an order could not be sent */
     MUI_BACKOFF_NS = 1000 * 1000,
+    /* a caller who waits has the nursery look after the workers so often, at the most */
+    MUI_ASK_NS = 1000 * 1000 * 1000,
     /* between looks at a worker that is at something and cannot ring */
     MUI_MUTE_LOOK_NS = 10 * 1000 * 1000,
     /* how long its word is believed that a worker writes a core */
@@ -114,6 +116,7 @@ struct mui_processes {
     int64_t alarm_ns;
     /* when to rouse guardian and nursery; MU_NEVER: nothing is awaited of them */
     int64_t rouse_ns;
+    int64_t ask_ns; /* when the nursery may be had to look again */
     struct mui_starts starts;
     struct mu_error failure; /* of the last that failed */
     bool stopping;

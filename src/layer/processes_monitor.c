@@ -372,6 +372,19 @@ static bool is_awaited(const struct mui_processes_peer *peer)
     return false;
 }
 
+/* One that has ended may be kept from being told of, by who traces it. */
+static void ask_about(const struct mui_processes *p,
+                      const struct mui_processes_peer *peer)
+{
+    if (p->channel < 0)
+        return;
+    /* what is lost for want of room is asked next time */
+    if (peer->state == MUI_PEER_GONE && peer->kill_ns == 0)
+        (void)mui_nursery_kill(p->channel, peer->peer.id);
+    else
+        (void)mui_nursery_look(p->channel, peer->peer.id);
+}
+
 /* Guardian and nursery can be stopped, and nothing else would tell: while they owe a
  * word, let them go on now and then. `ordering`: for workers that are ordered next. */
 static void rouse_late(struct mui_processes *p, bool ordering)
@@ -386,6 +399,9 @@ static void rouse_late(struct mui_processes *p, bool ordering)
         p->rouse_ns = mu_after_ns(MUI_ROUSE_NS);
     } else if (mu_now_ns() >= p->rouse_ns) {
         mui_nursery_rouse();
+        for (unsigned i = 0; i < p->n_peers; i++)
+            if (is_awaited(&p->peers[i]))
+                ask_about(p, &p->peers[i]);
         p->rouse_ns = mu_after_ns(MUI_ROUSE_NS);
     }
 }

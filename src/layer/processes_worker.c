@@ -124,15 +124,16 @@ static void rehearse(void)
     size_t bytes = down_bytes + mui_lane_up_bytes(SLOTS);
     uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct mui_lane_memory blocks;
     struct mui_lane lane;
     struct mui_lane_worker w;
 
     if (memory == MAP_FAILED)
         return;
-    if (mui_lane_init(&lane, memory, memory + down_bytes, NULL, 0, SLOTS,
-                      false) == 0) {
-        mui_lane_worker_init(&w, memory, memory + down_bytes, NULL, 0, SLOTS,
-                             false);
+    blocks = (struct mui_lane_memory){
+        .down = memory, .up = memory + down_bytes, .n_slots = SLOTS};
+    if (mui_lane_init(&lane, &blocks) == 0) {
+        mui_lane_worker_init(&w, &blocks);
         rehearse_on(&lane, &w);
         mui_lane_fini(&lane);
     }

@@ -2,21 +2,15 @@
 #include "layer/run.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "muster/task.h"
 
 #include "base/error.h"
-#include "layer/output.h"
+#include "layer/input.h"
+#include "layer/task.h"
 #include "process/crash.h"
 #include "sync/fence.h"
 #include "sys/calls.h"
@@ -24,28 +18,10 @@
 #include "sys/flow.h"
 #include "sys/module.h"
 
-/* A file up to this size is read into a buffer that is kept; a larger one is
- * mapped: below it mapping costs more than copying. One that does not tell its size, as
- * those of /proc, is read to its end, in a buffer that grows to so much for the task. */
-enum { FILE_READ_MAX = 256 * 1024, FILE_UNSIZED_MAX = 256 << 20 };
-
 /* Look for what tasks left behind once they have run for so long since the last look,
  * which costs some 100 system calls, 30 us, or 1 us where the kernel says that they made
  * none (sys/calls.h); and at what takes one call, sooner. */
 enum { LOOK_AFTER_NS = 1000 * 1000, GLANCE_AFTER_NS = 10 * 1000 };
-
-struct mu_task {
-    const uint8_t *input;
-    size_t input_size;
-    size_t reserved;               /* by mu_task_reserve(), behind the output */
-    const struct mui_parts *parts; /* NULL: the input is one part */
-    uint64_t tag;
-    unsigned attempt;
-    uint32_t index;
-    struct mui_lane_worker *lane;
-    const struct mui_terms *terms;
-    struct mui_output output;
-};
 
 struct mui_runner {
     struct mu_task task;
@@ -55,11 +31,7 @@ struct mui_runner {
     int64_t now_ns;    /* when the last task ended; 0: time passed since */
     int64_t ran_ns;    /* how long tasks have run since the last look */
     int64_t glance_ns; /* the same when to glance */
-    uint8_t *buffer;   /* [buffer_bytes] for file inputs; made when needed */
-    size_t buffer_bytes;
-    void *mapping; /* of a large file input */
-    size_t
-        mapped_bytes; /* not 0 without one: the buffer has grown for this task */
+    struct mui_file_input file;
 };
 
 int mui_runner_new(const struct mui_terms *terms, struct mui_lane_worker *lane,
@@ -87,7 +59,7 @@ void mui_runner_free(struct mui_runner *runner)
     if (mui_flow_lane() == runner->task.lane)
         mui_flow_serve(NULL);
     mui_output_fini(&runner->task.output);
-    free(runner->buffer);
+    mui_file_input_fini(&runner->file);
     free(runner);
 }
 
@@ -98,152 +70,11 @@ void mui_runner_pause(struct mui_runner *runner)
 
 /* -- input -- */
 
-static int grow_buffer(struct mui_runner *runner)
-{
-    size_t bytes =
-        runner->buffer_bytes ? runner->buffer_bytes * 2 : FILE_READ_MAX;
-    uint8_t *buffer;
-
-    if (bytes > FILE_UNSIZED_MAX)
-        return -EFBIG;
-    buffer = realloc(runner->buffer, bytes + 1); /* a byte of 0 behind it */
-    if (!buffer)
-        return -ENOMEM;
-    runner->buffer = buffer;
-    runner->buffer_bytes = bytes;
-    if (bytes > FILE_READ_MAX)
-        runner->mapped_bytes = bytes;
-    return 0;
-}
-
-/* Read the range into `buffer`. How much that is, less if the file became shorter; -errno */
-static ssize_t read_all(int fd, uint8_t *buffer, size_t size, uint64_t offset)
-{
-    size_t got = 0;
-
-    while (got < size) {
-        ssize_t n = pread(fd, buffer + got, size - got, (off_t)(offset + got));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        got += (size_t)n;
-    }
-    return (ssize_t)got;
-}
-
-static int read_range(struct mui_runner *runner, int fd, uint64_t offset,
-                      uint64_t size)
-{
-    size_t got = 0;
-    int rc = runner->buffer ? 0 : grow_buffer(runner);
-
-    while (rc == 0) {
-        size_t room = runner->buffer_bytes - got;
-        size_t wanted = room < size - got ? room : (size_t)(size - got);
-        ssize_t n = read_all(fd, runner->buffer + got, wanted, offset + got);
-
-        if (n < 0)
-            return (int)n;
-        got += (size_t)n;
-        if (got == size || (size_t)n < wanted)
-            break;
-        rc = grow_buffer(runner);
-    }
-    if (rc != 0)
-        return rc;
-    runner->buffer[got] = 0;
-    runner->task.input = runner->buffer;
-    runner->task.input_size = got;
-    return 0;
-}
-
-/* The page that the range ends in, or else the next, is a copy, with 0 behind the end. */
-static int map_range(struct mui_runner *runner, int fd, uint64_t offset,
-                     size_t size)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t skip = (size_t)(offset % page);
-    size_t end = (skip + size) / page * page;
-    size_t rest = (skip + size) % page;
-    uint8_t *base = mmap(NULL, end + page, PROT_READ, MAP_PRIVATE, fd,
-                         (off_t)(offset - skip));
-    ssize_t n;
-
-    if (base == MAP_FAILED)
-        return -errno;
-    runner->mapping = base;
-    runner->mapped_bytes = end + page;
-    if (mmap(base + end, page, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
-        return -errno;
-    n = read_all(fd, base + end, rest, offset - skip + end);
-    if (n < 0)
-        return (int)n;
-    if (mprotect(base + end, page, PROT_READ) < 0)
-        return -errno;
-    (void)madvise(base, end, MADV_SEQUENTIAL);
-    runner->task.input = base + skip;
-    runner->task.input_size = end - skip + (size_t)n;
-    return 0;
-}
-
-/* Whether a range begins behind the end of its file. At `end` 0 it may be one that tells no
- * size: there is an end there if the byte before it can be read. */
-static bool is_beyond(int fd, uint64_t end, uint64_t offset, size_t got)
-{
-    uint8_t byte;
-
-    if (end != 0)
-        return offset > end;
-    return got == 0 && offset > 0 && read_all(fd, &byte, 1, offset - 1) != 1;
-}
-
-static int open_range(struct mui_runner *runner,
-                      const struct mui_file_range *range)
-{
-    const char *path = (const char *)(range + 1);
-    struct stat st;
-    uint64_t size;
-    int rc;
-    /* a named pipe is refused below, and not waited for until somebody writes */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-
-    if (fd < 0)
-        return -errno;
-    if (fstat(fd, &st) < 0) {
-        rc = -errno;
-    } else if (!S_ISREG(st.st_mode)) {
-        rc = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-    } else {
-        uint64_t end = (uint64_t)st.st_size;
-
-        if (end == 0)
-            size = UINT64_MAX;
-        else
-            size = range->offset >= end ? 0 : end - range->offset;
-        if (range->size && range->size < size)
-            size = range->size;
-        rc = size <= FILE_READ_MAX || end == 0
-                 ? read_range(runner, fd, range->offset, size)
-                 : map_range(runner, fd, range->offset, (size_t)size);
-        /* a part of what was asked for is not what was asked for */
-        if (rc == 0 &&
-            (runner->task.input_size < range->size ||
-             is_beyond(fd, end, range->offset, runner->task.input_size)))
-            rc = -ERANGE;
-    }
-    (void)close(fd);
-    return rc;
-}
-
 static int input_begin(struct mui_runner *runner, const struct mui_order *order)
 {
     struct mu_task *t = &runner->task;
     const uint8_t *at;
+    int rc;
 
     t->parts = NULL;
     if (order->form == MUI_FORM_INLINE) {
@@ -270,28 +101,17 @@ static int input_begin(struct mui_runner *runner, const struct mui_order *order)
                         (size_t)(t->input - (const uint8_t *)t->parts);
         return 0;
     case MUI_FORM_FILE:
-        return open_range(runner, (const struct mui_file_range *)at);
+        rc = mui_file_input_open(&runner->file,
+                                 (const struct mui_file_range *)at);
+        t->input = runner->file.bytes;
+        t->input_size = runner->file.size;
+        return rc;
     case MUI_FORM_INLINE:
     case MUI_FORM_PACK:
     case MUI_N_FORMS:
         break;
     }
     return -EINVAL;
-}
-
-static void input_end(struct mui_runner *runner)
-{
-    if (!runner->mapped_bytes)
-        return;
-    if (runner->mapping) {
-        (void)munmap(runner->mapping, runner->mapped_bytes);
-        runner->mapping = NULL;
-    } else {
-        free(runner->buffer);
-        runner->buffer = NULL;
-        runner->buffer_bytes = 0;
-    }
-    runner->mapped_bytes = 0;
 }
 
 /* -- the call -- */
@@ -445,157 +265,7 @@ void mui_runner_run(struct mui_runner *runner, const struct mui_order *order,
         rc = input_begin(runner, order);
     if (rc == 0)
         code = call(runner);
-    input_end(runner);
+    mui_file_input_close(&runner->file);
     runner->now_ns = mui_clock_now(&runner->clock);
     answer(runner, index, start_ns, rc, code);
-}
-
-/* -- what a task sees: muster/task.h -- */
-
-const void *mu_task_input(const struct mu_task *task, size_t *ret_size)
-{
-    if (ret_size)
-        *ret_size = task->input_size;
-    return task->input;
-}
-
-size_t mu_task_n_parts(const struct mu_task *task)
-{
-    return task->parts ? (size_t)task->parts->n : 1;
-}
-
-const void *mu_task_part(const struct mu_task *task, size_t i_part,
-                         size_t *ret_size)
-{
-    const uint8_t *at = task->input;
-
-    if (i_part >= mu_task_n_parts(task))
-        return NULL;
-    if (!task->parts)
-        return mu_task_input(task, ret_size);
-    for (size_t i = 0; i < i_part; i++)
-        at += mui_part_room(task->parts->sizes[i]);
-    if (ret_size)
-        *ret_size = (size_t)task->parts->sizes[i_part];
-    return at;
-}
-
-const void *mu_task_arg(const struct mu_task *task, size_t *ret_size)
-{
-    if (ret_size)
-        *ret_size = task->terms->arg_size;
-    return task->terms->arg;
-}
-
-void *mu_task_reserve(struct mu_task *task, size_t size)
-{
-    int rc;
-    void *room = mui_output_room(&task->output, size, &rc);
-
-    task->reserved = room ? size : 0;
-    return room;
-}
-
-int mu_task_commit(struct mu_task *task, size_t size)
-{
-    if (size > task->reserved)
-        return -EINVAL;
-    task->reserved = 0;
-    task->output.size += size;
-    return 0;
-}
-
-int mu_task_write(struct mu_task *task, const void *bytes, size_t size)
-{
-    int rc;
-    uint8_t *room = mui_output_room(&task->output, size, &rc);
-
-    task->reserved = 0;
-    if (!room)
-        return rc;
-    if (size)
-        memcpy(room, bytes, size);
-    task->output.size += size;
-    return 0;
-}
-
-/* What fills the output to its last byte: there is no room for the 0 behind it. */
-__attribute__((format(printf, 2, 0))) static int print_apart(
-    struct mu_task *task, const char *format, va_list args)
-{
-    char *text;
-    int length = vasprintf(&text, format, args);
-    int rc;
-
-    if (length < 0)
-        return -ENOMEM;
-    rc = mu_task_write(task, text, (size_t)length);
-    free(text);
-    return rc;
-}
-
-int mu_task_printf(struct mu_task *task, const char *format, ...)
-{
-    enum { GUESS = 128 };
-    size_t left = task->output.limit - task->output.size;
-    int size = left < GUESS ? (int)left : GUESS;
-    int length;
-    int rc;
-
-    task->reserved = 0;
-    for (;;) {
-        uint8_t *room = mui_output_room(&task->output, (size_t)size, &rc);
-        va_list args;
-
-        if (!room)
-            return rc;
-        va_start(args, format);
-        length = vsnprintf((char *)room, (size_t)size, format, args);
-        va_end(args);
-        if (length < 0)
-            return -EINVAL;
-        if (length < size)
-            break;
-        if ((size_t)length == left) {
-            va_start(args, format);
-            rc = print_apart(task, format, args);
-            va_end(args);
-            return rc;
-        }
-        size = length + 1;
-    }
-    task->output.size += (size_t)length;
-    return 0;
-}
-
-size_t mu_task_output_size(const struct mu_task *task)
-{
-    return task->output.size;
-}
-
-void mu_task_truncate(struct mu_task *task, size_t size)
-{
-    task->reserved = 0;
-    if (size < task->output.size)
-        task->output.size = size;
-}
-
-uint64_t mu_task_tag(const struct mu_task *task)
-{
-    return task->tag;
-}
-
-unsigned mu_task_attempt(const struct mu_task *task)
-{
-    return task->attempt;
-}
-
-unsigned mu_task_worker(const struct mu_task *task)
-{
-    return mui_lane_number(task->lane);
-}
-
-int mu_task_is_cancelled(const struct mu_task *task)
-{
-    return mui_lane_is_cancelled(task->lane, task->index);
 }

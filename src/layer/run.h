@@ -5,26 +5,6 @@
 #include "layer/layer.h"
 #include "sync/lane.h"
 
-/* Bytes of a MUI_FORM_FILE input: an absolute path follows, ended by 0. size 0
- * means up to the end of the file. */
-struct mui_file_range {
-    uint64_t offset;
-    uint64_t size;
-};
-
-/* Bytes of a MUI_FORM_PARTS input: n sizes follow, then the parts, each in
- * mui_part_room() bytes. */
-struct mui_parts {
-    uint64_t n;
-    uint64_t sizes[];
-};
-
-/* A part, the 0 behind it, and what is left of 8 bytes. */
-static inline size_t mui_part_room(uint64_t size)
-{
-    return ((size_t)size + 1 + 7) & ~(size_t)7;
-}
-
 /* What a leaf keeps from task to task. */
 struct mui_runner;
 

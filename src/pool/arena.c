@@ -98,14 +98,15 @@ static int arena_map(struct mui_arena *arena, int fd, struct mu_error *err)
 
 /* Make the descriptor for workers. One that is open for reading only cannot be
  * mapped writable, nor made so by mprotect(). F_SEAL_FUTURE_WRITE would say it to
- * root as well, but then freed memory could not be punched out. */
+ * root as well, but then freed memory could not be punched out. Of /proc/self nothing is
+ * left to see when the program's first thread has ended: of each thread's own there is. */
 static int arena_share(struct mui_arena *arena, int fd, struct mu_error *err)
 {
-    char path[32];
+    char path[40];
 
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return mui_fail(err, -errno, "pool: seal the memory for inputs");
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    (void)snprintf(path, sizeof path, "/proc/thread-self/fd/%d", fd);
     arena->read_fd =
         mui_descriptor_above_stdio(open(path, O_RDONLY | O_CLOEXEC));
     if (arena->read_fd < 0)

@@ -211,14 +211,14 @@ static int own_lanes_init(struct mu_pool *pool, struct mu_error *err)
     pool->own_memory = memory;
     pool->own_bytes = each * n;
     for (unsigned i = 0; i < n; i++, memory += each) {
+        const struct mui_lane_memory blocks = {
+            .down = memory, .up = memory + down, .n_slots = LANE_SLOTS};
         struct mui_lane_worker *w = &pool->own_workers[i];
 
-        if (mui_lane_init(&pool->own_lanes[i], memory, memory + down, NULL, 0,
-                          LANE_SLOTS, false) < 0)
+        if (mui_lane_init(&pool->own_lanes[i], &blocks) < 0)
             return mui_fail(err, -ENOMEM, "pool: lane %u", i);
         mui_lane_set_number(&pool->own_lanes[i], i);
-        mui_lane_worker_init(w, memory, memory + down, NULL, 0, LANE_SLOTS,
-                             false);
+        mui_lane_worker_init(w, &blocks);
         w->spin_ns = pool->terms.spin_ns;
         w->ring = own_ring;
         w->ring_ctx = pool;

@@ -261,10 +261,6 @@ bool mui_pool_look(struct mu_pool *pool);
  * let go meanwhile. */
 int mui_pool_progress(struct mu_pool *pool, int64_t deadline);
 
-/* Run a task on this thread, or several that are short, where the model works so.
- * Returns whether one ran. Lock held, and let go meanwhile. */
-bool mui_pool_run_some(struct mu_pool *pool);
-
 /* Whether mu_pool_interrupt() was called since it was last asked. */
 bool mui_pool_take_interrupt(struct mu_pool *pool);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "layer/run.h"
+#include "layer/input.h"
 #include "pool/pool.h"
 #include "sys/memory.h"
 #include "sys/module.h"

@@ -66,7 +66,9 @@ static int how_many_to_run(const struct mu_pool *pool)
     return n > 1 ? (int)n : 1;
 }
 
-bool mui_pool_run_some(struct mu_pool *pool)
+/* Run a task on this thread, or several that are short, where the model works so.
+ * Returns whether one ran. Lock held, and let go meanwhile. */
+static bool run_some(struct mu_pool *pool)
 {
     int n;
 
@@ -217,7 +219,7 @@ int mui_pool_progress(struct mu_pool *pool, int64_t deadline)
     if (is_interrupted(pool) && !is_over(deadline) &&
         mui_pool_take_interrupt(pool))
         return -EINTR;
-    if (mui_pool_run_some(pool)) {
+    if (run_some(pool)) {
         (void)mui_pool_pump(pool);
         moved = true;
     }

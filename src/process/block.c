@@ -134,20 +134,15 @@ struct mui_worker_head *mui_block_head(const struct mui_block *block)
     return (struct mui_worker_head *)block->up;
 }
 
-void *mui_block_lane_down(const struct mui_block *block,
-                          const struct mui_block_shape *shape, unsigned i)
+struct mui_lane_memory mui_block_lane(const struct mui_block *block,
+                                      const struct mui_block_shape *shape,
+                                      unsigned i)
 {
-    return block->down + i * mui_lane_down_bytes(shape->n_slots);
-}
-
-void *mui_block_lane_up(const struct mui_block *block,
-                        const struct mui_block_shape *shape, unsigned i)
-{
-    return block->up + HEAD_BYTES + i * mui_lane_up_bytes(shape->n_slots);
-}
-
-uint8_t *mui_block_region(const struct mui_block *block,
-                          const struct mui_block_shape *shape, unsigned i)
-{
-    return block->up + own_up_bytes(shape) + i * shape->region_bytes;
+    return (struct mui_lane_memory){
+        .down = block->down + i * mui_lane_down_bytes(shape->n_slots),
+        .up = block->up + HEAD_BYTES + i * mui_lane_up_bytes(shape->n_slots),
+        .region = block->up + own_up_bytes(shape) + i * shape->region_bytes,
+        .region_bytes = shape->region_bytes,
+        .n_slots = shape->n_slots,
+        .shared = true};
 }

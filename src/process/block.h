@@ -67,11 +67,10 @@ uint64_t mui_block_down_bytes(const struct mui_block_shape *shape);
 uint64_t mui_block_up_bytes(const struct mui_block_shape *shape);
 
 struct mui_worker_head *mui_block_head(const struct mui_block *block);
-void *mui_block_lane_down(const struct mui_block *block,
-                          const struct mui_block_shape *shape, unsigned i);
-void *mui_block_lane_up(const struct mui_block *block,
-                        const struct mui_block_shape *shape, unsigned i);
-uint8_t *mui_block_region(const struct mui_block *block,
-                          const struct mui_block_shape *shape, unsigned i);
+
+/* What its i-th lane lies in. */
+struct mui_lane_memory mui_block_lane(const struct mui_block *block,
+                                      const struct mui_block_shape *shape,
+                                      unsigned i);
 
 #endif

@@ -25,6 +25,9 @@
  * that the program had as it forked us refuses it, whatever errno says. */
 enum { FAILURES_MAX = 100, FAILURE_PAUSE_NS = 1000 * 1000 };
 
+/* Between looks at one that is killed and has not ended. */
+enum { LOOK_MS = 10 };
+
 /* Descendants of one child that are signalled at a time. */
 enum { TREE_MAX = 4096 };
 
@@ -90,7 +93,7 @@ bool mui_brood_heard(int rc)
 int mui_brood_receive(int fd, struct mui_message *message)
 {
     static unsigned n_failures;
-    int rc = mui_message_receive(fd, message, 0);
+    int rc = mui_message_receive(fd, message);
 
     /* of what did not fit, the rest was received */
     (void)is_of_use(rc == -EMSGSIZE ? 0 : rc, &n_failures);
@@ -133,6 +136,7 @@ static void kill_children(void)
 
 struct look {
     int alive_fd; /* of the first that has not ended; -1: none was found */
+    pid_t alive;
     bool is_blind;
 };
 
@@ -144,17 +148,22 @@ static void find_alive(void *ctx, pid_t child)
     if (look->alive_fd >= 0 || look->is_blind)
         return;
     end.fd = mui_pidfd_open(child);
-    if (end.fd < 0)
+    if (end.fd < 0) {
         look->is_blind = true;
-    else if (poll(&end, 1, 0) == 0)
+        return;
+    }
+    /* it may have become ours since the others were killed */
+    (void)mui_pidfd_kill(end.fd, SIGKILL);
+    if (poll(&end, 1, 0) == 0 && !mui_census_is_over(child, true)) {
         look->alive_fd = end.fd;
-    else
+        look->alive = child;
+    } else {
         (void)close(end.fd);
+    }
 }
 
 /* Wait for one, and for those that have ended too. False: there is none, but for such of whose
- * end another has to hear first, who traces them, perhaps for ever: they run no more. The one
- * may have become ours since the others were killed. */
+ * end another has to hear first, who traces them, perhaps for ever: they run no more. */
 static bool wait_for_some(void)
 {
     struct look look = {.alive_fd = -1};
@@ -167,8 +176,10 @@ static bool wait_for_some(void)
     if (look.alive_fd >= 0) {
         struct pollfd end = {.fd = look.alive_fd, .events = POLLIN};
 
-        (void)mui_pidfd_kill(look.alive_fd, SIGKILL);
-        (void)poll(&end, 1, -1);
+        /* of a traced thread that is not the first it does not tell */
+        while (poll(&end, 1, LOOK_MS) == 0 &&
+               !mui_census_is_over(look.alive, true))
+            continue;
         (void)close(look.alive_fd);
         any = true;
     }

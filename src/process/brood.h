@@ -18,8 +18,8 @@ void mui_brood_signal(pid_t child, int signal);
  * this process ends, as below. */
 bool mui_brood_heard(int rc);
 
-/* The message that poll() told of, as mui_message_receive() without waiting. When there is
- * never any, although poll() tells of one, this process ends, as below. */
+/* The message that poll() told of, as mui_message_receive(). When there is never any,
+ * although poll() tells of one, this process ends, as below. */
 int mui_brood_receive(int fd, struct mui_message *message);
 
 /* The next that ended or stopped, and the CPU time that one used which ended. False: none,

@@ -60,8 +60,6 @@ static pid_t owner;
 /* The thread that writes the record; 0: none yet. */
 static _Atomic int claimant;
 static _Atomic int n_faults;
-static _Atomic uint64_t memory_limit;   /* RLIMIT_DATA; 0: none of ours */
-static _Atomic uint64_t memory_allowed; /* of that, what tasks may have */
 
 static void store_whole(void)
 {
@@ -135,21 +133,6 @@ static int lane_of_flow(void)
     if (offset < 0 || (uint64_t)offset >= the.n_lanes * the.lane_bytes)
         return MUI_CRASH_LANE_UNKNOWN;
     return (int)((uint64_t)offset / the.lane_bytes);
-}
-
-/* -- memory -- */
-
-bool mui_crash_is_short_of_memory(bool was_refused)
-{
-    /* acquire, pairs with mui_crash_set_memory() */
-    uint64_t limit = atomic_load_explicit(&memory_limit, memory_order_acquire);
-    /* relaxed: published by the limit */
-    uint64_t near =
-        atomic_load_explicit(&memory_allowed, memory_order_relaxed) / 8;
-
-    if (was_refused)
-        near *= 4;
-    return limit > 0 && mui_limits_has_data(limit - near);
 }
 
 /* -- memory of the whole process -- */
@@ -421,7 +404,7 @@ static void describe(struct mui_crash *record, int signal,
     record->stack_overflow =
         !sent && is_stack_overflow(signal, record->address, context);
     /* below the first page: as if the NULL of a malloc() was used */
-    record->out_of_memory = mui_crash_is_short_of_memory(
+    record->out_of_memory = mui_limits_is_short_of_memory(
         signal == SIGSEGV && record->address < PAGE);
     /* what we look at may have been broken by any task that was here before; and a stack
      * that somebody protects looks like one that runs over */
@@ -583,13 +566,6 @@ void mui_crash_install(const struct mui_crash_setup *setup)
     for (unsigned i = 0; i <= setup->n_lanes; i++)
         (void)on_exit(on_exit_called, NULL);
     (void)mui_flow_watch(on_flow_died);
-}
-
-void mui_crash_set_memory(uint64_t limit, uint64_t allowed)
-{
-    atomic_store_explicit(&memory_allowed, allowed, memory_order_relaxed);
-    /* release, pairs with mui_crash_is_short_of_memory() */
-    atomic_store_explicit(&memory_limit, limit, memory_order_release);
 }
 
 enum mui_crash_stage mui_crash_look(const struct mui_crash *record)

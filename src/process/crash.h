@@ -75,13 +75,6 @@ void mui_crash_install(const struct mui_crash_setup *setup);
  * MUI_CRASH_COMMONS such calls. */
 void mui_crash_add_common(const void *start, uint64_t bytes);
 
-/* From now on RLIMIT_DATA is `limit`, of which tasks may use `allowed`. */
-void mui_crash_set_memory(uint64_t limit, uint64_t allowed);
-
-/* Whether memory ran out: less than an eighth of what is allowed is left; or less than
- * half, when it looks as if malloc() has returned NULL. Signal-safe. */
-bool mui_crash_is_short_of_memory(bool was_refused);
-
 /* Load what unwinding needs, and learn where the allocator is. Before the fork, so
  * that workers have it. */
 void mui_crash_warm_up(void);

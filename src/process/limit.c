@@ -34,9 +34,9 @@ enum { MEMORY_LEAST = 1 << 20, FILES_LEAST = 8 };
 
 /* /proc/self/statm, if it is wanted. */
 static struct mui_kept_file statm = {.fd = -1};
-static uint64_t data_limit; /* RLIMIT_DATA; 0: none of ours */
-static bool has_group;      /* for processes */
-static uint64_t nproc;      /* RLIMIT_NPROC instead; 0: none */
+static _Atomic uint64_t data_limit; /* RLIMIT_DATA; 0: none of ours */
+static bool has_group;              /* for processes */
+static uint64_t nproc;              /* RLIMIT_NPROC instead; 0: none */
 
 /* Of this worker, for mui_limits_struck(). */
 static struct mui_limits the;
@@ -125,7 +125,8 @@ int mui_limits_init(const struct mui_limits *limits)
     the = *limits;
     /* not those of the worker whose task opened the pool */
     statm.fd = -1;
-    data_limit = 0;
+    /* relaxed: no other thread yet */
+    atomic_store_explicit(&data_limit, 0, memory_order_relaxed);
     has_group = false;
     nproc = 0;
     if (limits->memory_bytes || limits->recycle_bytes)
@@ -180,15 +181,18 @@ static bool is_refused(uint64_t bytes)
 }
 
 /* To ask takes, for a moment, what others of the process may want: only where it looks as
- * if there were little. */
-bool mui_limits_has_data(uint64_t bytes)
+ * if there were little. That counts the stack too, which the limit does not. */
+bool mui_limits_is_short_of_memory(bool was_refused)
 {
+    /* acquire, pairs with mui_limits_begin() */
+    uint64_t limit = atomic_load_explicit(&data_limit, memory_order_acquire);
+    uint64_t near = the.memory_bytes / (was_refused ? 2 : 8);
     int saved = errno;
-    bool has = bytes < data_limit && mui_limits_data_bytes() >= bytes &&
-               is_refused(data_limit - bytes);
+    bool is_short = limit > 0 && mui_limits_data_bytes() >= limit - near &&
+                    is_refused(near);
 
     errno = saved;
-    return has;
+    return is_short;
 }
 
 uint64_t mui_limits_files(void)
@@ -228,9 +232,11 @@ int mui_limits_begin(const struct mui_limits *limits)
     uint64_t now = limits->memory_bytes ? mui_limits_data_bytes() : 0;
 
     if (now > 0 && now < UINT64_MAX - limits->memory_bytes) {
-        data_limit = now + limits->memory_bytes;
-        set_limit(RLIMIT_DATA, data_limit, data_limit);
-        mui_crash_set_memory(data_limit, limits->memory_bytes);
+        uint64_t bytes = now + limits->memory_bytes;
+
+        set_limit(RLIMIT_DATA, bytes, bytes);
+        /* release, pairs with mui_limits_is_short_of_memory() */
+        atomic_store_explicit(&data_limit, bytes, memory_order_release);
         limit_endless_stack(limits->memory_bytes);
     }
     if (limits->file_bytes)
@@ -276,7 +282,7 @@ static enum mu_limit find_struck(int code)
         return MU_LIMIT_PROCESSES;
     if (the.open_files && may_look && has_no_descriptor())
         return MU_LIMIT_OPEN_FILES;
-    return mui_crash_is_short_of_memory(code == ENOMEM || code == -ENOMEM)
+    return mui_limits_is_short_of_memory(code == ENOMEM || code == -ENOMEM)
                ? MU_LIMIT_MEMORY
                : MU_LIMIT_NONE;
 }

@@ -71,9 +71,9 @@ bool mui_limits_cpu_is_changed(void);
  * closed what tells, or nothing does. Signal-safe. */
 uint64_t mui_limits_data_bytes(void);
 
-/* Whether it has so much of what our limit on memory counts, which the stack is not. Costs
- * more, where the other is as much. Signal-safe. */
-bool mui_limits_has_data(uint64_t bytes);
+/* Whether memory ran out: less than an eighth of what is allowed is left; or less than
+ * half, when it looks as if malloc() has returned NULL. Signal-safe. */
+bool mui_limits_is_short_of_memory(bool was_refused);
 
 /* Descriptors that this process may have open. */
 uint64_t mui_limits_files(void);

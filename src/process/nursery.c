@@ -423,19 +423,29 @@ int mui_nursery_order(int channel, uint32_t id, uint32_t place, const int *fds,
     return mui_message_send(channel, &message, 0);
 }
 
-int mui_nursery_kill(int channel, uint32_t id)
+static int order_deed(int channel, enum mui_wire_deed deed, uint32_t id)
 {
-    struct mui_wire_order order = {.deed = MUI_WIRE_KILL, .id = id};
+    struct mui_wire_order order = {.deed = deed, .id = id};
     const struct mui_message message = {.bytes = &order, .size = sizeof order};
 
     return mui_message_send(channel, &message, 0);
+}
+
+int mui_nursery_kill(int channel, uint32_t id)
+{
+    return order_deed(channel, MUI_WIRE_KILL, id);
+}
+
+int mui_nursery_look(int channel, uint32_t id)
+{
+    return order_deed(channel, MUI_WIRE_LOOK, id);
 }
 
 int mui_nursery_report(int channel, struct mui_nursery_report *ret_report)
 {
     struct mui_message message = {.bytes = ret_report,
                                   .size = sizeof *ret_report};
-    int rc = mui_message_receive(channel, &message, 0);
+    int rc = mui_message_receive(channel, &message);
     int pidfd;
 
     if (rc == -EMSGSIZE)

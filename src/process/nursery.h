@@ -108,9 +108,14 @@ void mui_nursery_hang_up(int channel);
 int mui_nursery_order(int channel, uint32_t id, uint32_t place, const int *fds,
                       unsigned n_fds);
 
-/* Have the nursery kill a worker: it keeps rights that its host may have given up, and no
- * number of its children can be another's. Returns as above. */
+/* Have the nursery kill a worker, and all below it: it keeps rights that its host may have
+ * given up, and no number of its children can be another's. Returns as above. */
 int mui_nursery_kill(int channel, uint32_t id);
+
+/* Have it look whether a worker can run no more, and report its end if so, a second later at
+ * most: it hears of none that who traces one of its threads keeps to himself. A kill is such a
+ * look, too. Returns as above. */
+int mui_nursery_look(int channel, uint32_t id);
 
 /* Say that it has too many channels; returns the code, -EMFILE. */
 int mui_nursery_say_full(struct mu_error *err);

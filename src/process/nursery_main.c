@@ -206,6 +206,14 @@ static void reap(void)
 
 /* A worker has ended. When somebody traces it he hears of it, and we do not until he has
  * waited for it or ended: were he what a task of it left behind, that would be never. */
+static void await_tracer(struct worker *worker)
+{
+    sweep_soon();
+    worker->has_ended = true;
+    if (the.tell_ns == MU_NEVER)
+        the.tell_ns = mu_after_ns(TRACED_NS);
+}
+
 static void look_for_tracers(void)
 {
     struct epoll_event event;
@@ -213,13 +221,9 @@ static void look_for_tracers(void)
 
     if (epoll_wait(the.gone_fd, &event, 1, 0) != 1)
         return;
-    sweep_soon();
     worker = find_worker((pid_t)event.data.u32);
-    if (!worker)
-        return;
-    worker->has_ended = true;
-    if (the.tell_ns == MU_NEVER)
-        the.tell_ns = mu_after_ns(TRACED_NS);
+    if (worker)
+        await_tracer(worker);
 }
 
 /* Others trace them, debuggers above all, for as long as they like. The dead hold nothing that
@@ -424,12 +428,21 @@ static void fork_worker(struct channel *channel,
         (void)epoll_ctl(the.gone_fd, EPOLL_CTL_ADD, pidfd, &gone);
 }
 
-/* Its host may not. One that has ended is not in the table. */
-static void kill_worker(const struct channel *channel, uint32_t id)
+/* Its host may not kill it, or waits for it in vain: of a traced thread that is not its first
+ * no descriptor tells the end. Who traces it may be a child of its own. One whose end is told
+ * is not in the table. */
+static void see_worker(const struct channel *channel, uint32_t id, bool kills)
 {
-    for (unsigned i = 0; i < the.n_workers; i++)
-        if (the.workers[i].channel == channel && the.workers[i].id == id)
-            (void)kill(the.workers[i].pid, SIGKILL);
+    for (unsigned i = 0; i < the.n_workers; i++) {
+        struct worker *worker = &the.workers[i];
+
+        if (worker->channel != channel || worker->id != id)
+            continue;
+        if (kills)
+            mui_brood_signal(worker->pid, SIGKILL);
+        if (mui_census_is_over(worker->pid, kills))
+            await_tracer(worker);
+    }
 }
 
 /* -- channels -- */
@@ -481,8 +494,8 @@ static bool serve_channel(struct channel *channel)
     struct mui_message message = {.bytes = &order, .size = sizeof order};
     int rc = mui_brood_receive(channel->fd, &message);
 
-    if (rc == 0 && order.deed == MUI_WIRE_KILL) {
-        kill_worker(channel, order.id);
+    if (rc == 0 && order.deed != MUI_WIRE_FORK) {
+        see_worker(channel, order.id, order.deed == MUI_WIRE_KILL);
     } else if (rc == 0) {
         fork_worker(channel, &message, order.id);
         for (unsigned i = 0; i < message.n_fds; i++)

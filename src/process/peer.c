@@ -19,11 +19,8 @@ static int open_lanes(struct mui_peer *peer,
     if (!peer->lanes)
         return -ENOMEM;
     for (unsigned i = 0; i < shape->n_lanes; i++) {
-        int rc = mui_lane_init(&peer->lanes[i],
-                               mui_block_lane_down(&peer->block, shape, i),
-                               mui_block_lane_up(&peer->block, shape, i),
-                               mui_block_region(&peer->block, shape, i),
-                               shape->region_bytes, shape->n_slots, true);
+        struct mui_lane_memory memory = mui_block_lane(&peer->block, shape, i);
+        int rc = mui_lane_init(&peer->lanes[i], &memory);
 
         if (rc < 0)
             return rc;

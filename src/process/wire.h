@@ -17,7 +17,7 @@ struct mui_wire_open {
     uint8_t plan[MUI_WIRE_PLAN];
 };
 
-enum mui_wire_deed { MUI_WIRE_FORK, MUI_WIRE_KILL };
+enum mui_wire_deed { MUI_WIRE_FORK, MUI_WIRE_KILL, MUI_WIRE_LOOK };
 
 /* Supervisor to nursery, on a channel; to fork, with the worker's descriptors. The answers
  * are struct mui_nursery_report. */

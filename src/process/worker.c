@@ -410,10 +410,9 @@ int mui_worker_init(const struct mui_worker_setup *setup,
     the.lanes = lanes;
     the.n_lanes = shape->n_lanes;
     for (unsigned i = 0; i < shape->n_lanes; i++) {
-        mui_lane_worker_init(&lanes[i], mui_block_lane_down(&block, shape, i),
-                             mui_block_lane_up(&block, shape, i),
-                             mui_block_region(&block, shape, i),
-                             shape->region_bytes, shape->n_slots, true);
+        struct mui_lane_memory memory = mui_block_lane(&block, shape, i);
+
+        mui_lane_worker_init(&lanes[i], &memory);
         lanes[i].spin_ns = setup->spin_ns;
         lanes[i].ring = ring_lane;
         lanes[i].is_spent = is_spent;

@@ -174,7 +174,7 @@ static int arena_publish(const struct mu_shared *a, const char *path,
             return mui_fail(err, -errno, "shared: seal the memory");
         return 0;
     }
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", a->fd);
+    (void)snprintf(link, sizeof link, "/proc/thread-self/fd/%d", a->fd);
     if (linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
         return mui_fail(err, -errno, "shared: name it %s", path);
     return 0;

@@ -108,20 +108,18 @@ size_t mui_lane_up_bytes(unsigned n_slots)
 
 /* -- the supervisor's end -- */
 
-int mui_lane_init(struct mui_lane *lane, void *down, void *up,
-                  const void *region, uint64_t region_bytes, unsigned n_slots,
-                  bool shared)
+int mui_lane_init(struct mui_lane *lane, const struct mui_lane_memory *memory)
 {
     *lane = (struct mui_lane){
-        .down = down,
-        .up = up,
-        .region = region,
-        .region_bytes = region_bytes,
-        .mask = n_slots - 1,
-        .shift = log2_of(n_slots),
-        .shared = shared,
-        .owner = calloc(n_slots, sizeof *lane->owner),
-        .state = calloc(n_slots, sizeof *lane->state),
+        .down = memory->down,
+        .up = memory->up,
+        .region = memory->region,
+        .region_bytes = memory->region_bytes,
+        .mask = memory->n_slots - 1,
+        .shift = log2_of(memory->n_slots),
+        .shared = memory->shared,
+        .owner = calloc(memory->n_slots, sizeof *lane->owner),
+        .state = calloc(memory->n_slots, sizeof *lane->state),
     };
     if (!lane->owner || !lane->state) {
         mui_lane_fini(lane);

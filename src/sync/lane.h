@@ -113,6 +113,16 @@ struct mui_lane_up;
 size_t mui_lane_down_bytes(unsigned n_slots);
 size_t mui_lane_up_bytes(unsigned n_slots);
 
+/* What both ends of a lane lie in, as one of them has it mapped. */
+struct mui_lane_memory {
+    void *down;
+    void *up;
+    uint8_t *region; /* NULL: spans are pointers of this process */
+    uint64_t region_bytes;
+    unsigned n_slots;
+    bool shared; /* by several processes */
+};
+
 /* The supervisor's end. One thread at a time (the pool's lock). */
 struct mui_lane {
     struct mui_lane_down *down;
@@ -137,10 +147,8 @@ struct mui_lane {
     uint8_t *state; /* [n_slots] enum mui_slot_state */
 };
 
-/* Begin with fresh, zeroed blocks. `region` NULL for threads. 0 or -ENOMEM. */
-int mui_lane_init(struct mui_lane *lane, void *down, void *up,
-                  const void *region, uint64_t region_bytes, unsigned n_slots,
-                  bool shared);
+/* Begin with fresh memory. 0 or -ENOMEM. */
+int mui_lane_init(struct mui_lane *lane, const struct mui_lane_memory *memory);
 void mui_lane_fini(struct mui_lane *lane);
 
 /* Hand an order over; `owner` (not NULL) comes back with its reply. 0 or MU_FULL.
@@ -315,9 +323,8 @@ struct mui_lane_worker {
     bool (*is_spent)(struct mui_lane_worker *w, unsigned look);
 };
 
-void mui_lane_worker_init(struct mui_lane_worker *w, const void *down, void *up,
-                          void *region, uint64_t region_bytes, unsigned n_slots,
-                          bool shared);
+void mui_lane_worker_init(struct mui_lane_worker *w,
+                          const struct mui_lane_memory *memory);
 
 /* Take the next order and note it as started. Lent until its reply is written, and of
  * a pack no longer than until the next is taken;

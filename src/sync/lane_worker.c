@@ -12,18 +12,17 @@
  * have been too young then to be taken from another. */
 enum { RING_AGAIN_NS = 250 * 1000 };
 
-void mui_lane_worker_init(struct mui_lane_worker *w, const void *down, void *up,
-                          void *region, uint64_t region_bytes, unsigned n_slots,
-                          bool shared)
+void mui_lane_worker_init(struct mui_lane_worker *w,
+                          const struct mui_lane_memory *memory)
 {
     *w = (struct mui_lane_worker){
-        .down = down,
-        .up = up,
-        .region = region,
-        .region_bytes = region_bytes,
-        .mask = n_slots - 1,
-        .shift = log2_of(n_slots),
-        .shared = shared,
+        .down = memory->down,
+        .up = memory->up,
+        .region = memory->region,
+        .region_bytes = memory->region_bytes,
+        .mask = memory->n_slots - 1,
+        .shift = log2_of(memory->n_slots),
+        .shared = memory->shared,
     };
 }
 

@@ -71,24 +71,34 @@ static bool has_our_numbers(void)
     return strtol(text, NULL, 10) == (long)getpid();
 }
 
-/* A field of a process or thread, from "PID (NAME) STATE PPID ...", counted from 1 as
- * in proc(5), not one of the first three. -1: it has gone. */
-static long long stat_field(const char *path, int i_field)
+enum { STAT_TEXT = 512 };
+
+/* What is told of a process or thread behind "PID (NAME)", from " STATE PPID ..." on. NULL: it
+ * has gone. */
+static const char *read_stat(const char *path, char text[STAT_TEXT])
 {
-    char text[512];
-    char *at;
     ssize_t length;
+    char *name_end;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
-        return -1;
-    length = read(fd, text, sizeof text - 1);
+        return NULL;
+    length = read(fd, text, STAT_TEXT - 1);
     (void)close(fd);
     if (length <= 0)
-        return -1;
+        return NULL;
     text[length] = '\0';
-    at = strrchr(text, ')'); /* the name may hold any character */
-    for (int i = 2; at && i < i_field; i++)
+    name_end = strrchr(text, ')'); /* the name may hold any character */
+    return name_end ? name_end + 1 : NULL;
+}
+
+/* A field of it, counted from 1 as in proc(5), not one of the first three. -1: it has gone. */
+static long long stat_field(const char *path, int i_field)
+{
+    char text[STAT_TEXT];
+    const char *at = read_stat(path, text);
+
+    for (int i = 3; at && i < i_field; i++)
         at = strchr(at + 1, ' ');
     return at ? strtoll(at, NULL, 10) : -1;
 }
@@ -258,6 +268,38 @@ bool mui_census_dumps_core(pid_t pid)
 pid_t mui_census_process_of(pid_t thread)
 {
     return (pid_t)status_field(thread, "\nTgid:\t");
+}
+
+/* Whether a thread can run no more; one that has gone meanwhile cannot. */
+static bool is_over(const char *path, bool was_killed)
+{
+    char text[STAT_TEXT];
+    const char *stat = read_stat(path, text);
+
+    /* zombie, dead; stopped by a tracer: see proc(5) */
+    return !stat || strchr(was_killed ? "ZXt" : "ZX", stat[1]);
+}
+
+bool mui_census_is_over(pid_t pid, bool was_killed)
+{
+    char path[300];
+    DIR *threads;
+    struct dirent *entry;
+    bool any_left = false;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    threads = has_our_numbers() ? opendir(path) : NULL;
+    if (!threads)
+        return false;
+    while (!any_left && (entry = readdir(threads)) != NULL) {
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        (void)snprintf(path, sizeof path, "/proc/%d/task/%s/stat", (int)pid,
+                       entry->d_name);
+        any_left = !is_over(path, was_killed);
+    }
+    (void)closedir(threads);
+    return !any_left;
 }
 
 /* -- children -- */

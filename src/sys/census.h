@@ -47,6 +47,11 @@ int64_t mui_census_cpu_ns(pid_t pid);
  * does not say, and -1: it has gone. */
 int mui_census_end_status(pid_t pid);
 
+/* Whether none of its threads can run any more, though the process may not have ended: who
+ * traces one of them can keep its end to himself. `was_killed`: it was sent SIGKILL, so that
+ * who is stopped by a tracer is stopped at his end. False where nobody can tell. */
+bool mui_census_is_over(pid_t pid, bool was_killed);
+
 /* The parent of a process; -1: it has gone. */
 pid_t mui_census_parent(pid_t pid);
 

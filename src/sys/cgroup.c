@@ -92,7 +92,7 @@ static FILE *open_below(const char *root, const char *path)
 static int find_path(const char *root, const char *controller, int version,
                      char path[MUI_CGROUP_PATH])
 {
-    FILE *file = open_below(root, "/proc/self/cgroup");
+    FILE *file = open_below(root, "/proc/thread-self/cgroup");
     char *line = NULL;
     size_t size = 0;
     int rc = -ENOENT;
@@ -124,7 +124,7 @@ int mui_cgroup_find(const char *root, const char *controller, int version,
     if (rc < 0)
         return rc;
     rc = -ENOENT;
-    file = open_below(root, "/proc/self/mountinfo");
+    file = open_below(root, "/proc/thread-self/mountinfo");
     if (!file)
         return -ENOENT;
     while (rc < 0 && getline(&line, &size, file) > 0) {

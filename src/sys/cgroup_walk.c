@@ -6,11 +6,10 @@ void mui_cgroup_walk(const char *root, const char *controller,
 {
     struct mui_cgroup cgroup;
 
-    for (int version = 1; version <= 2; version++) {
-        if (mui_cgroup_find(root, controller, version, &cgroup) < 0)
-            continue;
-        do
-            see(&cgroup, ctx);
-        while (mui_cgroup_up(&cgroup) == 0);
-    }
+    if (mui_cgroup_find(root, controller, 1, &cgroup) < 0 &&
+        mui_cgroup_find(root, controller, 2, &cgroup) < 0)
+        return;
+    do
+        see(&cgroup, ctx);
+    while (mui_cgroup_up(&cgroup) == 0);
 }

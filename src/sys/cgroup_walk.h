@@ -7,8 +7,8 @@
 typedef void (*mui_cgroup_see_fn)(const struct mui_cgroup *cgroup, void *ctx);
 
 /* Call see() for each directory on the way from this process's control group up to the
- * root, in the hierarchies of v1, with `controller`, and v2. `root` as in
- * mui_cgroup_find(). */
+ * root, in the hierarchy that has `controller`: one of v1, or else that of v2, since no
+ * controller is in two (cgroups(7)). `root` as in mui_cgroup_find(). */
 void mui_cgroup_walk(const char *root, const char *controller,
                      mui_cgroup_see_fn see, void *ctx);
 

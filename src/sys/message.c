@@ -74,7 +74,7 @@ static void take_fds(struct msghdr *head, struct mui_message *message)
 /* The kernel looks for messages first and for the end then, and tells of a reset in front
  * of what was sent before it. So the first end is not believed: what came before it is
  * there when we look again. */
-static ssize_t receive_or_end(int fd, struct msghdr *head, int flags)
+static ssize_t receive_or_end(int fd, struct msghdr *head)
 {
     const size_t room = head->msg_controllen;
     bool saw_end = false;
@@ -83,7 +83,7 @@ static ssize_t receive_or_end(int fd, struct msghdr *head, int flags)
         ssize_t n;
 
         head->msg_controllen = room;
-        n = recvmsg(fd, head, MSG_CMSG_CLOEXEC | flags);
+        n = recvmsg(fd, head, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (saw_end || n > 0 || (n == 0 && head->msg_controllen > 0) ||
@@ -93,7 +93,7 @@ static ssize_t receive_or_end(int fd, struct msghdr *head, int flags)
     }
 }
 
-int mui_message_receive(int fd, struct mui_message *message, int wait)
+int mui_message_receive(int fd, struct mui_message *message)
 {
     struct iovec iov = {.iov_base = message->bytes, .iov_len = message->size};
     union control control;
@@ -104,7 +104,7 @@ int mui_message_receive(int fd, struct mui_message *message, int wait)
     ssize_t n;
 
     message->n_fds = 0;
-    n = receive_or_end(fd, &head, wait ? 0 : MSG_DONTWAIT);
+    n = receive_or_end(fd, &head);
     if (n < 0 && errno == EAGAIN)
         return MU_EMPTY;
     if (n < 0)

@@ -21,9 +21,9 @@ int mui_message_pair(int ret_fds[2]);
  * room; -EPIPE when the other side is gone; -errno. */
 int mui_message_send(int fd, const struct mui_message *message, int wait);
 
-/* Fill message->bytes and fds (given, close-on-exec). 0; MU_EMPTY when `wait` is 0
- * and nothing is there; MU_CLOSED when the other side is gone; -EMSGSIZE for one
- * that does not fit, which is dropped; -errno. */
-int mui_message_receive(int fd, struct mui_message *message, int wait);
+/* Fill message->bytes and fds (given, close-on-exec), without waiting. 0; MU_EMPTY when
+ * nothing is there; MU_CLOSED when the other side is gone; -EMSGSIZE for one that does not
+ * fit, which is dropped; -errno. */
+int mui_message_receive(int fd, struct mui_message *message);
 
 #endif

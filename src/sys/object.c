@@ -223,7 +223,7 @@ static void settle_name(struct mui_object *object)
 int mui_objects_identify(struct mui_object *objects, size_t n)
 {
     static struct mui_object found; /* callers take turns */
-    FILE *maps = fopen("/proc/self/maps", "re");
+    FILE *maps = fopen("/proc/thread-self/maps", "re");
     char *line = NULL;
     size_t room = 0;
     uintptr_t end = 0;

@@ -2,9 +2,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <linux/fs.h>
-#include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -13,15 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "chaos/deeds.h"
 #include "chaos/expect.h"
+#include "support/refuse.h"
 
 static const char *const models[] = {"processes:2", "processes:1/threads:2"};
 
@@ -161,6 +161,14 @@ static int limit_parent(struct mu_task *task)
     return prlimit(getppid(), RLIMIT_CPU, &none, NULL) == 0 ? 0 : errno;
 }
 
+/* By the advice of that number, for no memory at all. */
+static int advise(struct mu_task *task)
+{
+    const int advice = atoi(mu_task_input(task, NULL));
+
+    return madvise(NULL, 0, advice) == 0 ? 0 : errno;
+}
+
 static int compute(struct mu_task *task)
 {
     char *memory = malloc(50 << 20);
@@ -171,6 +179,27 @@ static int compute(struct mu_task *task)
         x += memory[i * 1000];
     free(memory);
     return mu_task_printf(task, "%g\n", x);
+}
+
+static int compare_bytes(const void *a, const void *b)
+{
+    return memcmp(a, b, 1);
+}
+
+/* Before glibc 2.37 qsort() asks how much memory there is. */
+static int sort(struct mu_task *task)
+{
+    static char bytes[4096];
+    struct sysinfo info;
+
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * 7 % 128);
+    qsort(bytes, sizeof bytes, 1, compare_bytes);
+    (void)task;
+    return sysinfo(&info) == 0 && bytes[0] == 0 &&
+                   bytes[sizeof bytes - 1] == 127
+               ? 0
+               : 1;
 }
 
 static int look_for_own_cpu(struct mu_task *task)
@@ -220,6 +249,7 @@ static void pure_refuses_what_is_not_computing(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         expect(models[i], &options, compute, "", "done");
+        expect(models[i], &options, sort, "", "done");
         expect(models[i], &options, read_file, "/etc/passwd",
                "SIGSYS: openat refused in");
         expect(models[i], &options, read_input, "", "SIGSYS: read refused in");
@@ -241,6 +271,9 @@ static void pure_refuses_what_is_not_computing(void **state)
     expect_call(&options, SYS_tkill, "SIGSYS: tkill");
     expect_call(&options, SYS_rt_sigqueueinfo, "SIGSYS: rt_sigqueueinfo");
     expect_call(&options, SYS_rt_tgsigqueueinfo, "SIGSYS: rt_tgsigqueueinfo");
+    expect_number(&options, advise, MADV_DONTNEED, "done");
+    expect_number(&options, advise, MADV_HWPOISON, "SIGSYS: madvise");
+    expect_number(&options, advise, MADV_HWPOISON + 1, "SIGSYS: madvise");
 }
 
 /* Which a worker does with its first task, in its sandbox. */
@@ -578,23 +611,8 @@ static void missing_path_is_an_error_of_open(void **state)
     assert_non_null(strstr(err.text, "/no/such/path"));
 }
 
-/* As containers and the kernel's command line do. */
-static void refuse_landlock(unsigned error)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_create_ruleset, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
-
-    CHECK_CHILD(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK_CHILD(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-}
-
 struct refusal {
-    unsigned error;
+    int error;
     const char *text;
 };
 
@@ -605,7 +623,8 @@ static void open_without_landlock(void *arg)
     struct mu_pool *pool;
     struct mu_error err;
 
-    refuse_landlock(refusal->error);
+    /* as containers and the kernel's command line do */
+    test_refuse(SYS_landlock_create_ruleset, refusal->error);
     CHECK_CHILD(mu_pool_open("processes:1", &options, &pool, &err) ==
                 MU_EMODEL);
     CHECK_CHILD(strstr(err.text, refusal->text));

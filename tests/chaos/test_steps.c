@@ -74,6 +74,16 @@ static void check_reply(const struct mui_reply *reply, unsigned i)
         assert_int_equal(reply->u.bytes[j], i + 1);
 }
 
+static struct mui_lane_memory lane_memory(void)
+{
+    return (struct mui_lane_memory){.down = the.down,
+                                    .up = the.up,
+                                    .region = the.region,
+                                    .region_bytes = REGION_BYTES,
+                                    .n_slots = N_SLOTS,
+                                    .shared = true};
+}
+
 static void fresh_lane(void)
 {
     size_t n_down = mui_lane_down_bytes(N_SLOTS);
@@ -81,14 +91,14 @@ static void fresh_lane(void)
     uint8_t *memory =
         mmap(NULL, n_down + n_up + REGION_BYTES, PROT_READ | PROT_WRITE,
              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct mui_lane_memory lane;
 
     assert_true(memory != MAP_FAILED);
     the.down = memory;
     the.up = memory + n_down;
     the.region = memory + n_down + n_up;
-    assert_int_equal(mui_lane_init(&the.lane, the.down, the.up, the.region,
-                                   REGION_BYTES, N_SLOTS, true),
-                     0);
+    lane = lane_memory();
+    assert_int_equal(mui_lane_init(&the.lane, &lane), 0);
 }
 
 static void drop_lane(void)
@@ -100,8 +110,9 @@ static void drop_lane(void)
 
 static void worker_end(struct mui_lane_worker *w)
 {
-    mui_lane_worker_init(w, the.down, the.up, the.region, REGION_BYTES, N_SLOTS,
-                         true);
+    const struct mui_lane_memory lane = lane_memory();
+
+    mui_lane_worker_init(w, &lane);
     w->ring = no_ring;
 }
 

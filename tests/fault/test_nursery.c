@@ -2,14 +2,11 @@
  * what it needs to say it. Its messages pass here by the linker's help (--wrap,
  * CMakeLists.txt). */
 #include <limits.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -20,6 +17,7 @@
 #include "process/nursery.h"
 #include "process/wire.h"
 #include "support/keepers.h"
+#include "support/refuse.h"
 
 static pid_t host;
 
@@ -421,21 +419,6 @@ static void nursery_without_files_is_an_error(void **state)
         assert_int_equal(test_wait(pids[n]), 0);
 }
 
-/* As valgrind and Linux before 5.3 do, by ENOSYS, and old containers, by EPERM. */
-static void refuse(unsigned call, unsigned error)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
-
-    CHECK_CHILD(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK_CHILD(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-}
-
 static void work_without_pidfd_open(void *arg)
 {
     static const char *const models[] = {"serial", "threads:2"};
@@ -444,7 +427,8 @@ static void work_without_pidfd_open(void *arg)
     struct mu_pool *pool;
     struct mu_pool *none = NULL;
 
-    refuse(SYS_pidfd_open, *(const unsigned *)arg);
+    /* as valgrind and Linux before 5.3 do, by ENOSYS, and old containers, by EPERM */
+    test_refuse(SYS_pidfd_open, *(const int *)arg);
     CHECK_CHILD(mu_init(&err) == 0 && err.text[0] == '\0');
     CHECK_CHILD(mu_init(NULL) == 0);
     for (int i = 0; i < 2; i++) {
@@ -464,7 +448,7 @@ static void work_without_pidfd_open(void *arg)
 
 static void other_models_run_without_pidfd_open(void **state)
 {
-    static unsigned errors[] = {ENOSYS, EPERM};
+    static int errors[] = {ENOSYS, EPERM};
 
     (void)state;
     for (int i = 0; i < 2; i++)
@@ -479,7 +463,7 @@ static void begin_without_memfd_create(void *arg)
     struct mu_pool *pool;
     struct mu_pool *none = NULL;
 
-    refuse(SYS_memfd_create, *(const unsigned *)arg);
+    test_refuse(SYS_memfd_create, *(const int *)arg);
     CHECK_CHILD(mu_init(&err) == 0 && err.text[0] == '\0');
     CHECK_CHILD(mu_pool_open("processes:2", NULL, &none, &err) == -ENOSYS);
     CHECK_CHILD(!none && strstr(err.text, "memfd_create()"));
@@ -491,7 +475,7 @@ static void begin_without_memfd_create(void *arg)
 
 static void refused_memfd_create_is_told_who_needs_it(void **state)
 {
-    static unsigned errors[] = {ENOSYS, EPERM};
+    static int errors[] = {ENOSYS, EPERM};
 
     (void)state;
     for (int i = 0; i < 2; i++)

@@ -20,7 +20,7 @@ enum { N_SLOTS = 4, N_OWNERS = 64, N_LANES = 3, REGION_BYTES = 4096 };
 
 static _Alignas(4096) uint8_t down[8192];
 static _Alignas(4096) uint8_t up[8192];
-static const uint8_t region[REGION_BYTES];
+static uint8_t region[REGION_BYTES];
 static _Alignas(64) struct mui_crash crash;
 
 static bool given[N_OWNERS]; /* the supervisor waits for it */
@@ -191,6 +191,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct program p = {bytes, size};
+    const struct mui_lane_memory memory = {.down = down,
+                                           .up = up,
+                                           .region = region,
+                                           .region_bytes = REGION_BYTES,
+                                           .n_slots = N_SLOTS,
+                                           .shared = true};
     struct mui_lane lane;
     bool usable = true;
 
@@ -199,7 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     memset(down, 0, 1024);
     memset(up, 0, 1024);
     memset(given, 0, sizeof given);
-    if (mui_lane_init(&lane, down, up, region, REGION_BYTES, N_SLOTS, true) < 0)
+    if (mui_lane_init(&lane, &memory) < 0)
         return 0;
     while (p.left && usable) {
         switch (next(&p) % 12) {

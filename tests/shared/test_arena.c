@@ -2,19 +2,17 @@
  * and a kill at each instruction of the allocator. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "muster/shared.h"
 
 #include "shared/arena.h"
 #include "support/check.h"
+#include "support/refuse.h"
 #include "support/step.h"
 #include "sys/owner.h"
 
@@ -284,31 +282,13 @@ static void prefault_and_huge_answer(void **state)
     assert_int_equal(mu_shared_new(SIZE_MAX, &how, &a, &err), -ENOMEM);
 }
 
-/* From now on this system call, with that third argument, says that it is invalid. */
-static void refuse_call(unsigned number, unsigned third)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-                 offsetof(struct seccomp_data, args[2])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, third, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0],
-                                 .filter = filter};
-
-    CHECK_CHILD(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK_CHILD(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-}
-
 static void prefault_as_before_5_14(void *unused)
 {
     struct mu_shared_options how = {.flags = MU_SHARED_PREFAULT};
     struct mu_shared *a;
 
     (void)unused;
-    refuse_call(SYS_madvise, MADV_POPULATE_WRITE);
+    test_refuse_third(SYS_madvise, MADV_POPULATE_WRITE, EINVAL);
     CHECK_CHILD(mu_shared_new(1 << 20, &how, &a, NULL) == 0);
     CHECK_CHILD(mu_shared_alloc(a, 1000));
     mu_shared_close(a);

@@ -2,20 +2,17 @@
  * SIGBUS. Each test has a small one of its own. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 
 #include "muster/shared.h"
 
 #include "support/check.h"
+#include "support/refuse.h"
 
 #define NAME   "room"
 #define FILLER "/dev/shm/filler"
@@ -164,27 +161,10 @@ static void blocks_in_a_full_room_are_refused(void **state)
     run_or_skip(all_that_is_given_is_there);
 }
 
-/* From now on a kernel as before 5.14. */
-static void refuse_populate(void)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-                 offsetof(struct seccomp_data, args[2])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MADV_POPULATE_WRITE, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0],
-                                 .filter = filter};
-
-    CHECK_CHILD(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK_CHILD(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-}
-
 static void all_is_there_of_an_old_kernel(void)
 {
-    refuse_populate();
+    /* as before 5.14 */
+    test_refuse_third(SYS_madvise, MADV_POPULATE_WRITE, EINVAL);
     all_that_is_given_is_there();
 }
 

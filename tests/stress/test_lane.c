@@ -207,8 +207,10 @@ static void supervise(uint64_t *random)
 
 int main(int argc, char **argv)
 {
-    void *down = aligned_alloc(4096, mui_lane_down_bytes(SLOTS));
-    void *up = aligned_alloc(4096, mui_lane_up_bytes(SLOTS));
+    const struct mui_lane_memory memory = {
+        .down = aligned_alloc(4096, mui_lane_down_bytes(SLOTS)),
+        .up = aligned_alloc(4096, mui_lane_up_bytes(SLOTS)),
+        .n_slots = SLOTS};
     struct timespec end;
     uint64_t random;
     pthread_t thread;
@@ -216,11 +218,11 @@ int main(int argc, char **argv)
     if (argc > 1)
         seed = strtoul(argv[1], NULL, 10);
     random = seed;
-    memset(down, 0, mui_lane_down_bytes(SLOTS));
-    memset(up, 0, mui_lane_up_bytes(SLOTS));
-    if (mui_lane_init(&lane, down, up, NULL, 0, SLOTS, false) != 0)
+    memset(memory.down, 0, mui_lane_down_bytes(SLOTS));
+    memset(memory.up, 0, mui_lane_up_bytes(SLOTS));
+    if (mui_lane_init(&lane, &memory) != 0)
         return 1;
-    mui_lane_worker_init(&worker, down, up, NULL, 0, SLOTS, false);
+    mui_lane_worker_init(&worker, &memory);
     worker.ring = ring;
     worker.spin_ns = seed % 2 ? 0 : 1000;
     if (pthread_create(&thread, NULL, worker_main, NULL) != 0)
@@ -238,7 +240,7 @@ int main(int argc, char **argv)
                  i);
     printf("%d orders, each run once or given back\n", N_ORDERS);
     mui_lane_fini(&lane);
-    free(down);
-    free(up);
+    free(memory.down);
+    free(memory.up);
     return 0;
 }

@@ -45,14 +45,16 @@ static void ring(struct mui_lane_worker *w, uint32_t why)
 /* Either end may be a child's, and be ours afterwards. */
 static void begin_scene(struct scene *s, const struct act *a, bool packed)
 {
+    const struct mui_lane_memory memory = {
+        .down = s->down, .up = s->up, .n_slots = SLOTS, .shared = true};
+
     memset(s, 0, sizeof *s);
     s->packed = packed;
-    assert_int_equal(
-        mui_lane_init(&s->lane, s->down, s->up, NULL, 0, SLOTS, true), 0);
+    assert_int_equal(mui_lane_init(&s->lane, &memory), 0);
     mui_lane_fini(&s->lane);
     s->lane.owner = s->owner;
     s->lane.state = s->state;
-    mui_lane_worker_init(&s->worker, s->down, s->up, NULL, 0, SLOTS, true);
+    mui_lane_worker_init(&s->worker, &memory);
     s->worker.ring = ring;
     s->worker.ring_ctx = s;
     if (a->before)

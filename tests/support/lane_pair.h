@@ -31,16 +31,19 @@ static inline void count_ring(struct mui_lane_worker *w, uint32_t why)
 static inline int make_pair(void **state)
 {
     struct pair *p = calloc(1, sizeof *p);
+    struct mui_lane_memory memory;
 
     p->down = aligned_alloc(4096, mui_lane_down_bytes(SLOTS));
     p->up = aligned_alloc(4096, mui_lane_up_bytes(SLOTS));
     memset(p->down, 0, mui_lane_down_bytes(SLOTS));
     memset(p->up, 0, mui_lane_up_bytes(SLOTS));
-    assert_int_equal(mui_lane_init(&p->lane, p->down, p->up, p->region, REGION,
-                                   SLOTS, false),
-                     0);
-    mui_lane_worker_init(&p->worker, p->down, p->up, p->region, REGION, SLOTS,
-                         false);
+    memory = (struct mui_lane_memory){.down = p->down,
+                                      .up = p->up,
+                                      .region = p->region,
+                                      .region_bytes = REGION,
+                                      .n_slots = SLOTS};
+    assert_int_equal(mui_lane_init(&p->lane, &memory), 0);
+    mui_lane_worker_init(&p->worker, &memory);
     p->worker.ring = count_ring;
     p->worker.ring_ctx = p;
     *state = p;

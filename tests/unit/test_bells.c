@@ -1,21 +1,18 @@
 /* test_bells.c: waiting for bells. */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "process/bells.h"
 #include "support/check.h"
+#include "support/refuse.h"
 
 enum { ID = 7, N_IDS = 8 };
 
@@ -39,18 +36,11 @@ static void close_ringing(struct mui_bells *b, int fd)
 /* What a profile does that is older than the call. */
 static void refuse_epoll_pwait2(int error)
 {
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 441 /* epoll_pwait2 */, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    enum { EPOLL_PWAIT2 = 441 };
 
-    CHECK_CHILD(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK_CHILD(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    test_refuse(EPOLL_PWAIT2, error);
     errno = 0;
-    CHECK_CHILD(syscall(441, -1, NULL, 0, NULL, NULL, 0) == -1 &&
+    CHECK_CHILD(syscall(EPOLL_PWAIT2, -1, NULL, 0, NULL, NULL, 0) == -1 &&
                 errno == error);
 }
 

@@ -27,8 +27,8 @@ static void holds(const char *name, const char *expected)
 /* Our own group shares out nothing, that above it pids alone, the next both. */
 static void make_v2(void)
 {
-    put("/proc/self/cgroup", "0::/slice/user/session\n");
-    put("/proc/self/mountinfo",
+    put("/proc/thread-self/cgroup", "0::/slice/user/session\n");
+    put("/proc/thread-self/mountinfo",
         "30 23 0:26 / /cg rw,nosuid - cgroup2 cgroup2 rw\n");
     put("/cg/cgroup.subtree_control", "cpu memory pids\n");
     put("/cg/cgroup.procs", "");
@@ -123,8 +123,8 @@ static void v1_is_below_our_own(void **state)
     struct stat st;
 
     (void)state;
-    put("/proc/self/cgroup", "4:memory:/job\n0::/\n");
-    put("/proc/self/mountinfo",
+    put("/proc/thread-self/cgroup", "4:memory:/job\n0::/\n");
+    put("/proc/thread-self/mountinfo",
         "31 23 0:27 / /cg/memory rw - cgroup cgroup rw,memory\n"
         "30 23 0:26 / /cg/unified rw - cgroup2 cgroup2 rw\n");
     put("/cg/memory/job/cgroup.procs", "");

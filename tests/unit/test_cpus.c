@@ -16,8 +16,8 @@ static void no_control_groups_leave_all(void **state)
 static void v2_quota_rounds_up(void **state)
 {
     (void)state;
-    put("/proc/self/cgroup", "0::/user/job\n");
-    put("/proc/self/mountinfo",
+    put("/proc/thread-self/cgroup", "0::/user/job\n");
+    put("/proc/thread-self/mountinfo",
         "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n");
     put("/sys/fs/cgroup/user/job/cpu.max", "150000 100000\n");
     put("/sys/fs/cgroup/user/cpu.max", "max 100000\n");
@@ -29,8 +29,8 @@ static void v2_quota_rounds_up(void **state)
 static void v2_quota_above_counts(void **state)
 {
     (void)state;
-    put("/proc/self/cgroup", "0::/user/job\n");
-    put("/proc/self/mountinfo",
+    put("/proc/thread-self/cgroup", "0::/user/job\n");
+    put("/proc/thread-self/mountinfo",
         "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
     put("/sys/fs/cgroup/user/job/cpu.max", "max 100000\n");
     put("/sys/fs/cgroup/user/cpu.max", "300000 100000\n");
@@ -40,8 +40,8 @@ static void v2_quota_above_counts(void **state)
 static void v1_quota_counts(void **state)
 {
     (void)state;
-    put("/proc/self/cgroup", "5:memory:/m\n4:cpuacct,cpu:/a/b\n0::/\n");
-    put("/proc/self/mountinfo",
+    put("/proc/thread-self/cgroup", "5:memory:/m\n4:cpuacct,cpu:/a/b\n0::/\n");
+    put("/proc/thread-self/mountinfo",
         "31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
         "32 30 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpuacct,cpu\n");
     put("/sys/fs/cgroup/cpu/a/b/cpu.cfs_quota_us", "-1\n");
@@ -54,8 +54,8 @@ static void v1_quota_counts(void **state)
 static void cpuset_is_not_mistaken_for_cpu(void **state)
 {
     (void)state;
-    put("/proc/self/cgroup", "4:cpuset:/a\n");
-    put("/proc/self/mountinfo",
+    put("/proc/thread-self/cgroup", "4:cpuset:/a\n");
+    put("/proc/thread-self/mountinfo",
         "32 30 0:28 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n");
     put("/sys/fs/cgroup/cpuset/a/cpu.cfs_quota_us", "100000\n");
     put("/sys/fs/cgroup/cpuset/a/cpu.cfs_period_us", "100000\n");
@@ -66,8 +66,8 @@ static void cpuset_is_not_mistaken_for_cpu(void **state)
 static void container_sees_its_own_quota(void **state)
 {
     (void)state;
-    put("/proc/self/cgroup", "0::/docker/abc/sub\n");
-    put("/proc/self/mountinfo",
+    put("/proc/thread-self/cgroup", "0::/docker/abc/sub\n");
+    put("/proc/thread-self/mountinfo",
         "30 23 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n");
     put("/sys/fs/cgroup/cpu.max", "200000 100000\n");
     assert_int_equal(mui_cpus_by_quota(root, 8), 2);

@@ -17,8 +17,8 @@ static void no_control_groups_leave_all(void **state)
 static void v2_limits_count_up_to_the_root(void **state)
 {
     (void)state;
-    put("/proc/self/cgroup", "0::/user/job\n");
-    put("/proc/self/mountinfo",
+    put("/proc/thread-self/cgroup", "0::/user/job\n");
+    put("/proc/thread-self/mountinfo",
         "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n");
     put("/sys/fs/cgroup/user/job/memory.max", "max\n");
     assert_int_equal(mui_memory_by_groups(root, MIB), MIB);
@@ -32,8 +32,8 @@ static void v2_limits_count_up_to_the_root(void **state)
 static void v1_limits_count_up_to_the_root(void **state)
 {
     (void)state;
-    put("/proc/self/cgroup", "5:memory:/a/b\n4:cpuacct,cpu:/m\n0::/\n");
-    put("/proc/self/mountinfo",
+    put("/proc/thread-self/cgroup", "5:memory:/a/b\n4:cpuacct,cpu:/m\n0::/\n");
+    put("/proc/thread-self/mountinfo",
         "31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
         "32 30 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpuacct,cpu\n");
     put("/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes",

@@ -20,7 +20,7 @@ static int send_text(int fd, const char *text)
 static int receive_text(int fd, char text[8])
 {
     struct mui_message m = {.bytes = text, .size = 7};
-    int rc = mui_message_receive(fd, &m, 0);
+    int rc = mui_message_receive(fd, &m);
 
     text[rc == 0 ? m.size : 0] = '\0';
     return rc;
@@ -41,7 +41,7 @@ static void messages_are_whole_and_carry_descriptors(void **state)
     m.fds[m.n_fds++] = pipes[1];
     assert_int_equal(mui_message_send(ends[0], &m, 1), 0);
     m = (struct mui_message){.bytes = bytes, .size = sizeof bytes};
-    assert_int_equal(mui_message_receive(ends[1], &m, 1), 0);
+    assert_int_equal(mui_message_receive(ends[1], &m), 0);
     assert_int_equal(m.size, 3);
     assert_int_equal(m.n_fds, 1);
     assert_int_equal(fcntl(m.fds[0], F_GETFD), FD_CLOEXEC);

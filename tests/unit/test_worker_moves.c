@@ -16,8 +16,7 @@ enum { N_SLOTS = 16, GROUPS_MAX = 2, LANES_MAX = 2, OLD = 8 };
 
 struct hand_lane {
     struct mui_lane_worker worker;
-    void *down;
-    void *up;
+    struct mui_lane_memory memory;
 };
 
 static struct {
@@ -147,13 +146,13 @@ static void open_lane(unsigned i_group, unsigned i_lane)
 {
     struct hand_lane *hand = &the.hands[i_group][i_lane];
 
-    hand->down = zeros(mui_lane_down_bytes(N_SLOTS));
-    hand->up = zeros(mui_lane_up_bytes(N_SLOTS));
-    assert_int_equal(mui_lane_init(&the.lanes[i_group][i_lane], hand->down,
-                                   hand->up, NULL, 0, N_SLOTS, false),
+    hand->memory =
+        (struct mui_lane_memory){.down = zeros(mui_lane_down_bytes(N_SLOTS)),
+                                 .up = zeros(mui_lane_up_bytes(N_SLOTS)),
+                                 .n_slots = N_SLOTS};
+    assert_int_equal(mui_lane_init(&the.lanes[i_group][i_lane], &hand->memory),
                      0);
-    mui_lane_worker_init(&hand->worker, hand->down, hand->up, NULL, 0, N_SLOTS,
-                         false);
+    mui_lane_worker_init(&hand->worker, &hand->memory);
     hand->worker.ring = ring_nobody;
 }
 
@@ -204,8 +203,8 @@ static void close_pool(void)
     for (unsigned i = 0; i < pool->n_groups; i++)
         for (unsigned j = 0; j < pool->groups[0].n_lanes; j++) {
             mui_lane_fini(&the.lanes[i][j]);
-            free(the.hands[i][j].down);
-            free(the.hands[i][j].up);
+            free(the.hands[i][j].memory.down);
+            free(the.hands[i][j].memory.up);
         }
     (void)pthread_mutex_destroy(&pool->lock);
     free(pool->groups);

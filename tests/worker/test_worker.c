@@ -1,8 +1,6 @@
 /* test_worker.c: one worker of each kind: how it ends, is asked, is killed. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -20,6 +18,7 @@
 
 #include "process/nursery.h"
 #include "support/check.h"
+#include "support/refuse.h"
 #include "sys/census.h"
 #include "sys/sanitize.h"
 #include "worker/worker.h"
@@ -555,21 +554,6 @@ static void cpu_that_is_not_there_is_refused(void **state)
                      -EINVAL);
 }
 
-/* From now on nothing can be bound to a CPU. */
-static void binding_forbid(void)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), /* the number of the call */
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_setaffinity, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0],
-                                 .filter = filter};
-
-    CHECK_CHILD(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK_CHILD(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-}
-
 static int note_run(void *arg, size_t size)
 {
     (void)size;
@@ -583,7 +567,7 @@ static void start_without_binding(void *arg)
     struct mu_worker *w;
 
     (void)arg;
-    binding_forbid();
+    test_refuse(SYS_sched_setaffinity, EPERM);
     for (int kind = MU_WORKER_THREAD; kind <= MU_WORKER_PROCESS; kind++) {
         struct mu_worker_options how = {.kind = kind, .cpu = 1};
 
