@@ -18,15 +18,15 @@
  *                      senders, each with a ring of its own
  *     pipe:            two pipes
  *     fifo:PATH        one named pipe, one way, one receiver, one sender each time
- *                      that it is opened
+ *                      that it is opened: for the next, free it and open it again
  *     unix:            a pair of Unix sockets
  *     unix:PATH        any number of connections; peers are checked by their
  *                      credentials
  *     tcp:HOST:PORT    any number of connections; beyond this machine only with
  *                      a shared secret, which then also encrypts
  *     mq:              POSIX message queues, a pair
- *     mq:/NAME         one queue, one way, with priorities, outlives its users; one
- *                      receiver at a time
+ *     mq:/NAME         one queue, one way, with priorities, outlives its users until
+ *                      mq_unlink(3) takes it away; one receiver at a time
  *     file:PATH        an append-only log with checksums, one way, any number of
  *                      readers at their own positions; readers write to its first
  *                      page, and need the right to write to the file, too
@@ -132,14 +132,17 @@ MU_API MU_NODISCARD int mu_chan_pair(const char *address,
                                      struct mu_chan *ret_ends[2],
                                      struct mu_error *err);
 
-/* Open an address for others to connect to. One that somebody has open is refused, but a
- * file; so is a fifo or queue of which another process still has a copy, as a child has until
- * it calls exec(), unless it was closed (mu_chan_close()). A fifo that is opened anew while
- * the sender of a receiver before is there becomes another pipe at the same path, and that
- * sender gets MU_ECRASHED or MU_CLOSED as it sends.
+/* Open an address for others to connect to. One that somebody has open is refused, but for a
+ * file. A fifo or queue is open until the last process that has a copy of the handle has
+ * freed it: a child by fork() has one until it calls exec(), and so a program that forks may
+ * be refused what it has just freed. After mu_chan_close() it is not, whoever has a copy.
+ * A fifo that is opened anew while the sender of a receiver before is there becomes another
+ * pipe at the same path, and that sender gets MU_ECRASHED or MU_CLOSED as it sends. "shm:"
+ * and "mem:" are given a name, see mu_chan_address().
  * Returns   0; -EADDRINUSE; -EBUSY: a fifo that has such a sender, in a directory that we
- *           may not change; -EINVAL, -EACCES without the secret that this address
- *           needs, MU_EMODEL for a transport that this build lacks; -errno */
+ *           may not change, or a path of unix that another has been opening or giving up for
+ *           5 seconds, as one does that is stopped; -EINVAL, -EACCES without the secret that
+ *           this address needs, MU_EMODEL for a transport that this build lacks; -errno */
 MU_API MU_NODISCARD int mu_chan_open(const char *address,
                                      const struct mu_chan_options *options,
                                      struct mu_chan **ret_chan,

@@ -75,14 +75,30 @@ static bool has_sender(int fd)
     return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-/* Hold it as the sender. The marks are looked at before, too: who is refused shall not seem
- * to be the sender to whoever opens it. 0; -EBUSY; -ECONNREFUSED; -errno. */
+/* What the marks at the path say to a sender. It is not opened to write for that: who does
+ * and goes again is, to a receiver that has just come, a sender that died. 0; -EBUSY;
+ * -ECONNREFUSED. */
+static int sender_may_come(const char *path)
+{
+    struct stat st;
+    int fd;
+    int rc;
+
+    if (stat(path, &st) < 0 || !S_ISFIFO(st.st_mode) ||
+        (st.st_mode & (SAID_GOODBYE | HAD_A_SENDER)) == 0)
+        return 0;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    rc = fd >= 0 && has_sender(fd) ? -EBUSY : -ECONNREFUSED;
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
+/* Hold it as the sender. 0; -EBUSY; -ECONNREFUSED: it has got marks; -errno. */
 static int sender_hold(int fd)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
 
-    if (marks_get(fd) != 0 && !has_sender(fd))
-        return -ECONNREFUSED;
     if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
         return errno == EAGAIN ? -EBUSY : -errno;
     return marks_get(fd) != 0 ? -ECONNREFUSED : 0;
@@ -108,8 +124,10 @@ static int pipe_hold(const char *path, struct mu_error *err)
     if (*path && mkfifo(path, 0600 | SAID_GOODBYE) < 0 && errno != EEXIST)
         return mui_fail(err, -errno, "fifo: make %s", path);
     fd = fifo_descriptor(path, O_RDONLY, err);
+    if (fd == -ENOENT && lstat(path, &there) == 0 && S_ISLNK(there.st_mode))
+        return mui_fail(err, fd, "fifo: %s is a link to nothing", path);
     if (fd < 0)
-        return fd == -ENOENT && *path ? -EAGAIN : fd;
+        return fd == -ENOENT ? -EAGAIN : fd;
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         rc = mui_fail(err, errno == EWOULDBLOCK ? -EADDRINUSE : -errno,
                       "fifo: %s has a receiver", path);
@@ -189,15 +207,19 @@ static int fifo_open(struct mu_chan *c, const char *rest, struct mu_error *err)
 static int fifo_connect(struct mu_chan *c, const char *rest, int64_t deadline,
                         struct mu_error *err)
 {
-    int fd = fifo_descriptor(rest, O_WRONLY, err);
-    int rc;
+    int rc = sender_may_come(rest);
+    int fd = -1;
 
     (void)deadline;
-    if (fd < 0)
-        return fd;
-    rc = sender_hold(fd);
+    if (rc == 0) {
+        fd = fifo_descriptor(rest, O_WRONLY, err);
+        if (fd < 0)
+            return fd;
+        rc = sender_hold(fd);
+    }
     if (rc != 0) {
-        (void)close(fd);
+        if (fd >= 0)
+            (void)close(fd);
         return mui_fail(err, rc, "fifo: %s %s", rest,
                         rc == -ECONNREFUSED
                             ? "had its sender, and has to be opened anew"

@@ -513,13 +513,13 @@ static int file_borrow(struct mu_chan *c, int64_t deadline,
 static int file_fd(struct mu_chan *c)
 {
     struct file_state *s = file_state(c);
-    char path[32];
+    char path[40];
 
     if (s->watch_fd > 0)
         return s->watch_fd;
     s->watch_fd =
         mui_descriptor_above_stdio(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", s->log.fd);
+    (void)snprintf(path, sizeof path, "/proc/thread-self/fd/%d", s->log.fd);
     if (s->watch_fd < 0)
         return s->watch_fd;
     if (inotify_add_watch(s->watch_fd, path, IN_ATTRIB | IN_CLOSE_WRITE) < 0) {

@@ -28,6 +28,7 @@
 #include "sys/crc32c.h"
 #include "sys/descriptor.h"
 #include "sys/file_limit.h"
+#include "sys/read.h"
 
 #define LOG_MAGIC  UINT64_C(0x676f6c756d0002) /* "mulog", version 2 */
 #define OPEN_TRIES 100
@@ -52,26 +53,6 @@ int64_t mui_log_word_size(uint64_t word)
 
 /* ---- records ---------------------------------------------------------------- */
 
-/* Read what the file has of some bytes. Their number or -errno. */
-static ssize_t some_pread(int fd, void *bytes, size_t size, uint64_t at)
-{
-    size_t done = 0;
-
-    while (done < size) {
-        ssize_t n =
-            pread(fd, (char *)bytes + done, size - done, (off_t)(at + done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
-}
-
 /* Bytes of the file; -errno. */
 static int64_t file_bytes(const struct mui_log *l)
 {
@@ -86,7 +67,7 @@ static int64_t record_check(struct mui_log *l, uint64_t at)
     struct mui_log_header h;
     int64_t end;
     int64_t size;
-    ssize_t n = some_pread(l->fd, &h, sizeof h, at);
+    ssize_t n = mui_read_at(l->fd, &h, sizeof h, at);
     int rc;
 
     if (n != (ssize_t)sizeof h)
@@ -104,7 +85,8 @@ static int64_t record_check(struct mui_log *l, uint64_t at)
     rc = mui_buffer_grow(&l->in, (size_t)size + 1);
     if (rc != 0)
         return rc;
-    n = some_pread(l->fd, l->in.data, (size_t)size, at + MUI_LOG_RECORD_HEADER);
+    n = mui_read_at(l->fd, l->in.data, (size_t)size,
+                    at + MUI_LOG_RECORD_HEADER);
     if (n != size)
         return n < 0 ? n : 0;
     if (mui_log_checksum(at, h.word, l->in.data, (size_t)size) != h.checksum)
@@ -162,7 +144,7 @@ static int record_search(struct mui_log *l, struct search *s)
             return MU_EMPTY; /* nothing was ever written there */
         if (data > (off_t)s->at)
             s->at = (uint64_t)data / 8 * 8;
-        n = some_pread(l->fd, words, sizeof words, s->at);
+        n = mui_read_at(l->fd, words, sizeof words, s->at);
         if (n < 8)
             return n < 0 ? (int)n : MU_EMPTY;
         rc = words_search(l, s, words, (size_t)n / 8);
@@ -177,7 +159,7 @@ int mui_log_next(struct mui_log *l, uint64_t from, uint64_t end,
                        .end = end,
                        .budget = 4 * (end - from) + MU_CHAN_MESSAGE_MAX};
     uint64_t word = 0;
-    ssize_t n = some_pread(l->fd, &word, sizeof word, from);
+    ssize_t n = mui_read_at(l->fd, &word, sizeof word, from);
     int rc;
 
     if (n < 0)
@@ -328,7 +310,7 @@ static int log_recover(struct mui_log *l, const char *path)
         struct mui_log_page page;
         char bytes[MUI_LOG_BEGIN];
     } first;
-    ssize_t n = some_pread(l->fd, &first, sizeof first, 0);
+    ssize_t n = mui_read_at(l->fd, &first, sizeof first, 0);
     int64_t end = file_bytes(l);
     uint64_t from;
     uint64_t tail;

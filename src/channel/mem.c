@@ -755,8 +755,10 @@ static int drain_try(const struct mu_chan *c)
 static int mem_drain(struct mu_chan *c, int64_t deadline)
 {
     struct mem_sleepers *sleepers = &mem_state(c)->out->senders.sleepers;
-    int rc;
+    int rc = mem_check(mem_state(c)->out);
 
+    if (rc != 0)
+        return rc;
     /* seq_cst: see the head of the file */
     (void)atomic_fetch_add_explicit(&sleepers->n, 1, memory_order_seq_cst);
     for (;;) {

@@ -153,6 +153,20 @@ static mqd_t mq_make(const char *name, int flags,
         name, flags | O_CLOEXEC, 0600, o->queue_messages ? &attr : NULL));
 }
 
+/* Why there is no new queue, by the limit that it met. */
+static int mq_refused(int rc, const char *name, const struct mu_chan_options *o,
+                      struct mu_error *err)
+{
+    if (rc == -EINVAL && o->queue_messages > 0)
+        return mui_fail(err, rc,
+                        "mq: open \"%s\" for %u messages: see "
+                        "/proc/sys/fs/mqueue/msg_max",
+                        name, o->queue_messages);
+    return mui_fail(err, rc, "mq: open \"%s\"%s", name,
+                    rc == -EMFILE ? " (all queues of a user share ulimit -q)"
+                                  : "");
+}
+
 static int mq_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
                    struct mu_error *err)
 {
@@ -179,10 +193,7 @@ static int mq_pair(struct mu_chan *a, struct mu_chan *b, const char *rest,
         if (q[i == 0 ? 0 : 2] >= 0)
             q[i == 0 ? 3 : 1] = mq_make(name, O_RDONLY, &a->options);
         if (q[i == 0 ? 3 : 1] < 0)
-            rc = mui_fail(err, -errno,
-                          errno == EMFILE ? "mq: open (all queues of a user "
-                                            "share ulimit -q)"
-                                          : "mq: open");
+            rc = mq_refused(-errno, name, &a->options, err);
         (void)mq_unlink(name);
     }
     if (rc != 0) {
@@ -221,7 +232,7 @@ static int mq_open_name(struct mu_chan *c, const char *rest,
         return rc;
     in = mq_make(rest, O_RDONLY | O_CREAT, &c->options);
     if (in < 0)
-        return mui_fail(err, in, "mq: open \"%s\"", rest);
+        return mq_refused(in, rest, &c->options, err);
     if (flock(in, LOCK_EX | LOCK_NB) < 0) {
         rc = mui_fail(err, errno == EWOULDBLOCK ? -EADDRINUSE : -errno,
                       "mq: \"%s\" has a receiver", rest);
@@ -458,6 +469,34 @@ static void piece_keep(struct mq_state *s, size_t size, unsigned priority)
     s->kept_priority = priority;
 }
 
+/* Add a piece to its message. As piece_take(). */
+static int part_take(struct mu_chan *c, struct mq_part *p,
+                     const struct mq_header *header, size_t size,
+                     struct mu_chan_message *ret)
+{
+    struct mq_state *s = mq_state(c);
+    int rc =
+        part_add(c, p, s->in_bytes + sizeof *header, size - sizeof *header);
+
+    if (rc == -ENOMEM) {
+        /* there may be some again */
+        if (header->kind == MQ_FIRST)
+            part_drop(p);
+        piece_keep(s, size, p->priority);
+        return rc;
+    }
+    if (rc != 0) {
+        part_drop(p);
+        return rc;
+    }
+    if (header->kind != MQ_LAST)
+        return MU_EMPTY;
+    s->lent = p;
+    *ret = (struct mu_chan_message){
+        .data = p->bytes.data, .size = p->size, .priority = p->priority};
+    return 0;
+}
+
 /* One message of the queue. 0: a message is whole; MU_EMPTY: go on; -ENOMEM: it is kept. */
 static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
                       struct mu_chan_message *ret)
@@ -465,7 +504,6 @@ static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
     struct mq_state *s = mq_state(c);
     struct mq_header header;
     struct mq_part *p;
-    int rc;
 
     if (size < sizeof header)
         return MU_ECORRUPT;
@@ -483,7 +521,7 @@ static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
     case MQ_ABORT:
         if (p)
             part_drop(p);
-        break;
+        return MU_EMPTY;
     case MQ_MORE:
     case MQ_LAST:
         if (p && !part_is_next(p, &header)) {
@@ -497,10 +535,8 @@ static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
     default:
         return MU_ECORRUPT;
     }
-    size -= sizeof header;
-    if (header.kind == MQ_ABORT)
-        return MU_EMPTY;
     if (header.kind == MQ_WHOLE) {
+        size -= sizeof header;
         if (size > c->options.message_bytes)
             return MU_ECORRUPT;
         s->lent = NULL;
@@ -514,24 +550,7 @@ static int piece_take(struct mu_chan *c, size_t size, unsigned priority,
     /* A receiver before us had the beginning; or we gave it up, and say so. */
     if (!p)
         return header.kind == MQ_LAST && s->gave_up ? MU_ECORRUPT : MU_EMPTY;
-    rc = part_add(c, p, s->in_bytes + sizeof header, size);
-    if (rc == -ENOMEM) {
-        /* there may be some again */
-        if (header.kind == MQ_FIRST)
-            part_drop(p);
-        piece_keep(s, sizeof header + size, priority);
-        return rc;
-    }
-    if (rc != 0) {
-        part_drop(p);
-        return rc;
-    }
-    if (header.kind != MQ_LAST)
-        return MU_EMPTY;
-    s->lent = p;
-    *ret = (struct mu_chan_message){
-        .data = p->bytes.data, .size = p->size, .priority = priority};
-    return 0;
+    return part_take(c, p, &header, size, ret);
 }
 
 static int mq_borrow(struct mu_chan *c, int64_t deadline,

@@ -254,6 +254,8 @@ static int hello_recv(int sock, struct shm_hello *ret_hello, int ret_fds[2])
     }
     for (size_t i = 0; i < n_fds; i++)
         (void)close(fds[i]);
+    if (n > 0 && n_fds < 2 && (m.msg_flags & MSG_CTRUNC))
+        return -EMFILE; /* the kernel drops what it has no number for */
     /* a listener that goes resets whom it did not accept */
     return n == 0 || (n < 0 && errno == ECONNRESET) ? -ECONNREFUSED
                                                     : MU_ECORRUPT;

@@ -110,21 +110,24 @@ static int unix_address(const char *path, struct sockaddr_un *ret,
     return 0;
 }
 
-/* Whether a socket lies there that nobody listens on any more. */
+/* Whether a socket lies there that nobody listens on any more. Who asks has a peer already:
+ * the kernel looks for a listener before it refuses him for that (EISCONN), and so he
+ * never stands in the queue of one that lives. */
 static bool path_is_stale(const struct sockaddr_un *at)
 {
     struct stat st;
     bool is_stale;
-    int sock;
+    int socks[2];
 
     if (lstat(at->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
         return false;
-    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (sock < 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                   socks) < 0)
         return false;
-    is_stale = connect(sock, (const struct sockaddr *)at, sizeof *at) < 0 &&
+    is_stale = connect(socks[0], (const struct sockaddr *)at, sizeof *at) < 0 &&
                errno == ECONNREFUSED;
-    (void)close(sock);
+    (void)close(socks[0]);
+    (void)close(socks[1]);
     return is_stale;
 }
 
@@ -138,6 +141,10 @@ static ino_t path_inode(const char *path)
 }
 
 #define LOCK_SUFFIX ".opening"
+#define HOLD_NS                                                                \
+    INT64_C(5000000000) /* to wait for who holds a path: he may be stopped */
+#define HOLD_ASK_NS_MIN 100000 /* between looks whether he has let go */
+#define HOLD_ASK_NS_MAX 10000000
 
 /* Who holds the path: until path_unlock(). */
 struct path_lock {
@@ -146,9 +153,10 @@ struct path_lock {
 };
 
 /* A file of ours that can be waited for: another's could be held without end. And one that
- * can be taken away: none that somebody has written to. 0 or -errno. */
-static int lock_file_hold(int fd)
+ * can be taken away: none that somebody has written to. 0; -EBUSY: it is held; -errno. */
+static int lock_file_hold(int fd, int64_t deadline)
 {
+    int64_t slice = HOLD_ASK_NS_MIN;
     struct stat st;
 
     if (fstat(fd, &st) < 0)
@@ -157,9 +165,15 @@ static int lock_file_hold(int fd)
         return -EACCES;
     if (st.st_size != 0)
         return -EEXIST;
-    while (flock(fd, LOCK_EX) < 0) {
-        if (errno != EINTR)
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int64_t now = mu_now_ns();
+
+        if (errno != EWOULDBLOCK && errno != EINTR)
             return -errno;
+        if (now >= deadline)
+            return -EBUSY;
+        (void)mui_wait_fds(NULL, 0, now + slice);
+        slice = slice < HOLD_ASK_NS_MAX ? 2 * slice : slice;
     }
     return 0;
 }
@@ -175,6 +189,7 @@ static bool lock_file_is_at(int fd, const char *path)
 
 static struct path_lock path_lock(const char *path)
 {
+    int64_t deadline = mu_after_ns(HOLD_NS);
     struct path_lock l;
     int rc = 0;
 
@@ -185,7 +200,7 @@ static struct path_lock path_lock(const char *path)
                  0600));
         if (l.fd < 0)
             return l;
-        rc = lock_file_hold(l.fd);
+        rc = lock_file_hold(l.fd, deadline);
         if (rc == 0 && lock_file_is_at(l.fd, l.file))
             return l;
         (void)close(l.fd); /* who held it before took it away */
@@ -254,7 +269,8 @@ static int unix_open(struct mu_chan *c, const char *rest, struct mu_error *err)
     return 0;
 }
 
-/* Take the path away, unless somebody else has it by now. */
+/* Take the path away, unless somebody else has it by now, or may be about to: then it is
+ * left over. */
 static void path_remove(const struct unix_state *s)
 {
     struct path_lock lock;
@@ -262,7 +278,7 @@ static void path_remove(const struct unix_state *s)
     if (s->inode != path_inode(s->path))
         return;
     lock = path_lock(s->path);
-    if (s->inode == path_inode(s->path))
+    if (lock.fd != -EBUSY && s->inode == path_inode(s->path))
         (void)unlink(s->path);
     path_unlock(&lock);
 }

@@ -34,6 +34,8 @@ int main(void)
         cmocka_unit_test(deadline_inside_a_message_leaves_no_half),
         cmocka_unit_test(buffer_too_small_keeps_the_message),
         cmocka_unit_test(borrow_lends_one_at_a_time),
+        cmocka_unit_test(message_of_nothing_is_one),
+        cmocka_unit_test(connection_takes_none),
         cmocka_unit_test(reserve_fill_commit_arrives),
         cmocka_unit_test(batches_arrive_in_order),
         cmocka_unit_test(batch_ends_at_what_is_too_large),

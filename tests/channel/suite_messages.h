@@ -197,10 +197,54 @@ static void borrow_lends_one_at_a_time(void **state)
     ends_free(ends);
 }
 
+/* One of 0 bytes is one, and has a place like any other; there is nothing of it to give. */
+static void message_of_nothing_is_one(void **state)
+{
+    struct mu_chan *ends[2];
+    struct mu_chan_message m;
+
+    (void)state;
+    ends_open(ends);
+    mu_chan_release(ends[1]);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(mu_chan_send(ends[0], NULL, 0, test_deadline()), 0);
+        assert_int_equal(mu_chan_borrow(ends[1], test_deadline(), &m), 0);
+        assert_int_equal(m.size, 0);
+        assert_int_equal(m.priority, 0);
+        assert_non_null(m.data);
+        assert_int_equal((uintptr_t)m.data % 8, 0);
+        for (int k = 0; k < 2; k++)
+            mu_chan_release(ends[1]);
+    }
+    assert_int_equal(mu_chan_send(ends[0], "x", 1, test_deadline()), 0);
+    run_recv_one(ends[1], "x", 1);
+    ends_free(ends);
+}
+
+/* Who did not open takes no connections. */
+static void connection_takes_none(void **state)
+{
+    struct mu_chan *ends[2];
+    struct mu_chan *c;
+    struct mu_error err;
+
+    (void)state;
+    ends_open(ends);
+    for (int i = 0; i < 2; i++) {
+        if (i == 1 && HAS(SUITE_HUB))
+            continue;
+        assert_int_equal(mu_chan_accept(ends[i], MU_NOW, &c, &err),
+                         -EOPNOTSUPP);
+        assert_non_null(strstr(err.text, "unix:PATH"));
+    }
+    ends_free(ends);
+}
+
 static void reserve_fill_commit_arrives(void **state)
 {
     struct mu_chan *ends[2];
     struct mu_chan_message m;
+    void *other;
     void *room;
 
     (void)state;
@@ -217,10 +261,13 @@ static void reserve_fill_commit_arrives(void **state)
 
         assert_int_equal(mu_chan_reserve(ends[0], 5000, test_deadline(), &room),
                          0);
+        assert_int_equal((uintptr_t)room % 8, 0);
         assert_int_equal(mu_chan_send(ends[0], "x", 1, MU_NOW), -EBUSY);
+        assert_int_equal(mu_chan_reserve(ends[0], 1, MU_NOW, &other), -EBUSY);
         assert_int_equal(mu_chan_commit(ends[0], 5001), -EINVAL);
         message_fill(room, size, i);
         assert_int_equal(mu_chan_commit(ends[0], size), 0);
+        assert_int_equal(mu_chan_commit(ends[0], 0), -EINVAL);
         assert_int_equal(mu_chan_borrow(ends[1], test_deadline(), &m), 0);
         assert_int_equal(m.size, size);
         assert_true(message_is(m.data, size, i));

@@ -597,6 +597,43 @@ static void memory_keeps_the_receivers_limit(void **state)
     mu_chan_free(to);
 }
 
+/* A child by fork() has a copy of the memory: what it asks of that is refused, and what was
+ * sent before is not waited for. */
+static void use_the_copy(void *arg)
+{
+    struct mu_chan **ends = arg;
+    struct mu_chan_bytes one = {.data = "x", .size = 1};
+    struct mu_chan_message m;
+    void *room;
+    size_t n;
+
+    CHECK_CHILD(mu_chan_send(ends[0], "x", 1, MU_NOW) == -EINVAL);
+    CHECK_CHILD(mu_chan_send_batch(ends[0], &one, 1, MU_NOW, &n) == -EINVAL);
+    CHECK_CHILD(mu_chan_reserve(ends[0], 1, MU_NOW, &room) == -EINVAL);
+    CHECK_CHILD(mu_chan_drain(ends[0], MU_NEVER) == -EINVAL);
+    CHECK_CHILD(recv_now(ends[1]) == -EINVAL);
+    CHECK_CHILD(mu_chan_borrow(ends[1], MU_NEVER, &m) == -EINVAL);
+    CHECK_CHILD(mu_chan_close(ends[0]) == 0);
+    mu_chan_free(ends[0]);
+    mu_chan_free(ends[1]);
+}
+
+static void memory_is_of_one_process(void **state)
+{
+    struct mu_chan *ends[2];
+
+    (void)state;
+    assert_int_equal(mu_chan_pair("mem:", NULL, ends, NULL), 0);
+    assert_int_equal(mu_chan_send(ends[0], "x", 1, MU_NOW), 0);
+    assert_int_equal(test_wait(test_fork(use_the_copy, ends)), 0);
+    assert_int_equal(recv_now(ends[1]), 0);
+    assert_int_equal(recv_now(ends[1]), MU_TIMEOUT);
+    assert_int_equal(mu_chan_send(ends[1], "x", 1, MU_NOW), 0);
+    assert_int_equal(recv_now(ends[0]), 0);
+    mu_chan_free(ends[0]);
+    mu_chan_free(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -620,6 +657,7 @@ int main(void)
         cmocka_unit_test(drain_is_of_what_the_handle_sent),
         cmocka_unit_test(sleeping_consumers_are_told),
         cmocka_unit_test(memory_keeps_the_receivers_limit),
+        cmocka_unit_test(memory_is_of_one_process),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

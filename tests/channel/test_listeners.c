@@ -102,6 +102,37 @@ static void long_packet_is_no_message(void **state)
     mu_chan_free(listener);
 }
 
+/* What comes to a listener comes to its connections: it gives neither message nor batch. */
+static void listener_receives_nothing(void **state)
+{
+    static const char *const names[] = {"unix:/tmp/muster-ends-%d.sock",
+                                        "tcp:127.0.0.1:0"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct mu_chan_message m;
+        struct mu_chan *listener;
+        struct mu_chan *c;
+        char name[64];
+        size_t size;
+        size_t n;
+
+        (void)snprintf(name, sizeof name, names[i], (int)getpid());
+        listener = open_or_fail(name, NULL);
+        c = connect_or_fail(mu_chan_address(listener), NULL);
+        assert_int_equal(mu_chan_send(c, "x", 1, test_deadline()), 0);
+        assert_int_equal(recv_now(listener), -EOPNOTSUPP);
+        assert_int_equal(mu_chan_borrow(listener, MU_NOW, &m), -EOPNOTSUPP);
+        assert_int_equal(mu_chan_recv_batch(listener, bytes, sizeof bytes, 1,
+                                            MU_NOW, &size, &n),
+                         -EOPNOTSUPP);
+        assert_int_equal(n, 0);
+        assert_int_equal(mu_chan_send(listener, "x", 1, MU_NOW), -EOPNOTSUPP);
+        mu_chan_free(c);
+        mu_chan_free(listener);
+    }
+}
+
 /* One that is too short is refused by who has it, not later by its peers. */
 static void short_secret_is_refused(void **state)
 {
@@ -403,6 +434,51 @@ static void who_cannot_be_accepted_waits(void **state)
     }
 }
 
+static void accept_until_one_speaks(void *arg)
+{
+    int rc;
+
+    do {
+        struct mu_chan *c;
+
+        CHECK_CHILD(mu_chan_accept(arg, test_deadline(), &c, NULL) == 0);
+        rc = recv_some_time(c);
+        CHECK_CHILD(rc == 0 || rc == MU_ECRASHED);
+        mu_chan_free(c);
+    } while (rc != 0);
+}
+
+/* Nor is it nonsense of the other side, when who connects has no descriptor for what it is
+ * sent. */
+static void who_connects_without_descriptors_is_told(void **state)
+{
+    struct mu_chan *listener = open_or_fail("shm:", NULL);
+    const char *address = mu_chan_address(listener);
+    pid_t pid = test_fork(accept_until_one_speaks, listener);
+    int next = descriptor_next();
+    struct mu_chan *c;
+
+    (void)state;
+    for (rlim_t n_free = 0; n_free < 3; n_free++) {
+        struct rlimit before;
+        struct rlimit none;
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = before;
+        none.rlim_cur = (rlim_t)next + n_free;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        assert_int_equal(
+            mu_chan_connect(address, NULL, test_deadline(), &c, NULL), -EMFILE);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(descriptor_next(), next);
+    }
+    c = connect_or_fail(address, NULL);
+    assert_int_equal(mu_chan_send(c, "x", 1, test_deadline()), 0);
+    assert_int_equal(test_wait(pid), 0);
+    mu_chan_free(c);
+    mu_chan_free(listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +486,7 @@ int main(void)
         cmocka_unit_test(path_taken_over_is_left),
         cmocka_unit_test(impossible_paths_are_refused),
         cmocka_unit_test(long_packet_is_no_message),
+        cmocka_unit_test(listener_receives_nothing),
         cmocka_unit_test(short_secret_is_refused),
         cmocka_unit_test(closed_listener_refuses),
         cmocka_unit_test(listener_closed_elsewhere_is_closed),
@@ -417,6 +494,7 @@ int main(void)
         cmocka_unit_test(caller_that_died_is_passed_over),
         cmocka_unit_test(hub_without_descriptors_sleeps),
         cmocka_unit_test(who_cannot_be_accepted_waits),
+        cmocka_unit_test(who_connects_without_descriptors_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

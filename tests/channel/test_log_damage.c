@@ -2,12 +2,9 @@
  * hidden, the damage is told with its position, and what is no log is left alone. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -16,6 +13,7 @@
 #include "channel/log.h"
 #include "channel/log_file.h"
 #include "support/check.h"
+#include "support/refuse.h"
 
 enum { N_RECORDS = 10, SIZE = 200 };
 
@@ -412,27 +410,12 @@ static void disk_is_waited_for_in_turn(void **state)
     mu_chan_free(w);
 }
 
-/* From now on the disk fails. */
-static void disk_break(void)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), /* the number of the call */
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fdatasync, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0],
-                                 .filter = filter};
-
-    CHECK_CHILD(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK_CHILD(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-}
-
 static void send_to_a_broken_disk(void *arg)
 {
     struct mu_chan *w = writer_open(MU_CHAN_SYNC_DISK);
 
     (void)arg;
-    disk_break();
+    test_refuse(SYS_fdatasync, EIO);
     CHECK_CHILD(mu_chan_send(w, "x", 1, MU_NEVER) == -EIO);
     mu_chan_free(w);
 }

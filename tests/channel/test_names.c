@@ -15,6 +15,7 @@
 
 #include "muster/channel.h"
 
+#include "open.h"
 #include "support/check.h"
 
 static char address[128];
@@ -39,7 +40,7 @@ static int no_peer(void *ctx, int pid, unsigned uid, unsigned gid)
 }
 
 /* Connect, send one, take the answer. */
-static void *call(void *arg)
+static void *ask(void *arg)
 {
     struct peer *p = arg;
     struct mu_chan *c;
@@ -68,11 +69,10 @@ static void serve_one(const char *name, const struct mu_chan_options *options)
 
     if (options)
         p.options = *options;
-    if (mu_chan_open(name, options, &listener, &err) != 0)
-        fail_msg("%s", err.text);
+    listener = open_or_fail(name, options);
     assert_int_equal(mu_chan_accept(listener, MU_NOW, &c, NULL), MU_TIMEOUT);
     p.address = mu_chan_address(listener);
-    assert_int_equal(pthread_create(&thread, NULL, call, &p), 0);
+    assert_int_equal(pthread_create(&thread, NULL, ask, &p), 0);
     if (mu_chan_accept(listener, test_deadline(), &c, &err) != 0)
         fail_msg("%s", err.text);
     assert_int_equal(mu_chan_recv(c, &byte, 1, test_deadline(), &size), 0);
@@ -266,17 +266,6 @@ static void another_secret_is_refused(void **state)
                      -EACCES);
     assert_int_equal(pthread_join(thread, NULL), 0);
     mu_chan_free(listener);
-}
-
-static struct mu_chan *open_or_fail(const char *name,
-                                    const struct mu_chan_options *options)
-{
-    struct mu_error err = {.text = ""};
-    struct mu_chan *c;
-
-    if (mu_chan_open(name, options, &c, &err) != 0)
-        fail_msg("%s", err.text);
-    return c;
 }
 
 static void connect_times_out(const char *name,
@@ -553,6 +542,21 @@ static void fifo_takes_one_receiver(void **state)
     (void)unlink(address + strlen("fifo:"));
 }
 
+/* It is not tried in vain, and the error says what the path is. */
+static void fifo_link_to_nothing_is_named(void **state)
+{
+    struct mu_error err;
+    struct mu_chan *c;
+
+    (void)state;
+    (void)unique("fifo:/tmp/muster-test-%d.fifo");
+    assert_int_equal(symlink("/tmp/muster-none", address + strlen("fifo:")), 0);
+    assert_int_equal(mu_chan_open(address, NULL, &c, &err), -ENOENT);
+    assert_non_null(strstr(err.text, "link to nothing"));
+    assert_int_equal(mu_chan_connect(address, NULL, MU_NOW, &c, NULL), -ENOENT);
+    (void)unlink(address + strlen("fifo:"));
+}
+
 static void queue_outlives_its_users(void **state)
 {
     struct mu_chan *c;
@@ -593,6 +597,7 @@ int main(void)
         cmocka_unit_test(fifo_opened_anew_begins_with_a_message),
         cmocka_unit_test(fifo_opened_anew_has_nothing_left),
         cmocka_unit_test(fifo_takes_one_receiver),
+        cmocka_unit_test(fifo_link_to_nothing_is_named),
         cmocka_unit_test(queue_outlives_its_users),
     };
 

@@ -1,5 +1,9 @@
 /* test_says.c: who got an address wrong is told what would be right. */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "muster/channel.h"
 
@@ -40,10 +44,40 @@ static void wrong_addresses_say_what_is_right(void **state)
     }
 }
 
+/* Queues have limits of their own, which the errors of the kernel do not name. */
+static void limit_of_queues_is_named(void **state)
+{
+    struct mu_chan_options many = {.queue_messages = 100000};
+    struct rlimit as_it_was;
+    struct rlimit none;
+    struct mu_chan *ends[2];
+    struct mu_error err;
+    char address[64];
+
+    (void)state;
+    (void)snprintf(address, sizeof address, "mq:/muster-says-%d",
+                   (int)getpid());
+    assert_int_equal(getrlimit(RLIMIT_MSGQUEUE, &as_it_was), 0);
+    none = as_it_was;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_MSGQUEUE, &none), 0);
+    assert_int_equal(mu_chan_open(address, NULL, &ends[0], &err), -EMFILE);
+    assert_non_null(strstr(err.text, "ulimit -q"));
+    assert_int_equal(mu_chan_pair("mq:", NULL, ends, &err), -EMFILE);
+    assert_non_null(strstr(err.text, "ulimit -q"));
+    assert_int_equal(setrlimit(RLIMIT_MSGQUEUE, &as_it_was), 0);
+
+    assert_int_equal(mu_chan_open(address, &many, &ends[0], &err), -EINVAL);
+    assert_non_null(strstr(err.text, "msg_max"));
+    assert_int_equal(mu_chan_pair("mq:", &many, ends, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "msg_max"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_addresses_say_what_is_right),
+        cmocka_unit_test(limit_of_queues_is_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include "muster/channel.h"
 
 #include "await_call.h"
+#include "open.h"
 #include "support/check.h"
 
 struct peer {
@@ -93,17 +94,6 @@ static void ring_receives_from_many_processes(void **state)
         assert_int_equal(test_wait(pids[i]), 0);
     assert_true(WIFSIGNALED(test_wait(dying)));
     mu_chan_free(c);
-}
-
-static struct mu_chan *open_or_fail(const char *name,
-                                    const struct mu_chan_options *options)
-{
-    struct mu_error err = {.text = ""};
-    struct mu_chan *c;
-
-    if (mu_chan_open(name, options, &c, &err) != 0)
-        fail_msg("%s", err.text);
-    return c;
 }
 
 enum { N_LANES = 256 }; /* that a name receives from at once */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "channel/open.h"
 
@@ -27,9 +28,14 @@ static struct {
     sem_t is_done_or_waits;
     struct mu_chan *chan;
     int rc;
-    int n_waits; /* for the lock */
+    int n_waits;     /* for the lock: for so many files */
+    ino_t waits_for; /* the last of them */
 } second;
 static _Thread_local bool is_second;
+
+/* Whether each look at a lock that is held takes a second, for who looks at the clock. */
+static bool looks_are_slow;
+static _Thread_local time_t n_seconds;
 
 static void *second_open(void *unused)
 {
@@ -54,7 +60,7 @@ static void second_comes(enum moment now)
     second_await();
 }
 
-/* In place of the C library's, all three. */
+/* In place of the C library's, all four. */
 int listen(int fd, int n)
 {
     if (!is_second)
@@ -71,11 +77,28 @@ int unlink(const char *name)
 
 int flock(int fd, int operation)
 {
-    if (is_second && operation == LOCK_EX) {
+    int rc = (int)syscall(SYS_flock, fd, operation);
+    int error = errno;
+    struct stat st;
+
+    if (rc < 0 && looks_are_slow)
+        n_seconds++;
+    if (rc < 0 && is_second && fstat(fd, &st) == 0 &&
+        st.st_ino != second.waits_for) {
+        second.waits_for = st.st_ino;
         second.n_waits++;
         CHECK_CHILD(sem_post(&second.is_done_or_waits) == 0);
     }
-    return (int)syscall(SYS_flock, fd, operation);
+    errno = error;
+    return rc;
+}
+
+int clock_gettime(clockid_t clock_id, struct timespec *tp)
+{
+    int rc = (int)syscall(SYS_clock_gettime, clock_id, tp);
+
+    tp->tv_sec += n_seconds;
+    return rc;
 }
 
 static void check_reached(struct mu_chan *listener)
@@ -104,6 +127,8 @@ static int race_begin(void **state)
                    (int)getpid());
     second.chan = NULL;
     second.n_waits = 0;
+    second.waits_for = 0;
+    looks_are_slow = false;
     return sem_init(&second.is_done_or_waits, 0, 0);
 }
 
@@ -230,6 +255,58 @@ static void lock_taken_away_is_none(void **state)
     check_nothing_left();
 }
 
+/* Nor is it waited for without end: who holds it may be stopped. */
+static void lock_of_the_stopped_ends_the_wait(void **state)
+{
+    char other[sizeof address + 16];
+    struct mu_error err;
+    struct mu_chan *c;
+    int fd = lock_make();
+
+    (void)state;
+    (void)snprintf(other, sizeof other, "%s.opening", PATH);
+    looks_are_slow = true;
+    assert_int_equal(mu_chan_open(address, NULL, &c, &err), -EBUSY);
+    assert_non_null(strstr(err.text, other));
+    assert_int_equal(access(PATH, F_OK), -1);
+    assert_int_equal(access(other, F_OK), 0);
+    assert_int_equal(close(fd), 0);
+    looks_are_slow = false;
+    mu_chan_free(open_or_fail(address, NULL));
+    check_nothing_left();
+}
+
+/* Who ends leaves the path then: it may be the next one's at any moment. */
+static void path_is_left_to_who_holds_it(void **state)
+{
+    struct mu_chan *c = open_or_fail(address, NULL);
+    int fd = lock_make();
+
+    (void)state;
+    looks_are_slow = true;
+    mu_chan_free(c);
+    assert_int_equal(access(PATH, F_OK), 0);
+    assert_int_equal(close(fd), 0);
+    mu_chan_free(open_or_fail(address, NULL));
+    check_nothing_left();
+}
+
+/* Who is refused leaves nothing with the one who has the path: the first to be accepted is
+ * the first who connects. */
+static void refused_opener_disturbs_nobody(void **state)
+{
+    struct mu_chan *c = open_or_fail(address, NULL);
+    struct mu_chan *peer;
+
+    (void)state;
+    assert_int_equal(mu_chan_open(address, NULL, &second.chan, NULL),
+                     -EADDRINUSE);
+    assert_int_equal(mu_chan_accept(c, MU_NOW, &peer, NULL), MU_TIMEOUT);
+    check_reached(c);
+    mu_chan_free(c);
+    check_nothing_left();
+}
+
 int main(void)
 {
 #define RACE_TEST(fn) cmocka_unit_test_setup_teardown(fn, race_begin, race_end)
@@ -240,6 +317,9 @@ int main(void)
         RACE_TEST(lock_of_the_dead_is_taken),
         RACE_TEST(file_with_something_in_it_is_left),
         RACE_TEST(lock_taken_away_is_none),
+        RACE_TEST(lock_of_the_stopped_ends_the_wait),
+        RACE_TEST(path_is_left_to_who_holds_it),
+        RACE_TEST(refused_opener_disturbs_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
