@@ -209,12 +209,9 @@ static char **make_envp(const struct template_values *v, struct text *text)
     return envp;
 }
 
-static void run_in_child(struct job *j, const char *program)
-    __attribute__((noreturn));
-
 /* Between vfork and exec: signal-safe calls only, and the memory is the
  * worker's. */
-static void run_in_child(struct job *j, const char *program)
+static _Noreturn void run_in_child(struct job *j, const char *program)
 {
     static const int reset[] = {SIGINT, SIGQUIT, SIGPIPE, SIGTERM};
     struct sigaction action = {.sa_handler = SIG_DFL};

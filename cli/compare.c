@@ -22,6 +22,7 @@
 #include "standard.h"
 #include "wakeup.h"
 #include "watch.h"
+#include "width.h"
 
 enum {
     MODEL_BYTES = 256,
@@ -150,6 +151,26 @@ static int secure_inputs(struct comparison *c)
     return 0;
 }
 
+/* What serial runs without, for it runs one task at a time. */
+static const char *jobs_of(const struct comparison *c, const char *model)
+{
+    return strcmp(model, "serial") == 0 ? NULL : c->options.jobs;
+}
+
+/* Whether it goes with -j, and what they come to: with -j 0 the least that may be. */
+static int check_model(const struct comparison *c, const char *model,
+                       char ret_full[MODEL_BYTES])
+{
+    struct text full = {0};
+    struct mu_error err = {0};
+    int rc = width_apply(model, jobs_of(c, model), mu_usable_cpus(), 1, &full);
+
+    if (rc == 0 && mu_model_check(full.data, ret_full, MODEL_BYTES, &err) < 0)
+        rc = say_refuse("--models %s: %s", model, err.text);
+    text_fini(&full);
+    return rc;
+}
+
 /* The models of --models, each checked, and once. */
 static int read_models(struct comparison *c)
 {
@@ -161,7 +182,6 @@ static int read_models(struct comparison *c)
              c->options.models ? c->options.models : default_models);
     for (at = c->models.data; at; at = rest) {
         const size_t n = c->contest.n;
-        struct mu_error err = {0};
 
         rest = strchr(at, ',');
         if (rest)
@@ -169,8 +189,8 @@ static int read_models(struct comparison *c)
         if (n == MODELS_MAX)
             return say_refuse(
                 "--models: there are more than %d: leave some out", MODELS_MAX);
-        if (mu_model_check(at, full[n], MODEL_BYTES, &err) < 0)
-            return say_refuse("--models %s: %s", at, err.text);
+        if (check_model(c, at, full[n]) < 0)
+            return -1;
         for (size_t i = 0; i < n; i++)
             if (strcmp(full[i], full[n]) == 0)
                 return say_refuse("--models: %s and %s are the same: name each "
@@ -267,8 +287,7 @@ static int run_model(void *ctx, struct round_report *report)
     };
     int rc = work_open(&r.work, &own);
 
-    if (strcmp(c->model, "serial") == 0)
-        own.jobs = NULL;
+    own.jobs = jobs_of(c, c->model);
     if (mu_model_isolates(c->model) != 1 && !r.work.command) {
         limit.timeout_ns = own.timeout_ns;
         own.timeout_ns = 0;

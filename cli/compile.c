@@ -19,6 +19,7 @@
 
 #include "muster/base.h"
 
+#include "apart.h"
 #include "cache.h"
 #include "digest.h"
 #include "paths.h"
@@ -26,7 +27,6 @@
 #include "rule.h"
 #include "say.h"
 #include "text.h"
-#include "wakeup.h"
 #include "wanted.h"
 #include "whole.h"
 
@@ -46,12 +46,14 @@ static const struct language {
     const char *variable;
     const char *compiler;
     const char *advice;
+    const char *instead;
     const char *extensions[5];
 } languages[] = {
-    {"CC", "cc", "C files need a C compiler: install gcc, or set CC", {".c"}},
+    {"CC", "cc", "install gcc", ", or name another C compiler by CC", {".c"}},
     {"CXX",
      "c++",
-     "C++ files need a C++ compiler: install g++, or set CXX",
+     "install g++",
+     ", or name another C++ compiler by CXX",
      {".cc", ".cpp", ".cxx", ".C"}},
 };
 enum { N_LANGUAGES = sizeof languages / sizeof languages[0] };
@@ -128,7 +130,7 @@ static int add_compiler(struct digest *d, const struct build *b)
     char *path;
 
     text_append(&name, b->compiler, n);
-    path = program_find(name.data, b->language->advice);
+    path = program_find(name.data, b->language->advice, b->language->instead);
     text_fini(&name);
     if (!path)
         return -1;
@@ -313,7 +315,6 @@ static int keep(struct build *b, const char *made, const char *rule_path,
     return rc;
 }
 
-/* Ctrl-C ends what we run here too. */
 static int refuse_interrupted(const struct build *b)
 {
     return say_refuse("interrupted: %s is not compiled, and nothing has run",
@@ -332,9 +333,9 @@ static int ask_pkg_config(const struct build *b, const char *what,
         return 0;
     text_put(&packages, b->wanted.pkg_config.data);
     argv[add_words(argv, 2, packages.data)] = NULL;
-    rc = program_run(argv, ret_flags);
+    rc = apart_run(argv, ret_flags);
     text_fini(&packages);
-    if (rc && wakeup_n_signals())
+    if (rc == -EINTR)
         return refuse_interrupted(b);
     if (rc == -ENOENT)
         return say_refuse(
@@ -392,9 +393,12 @@ static int run_compiler(struct build *b, char *object, char *rule)
         argv[n++] = (char *)b->path;
         n = add_words(argv, n, behind.data);
         argv[n] = NULL;
-        rc = program_run(argv, NULL);
-        if (rc && wakeup_n_signals())
+        rc = apart_run(argv, NULL);
+        if (rc == -EINTR)
             (void)refuse_interrupted(b);
+        else if (rc < 0)
+            say("cannot run %s: %s%s", argv[0], say_reason(-rc),
+                b->language->instead);
         else if (rc)
             say_failed(b);
     }
@@ -404,8 +408,10 @@ static int run_compiler(struct build *b, char *object, char *rule)
     return rc ? -1 : 0;
 }
 
-static int build(struct build *b)
+/* In a process of its own, which removes what is half made when we are ended. */
+static int build_apart(void *ctx, struct text *ret_object)
 {
+    struct build *b = ctx;
     struct text object = {0};
     struct text rule = {0};
     struct text list = {0};
@@ -421,6 +427,8 @@ static int build(struct build *b)
     if (rc) {
         (void)unlink(list.data);
         (void)unlink(object.data);
+    } else {
+        text_put(ret_object, b->object.data);
     }
     text_fini(&object);
     text_fini(&rule);
@@ -457,7 +465,8 @@ static int is_kept(struct build *b)
 static int build_anew(struct build *b)
 {
     cache_trim(b->directory.data);
-    return build(b);
+    text_clear(&b->object);
+    return apart_do(build_apart, b, &b->object);
 }
 
 char *compile(const char *path)

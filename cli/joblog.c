@@ -18,7 +18,7 @@ static const char header[] = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\t"
 
 enum { WORD_BITS = 64, N_COLUMNS = 9, WRONG_LINE_SHOWN = 60, HEAD_BYTES = 4 };
 
-void seq_set_add(struct seq_set *s, uint64_t seq)
+static void seq_set_add(struct seq_set *s, uint64_t seq)
 {
     size_t word = (size_t)(seq / WORD_BITS);
 

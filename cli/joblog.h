@@ -15,7 +15,6 @@ struct seq_set {
     uint64_t *bits;
     size_t n_words;
 };
-void seq_set_add(struct seq_set *s, uint64_t seq);
 int seq_set_has(const struct seq_set *s, uint64_t seq);
 void seq_set_fini(struct seq_set *s);
 

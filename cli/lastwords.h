@@ -40,7 +40,7 @@ mu_task_fn lastwords_guard(mu_task_fn fn);
 void lastwords_heed(void);
 
 /* Save, and end with status 255: nobody waits for what runs. Main thread. */
-void lastwords_leave(void) __attribute__((noreturn));
+_Noreturn void lastwords_leave(void);
 
 /* The same from a signal handler, when the main thread is in a task: else it returns,
  * for the main thread will look itself. */

@@ -8,6 +8,7 @@
 #include "option_defs.h"
 #include "say.h"
 #include "template.h"
+#include "work.h"
 
 static const char *command_name(enum options_command who)
 {
@@ -201,6 +202,9 @@ static int read_word(struct options *o, struct reader *r)
         return read_long(o, r, word + 2);
     if (word[0] == '-' && word[1])
         return read_letters(o, r, word + 1);
+    if (o->work && !work_names_function(o->work))
+        return say_refuse("'%s' after %s: for a command write -- %s %s", word,
+                          o->work, o->work, word);
     if (o->work)
         return say_refuse("'%s' after WORK %s: inputs follow after :::", word,
                           o->work);

@@ -1,15 +1,13 @@
-/* program.c: finding a program in PATH, and running one to its end. */
+/* program.c: finding a program in PATH. */
 #include "program.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "say.h"
@@ -111,15 +109,17 @@ static int guess_in(void *ctx, const char *directory)
     return 0;
 }
 
-static void refuse_missing(const char *name, const char *advice)
+static void refuse_missing(const char *name, const char *advice,
+                           const char *instead)
 {
     struct guess g = {.nearest = {.typed = name}};
 
-    (void)for_each_directory(guess_in, &g);
+    if (!*instead)
+        (void)for_each_directory(guess_in, &g);
     if (g.nearest.best)
         say("no command '%s' in PATH: did you mean '%s'?", name, g.best);
     else
-        say("no command '%s' in PATH: %s", name, advice);
+        say("no command '%s' in PATH: %s%s", name, advice, instead);
 }
 
 int program_lacks_interpreter(const char *path, struct text *ret_name)
@@ -142,78 +142,34 @@ int program_lacks_interpreter(const char *path, struct text *ret_name)
     return 1;
 }
 
-static int refuse_interpreter(const char *path)
+static int refuse_interpreter(const char *path, const char *instead)
 {
     struct text name = {0};
     int lacks = program_lacks_interpreter(path, &name);
 
     if (lacks)
-        say(PROGRAM_NO_INTERPRETER, path, name.data);
+        say(PROGRAM_NO_INTERPRETER "%s", path, name.data, instead);
     text_fini(&name);
     return lacks;
 }
 
-char *program_find(const char *name, const char *advice)
+char *program_find(const char *name, const char *advice, const char *instead)
 {
     struct search s = {.name = name};
     const char *why = strchr(name, '/') ? refusal(name) : NULL;
 
     if (why) {
-        say("cannot run %s: %s", name, why);
+        say("cannot run %s: %s%s", name, why, instead);
         return NULL;
     }
     if (strchr(name, '/')) {
         text_put(&s.found, name);
     } else if (!*name || !for_each_directory(look_in, &s)) {
         text_fini(&s.found);
-        refuse_missing(name, advice);
+        refuse_missing(name, advice, instead);
         return NULL;
     }
-    if (refuse_interpreter(s.found.data))
+    if (refuse_interpreter(s.found.data, instead))
         text_fini(&s.found);
     return s.found.data;
-}
-
-static void read_all(int fd, struct text *ret)
-{
-    for (;;) {
-        char *room = text_reserve(ret, READ_BYTES);
-        ssize_t size = read(fd, room, READ_BYTES);
-
-        if (size > 0)
-            ret->size += (size_t)size;
-        else if (size == 0 || errno != EINTR)
-            break;
-    }
-    ret->data[ret->size] = '\0';
-}
-
-int program_run(char *const *argv, struct text *ret_output)
-{
-    posix_spawn_file_actions_t actions;
-    int ends[2] = {-1, -1};
-    int status;
-    pid_t pid;
-    int rc;
-
-    if (ret_output && pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    (void)posix_spawn_file_actions_init(&actions);
-    if (ret_output)
-        (void)posix_spawn_file_actions_adddup2(&actions, ends[1],
-                                               STDOUT_FILENO);
-    rc = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    if (ret_output) {
-        (void)close(ends[1]);
-        if (rc == 0)
-            read_all(ends[0], ret_output);
-        (void)close(ends[0]);
-    }
-    if (rc)
-        return -rc;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -39,9 +39,12 @@ static void put_duration(struct text *t, double seconds)
 }
 
 /* In the columns that the text leaves; without room for a bar, the number alone. */
-static void put_bar(struct text *t, double share, unsigned width,
-                    size_t text_columns)
+static void put_bar(struct text *t, uint64_t done, uint64_t total,
+                    unsigned width, size_t text_columns)
 {
+    const double share = (double)done / (double)total;
+    /* not rounded: 100 is all */
+    const unsigned percent = (unsigned)((double)done * 100 / (double)total);
     unsigned columns = 0;
     unsigned full;
 
@@ -53,25 +56,25 @@ static void put_bar(struct text *t, double share, unsigned width,
     if (columns > BAR_COLUMNS_MAX)
         columns = BAR_COLUMNS_MAX;
     if (columns < BAR_COLUMNS_MIN) {
-        text_printf(t, "%.0f%% ", share * 100);
+        text_printf(t, "%u%% ", percent);
         return;
     }
     full = (unsigned)(share * columns);
-    text_printf(t, "%3.0f%% [", share * 100);
+    text_printf(t, "%3u%% [", percent);
     for (unsigned i = 0; i < columns; i++)
         text_putc(t, i < full ? '#' : '.');
     text_put(t, "] ");
 }
 
 static void put_counts(struct text *t, const struct progress *p,
-                       const struct progress_state *s, uint64_t total,
-                       double seconds)
+                       const struct progress_state *s, uint64_t done,
+                       uint64_t total, double seconds)
 {
     double rate = seconds > 0 ? (double)s->n_ended / seconds : 0;
 
     if (p->counts)
         text_printf(t, "%llu running, ", (unsigned long long)s->n_running);
-    text_printf(t, "%llu", (unsigned long long)s->n_ended);
+    text_printf(t, "%llu", (unsigned long long)done);
     if (total)
         text_printf(t, "/%llu", (unsigned long long)total);
     text_put(t, " done");
@@ -80,7 +83,7 @@ static void put_counts(struct text *t, const struct progress *p,
     text_printf(t, rate < 10 ? ", %.1f/s" : ", %.0f/s", rate);
     if ((p->eta || p->bar) && total && rate > 0) {
         text_put(t, ", ");
-        put_duration(t, (double)(total - s->n_ended) / rate);
+        put_duration(t, (double)(total - done) / rate);
         text_put(t, " left");
     }
 }
@@ -90,15 +93,16 @@ void progress_format(const struct progress *p, const struct progress_state *s,
 {
     size_t start = ret_line->size;
     struct text counts = {0};
+    const uint64_t done = s->n_before + s->n_ended;
     uint64_t total = s->n_total;
 
     /* an estimate can be behind what has happened */
-    if (total && total < s->n_ended)
-        total = s->n_ended;
-    put_counts(&counts, p, s, total, (double)(now - p->start_ns) / NS_PER_S);
+    if (total && total < done)
+        total = done;
+    put_counts(&counts, p, s, done, total,
+               (double)(now - p->start_ns) / NS_PER_S);
     if (p->bar && total)
-        put_bar(ret_line, (double)s->n_ended / (double)total, width,
-                counts.size);
+        put_bar(ret_line, done, total, width, counts.size);
     text_append(ret_line, counts.data, counts.size);
     text_fini(&counts);
     if (ret_line->size - start > width)

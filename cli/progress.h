@@ -19,8 +19,9 @@ struct progress {
 };
 
 struct progress_state {
-    uint64_t n_total; /* 0: not known yet */
-    uint64_t n_ended;
+    uint64_t n_total;  /* 0: not known yet */
+    uint64_t n_before; /* ended in an earlier run */
+    uint64_t n_ended;  /* in this one */
     uint64_t n_failed;
     uint64_t n_running;
 };

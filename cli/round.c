@@ -18,16 +18,9 @@
 #include "muster/init.h"
 
 #include "say.h"
+#include "wakeup.h"
 
 #define NS_PER_S INT64_C(1000000000)
-
-static int is_ignored(int signal)
-{
-    struct sigaction action;
-
-    return sigaction(signal, NULL, &action) == 0 &&
-           action.sa_handler == SIG_IGN;
-}
 
 int rounds_init(struct rounds *r)
 {
@@ -42,9 +35,8 @@ int rounds_init(struct rounds *r)
     r->shared = shared;
     (void)sigemptyset(&r->heard);
     (void)sigaddset(&r->heard, SIGCHLD);
-    /* blocked, one that is ignored would be heard too */
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (!is_ignored(ends[i]))
+        if (!wakeup_is_ignored(ends[i]))
             (void)sigaddset(&r->heard, ends[i]);
     (void)sigprocmask(SIG_BLOCK, &r->heard, &r->before);
     /* where it is ignored, the kernel waits for children and counts nothing */
@@ -101,13 +93,10 @@ void round_begins(struct round_report *report)
 
 /* The new process. Nobody else is to write the report: not its workers, nor what a task
  * forks. */
-static void run_in_child(const struct rounds *r, pid_t parent,
-                         int (*body)(void *ctx, struct round_report *report),
-                         void *ctx) __attribute__((noreturn));
-
-static void run_in_child(const struct rounds *r, pid_t parent,
-                         int (*body)(void *ctx, struct round_report *report),
-                         void *ctx)
+static _Noreturn void run_in_child(const struct rounds *r, pid_t parent,
+                                   int (*body)(void *ctx,
+                                               struct round_report *report),
+                                   void *ctx)
 {
     struct mu_error err = {0};
     int rc;

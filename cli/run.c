@@ -283,7 +283,8 @@ static struct progress_state progress_now(const struct run *r)
 {
     return (struct progress_state){
         .n_total = inputs_total(r->inputs, NULL),
-        .n_ended = report_n_ended(&r->report) + r->report.n_skipped,
+        .n_before = r->report.n_skipped,
+        .n_ended = report_n_ended(&r->report) - r->report.ended[MU_CANCELLED],
         .n_failed = report_n_failed(&r->report),
     };
 }

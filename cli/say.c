@@ -90,6 +90,7 @@ const char *say_reason(int code)
         {E2BIG, "give long inputs by standard input, with --each chunk=SIZE"},
         {ENOMEM, "take fewer with -j, or raise ulimit -v"},
         {EAGAIN, "take fewer with -j, or raise ulimit -u"},
+        {ENOEXEC, "install it anew"},
         {EBADF, "it is closed: open or redirect it"},
         {EPIPE, "nobody reads it any more"},
         {EINTR, "a signal came, and nobody takes it"},

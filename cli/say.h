@@ -16,8 +16,7 @@ void say(const char *format, ...) MU_PRINTF(1, 2);
 int say_refuse(const char *format, ...) MU_PRINTF(1, 2);
 
 /* Say it and end the process with status 255. */
-void say_fatal(const char *format, ...) MU_PRINTF(1, 2)
-__attribute__((noreturn));
+_Noreturn void say_fatal(const char *format, ...) MU_PRINTF(1, 2);
 
 /* What an errno says and what would help, where that is known: for the end of a line.
  * Lent until the next call of the same thread. */

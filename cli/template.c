@@ -188,7 +188,8 @@ static int find_program(struct builder *b, const char *word)
         if (template_part_at(c, &length, &column) != PART_TEXT)
             return 0;
     }
-    path = program_find(word, "a line for the shell is one word, in quotes");
+    path =
+        program_find(word, "a line for the shell is one word, in quotes", "");
     if (!path)
         return -1;
     b->program = (uint32_t)b->text.size + 1;
@@ -205,7 +206,6 @@ static struct template *join(const struct builder *b, enum template_kind kind,
 
     t->kind = kind;
     t->n_segments = b->n_segments;
-    t->text_size = (uint32_t)b->text.size;
     t->program = b->program;
     t->is_many = (flags & TEMPLATE_MANY) != 0;
     if (b->segments.size)
@@ -288,8 +288,9 @@ static void put_directory(const char *input, size_t size, struct text *ret)
     text_append(ret, input, size);
 }
 
-void template_value(enum template_part part, const struct template_values *v,
-                    struct text *ret_value)
+/* Append one value of an input: as a whole, or the part that `part` names. */
+static void put_plain(enum template_part part, const struct template_values *v,
+                      struct text *ret_value)
 {
     size_t base = base_start(v->input, v->input_size);
 
@@ -348,7 +349,7 @@ static void put_joined(enum template_part part, const struct template_values *v,
 {
     size_t start = ret->size;
 
-    template_value(part, v, ret);
+    put_plain(part, v, ret);
     for (size_t i = start; i < ret->size; i++)
         if (ret->data[i] == '\0')
             ret->data[i] = ' ';
@@ -368,7 +369,7 @@ void template_expand(const char *string, const struct template_values *v,
             const struct template_values one = pick(v, column);
 
             if (one.input)
-                template_value(part, &one, ret);
+                put_plain(part, &one, ret);
         } else {
             put_joined(part, v, ret);
         }
@@ -383,10 +384,10 @@ static void put_value(const struct template *t, enum template_part part,
     struct text value = {0};
 
     if (t->kind != TEMPLATE_SHELL) {
-        template_value(part, v, ret_words);
+        put_plain(part, v, ret_words);
         return;
     }
-    template_value(part, v, &value);
+    put_plain(part, v, &value);
     text_put_shell(ret_words, text_string(&value), value.size);
     text_fini(&value);
 }

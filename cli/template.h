@@ -38,7 +38,6 @@ struct template
 {
     uint32_t kind;
     uint32_t n_segments;
-    uint32_t text_size;
     uint32_t program; /* where its path begins in the text, + 1; 0: none */
     uint32_t is_many; /* an input is several, with a byte of 0 between them */
     struct template_segment segments[]; /* then the text */
@@ -75,10 +74,6 @@ void template_fill(const struct template *t, const struct template_values *v,
 /* Append the line that a person would type into a shell for the same. */
 void template_show(const struct template *t, const struct template_values *v,
                    struct text *ret_line);
-
-/* Append one value of an input: as a whole, or the part that `part` names. */
-void template_value(enum template_part part, const struct template_values *v,
-                    struct text *ret_value);
 
 /* Append a string with replacement strings, filled in. */
 void template_expand(const char *string, const struct template_values *v,

@@ -78,6 +78,14 @@ void wakeup_catch_signals(void (*on_second)(void))
     (void)sigaction(SIGTERM, &action, NULL);
 }
 
+int wakeup_is_ignored(int signal)
+{
+    struct sigaction action;
+
+    return sigaction(signal, NULL, &action) == 0 &&
+           action.sa_handler == SIG_IGN;
+}
+
 int wakeup_n_signals(void)
 {
     /* A1, pairs with R1 in on_signal() */

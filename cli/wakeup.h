@@ -19,6 +19,9 @@ void wakeup_init(void);
  * `on_second` is called in the handler. */
 void wakeup_catch_signals(void (*on_second)(void));
 
+/* Whether a signal is ignored, as nohup has it: blocked, it would be heard nonetheless. */
+int wakeup_is_ignored(int signal);
+
 /* How many of them came. One: take no more inputs. Two: stop what runs. A third
  * ends the process as if it had not been caught. */
 int wakeup_n_signals(void);

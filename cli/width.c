@@ -47,8 +47,9 @@ int width_apply(const char *model, const char *jobs, unsigned n_cpus,
         return 0;
     }
     if (!end)
-        return say_refuse("--model %s has its counts already: leave -j %s out",
-                          model, jobs);
+        return say_refuse(
+            "the model %s has its counts already: leave -j %s out", model,
+            jobs);
     text_append(ret_model, model, end);
     text_printf(ret_model, ":%u%s", n, model + end);
     return 0;

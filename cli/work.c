@@ -224,13 +224,18 @@ static int load(struct work *w, const char *file)
     return 0;
 }
 
+int work_names_function(const char *spec)
+{
+    return strchr(spec, ':') || compile_can(spec) || strstr(spec, ".so");
+}
+
 static int open_function(struct work *w, const struct options *o)
 {
     const char *colon = strrchr(o->work, ':');
     struct text file = {0};
     int rc;
 
-    if (!colon && !compile_can(o->work) && !strstr(o->work, ".so")) {
+    if (!work_names_function(o->work)) {
         text_put_shell(&file, o->work, strlen(o->work));
         rc = say_refuse("WORK '%s' is not file.c:function or lib.so:function: "
                         "for a command write -- %s",

@@ -23,6 +23,9 @@ struct work {
     void *module;
 };
 
+/* Whether it has the form of a function's name. */
+int work_names_function(const char *spec);
+
 /* Find WORK: compile it, load it, look the function up, or read the command.
  * Returns   0, or -1 after saying what is wrong; work_close() either way */
 int work_open(struct work *w, const struct options *o);

@@ -44,6 +44,16 @@ done
 table=$("$MUSTER" compare --rounds 1 --models threads,processes -- true ::: 1 2)
 has 'commands' '^Take ' "$table"
 
+# what does not go together is told before anything runs, and before inputs are read
+for words in '-j 2 --models processes,threads:4' '-j 4096 --models processes,threads:2/processes' \
+    '-j 65 --models processes,processes:64/threads'; do
+    # shellcheck disable=SC2086
+    got=$(timeout 60 "$MUSTER" compare $words -- 'echo ran >>ran; cat {}' 2>&1 8<>once <once)
+    same "status of $words" 255 $?
+    has "one line for $words" '^muster: .*(the model threads:4 has its counts already: leave -j 2 out|--models [a-z:/0-9]+: model: )' "$got"
+    same "nothing ran with $words" 1 "$([ -e ran ] || echo 1)"
+done
+
 # nobody waits for inputs to be told that there is no such work
 got=$(timeout 60 "$MUSTER" compare nowhere.c:f 2>&1 8<>once <once)
 has 'a work that is not there' '^muster: cannot read nowhere.c: ' "$got"

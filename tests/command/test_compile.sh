@@ -109,7 +109,20 @@ same 'CC' '3 5 -0' "$(CC="$scratch/fakecc -DX" m t.c:f ::: a)"
 same 'CC was called' 'called' "$(cat calls)"
 echo 'int f(void) { return undeclared_thing; }' >e.c
 has 'messages of the compiler' 'e.c:1:.*undeclared_thing' "$(m e.c:f ::: a 2>&1)"
-has 'no compiler' 'install gcc, or set CC' "$(CC=no-such-cc m e.c:f ::: a 2>&1)"
+# which it is that is missing, and how another is named
+has 'no compiler' "no command 'no-such-cc' in PATH: install gcc, or name another C compiler by CC$" \
+    "$(CC=no-such-cc m e.c:f ::: a 2>&1)"
+has 'no compiler, and something like it' "no command 'carp' in PATH: install gcc, or name another C compiler by CC$" \
+    "$(CC=carp; export CC; mkdir like; cp fakecc like/crap; PATH=$PATH:$scratch/like m e.c:f ::: a 2>&1)"
+has 'a compiler that is not there' 'cannot run ./nocc: no such file: check the name, or name another C compiler by CC$' \
+    "$(CC=./nocc m e.c:f ::: a 2>&1)"
+printf '#!/no/such/sh\n' >lostcc
+printf 'what is this' >oddcc
+chmod +x lostcc oddcc
+has 'a compiler without interpreter' 'cannot run ./lostcc: .* mend that line, or name another C compiler by CC$' \
+    "$(CC=./lostcc m e.c:f ::: a 2>&1)"
+has 'what is no program' 'cannot run ./oddcc: Exec format error: install it anew, or name another C compiler by CC$' \
+    "$(CC=./oddcc m e.c:f ::: a 2>&1)"
 same 'HOME/.cache' 1 \
     "$(HOME=$scratch/home; export HOME; mkdir home; unset XDG_CACHE_HOME
         "$MUSTER" map --quiet --model serial t.c:f ::: a >/dev/null; find home -name '*.so' | wc -l)"
@@ -202,5 +215,51 @@ echo 'kill -INT $PPID $$' >interrupted.sh
 got=$(CC="sh $scratch/interrupted.sh" m work.c:echo ::: a 2>&1)
 same 'status of an interrupt while a file is compiled' 255 $?
 same 'what it says' 'muster: interrupted: work.c is not compiled, and nothing has run' "$got"
-has 'no C++ compiler' 'install g[+][+], or set CXX' "$(CXX=no-such-c++ m t.C:plain ::: a 2>&1)"
+
+# Whoever ends us ends the compiler with all that it runs, and what it has half made goes.
+# Everybody here has the fifo "alive" open, which is at its end when nobody is left.
+mkfifo alive up
+exec 5<>up
+cat >stuckcc <<'EOC'
+#!/bin/sh
+while [ $# -gt 1 ]; do
+    [ "$1" != -o ] || echo half >"$2"
+    [ "$1" != -MF ] || echo half >"$2"
+    shift
+done
+trap "$STUCK" TERM
+(trap "$STUCK" TERM; echo up >up; sleep 60; : >late) &
+sleep 60
+: >late
+EOC
+chmod +x stuckcc
+# end_compiler SIGNAL COMMAND TRAP: TRAP is what the compiler does with SIGTERM
+end_compiler() {
+    what="SIG$1 while $2 compiles, SIGTERM is '$3'"
+    rm -rf "$cache" late
+    cat alive >alive.out &
+    reader=$!
+    STUCK=$3 CC=$scratch/stuckcc "$MUSTER" "$2" t.c:f ::: a >out 2>err 5<&- 8>alive &
+    pid=$!
+    read -r _ <&5
+    kill -s "$1" $pid
+    wait $pid 2>/dev/null
+    status=$?
+    wait $reader
+    same "the compiler ends: $what" 1 "$([ -e late ] || echo 1)"
+    same "nothing half made is left: $what" '' "$(find "$cache" -type f)"
+}
+for trap in - ''; do
+    end_compiler TERM map "$trap"
+    same "status: $what" 255 $status
+    same "what it says: $what" 'muster: interrupted: t.c is not compiled, and nothing has run' "$(cat err)"
+    end_compiler KILL map "$trap"
+done
+end_compiler HUP map -
+for signal in TERM KILL; do
+    end_compiler $signal compare -
+    same "status: $what" $signal "$(kill -l $status)"
+done
+exec 5<&-
+has 'no C++ compiler' 'install g[+][+], or name another C[+][+] compiler by CXX$' "$(CXX=no-such-c++ m t.C:plain ::: a 2>&1)"
 finish

@@ -109,6 +109,8 @@ one_line '-n takes one source of inputs' map -n 2 -- echo ::: a ::: b
 one_line ':::: needs the name of a file' map work.c:echo ::: a ::::
 one_line 'cannot read no-file: ' map work.c:echo ::: a :::: no-file
 one_line "'b' after WORK work.c:echo: inputs follow after :::" map work.c:echo b
+one_line "'b' after WORK work.c: inputs follow after :::" map work.c b
+one_line "'hi' after echo: for a command write -- echo hi$" map -P 4 -n 1 echo hi {}
 one_line ':::[+] goes along with the source before it: begin with :::$' map -- echo :::+ a
 one_line '::::[+] goes along with the source before it: begin with ::::$' map work.c:echo ::::+ a
 one_line ':::::: inputs follow after :::' map work.c:echo ::::: a
@@ -202,7 +204,7 @@ before() {
 before "no command 'ehco' in PATH: did you mean 'echo'" -- ehco {} ::: a
 CC=mn0p9q
 export CC
-one_line "no command 'mn0p9q' in PATH: C files need a C compiler" map work.c:echo ::: a
+one_line "no command 'mn0p9q' in PATH: install gcc, or name another C compiler by CC" map work.c:echo ::: a
 unset CC
 before 'cannot run ./work.c: not executable' -- ./work.c ::: a
 before 'cannot run /dev: it is a directory: name a program' -- /dev ::: a

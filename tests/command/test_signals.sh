@@ -127,6 +127,13 @@ for model in $MODELS; do
     drain up
     drain go
 
+    # nor is it done for a bar
+    interrupt_hundred --bar --total-jobs 100
+    has 'the bar tells what is done' '^ +[1-4]% \[[#.]+\] [1-4]/100 done, ' "$(grep '/100 done' err | tail -n 1)"
+    exec 6<&-
+    drain up
+    drain go
+
     # with --reduce too, and what ran is in the result
     interrupt_hundred --reduce join
     same 'status of SIGINT with --reduce' 255 $?
