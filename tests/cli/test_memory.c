@@ -42,6 +42,22 @@ int __wrap_mu_pool_submit(struct mu_pool *pool, mu_task_fn fn,
     return __real_mu_pool_submit(pool, fn, input, input_size, how, ret_id);
 }
 
+int __real_mu_pool_next_many(struct mu_pool *pool, int64_t deadline,
+                             struct mu_outcome **outcomes, size_t n_max,
+                             size_t *ret_n);
+int __wrap_mu_pool_next_many(struct mu_pool *pool, int64_t deadline,
+                             struct mu_outcome **outcomes, size_t n_max,
+                             size_t *ret_n);
+
+/* One outcome at a time: were all that is under way taken at once, nothing would be when
+ * the next input finds no memory. */
+int __wrap_mu_pool_next_many(struct mu_pool *pool, int64_t deadline,
+                             struct mu_outcome **outcomes, size_t n_max,
+                             size_t *ret_n)
+{
+    return __real_mu_pool_next_many(pool, deadline, outcomes, n_max > 0, ret_n);
+}
+
 int __real_text_try_reserve(struct text *t, size_t size);
 int __wrap_text_try_reserve(struct text *t, size_t size);
 int __real_text_try_append(struct text *t, const void *bytes, size_t size);
