@@ -32,7 +32,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -513,16 +512,17 @@ static int file_borrow(struct mu_chan *c, int64_t deadline,
 static int file_fd(struct mu_chan *c)
 {
     struct file_state *s = file_state(c);
-    char path[40];
+    struct mui_descriptor_path path;
 
     if (s->watch_fd > 0)
         return s->watch_fd;
     s->watch_fd =
         mui_descriptor_above_stdio(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    (void)snprintf(path, sizeof path, "/proc/thread-self/fd/%d", s->log.fd);
     if (s->watch_fd < 0)
         return s->watch_fd;
-    if (inotify_add_watch(s->watch_fd, path, IN_ATTRIB | IN_CLOSE_WRITE) < 0) {
+    path = mui_descriptor_path(s->log.fd);
+    if (inotify_add_watch(s->watch_fd, path.text, IN_ATTRIB | IN_CLOSE_WRITE) <
+        0) {
         int rc = -errno;
 
         (void)close(s->watch_fd);

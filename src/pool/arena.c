@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -98,20 +97,18 @@ static int arena_map(struct mui_arena *arena, int fd, struct mu_error *err)
 
 /* Make the descriptor for workers. One that is open for reading only cannot be
  * mapped writable, nor made so by mprotect(). F_SEAL_FUTURE_WRITE would say it to
- * root as well, but then freed memory could not be punched out. Of /proc/self nothing is
- * left to see when the program's first thread has ended: of each thread's own there is. */
+ * root as well, but then freed memory could not be punched out. */
 static int arena_share(struct mui_arena *arena, int fd, struct mu_error *err)
 {
-    char path[40];
+    const struct mui_descriptor_path path = mui_descriptor_path(fd);
 
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return mui_fail(err, -errno, "pool: seal the memory for inputs");
-    (void)snprintf(path, sizeof path, "/proc/thread-self/fd/%d", fd);
     arena->read_fd =
-        mui_descriptor_above_stdio(open(path, O_RDONLY | O_CLOEXEC));
+        mui_descriptor_above_stdio(open(path.text, O_RDONLY | O_CLOEXEC));
     if (arena->read_fd < 0)
         return mui_fail(err, arena->read_fd,
-                        "pool: open %s (is /proc mounted?)", path);
+                        "pool: open %s (is /proc mounted?)", path.text);
     arena->read_mark = mui_descriptor_mark(arena->read_fd);
     return 0;
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "sys/descriptor.h"
 #include "sys/memfd.h"
 
 /* The first is of no file: what the lists restrict at all. */
@@ -136,14 +136,13 @@ static bool go_up(char *path)
 static bool refuses_open(const struct mui_path_list *list, int fd,
                          uint64_t need)
 {
-    char link[40];
+    const struct mui_descriptor_path link = mui_descriptor_path(fd);
     char path[PATH_MAX];
     struct stat st;
     ssize_t length;
 
     need &= list->rules[0].may;
-    (void)snprintf(link, sizeof link, "/proc/thread-self/fd/%d", fd);
-    length = readlink(link, path, sizeof path - 1);
+    length = readlink(link.text, path, sizeof path - 1);
     if (length <= 0 || path[0] != '/' ||
         fstatat(fd, "", &st, AT_EMPTY_PATH) < 0 || st.st_nlink == 0 ||
         S_ISLNK(st.st_mode))

@@ -167,15 +167,15 @@ static int arena_tmpfile(struct mu_error *err)
 static int arena_publish(const struct mu_shared *a, const char *path,
                          struct mu_error *err)
 {
-    char link[48];
+    struct mui_descriptor_path link;
 
     if (!path) {
         if (fcntl(a->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
             return mui_fail(err, -errno, "shared: seal the memory");
         return 0;
     }
-    (void)snprintf(link, sizeof link, "/proc/thread-self/fd/%d", a->fd);
-    if (linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
+    link = mui_descriptor_path(a->fd);
+    if (linkat(AT_FDCWD, link.text, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
         return mui_fail(err, -errno, "shared: name it %s", path);
     return 0;
 }

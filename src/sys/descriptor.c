@@ -1,9 +1,10 @@
-/* descriptor.c: dropping descriptors. */
+/* descriptor.c: marking, moving, finding and dropping descriptors. */
 #include "sys/descriptor.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -96,6 +97,14 @@ ssize_t mui_kept_file_read(const struct mui_kept_file *file, char *ret_text,
     ret_text[length > 0 ? length : 0] = '\0';
     errno = saved;
     return length;
+}
+
+struct mui_descriptor_path mui_descriptor_path(int fd)
+{
+    struct mui_descriptor_path path;
+
+    (void)snprintf(path.text, sizeof path.text, "/proc/thread-self/fd/%d", fd);
+    return path;
 }
 
 static int by_number(const void *a, const void *b)

@@ -49,6 +49,14 @@ struct mui_kept_file mui_kept_file_open(const char *path);
 ssize_t mui_kept_file_read(const struct mui_kept_file *file, char *ret_text,
                            size_t size);
 
+/* Where `fd` is found by calls that take a path: to be opened anew, linked, looked up. Of
+ * /proc/self, which is the first thread's, nothing is left to see when that has ended. */
+struct mui_descriptor_path {
+    char text[sizeof "/proc/thread-self/fd/-2147483648"];
+};
+
+struct mui_descriptor_path mui_descriptor_path(int fd);
+
 /* Close all but 0, 1, 2 and the n of `keep`, which it sorts. n may be 0. */
 void mui_descriptors_keep(int *keep, unsigned n);
 
