@@ -111,13 +111,19 @@ static void check_reached(struct mu_chan *listener)
     mu_chan_free(c);
 }
 
+/* Of the file that is locked by who opens PATH. */
+static const char *lock_path(void)
+{
+    static char path[sizeof address + 16];
+
+    (void)snprintf(path, sizeof path, "%s.opening", PATH);
+    return path;
+}
+
 static void check_nothing_left(void)
 {
-    char other[sizeof address + 16];
-
     assert_int_equal(access(PATH, F_OK), -1);
-    (void)snprintf(other, sizeof other, "%s.opening", PATH);
-    assert_int_equal(access(other, F_OK), -1);
+    assert_int_equal(access(lock_path(), F_OK), -1);
 }
 
 static int race_begin(void **state)
@@ -194,11 +200,8 @@ static void path_is_not_taken_from_the_next(void **state)
 
 static int lock_make(void)
 {
-    char other[sizeof address + 16];
-    int fd;
+    int fd = open(lock_path(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-    (void)snprintf(other, sizeof other, "%s.opening", PATH);
-    fd = open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(flock(fd, LOCK_EX), 0);
     return fd;
@@ -216,33 +219,29 @@ static void lock_of_the_dead_is_taken(void **state)
 /* Nor is a file that bears the name by chance taken for a lock, and away. */
 static void file_with_something_in_it_is_left(void **state)
 {
-    char other[sizeof address + 16];
     struct mu_error err;
     struct mu_chan *c;
     int fd = lock_make();
 
     (void)state;
-    (void)snprintf(other, sizeof other, "%s.opening", PATH);
     assert_int_equal(write(fd, "x", 1), 1);
     assert_int_equal(close(fd), 0);
     assert_int_equal(mu_chan_open(address, NULL, &c, &err), -EEXIST);
-    assert_non_null(strstr(err.text, other));
+    assert_non_null(strstr(err.text, lock_path()));
     assert_int_equal(access(PATH, F_OK), -1);
-    assert_int_equal(unlink(other), 0);
+    assert_int_equal(unlink(lock_path()), 0);
 }
 
 /* Who waited for a lock that was taken away meanwhile waits for who has the next. */
 static void lock_taken_away_is_none(void **state)
 {
-    char other[sizeof address + 16];
     int first = lock_make();
     int next;
 
     (void)state;
-    (void)snprintf(other, sizeof other, "%s.opening", PATH);
     moment = AT_LISTEN;
     second_comes(AT_LISTEN);
-    assert_int_equal(unlink(other), 0);
+    assert_int_equal(unlink(lock_path()), 0);
     next = lock_make();
     assert_int_equal(close(first), 0);
     second_await();
@@ -258,18 +257,16 @@ static void lock_taken_away_is_none(void **state)
 /* Nor is it waited for without end: who holds it may be stopped. */
 static void lock_of_the_stopped_ends_the_wait(void **state)
 {
-    char other[sizeof address + 16];
     struct mu_error err;
     struct mu_chan *c;
     int fd = lock_make();
 
     (void)state;
-    (void)snprintf(other, sizeof other, "%s.opening", PATH);
     looks_are_slow = true;
     assert_int_equal(mu_chan_open(address, NULL, &c, &err), -EBUSY);
-    assert_non_null(strstr(err.text, other));
+    assert_non_null(strstr(err.text, lock_path()));
     assert_int_equal(access(PATH, F_OK), -1);
-    assert_int_equal(access(other, F_OK), 0);
+    assert_int_equal(access(lock_path(), F_OK), 0);
     assert_int_equal(close(fd), 0);
     looks_are_slow = false;
     mu_chan_free(open_or_fail(address, NULL));
