@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/traced.h"
 #include "sync/lane.h"
 #include "sys/flow.h"
 
@@ -332,20 +332,8 @@ static int deed_child_returns_raw(struct mu_task *task)
 /* It and its worker end, and who traces it hears of that and does not tell. */
 static int deed_traced(struct mu_task *task)
 {
-    pid_t worker = getpid();
-    int ready[2];
-    char byte;
-
     (void)task;
-    if (pipe(ready) != 0)
-        return 1;
-    if (fork() == 0) {
-        (void)ptrace(PTRACE_SEIZE, worker, NULL, NULL);
-        (void)!write(ready[1], "", 1);
-        for (;;)
-            (void)pause();
-    }
-    return read(ready[0], &byte, 1) == 1 ? 0 : 1;
+    return test_traced_by_child(getpid()) > 0 ? 0 : 1;
 }
 
 static int deed_close_all(struct mu_task *task)

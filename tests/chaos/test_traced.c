@@ -9,6 +9,7 @@
 #include <sys/ptrace.h>
 
 #include "support/pool.h"
+#include "support/traced.h"
 
 static struct {
     sem_t wanted; /* to trace `worker` */
@@ -121,20 +122,8 @@ static void end_is_told_of_who_is_traced_beside(void **state)
  * ends. */
 static int end_traced_by_child(struct mu_task *task)
 {
-    pid_t thread = other_thread();
-    int ready[2];
-    char byte;
-
     (void)task;
-    if (pipe(ready) != 0)
-        return 1;
-    if (fork() == 0) {
-        (void)ptrace(PTRACE_SEIZE, thread, NULL, NULL);
-        (void)!write(ready[1], "", 1);
-        for (;;)
-            (void)pause();
-    }
-    if (read(ready[0], &byte, 1) != 1)
+    if (test_traced_by_child(other_thread()) < 0)
         return 1;
     _exit(3);
 }
