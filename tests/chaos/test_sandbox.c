@@ -202,6 +202,60 @@ static int sort(struct mu_task *task)
                : 1;
 }
 
+static int take_mutex(struct mu_task *task)
+{
+    static struct mu_mutex mutex;
+
+    (void)task;
+    return mu_mutex_lock(&mutex, MU_NOW);
+}
+
+static int take_to_read(struct mu_task *task)
+{
+    static struct mu_rwlock lock;
+
+    (void)task;
+    return mu_rwlock_read(&lock, MU_NOW);
+}
+
+static int take_to_write(struct mu_task *task)
+{
+    static struct mu_rwlock lock;
+
+    (void)task;
+    return mu_rwlock_write(&lock, MU_NOW);
+}
+
+static int do_nothing(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
+static int run_once(struct mu_task *task)
+{
+    static struct mu_once once;
+
+    (void)task;
+    return mu_once_run(&once, do_nothing, NULL, MU_NOW);
+}
+
+/* 0 when each does as anywhere. */
+static int wait_for_what_nobody_holds(struct mu_task *task)
+{
+    static struct mu_semaphore semaphore;
+    static struct mu_barrier barrier;
+    static struct mu_latch latch;
+    static struct mu_counter counter;
+
+    (void)task;
+    return mu_semaphore_take(&semaphore, MU_NOW) != MU_TIMEOUT ||
+           mu_barrier_init(&barrier, 1) != 0 ||
+           mu_barrier_wait(&barrier, MU_NOW, NULL) != 0 ||
+           mu_latch_wait(&latch, MU_NOW) != 0 ||
+           mu_counter_wait(&counter, 1, mu_after_ns(1000000)) != MU_TIMEOUT;
+}
+
 static int look_for_own_cpu(struct mu_task *task)
 {
     cpu_set_t cpus;
@@ -274,6 +328,27 @@ static void pure_refuses_what_is_not_computing(void **state)
     expect_number(&options, advise, MADV_DONTNEED, "done");
     expect_number(&options, advise, MADV_HWPOISON, "SIGSYS: madvise");
     expect_number(&options, advise, MADV_HWPOISON + 1, "SIGSYS: madvise");
+}
+
+/* To be named as the holder of one a thread looks into /proc. */
+static void locks_that_name_their_holder_are_refused(void **state)
+{
+    static const char *const read_paths[] = {"/usr", NULL};
+    static const mu_task_fn takes[] = {take_mutex, take_to_read, take_to_write,
+                                       run_once};
+    const struct mu_pool_options options[] = {{.sandbox = MU_SANDBOX_PURE},
+                                              {.read_paths = read_paths}};
+    /* the first call that does not pass: stat() or, by a newer C library, newfstatat() */
+    static const char *const words[] = {"stat", "SIGSYS: openat refused in"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 2; k++) {
+            for (size_t n = 0; n < sizeof takes / sizeof *takes; n++)
+                expect(models[i], &options[k], takes[n], "", words[k]);
+            expect(models[i], &options[k], wait_for_what_nobody_holds, "",
+                   "done");
+        }
 }
 
 /* Which a worker does with its first task, in its sandbox. */
@@ -684,6 +759,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_worker_has_what_nobody_needs),
         cmocka_unit_test(pure_refuses_what_is_not_computing),
+        cmocka_unit_test(locks_that_name_their_holder_are_refused),
         cmocka_unit_test(pure_worker_is_pinned),
         cmocka_unit_test(no_network_refuses_sockets),
         cmocka_unit_test(task_after_a_look_is_refused_too),
