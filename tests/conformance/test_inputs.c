@@ -344,6 +344,39 @@ static int reserve_all_there_is(struct mu_task *t)
     return mu_task_reserve(t, SIZE_MAX) ? 1 : mu_task_write(t, "ok", 2);
 }
 
+/* The task goes on as if it had not asked; what it reserved before, it has no more. */
+static int reserve_beyond_the_limit(struct mu_task *t)
+{
+    char *room = mu_task_reserve(t, FULL);
+
+    if (!room || mu_task_reserve(t, FULL + 1) || mu_task_commit(t, 1) == 0)
+        return 1;
+    if (mu_task_write(t, "01234567", FULL / 2) != 0 ||
+        mu_task_reserve(t, FULL / 2 + 1))
+        return 2;
+    room = mu_task_reserve(t, FULL / 2);
+    if (!room)
+        return 3;
+    memcpy(room, "89abcdef", FULL / 2); /* NOLINT: no 0 was reserved */
+    if (mu_task_commit(t, FULL / 2) != 0)
+        return 4;
+    return mu_task_reserve(t, 1) ? 5 : 0;
+}
+
+static void no_more_than_the_limit_is_reserved(void **state)
+{
+    const struct mu_pool_options options = {.output_bytes = FULL};
+    struct mu_pool *pool = models_open(state, &options);
+    struct mu_outcome *o = test_run(pool, reserve_beyond_the_limit);
+
+    assert_int_equal(o->code, 0);
+    assert_int_equal(o->status, MU_DONE);
+    assert_int_equal(o->output_size, FULL);
+    assert_string_equal(o->output, "0123456789abcdef");
+    mu_outcome_free(o);
+    mu_pool_close(pool);
+}
+
 /* Where output_bytes says that there is no limit. */
 static void all_there_is_cannot_be_reserved(void **state)
 {
@@ -506,6 +539,7 @@ static const struct model_test suite[] = {
     MODEL_TEST(range_has_to_be_there),
     MODEL_TEST(range_has_to_be_there_in_a_file_without_size),
     MODEL_TEST(output_is_printed_to_the_last_byte),
+    MODEL_TEST(no_more_than_the_limit_is_reserved),
     MODEL_TEST(all_there_is_cannot_be_reserved),
     MODEL_TEST(unknown_flags_are_refused),
     MODEL_TEST(numbers_out_of_range_are_refused),
