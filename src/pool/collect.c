@@ -281,7 +281,7 @@ static bool collect(struct mu_pool *pool, struct mui_lane *lane, unsigned n_max,
     unsigned n_left = n_max;
     int rc = MU_OK;
 
-    while (n_left > 0) {
+    do {
         unsigned n = collect_briefs(pool, lane, n_left);
         struct mui_job *job;
 
@@ -297,7 +297,7 @@ static bool collect(struct mu_pool *pool, struct mui_lane *lane, unsigned n_max,
             continue; /* taken back before */
         mui_pool_ungive(pool, job);
         settle_reply(pool, job, lane, &reply);
-    }
+    } while (n_left > 0 && mui_lane_has(lane, 1));
     *ret_forged = rc == MU_ECORRUPT;
     return n_left != n_max;
 }
@@ -329,9 +329,12 @@ bool mui_pool_collect_all(struct mu_pool *pool, enum mui_patience patience)
         const struct mui_group *group = &pool->groups[i];
 
         for (unsigned j = 0; group->lanes && j < group->n_lanes; j++) {
-            moved |=
-                collect(pool, &group->lanes[j],
-                        worth_reading(&group->lanes[j], patience), &forged);
+            struct mui_lane *lane = &group->lanes[j];
+            unsigned n = worth_reading(lane, patience);
+
+            if (n == 0 || !mui_lane_has(lane, 1))
+                continue;
+            moved |= collect(pool, lane, n, &forged);
             if (forged) {
                 pool->layer->ops->kill(pool->layer, i, MUI_DEATH_CORRUPT);
                 moved = true;

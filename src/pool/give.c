@@ -191,7 +191,8 @@ static bool give_lane(struct mu_pool *pool, struct mui_group *group,
     if (mui_lane_is_revoking(lane))
         return false; /* it is long at a task, and these could not be taken back */
     while (pool->queue.n && mui_lane_in_flight(lane) < window) {
-        if (!give_pack(pool, group, i_lane, window - mui_lane_in_flight(lane)))
+        if (pool->queue.n < 2 ||
+            !give_pack(pool, group, i_lane, window - mui_lane_in_flight(lane)))
             give(pool, group, i_lane, mui_job_pop(&pool->queue));
         moved = true;
     }

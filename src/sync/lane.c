@@ -371,6 +371,11 @@ static inline void *free_slot(struct mui_lane *lane, uint32_t index)
     return owner;
 }
 
+static inline bool next_may_be_brief(const struct mui_lane *lane)
+{
+    return lane->state[lane->n_replies & lane->mask] == SLOT_PACKED;
+}
+
 /* Read replies as long as they are brief, up to n_max and to the end of the lap: the word
  * of each comes before the rest. *ret_n is how many there were. What is behind them:
  * MU_EMPTY, no such reply, or MU_ECORRUPT, one that no honest worker wrote. */
@@ -432,6 +437,8 @@ unsigned mui_lane_collect_briefs(struct mui_lane *lane,
 {
     unsigned n;
 
+    if (!next_may_be_brief(lane))
+        return 0;
     *ret_start_ns = (int64_t)lane->end_ns;
     (void)read_briefs(lane, ret_briefs, n_max, &n);
     return n;
@@ -466,9 +473,10 @@ int mui_lane_collect(struct mui_lane *lane, struct mui_reply *ret_reply,
 {
     struct slot *slot = &lane->up->replies[lane->n_replies & lane->mask];
     uint32_t lap = lap_of(lane->n_replies, lane->shift);
+    int rc = MU_EMPTY;
 
-    int rc = collect_brief(lane, ret_reply, ret_owner);
-
+    if (next_may_be_brief(lane))
+        rc = collect_brief(lane, ret_reply, ret_owner);
     if (rc != MU_EMPTY)
         return rc;
     /* A2, pairs with R2 in mui_lane_reply() */
