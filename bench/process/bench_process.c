@@ -39,6 +39,8 @@
 int main(int argc, char **argv)
 {
     static const char round_trip[] = "round trip of one empty task, both awake";
+    static const char lines[] =
+        "the same, beside a cache line between the same two CPUs";
     static const char rate[] = "empty tasks of 16 bytes from one thread, all";
     static const char rate_1[] = "empty tasks of 16 bytes, one worker";
     static const char strict[] =
@@ -63,8 +65,6 @@ int main(int argc, char **argv)
         {round_trip, "muster", "us", MUSTER("round-trip", "processes:1")},
         {round_trip, "muster threads", "us", MUSTER("round-trip", "threads:1"),
          .is_no_rival = 1},
-        {round_trip, "cache line between two CPUs", "us", HAND("line"),
-         .is_no_rival = 1},
         {round_trip, "pipes by hand", "us", HAND("pipe-round-trip")},
         {round_trip, "a fork a task", "us", HAND("fork-round-trip")},
         {round_trip, executor, "us", PYTHON("executor", "round-trip"),
@@ -72,6 +72,9 @@ int main(int argc, char **argv)
         {round_trip, pool, "us", PYTHON("pool", "round-trip"),
          .missing = NO_PYTHON},
         {round_trip, mpi, "us", MPI4PY("round-trip"), .missing = NO_MPI4PY},
+        {lines, "muster", "lines", MUSTER("round-trip-lines", "processes:1")},
+        {lines, "muster threads", "lines",
+         MUSTER("round-trip-lines", "threads:1"), .is_no_rival = 1},
 
         {rate_1, "muster", "M/s", MUSTER("rate", "processes:1"),
          .more_is_better = 1},

@@ -24,42 +24,6 @@ static void pause_cpu(void)
 #endif
 }
 
-/* -- a cache line to and fro between two processes, ns -- */
-
-struct line {
-    _Alignas(64) _Atomic unsigned there;
-    _Alignas(64) _Atomic unsigned back;
-};
-
-static double line_round_trip(void)
-{
-    enum { N = 200000 };
-    struct line *line = mmap(NULL, sizeof *line, PROT_READ | PROT_WRITE,
-                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    int64_t begin;
-    double ns;
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        for (unsigned i = 1; i <= N; i++) {
-            while (atomic_load_explicit(&line->there, memory_order_acquire) !=
-                   i)
-                pause_cpu();
-            atomic_store_explicit(&line->back, i, memory_order_release);
-        }
-        _exit(0);
-    }
-    begin = bench_now_ns();
-    for (unsigned i = 1; i <= N; i++) {
-        atomic_store_explicit(&line->there, i, memory_order_release);
-        while (atomic_load_explicit(&line->back, memory_order_acquire) != i)
-            pause_cpu();
-    }
-    ns = (double)(bench_now_ns() - begin) / N;
-    (void)waitpid(pid, NULL, 0);
-    return ns;
-}
-
 /* -- a process that sleeps on a futex is woken, us -- */
 
 static double wake_us(void)
@@ -293,6 +257,12 @@ static double copy_twice(size_t size)
     return (double)(n * size * 2) / (double)(bench_now_ns() - begin);
 }
 
+/* How far each side of copy_across() is. */
+struct progress {
+    _Alignas(64) _Atomic unsigned there;
+    _Alignas(64) _Atomic unsigned back;
+};
+
 /* The same handed to and fro, pipelined in a ring of DEPTH buffers: this process
  * copies in; another copies from there into the buffer of results; this one copies
  * the result out. Three copies, as a pool with echoing tasks makes them; counted as
@@ -301,8 +271,9 @@ static double copy_across(size_t size)
 {
     enum { DEPTH = 8 };
     size_t n = (size_t)(256 << 20) / size;
-    struct line *line = mmap(NULL, sizeof *line, PROT_READ | PROT_WRITE,
-                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct progress *progress =
+        mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     char *ring = mmap(NULL, 2 * DEPTH * size, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     char *from = malloc(size);
@@ -315,13 +286,13 @@ static double copy_across(size_t size)
     if (pid == 0) {
         memset(ring + DEPTH * size, 1, DEPTH * size);
         for (unsigned i = 1; i <= n; i++) {
-            while (
-                (int)(atomic_load_explicit(&line->there, memory_order_acquire) -
-                      i) < 0)
+            while ((int)(atomic_load_explicit(&progress->there,
+                                              memory_order_acquire) -
+                         i) < 0)
                 pause_cpu();
             memcpy(ring + (DEPTH + i % DEPTH) * size, ring + i % DEPTH * size,
                    size);
-            atomic_store_explicit(&line->back, i, memory_order_release);
+            atomic_store_explicit(&progress->back, i, memory_order_release);
         }
         _exit(0);
     }
@@ -331,10 +302,12 @@ static double copy_across(size_t size)
     for (unsigned done = 1; done <= n; done++) {
         for (; sent < n && sent - (done - 1) < DEPTH; sent++) {
             memcpy(ring + (sent + 1) % DEPTH * size, from, size);
-            atomic_store_explicit(&line->there, sent + 1, memory_order_release);
+            atomic_store_explicit(&progress->there, sent + 1,
+                                  memory_order_release);
         }
-        while ((int)(atomic_load_explicit(&line->back, memory_order_acquire) -
-                     done) < 0)
+        while (
+            (int)(atomic_load_explicit(&progress->back, memory_order_acquire) -
+                  done) < 0)
             pause_cpu();
         memcpy(to, ring + (DEPTH + done % DEPTH) * size, size);
         __asm__ volatile("" ::: "memory");
@@ -357,9 +330,7 @@ int main(int argc, char **argv)
 {
     const char *work = argc == 2 ? argv[1] : "";
 
-    if (strcmp(work, "line") == 0)
-        (void)printf("%g\n", line_round_trip() / 1e3);
-    else if (strcmp(work, "wake") == 0)
+    if (strcmp(work, "wake") == 0)
         (void)printf("%g\n", wake_us());
     else if (strcmp(work, "fork-rate") == 0)
         (void)printf("%g\n", fork_a_task());

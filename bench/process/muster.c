@@ -19,7 +19,16 @@
 static struct {
     _Atomic int64_t crash_ns;
     _Atomic int64_t next_ns;
+    _Alignas(64) _Atomic unsigned there;
+    _Alignas(64) _Atomic unsigned back;
 } * shared;
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
 
 static void must(int rc)
 {
@@ -106,6 +115,19 @@ static int note_time(struct mu_task *task)
     return 0;
 }
 
+/* Send a cache line back as often as the input says. */
+static int send_back(struct mu_task *task)
+{
+    unsigned n = *(const unsigned *)mu_task_input(task, NULL);
+
+    for (unsigned i = 1; i <= n; i++) {
+        while (atomic_load_explicit(&shared->there, memory_order_acquire) != i)
+            pause_cpu();
+        atomic_store_explicit(&shared->back, i, memory_order_release);
+    }
+    return 0;
+}
+
 /* For orphans.c: says that it has begun, and goes on until it is killed. */
 static int busy(struct mu_task *task)
 {
@@ -127,19 +149,57 @@ static int crash_if_told(struct mu_task *task)
 
 /* -- works -- */
 
-static double round_trip_us(const char *model)
+/* n empty tasks, one after the other, behind some that warm up. */
+static double round_trips_ns(struct mu_pool *pool, int n_before, int n)
 {
-    enum { N = 50000 };
-    struct mu_pool *pool = open_pool(model);
     int64_t begin = 0;
 
-    for (int i = -1000; i < N; i++) {
+    for (int i = -n_before; i < n; i++) {
         if (i == 0)
             begin = bench_now_ns();
         must(mu_pool_submit(pool, nothing, NULL, 0, NULL, NULL));
         (void)take(pool);
     }
-    return (double)(bench_now_ns() - begin) / N / 1e3;
+    return (double)(bench_now_ns() - begin) / n;
+}
+
+static double round_trip_us(const char *model)
+{
+    return round_trips_ns(open_pool(model), 1000, 50000) / 1e3;
+}
+
+/* A cache line there and back between caller and worker, wherever they run just now. */
+static double line_ns(struct mu_pool *pool, unsigned n)
+{
+    int64_t begin = 0;
+    double ns;
+
+    atomic_store(&shared->there, 0);
+    atomic_store(&shared->back, 0);
+    must(mu_pool_submit(pool, send_back, &n, sizeof n, NULL, NULL));
+    for (unsigned i = 1; i <= n; i++) {
+        atomic_store_explicit(&shared->there, i, memory_order_release);
+        while (atomic_load_explicit(&shared->back, memory_order_acquire) != i)
+            pause_cpu();
+        if (i == 1) /* it has begun */
+            begin = bench_now_ns();
+    }
+    ns = (double)(bench_now_ns() - begin) / (n - 1);
+    (void)take(pool);
+    return ns;
+}
+
+/* How many times a cache line could go there and back meanwhile: between the same two CPUs, a
+ * moment later, for how long it takes depends on which they are. */
+static double round_trip_lines(const char *model)
+{
+    enum { N = 200, TRIPS = 300, WARM = 100 };
+    struct mu_pool *pool = open_pool(model);
+    double lines[N];
+
+    for (int i = 0; i < N; i++)
+        lines[i] = round_trips_ns(pool, WARM, TRIPS) / line_ns(pool, TRIPS);
+    return bench_median(lines, N);
 }
 
 struct feed {
@@ -461,6 +521,8 @@ int main(int argc, char **argv)
     must(mu_init(NULL));
     if (strcmp(work, "round-trip") == 0)
         figure = round_trip_us(model);
+    else if (strcmp(work, "round-trip-lines") == 0)
+        figure = round_trip_lines(model);
     else if (strcmp(work, "rate") == 0)
         figure = rate(model);
     else if (strcmp(work, "map-rate") == 0)
